@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -192,7 +193,7 @@ def concatenate(parts: Sequence[EventStream]) -> EventStream:
     """
     if not parts:
         raise EventsError("nothing to concatenate")
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in pairwise(parts):
         if before.sensor != after.sensor:
             raise EventsError(f"sensors differ: {before.sensor} and {after.sensor}")
         if after.t0_us < before.t1_us:
