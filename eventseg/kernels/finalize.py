@@ -1,0 +1,127 @@
+"""Integer sums into the float channels: the one place where encoding rounds.
+
+With ``s1 = sum(dt)``, ``s2 = sum(dt ** 2)`` and window length w, all in integers:
+
+    count = n    mean = s1 / (n w)    std = sqrt((n s2 - s1^2) / (n (n - ddof))) / w
+
+(EV-SegNet, arXiv 1811.12039, section 3.1, whose divisor is n - 1.)
+``n s2 - s1^2`` is an integer and formed exactly, modulo 2^64; it is at most (n w / 2)^2, so the
+wrapped result is the true one while n w < EXACT_LIMIT. Beyond, float64 takes over, whose error
+stays below 2e-8 of the window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from eventseg.kernels.accumulate import COUNT_SHIFT
+
+EXACT_LIMIT = 6_000_000_000
+"""n w below this keeps n s2 - s1^2 below 2^63."""
+
+_TIME_MASK = (1 << COUNT_SHIFT) - 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def spread_numerator(n, s1, s2):
+    """Return ``n s2 - s1^2`` as float32, exact before the rounding while n w < EXACT_LIMIT."""
+    return np.float32(n * s2 - s1 * s1)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
+    """Write the six channels of all cells, then clear the words or move their origin.
+
+    Parameters
+    ----------
+    count_time, square : int64 (2 C + 1,)
+        Packed words of ON cells, OFF cells and the cell for events outside the rows.
+    out : float32 (6, C)
+        Channels ``count+ count- mean+ std+ mean- std-``.
+    window_us : int
+        Length of the window.
+    shift_us : int
+        With ``keep``, how far the origin of dt moves forward for the next window.
+    keep : bool
+        Keep the sums for the next window; else set them to zero.
+    ddof : int
+        1 or 0.
+    """
+    cells = out.shape[1]
+    per_window = np.float32(1.0 / window_us)
+    one, zero = np.float32(1), np.float32(0)
+    less = np.float32(ddof)
+    for polarity in range(2):
+        words = count_time[polarity * cells : polarity * cells + cells]
+        squares = square[polarity * cells : polarity * cells + cells]
+        counts, means, stds = out[polarity], out[2 + 2 * polarity], out[3 + 2 * polarity]
+        for i in range(cells):
+            n = words[i] >> COUNT_SHIFT
+            s1 = words[i] & _TIME_MASK
+            s2 = squares[i]
+            count = np.float32(n)
+            divisor = count - less
+            per_event = one / (count if n > 0 else one)
+            per_freedom = one / (divisor if divisor > zero else one)
+            counts[i] = count
+            means[i] = np.float32(s1) * per_event * per_window
+            variance = spread_numerator(n, s1, s2) * per_event * per_freedom
+            stds[i] = np.sqrt(variance) * per_window
+            if keep:
+                # sum(dt - s) and sum((dt - s)^2), by the sums of dt and dt^2
+                words[i] -= n * shift_us
+                squares[i] += shift_us * (n * shift_us - 2 * s1)
+            else:
+                words[i] = 0
+                squares[i] = 0
+    if not keep:
+        count_time[2 * cells] = 0
+        square[2 * cells] = 0
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def largest_count(count_time, cells):
+    """Return the largest number of events in any of the first ``cells`` cells."""
+    largest = np.int64(0)
+    words = count_time[:cells]
+    for i in range(cells):
+        largest = max(largest, words[i])
+    return largest >> COUNT_SHIFT
+
+
+@njit(cache=True, nogil=True)
+def finalize_cell(n, s1, square_high, square_low, window_us, ddof):
+    """Return mean and std of one cell of any size, float32 each, as fractions of the window."""
+    if n == 0:
+        return np.float32(0), np.float32(0)
+    one = np.float32(1)
+    per_window = np.float32(1.0 / window_us)
+    if n * window_us < EXACT_LIMIT:
+        count = np.float32(n)
+        divisor = count - np.float32(ddof)
+        per_event = one / count
+        per_freedom = one / (divisor if divisor > np.float32(0) else one)
+        s2 = (square_high << 32) + square_low
+        variance = spread_numerator(n, s1, s2) * per_event * per_freedom
+        return np.float32(s1) * per_event * per_window, np.sqrt(variance) * per_window
+    mean_us = s1 / n
+    mean_square = (square_high * 4294967296.0 + square_low) / n
+    variance_us = max(mean_square - mean_us * mean_us, 0.0) * (n / (n - ddof))
+    return np.float32(mean_us / window_us), np.float32(np.sqrt(variance_us) / window_us)
+
+
+@njit(cache=True, nogil=True, boundscheck=False)
+def finalize_wide(count, time, square_high, square_low, out, window_us, ddof):
+    """Write the six channels of all cells from the four wide words, then clear them."""
+    cells = out.shape[1]
+    for polarity in range(2):
+        for i in range(cells):
+            c = polarity * cells + i
+            mean, std = finalize_cell(
+                count[c], time[c], square_high[c], square_low[c], window_us, ddof
+            )
+            out[polarity, i] = np.float32(count[c])
+            out[2 + 2 * polarity, i] = mean
+            out[3 + 2 * polarity, i] = std
+            count[c] = time[c] = square_high[c] = square_low[c] = 0
