@@ -1,0 +1,113 @@
+"""Frames of a DDD17 file: four time stamps made sane, pixels read when asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
+from eventseg.recordings.ddd17_file import PacketFile
+from eventseg.recordings.ddd17_layout import FRAME_DTYPE, WRAP_US
+from eventseg.recordings.recording import Frames
+from eventseg.recordings.report import Tally
+
+LONGEST_US = 10_000_000
+"""No exposure and no read-out takes longer; a stamp further away is damaged."""
+
+
+def open_frames(
+    stored: NDArray[np.void],
+    *,
+    file: PacketFile,
+    sensor: SensorSize,
+    rotate180: bool,
+    tally: Tally,
+) -> Frames:
+    """Return the frames that fit on the sensor, sorted by the end of their exposure.
+
+    Parameters
+    ----------
+    stored : structured array (F,)
+        STORED_FRAME_DTYPE of :mod:`eventseg.recordings.ddd17_packets`, in file order.
+    file : PacketFile
+        Where the pixels are.
+    sensor : SensorSize
+    rotate180 : bool
+        Turn pictures and regions of interest by 180 degrees.
+    tally : Tally
+        Receives what was skipped and repaired.
+    """
+    inside = (stored["row"].astype(np.int64) + stored["height"] <= sensor.height) & (
+        stored["col"].astype(np.int64) + stored["width"] <= sensor.width
+    )
+    tally.skip("frames", f"outside the sensor {sensor}", int((~inside).sum()))
+    stored = stored[inside]
+    start, end, exposure_start, exposure_end = (
+        stamps + stored["base"] for stamps in _sane_stamps(stored, tally)
+    )
+    tally.repair(
+        "frames out of order, sorted by end of exposure",
+        int((exposure_end[1:] < exposure_end[:-1]).sum()),
+    )
+    order = np.argsort(exposure_end, kind="stable")
+    stored = stored[order]
+    rois = np.stack([stored[name] for name in ("row", "col", "height", "width")], axis=1)
+    placed = rois.astype(np.int64)
+    if rotate180:
+        placed[:, 0] = sensor.height - placed[:, 0] - placed[:, 2]
+        placed[:, 1] = sensor.width - placed[:, 1] - placed[:, 3]
+
+    def read(i: int) -> NDArray[np.uint16]:
+        frame = stored[i]
+        shape = int(frame["height"]), int(frame["width"])
+        first = int(frame["offset"]) + FRAME_DTYPE.itemsize
+        stop = first + 2 * shape[0] * shape[1]
+        pixels = file.frame_of(int(frame["packet_row"]), int(frame["at"]), first, stop)
+        if len(pixels) != stop - first:
+            raise RecordingError(f"{file.path}: the pixels of frame {i} are gone; was it changed?")
+        picture: NDArray[np.uint16] = pixels.view("<u2").reshape(shape)
+        return picture[::-1, ::-1] if rotate180 else picture
+
+    return Frames(
+        start[order],
+        end[order],
+        exposure_start[order],
+        exposure_end[order],
+        placed,
+        sensor,
+        read,
+    )
+
+
+def _sane_stamps(
+    stored: NDArray[np.void], tally: Tally
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return start, end, exposure start and exposure end as 31-bit times in a sane order."""
+    names = ("t_start", "t_end", "exposure_start", "exposure_end")
+    start, end, first, last = (stored[name].astype(np.int64) for name in names)
+    no_end = end <= 0
+    tally.repair("frames without an end stamp, end of exposure taken", int(no_end.sum()))
+    end[no_end] = last[no_end]
+    for stamps in (start, first, last):
+        # The packet's overflow belongs to the end of the frame.
+        stamps[stamps - end > WRAP_US // 2] -= WRAP_US
+
+    # Zero is a time too, in the first moments of a clock, but not for the end of an exposure.
+    no_exposure = (last == 0) & (end > 0)
+    first_absent = no_exposure & (first == 0)
+
+    def replace(
+        stamps: NDArray[np.int64], latest: NDArray[np.int64], absent: NDArray[np.bool_]
+    ) -> int:
+        wrong = absent | (stamps > latest) | (latest - stamps > LONGEST_US)
+        stamps[wrong] = latest[wrong]
+        return int(wrong.sum())
+
+    for what, stamps, latest, absent in (
+        ("exposure end, end of frame taken", last, end, no_exposure),
+        ("exposure start, end of exposure taken", first, last, first_absent),
+        ("start, start of exposure taken", start, first, np.zeros_like(no_exposure)),
+    ):
+        tally.repair(f"frames without a sane {what}", replace(stamps, latest, absent))
+    return start, end, first, last

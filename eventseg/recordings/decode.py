@@ -1,0 +1,267 @@
+"""Compiled loops over events as they are stored; other threads can read the file meanwhile.
+
+A stored event is one 64-bit number: the low half is its word (bit 0 valid, bit 1 polarity, 15 bits
+of row, 15 bits of column), the high half its 31-bit time stamp. Loops without branches on single
+events let the compiler use vector instructions; the slower ones run for packets with an event that
+must be left out.
+"""
+
+# mypy: disable-error-code="untyped-decorator, assignment, arg-type, return-value"
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+INVALID, NEGATIVE, OUTSIDE, KEPT, FIRST, LAST, LOW, HIGH, X_MAX, Y_MAX, BACK = range(11)
+"""Columns of the table that :func:`scan` fills."""
+
+
+@numba.njit(nogil=True, cache=True)
+def scan(
+    events: NDArray[np.uint64], starts: NDArray[np.int64], height: int, width: int
+) -> NDArray[np.int64]:
+    """Summarise packets of events.
+
+    Parameters
+    ----------
+    events : uint64 (N,)
+        All events of the packets, one after the other.
+    starts : int64 (P + 1,)
+        First event of each packet, and N.
+    height, width : int
+        Events at rows and columns beyond are counted as outside.
+
+    Returns
+    -------
+    int64 (P, 11)
+        For each packet: events marked invalid, with a negative time, outside, kept; time of the
+        first, last, earliest and latest kept event; largest column and row; steps back in time.
+    """
+    table = np.zeros((len(starts) - 1, 11), np.int64)
+    for packet in range(len(starts) - 1):
+        part = events[starts[packet] : starts[packet + 1]]
+        if not _scan_sound(part, height, width, table[packet]):
+            _scan_each(part, height, width, table[packet])
+    return table
+
+
+@numba.njit(nogil=True, cache=True)
+def _scan_sound(part: NDArray[np.uint64], height: int, width: int, row: NDArray[np.int64]) -> bool:
+    """Fill the row of a packet if all its events are kept; return whether they are."""
+    n = len(part)
+    unsound = x_max = y_max = high = 0
+    low = 2**31
+    for i in range(n):
+        event = np.int64(part[i])  # negative if its time stamp is
+        unsound |= ~event & 1 | (event < 0)
+        x_max = max(x_max, event >> 17 & 0x7FFF)
+        y_max = max(y_max, event >> 2 & 0x7FFF)
+        stamp = event >> 32
+        low, high = min(low, stamp), max(high, stamp)
+    if n == 0 or unsound or x_max >= width or y_max >= height:
+        return False
+    back = 0
+    for i in range(1, n):
+        back += part[i] >> np.uint64(32) < part[i - 1] >> np.uint64(32)
+    row[KEPT], row[BACK] = n, back
+    row[FIRST], row[LAST] = part[0] >> np.uint64(32), part[n - 1] >> np.uint64(32)
+    row[LOW], row[HIGH], row[X_MAX], row[Y_MAX] = low, high, x_max, y_max
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
+def _scan_each(part: NDArray[np.uint64], height: int, width: int, row: NDArray[np.int64]) -> None:
+    """Fill the row of any packet, event by event."""
+    invalid = negative = outside = kept = back = first = last = x_max = y_max = 0
+    low, high = 2**31, -1
+    for i in range(len(part)):
+        event = np.int64(part[i])
+        t, x, y = event >> 32, event >> 17 & 0x7FFF, event >> 2 & 0x7FFF
+        if event & 1 == 0:
+            invalid += 1
+        elif t < 0:
+            negative += 1
+        elif x >= width or y >= height:
+            outside += 1
+        else:
+            x_max, y_max = max(x_max, x), max(y_max, y)
+            low, high = min(low, t), max(high, t)
+            if kept == 0:
+                first = t
+            elif t < last:
+                back += 1
+            last = t
+            kept += 1
+    row[INVALID], row[NEGATIVE], row[OUTSIDE], row[KEPT] = invalid, negative, outside, kept
+    row[FIRST], row[LAST], row[LOW], row[HIGH] = first, last, low, high
+    row[X_MAX], row[Y_MAX], row[BACK] = x_max, y_max, back
+
+
+@numba.njit(nogil=True, cache=True)
+def decode(
+    events: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    bases: NDArray[np.int64],
+    limits: tuple[int, int, int, int],
+    rotate: bool,
+    t_out: NDArray[np.int64],
+    x_out: NDArray[np.uint16],
+    y_out: NDArray[np.uint16],
+    p_out: NDArray[np.int8],
+) -> tuple[int, bool]:
+    """Unpack polarity events into columns.
+
+    Parameters
+    ----------
+    events, starts
+        As for :func:`scan`.
+    bases : int64 (P,)
+        Continuous time in us at which the 31-bit clock of each packet was zero.
+    limits : (t0_us, t1_us, height, width)
+        Events outside are left out.
+    rotate : bool
+        Turn the picture by 180 degrees.
+    t_out, x_out, y_out, p_out
+        Columns to write from index 0, with room for all events.
+
+    Returns
+    -------
+    n : int
+        Number of events written.
+    in_order : bool
+        Whether their times do not decrease.
+    """
+    _, _, height, width = limits
+    n = 0
+    in_order = True
+    for packet in range(len(bases)):
+        part = events[starts[packet] : starts[packet + 1]]
+        stop = n + len(part)
+        t, x, y, p = t_out[n:stop], x_out[n:stop], y_out[n:stop], p_out[n:stop]
+        kept = len(part)
+        if not _unpack(part, bases[packet], limits, t, x, y, p):
+            kept = _keep(part, limits, t, x, y, p)
+        if rotate:
+            for i in range(kept):
+                x[i], y[i] = width - 1 - x[i], height - 1 - y[i]
+        back = n > 0 and kept > 0 and t[0] < t_out[n - 1]
+        for i in range(1, kept):
+            back |= t[i] < t[i - 1]
+        in_order &= not back
+        n += kept
+    return n, in_order
+
+
+@numba.njit(nogil=True, cache=True)
+def _unpack(
+    part: NDArray[np.uint64],
+    base: int,
+    limits: tuple[int, int, int, int],
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+) -> bool:
+    """Unpack all events of a packet; return whether all are sound and within the limits."""
+    t0, t1, height, width = limits
+    unsound = False
+    for i in range(len(part)):
+        event = np.int64(part[i])
+        time, col, row = base + (event >> 32), event >> 17 & 0x7FFF, event >> 2 & 0x7FFF
+        t[i], x[i], y[i], p[i] = time, col, row, event >> 1 & 1
+        unsound |= (event & 1 == 0) | (event < 0) | (col >= width) | (row >= height)
+        unsound |= (time < t0) | (time >= t1)
+    return not unsound
+
+
+@numba.njit(nogil=True, cache=True)
+def _keep(
+    part: NDArray[np.uint64],
+    limits: tuple[int, int, int, int],
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+) -> int:
+    """Move the events to keep to the front, in their order; return their number."""
+    t0, t1, height, width = limits
+    kept = 0
+    for i in range(len(part)):
+        event = np.int64(part[i])
+        if event & 1 and event >= 0 and t0 <= t[i] < t1 and x[i] < width and y[i] < height:
+            t[kept], x[kept], y[kept], p[kept] = t[i], x[i], y[i], p[i]
+            kept += 1
+    return kept
+
+
+@numba.njit(nogil=True, cache=True)
+def locate(
+    content: NDArray[np.uint8],
+    addresses: NDArray[np.uint64],
+    objects: NDArray[np.uint32],
+    sizes: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Find objects in the global heap collections of an HDF5 file.
+
+    Parameters
+    ----------
+    content : uint8 (n_bytes,)
+        The whole file.
+    addresses, objects, sizes : (C,)
+        Address of each object's collection, its number there and its length; a length of zero
+        stands for no object.
+
+    Returns
+    -------
+    int64 (C,)
+        First byte of each object, 0 for none, or -1 if it is not there.
+    """
+    offsets = np.zeros(len(addresses), np.int64)
+    collection, end, at = np.int64(-1), np.int64(0), np.int64(0)
+    for i in range(len(addresses)):
+        if sizes[i] == 0:
+            continue
+        offsets[i] = -1
+        if addresses[i] > np.uint64(len(content)):
+            continue
+        address = np.int64(addresses[i])
+        # Objects mostly follow each other: go on from the last one, else from the start.
+        for attempt in range(2):
+            if attempt == 1 or address != collection:
+                collection, at = address, address + 16
+                end = _collection_end(content, address)
+            while at + 16 <= end:
+                number = np.uint32(content[at]) | np.uint32(content[at + 1]) << np.uint32(8)
+                size = _uint64(content, at + 8)
+                if number == 0 or size < 0 or size > end - at - 16:
+                    break
+                if number == objects[i]:
+                    if size == sizes[i]:
+                        offsets[i] = at + 16
+                    break
+                at += 16 + (size + 7) // 8 * 8
+            if offsets[i] > 0:
+                break
+    return offsets
+
+
+@numba.njit(nogil=True, cache=True)
+def _collection_end(content: NDArray[np.uint8], address: int) -> int:
+    """Return the end of a collection, or 0 if there is none of version 1 at the address."""
+    if address + 16 > len(content):
+        return 0
+    for i, byte in enumerate((0x47, 0x43, 0x4F, 0x4C, 1)):  # "GCOL", version
+        if content[address + i] != byte:
+            return 0
+    size = _uint64(content, address + 8)
+    return address + size if 0 < size <= len(content) - address else 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _uint64(content: NDArray[np.uint8], at: int) -> int:
+    value = np.int64(0)
+    for i in range(8):
+        value |= np.int64(content[at + i]) << (8 * i)
+    return value
