@@ -49,9 +49,10 @@ def add_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, width,
         m = min(BLOCK, hi - begin)
         stage(t, x, y, p, begin, m, t0_us, row0, rows, width, cell, dt)
         for i in range(m):
-            d = np.int64(dt[i])
-            count_time[cell[i]] += _ONE + d
-            square[cell[i]] += d * d
+            # Unsigned, so that no code is made for an index counted from the end.
+            c, d = np.uint32(cell[i]), np.int64(dt[i])
+            count_time[c] += _ONE + d
+            square[c] += d * d
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -61,9 +62,9 @@ def subtract_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, w
         m = min(BLOCK, hi - begin)
         stage(t, x, y, p, begin, m, t0_us, row0, rows, width, cell, dt)
         for i in range(m):
-            d = np.int64(dt[i])
-            count_time[cell[i]] -= _ONE + d
-            square[cell[i]] -= d * d
+            c, d = np.uint32(cell[i]), np.int64(dt[i])
+            count_time[c] -= _ONE + d
+            square[c] -= d * d
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
