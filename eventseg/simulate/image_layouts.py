@@ -1,0 +1,140 @@
+"""Folders of labelled images: which picture goes with which labels, and what the labels mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from eventseg.simulate.classes import CLASS_NAMES, IGNORED
+from eventseg.simulate.scenarios import SimulationError
+
+CAMVID_NAMES = (
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+)
+
+# Cityscapes' label ids of the 19 training classes, in the order of the training ids.
+_CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+
+LAYOUTS = ("camvid", "cityscapes", "pairs")
+"""Known layouts: ``camvid`` has PART and PARTannot with files of one name; ``cityscapes`` has
+leftImg8bit/PART/CITY/NAME_leftImg8bit.png and gtFine/PART/CITY/NAME_gtFine_labelIds.png; ``pairs``
+has images/NAME.* and labels/NAME.png, whose values are class numbers, 255 ignored."""
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images by part, e.g. ``train``, and their classes.
+
+    ``pairs`` holds (picture, labels) by part; ``lookup`` turns a stored label into a class.
+    """
+
+    pairs: dict[str, list[tuple[Path, Path]]]
+    classes: tuple[str, ...]
+    lookup: NDArray[np.uint8]
+
+
+def find_images(folder: Path, layout: str) -> ImageSet:
+    """List the labelled images of a folder.
+
+    Raises
+    ------
+    SimulationError
+        Unknown layout, no folder, no images, or images without labels (and the reverse).
+    """
+    if layout not in LAYOUTS:
+        raise SimulationError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
+    if not folder.is_dir():
+        raise SimulationError(f"{folder} is no folder: give the one that holds the images")
+    lookup = np.arange(256, dtype=np.uint8)
+    classes: tuple[str, ...] = CLASS_NAMES
+    if layout == "camvid":
+        parts = sorted(p for p in folder.iterdir() if (folder / f"{p.name}annot").is_dir())
+        found = {p.name: (_by_stem(p, ""), _by_stem(folder / f"{p.name}annot", "")) for p in parts}
+        classes = CAMVID_NAMES
+        lookup[len(classes) :] = IGNORED
+    elif layout == "cityscapes":
+        pictures, labels = folder / "leftImg8bit", folder / "gtFine"
+        parts = sorted(p for p in pictures.iterdir() if p.is_dir()) if pictures.is_dir() else []
+        found = {
+            p.name: (
+                _by_stem(p, "_leftImg8bit"),
+                _by_stem(labels / p.name, "_gtFine_labelIds"),
+            )
+            for p in parts
+        }
+        lookup[:] = IGNORED
+        lookup[list(_CITYSCAPES_IDS)] = np.arange(19)
+    else:
+        found = {"pairs": (_by_stem(folder / "images", ""), _by_stem(folder / "labels", ""))}
+        classes = tuple(f"class {i}" for i in range(255))
+    pairs: dict[str, list[tuple[Path, Path]]] = {}
+    for part, (pictures_of, labels_of) in found.items():
+        alone = sorted(pictures_of.keys() ^ labels_of.keys())
+        if alone:
+            names = ", ".join(alone[:5]) + (" ..." if len(alone) > 5 else "")
+            raise SimulationError(
+                f"{folder}, {part}: {len(alone)} images or label maps have no partner: {names}"
+            )
+        if pictures_of:
+            pairs[part] = [(pictures_of[k], labels_of[k]) for k in sorted(pictures_of)]
+    if not pairs:
+        raise SimulationError(f"{folder} holds no labelled images in the layout {layout!r}")
+    return ImageSet(pairs, classes, lookup)
+
+
+def load_pair(
+    picture: Path, labels: Path, lookup: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Read one image as gray luminance, float32 (h, w) in 0 to 255, and its classes, uint8 (h, w).
+
+    Raises
+    ------
+    SimulationError
+        A file that is no image, label maps in colour, or sizes that differ.
+    """
+    try:
+        with Image.open(picture) as image:
+            gray = np.asarray(image.convert("L"), np.float32)
+        with Image.open(labels) as image:
+            stored = np.asarray(image)
+    except OSError as error:
+        raise SimulationError(f"cannot read {picture} and {labels}: {error}") from error
+    if stored.ndim != 2 or stored.dtype != np.uint8:
+        raise SimulationError(
+            f"{labels} must hold one 8-bit class number per pixel, got {stored.dtype} "
+            f"of shape {stored.shape}"
+        )
+    if gray.shape != stored.shape:
+        raise SimulationError(
+            f"{picture.name} is {gray.shape[1]}x{gray.shape[0]} but its labels are "
+            f"{stored.shape[1]}x{stored.shape[0]}: both must have one size"
+        )
+    return gray, lookup[stored]
+
+
+def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
+    """Return the images below a folder by their name without suffix and ending."""
+    if not folder.is_dir():
+        return {}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _PICTURES and path.stem.endswith(ending):
+            name = (path.relative_to(folder).parent / path.stem).as_posix()
+            found[name[: len(name) - len(ending)]] = path
+    return found

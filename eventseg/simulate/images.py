@@ -1,0 +1,184 @@
+"""Turn labelled images into event recordings: a camera moves in front of each for a moment.
+
+Each image is one shot; the shots of a part (``train``, ``test`` ...) follow one another in one
+recording. The sensor settles anew before each, so no event comes from a cut, and the frame closes
+the shot: any window that ends at a frame and is no longer than the shot sees one image only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from eventseg.events import SensorSize
+from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.simulate.aps import ApsModel, frame_ending_at
+from eventseg.simulate.dvs import DvsSensor
+from eventseg.simulate.dvs_model import DvsModel
+from eventseg.simulate.image_film import ImageFilm, Motion
+from eventseg.simulate.image_layouts import find_images, load_pair
+from eventseg.simulate.recorder import Recorder
+from eventseg.simulate.scenarios import SimulationError
+from eventseg.simulate.street import (
+    DAVIS346,
+    Summary,
+    check_numbers,
+    finished_files,
+    summary_of,
+    thread_count,
+)
+from eventseg.simulate.truth import TruthWriter
+
+START_US = 11_000_000
+"""What the sensor's clock shows at the start."""
+
+_APS = ApsModel(exposure_us=6_000, readout_us=6_000, gain=1.0)
+
+
+def simulate_images(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    layout: str = "camvid",
+    seed: int = 0,
+    shot_us: int = 120_000,
+    strength: float = 1.0,
+    limit: int | None = None,
+    sensor: SensorSize = DAVIS346,
+    dvs: DvsModel | None = None,
+    threads: int | None = None,
+    step_us: int = 2_000,
+    progress: Callable[[float], None] | None = None,
+) -> list[Summary]:
+    """Record every labelled image of a folder with a simulated DAVIS in motion.
+
+    Parameters
+    ----------
+    folder : path
+        The images, gray or colour.
+    out : path
+        Folder for the recordings, one ``PART.hdf5`` with its ``PART.truth.h5`` per part. The
+        frame of image ``i`` is frame ``i``; the names are in the truth file's recipe.
+    layout : str
+        One of :data:`eventseg.simulate.image_layouts.LAYOUTS`.
+    seed : int
+        Seeds motion and sensor.
+    shot_us : int
+        How long each image is looked at; its frame's exposure ends 6 ms before the shot does.
+    strength : float
+        Size of the motion, above 0 to 3; 1 pans by up to a few tens of pixels per second.
+    limit : int, optional
+        Take only so many images of each part, evenly spread.
+    sensor, threads, step_us, progress
+        As in :func:`eventseg.simulate.street.simulate_street`.
+    dvs : DvsModel, optional
+        How the sensor behaves.
+
+    Raises
+    ------
+    SimulationError
+        No labelled images, labels that do not fit their images, or numbers out of range.
+    OutputError
+        The files cannot be written. Nothing half-written is left behind.
+    """
+    check_numbers(duration_us=shot_us, seed=seed, sensor=sensor, step_us=step_us)
+    if shot_us < 30_000:
+        raise SimulationError(f"shots of {shot_us} us are too short: give at least 30000 us")
+    if not 0.0 < strength <= 3.0:
+        raise SimulationError(f"motion strength {strength} is out of range: above 0 to 3")
+    if limit is not None and limit < 1:
+        raise SimulationError(f"a limit of {limit} leaves no image: give 1 or more")
+    images = find_images(Path(folder), layout)
+    total = sum(len(pairs[:limit]) for pairs in images.pairs.values())
+    summaries: list[Summary] = []
+    done = 0
+
+    def shot_done() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done / total)
+
+    for part, pairs in images.pairs.items():
+        count = len(pairs) if limit is None else min(limit, len(pairs))
+        chosen = [pairs[i * len(pairs) // count] for i in range(count)]
+        summaries.append(
+            _simulate_part(
+                chosen,
+                Path(out) / f"{part}.hdf5",
+                classes=images.classes,
+                lookup=images.lookup,
+                recipe={
+                    "kind": "images",
+                    "layout": layout,
+                    "part": part,
+                    "seed": seed,
+                    "strength": strength,
+                    "shot_us": shot_us,
+                    "step_us": step_us,
+                    "names": [picture.name for picture, _ in chosen],
+                    "t0_us": START_US,
+                    "t1_us": START_US + shot_us * len(chosen),
+                },
+                sensor=sensor,
+                dvs=dvs or DvsModel(),
+                workers=thread_count(threads),
+                shot_done=shot_done,
+            )
+        )
+    return summaries
+
+
+def _simulate_part(
+    pairs: list[tuple[Path, Path]],
+    target: Path,
+    *,
+    classes: tuple[str, ...],
+    lookup: NDArray[np.uint8],
+    recipe: dict[str, object],
+    sensor: SensorSize,
+    dvs: DvsModel,
+    workers: int,
+    shot_done: Callable[[], None],
+) -> Summary:
+    seed, shot_us, step_us = (int(str(recipe[name])) for name in ("seed", "shot_us", "step_us"))
+    strength = float(str(recipe["strength"]))
+    with finished_files(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
+        truth = TruthWriter(truth_file, sensor=sensor, classes=classes, recipe=recipe)
+        try:
+            with DDD17Writer(recording, sensor=sensor) as writer:
+                recorder = Recorder(
+                    writer,
+                    truth,
+                    dvs=DvsSensor(sensor, dvs, seed=seed),
+                    aps=_APS,
+                    seed=seed,
+                    step_us=step_us,
+                    t0_us=START_US,
+                    pool=pool,
+                    bands=workers,
+                )
+                for shot, pair in enumerate(pairs):
+                    gray, label = load_pair(*pair, lookup)
+                    size = (gray.shape[0], gray.shape[1])
+                    if min(size) < 16:
+                        raise SimulationError(
+                            f"{pair[0]} is {size[1]}x{size[0]}: give images of 16 pixels or more"
+                        )
+                    motion = Motion.draw(seed, shot, size, sensor, strength=strength)
+                    # Bilinear sampling alone would skip pixels of a larger picture.
+                    blur = max(0.3, 0.5 * motion.scale)
+                    smooth = gaussian_filter(gray, blur, mode="nearest").astype(np.float32)
+                    start, end = shot * shot_us, (shot + 1) * shot_us
+                    film = ImageFilm(smooth, label, motion, sensor, start)
+                    truth.add_source(label)
+                    recorder.shoot(film, start, end, [frame_ending_at(_APS, end - _APS.readout_us)])
+                    shot_done()
+        finally:
+            truth.close()
+    return summary_of(target, recorder.tally, shot_us * len(pairs), classes)

@@ -1,0 +1,215 @@
+"""The truth file beside a simulated recording: written while it is made, read by name.
+
+Layout of ``NAME.truth.h5``: ``events/label`` and ``events/signal`` (uint8, one per event in the
+recording's order), ``frames/t_us``, ``frames/label`` (uint8), ``frames/depth`` (float16, metres,
+infinite for the sky; streets only) and ``frames/flow`` (float16, px/s right and down). The root's
+attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON) tell how it was made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
+from eventseg.simulate.dvs import DvsEvents
+from eventseg.simulate.render import View
+
+FORMAT = "eventseg truth 1"
+_EVENT_CHUNK = 1 << 16
+
+
+def truth_path(recording: Path) -> Path:
+    """Return where the truth of a recording lies: ``drive.hdf5`` has ``drive.truth.h5``."""
+    return recording.with_suffix(".truth.h5")
+
+
+class TruthWriter:
+    """Writes a truth file as the simulation goes, in constant memory."""
+
+    def __init__(
+        self, path: Path, *, sensor: SensorSize, classes: tuple[str, ...], recipe: dict[str, Any]
+    ) -> None:
+        self._file = h5py.File(path, "w")
+        self._sensor = sensor
+        self._file.attrs["format"] = FORMAT
+        self._file.attrs["classes"] = json.dumps(classes)
+        self._file.attrs["recipe"] = json.dumps(recipe)
+        self._file.attrs["height"], self._file.attrs["width"] = sensor
+        for name in ("label", "signal"):
+            self._file.create_dataset(
+                f"events/{name}", (0,), "u1", maxshape=(None,), chunks=(_EVENT_CHUNK,),
+                compression="gzip", compression_opts=1,
+            )  # fmt: skip
+        self._file.create_dataset("frames/t_us", (0,), "i8", maxshape=(None,), chunks=(1024,))
+
+    def add_events(self, events: DvsEvents) -> None:
+        """Append what the events show, in their order."""
+        for name, column in (("label", events.label), ("signal", events.signal)):
+            _append(self._file[f"events/{name}"], column.astype(np.uint8))
+
+    def add_frame(self, t_us: int, view: View) -> None:
+        """Append labels, depth and flow at a frame's time (end of exposure)."""
+        _append(self._file["frames/t_us"], np.array([t_us], np.int64))
+        self._add_map("label", view.label)
+        if view.depth is not None:
+            self._add_map("depth", view.depth.astype(np.float16))
+        self._add_map("flow", view.flow.astype(np.float16))
+
+    def add_source(self, label: NDArray[np.uint8]) -> None:
+        """Keep a label map the recording is made from, so that it can be warped again."""
+        if "source" not in self._file:
+            self._file.create_dataset(
+                "source/label", (0,), "u1", maxshape=(None,), chunks=(_EVENT_CHUNK,),
+                compression="gzip", compression_opts=1,
+            )  # fmt: skip
+            self._file.create_dataset("source/offset", (0,), "i8", maxshape=(None,), chunks=(256,))
+            self._file.create_dataset(
+                "source/size", (0, 2), "i8", maxshape=(None, 2), chunks=(256, 2)
+            )
+        source = self._file["source"]
+        _append(source["offset"], np.array([source["label"].shape[0]], np.int64))
+        _append(source["size"], np.array([label.shape], np.int64))
+        _append(source["label"], label.reshape(-1))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def _add_map(self, name: str, values: NDArray[Any]) -> None:
+        frames = self._file["frames"]
+        if name not in frames:
+            frames.create_dataset(
+                name, (0, *values.shape), values.dtype, maxshape=(None, *values.shape),
+                chunks=(1, *values.shape), compression="gzip", compression_opts=1, shuffle=True,
+            )  # fmt: skip
+        _append(frames[name], values[None])
+
+
+def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+    start = dataset.shape[0]
+    dataset.resize(start + len(values), axis=0)
+    dataset[start:] = values
+
+
+class Truth:
+    """What is true about a simulated recording.
+
+    Parameters
+    ----------
+    path : Path
+        The truth file.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Class names; a label is an index into them, 255 is ignored.
+    sensor : SensorSize
+    t_us : int64 (F,)
+        Frame times (end of exposure) on the recording's continuous clock.
+    n_events : int
+    recipe : dict
+        Everything the recording was made from.
+
+    Raises
+    ------
+    RecordingError
+        The file is missing or no truth file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise RecordingError(f"cannot read the truth file {path}: {error}") from error
+        if self._file.attrs.get("format") != FORMAT:
+            self._file.close()
+            raise RecordingError(f"{path} is no truth file: it lacks the mark {FORMAT!r}")
+        self.classes: tuple[str, ...] = tuple(json.loads(self._file.attrs["classes"]))
+        self.recipe: dict[str, Any] = json.loads(self._file.attrs["recipe"])
+        self.sensor = SensorSize(int(self._file.attrs["height"]), int(self._file.attrs["width"]))
+        self.t_us: NDArray[np.int64] = self._file["frames/t_us"][:]
+        self.n_events = int(self._file["events/label"].shape[0])
+        self._at: Callable[[float], View] | None = None
+
+    def label(self, i: int) -> NDArray[np.uint8]:
+        """Return the label map of frame ``i``, uint8 (H, W)."""
+        return np.asarray(self._map("label", i), np.uint8)
+
+    def depth(self, i: int) -> NDArray[np.float32]:
+        """Return the depth of frame ``i`` in metres, float32 (H, W); streets only."""
+        return np.asarray(self._map("depth", i), np.float32)
+
+    def flow(self, i: int) -> NDArray[np.float32]:
+        """Return the optical flow of frame ``i`` in px/s, float32 (2, H, W): right, down."""
+        return np.asarray(self._map("flow", i), np.float32)
+
+    def events(
+        self, start: int = 0, stop: int | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return class and signal flag of events ``start`` to ``stop``, as they are recorded."""
+        part = slice(start, stop)
+        return self._file["events/label"][part], self._file["events/signal"][part].astype(bool)
+
+    def labels_at(self, t_us: int) -> NDArray[np.uint8]:
+        """Return the exact label map at any time of the recording, uint8 (H, W).
+
+        Nothing is interpolated: the scene is rendered again for that microsecond.
+
+        Raises
+        ------
+        RecordingError
+            The time lies outside the recording.
+        """
+        return self.view_at(t_us).label
+
+    def view_at(self, t_us: int) -> View:
+        """Return labels, depth and flow at any time of the recording."""
+        start, end = self.recipe["t0_us"], self.recipe["t1_us"]
+        if not start <= t_us <= end:
+            raise RecordingError(f"{t_us} us is outside the recording, [{start}, {end}] us")
+        if self._at is None:
+            # Only here does reading need the renderer.
+            from eventseg.simulate.scenes import scene_of
+
+            self._at = scene_of(self)
+        return self._at(t_us - start)
+
+    def source(self, name: str, part: slice = slice(None)) -> NDArray[Any]:
+        """Return an array the recipe refers to (image recordings keep their label images)."""
+        values: NDArray[Any] = self._file[f"source/{name}"][part]
+        return values
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def _map(self, name: str, i: int) -> NDArray[Any]:
+        if name not in self._file["frames"]:
+            raise RecordingError(f"{self.path} has no {name}: only recordings of streets have it")
+        if not 0 <= i < len(self.t_us):
+            raise IndexError(f"frame {i} of {len(self.t_us)}: give 0 to {len(self.t_us) - 1}")
+        values: NDArray[Any] = self._file[f"frames/{name}"][i]
+        return values
