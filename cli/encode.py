@@ -1,0 +1,207 @@
+"""``eventseg encode``: recordings into a data set folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from eventseg.dataset_plan import Crop
+    from eventseg.dataset_writer import Progress
+    from eventseg.events import SensorSize
+    from eventseg.windows import Anchor
+
+
+def _crop(_ctx: click.Context, _param: click.Parameter, text: str) -> Crop:
+    """Return the rows that ``auto``, ``none`` or ``0:200`` names."""
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return "none"
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} must be auto, none or ROW0:ROW1, such as 0:200")
+    return int(match[1]), int(match[2])
+
+
+@click.command(short_help="Turn recordings into a data set.")
+@click.argument(
+    "recordings",
+    metavar="REC...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--window",
+    "windows_us",
+    callback=options.durations,
+    metavar="LENGTH[,LENGTH...]",
+    help="Lengths of the windows.  [default: 50ms; none with --anchor count:N]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to make.  [default: the recording's name with .eventseg, in this folder]",
+)
+@click.option(
+    "--anchor",
+    callback=options.anchor,
+    default="frame",
+    show_default=True,
+    metavar="frame|centre|stride:LENGTH|count:N|evsegnet",
+    help="How windows are placed: before each frame, centred on it, every LENGTH, of N events "
+    "each, or as EV-SegNet cut them (one data set a window length in OUT).",
+)
+@click.option(
+    "--normalise",
+    type=click.Choice(["raw", "evsegnet"]),
+    default="raw",
+    show_default=True,
+    help="What to store. Raw tensors are normalised when they are loaded.",
+)
+@click.option(
+    "--crop",
+    callback=_crop,
+    default="auto",
+    show_default=True,
+    metavar="auto|none|ROW0:ROW1",
+    help="Rows that tensors keep; auto: 0:200 on a 346x260 sensor as EV-SegNet did, else all.",
+)
+@click.option(
+    "--store",
+    type=click.Choice(["npy", "npz", "none"]),
+    default="npy",
+    show_default=True,
+    help="Tensors as plain or compressed files, or encoded from the recordings on load.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Recordings to encode at once.  [default: as many as processors]",
+)
+@click.option(
+    "--ddof",
+    type=click.IntRange(0, 1),
+    default=1,
+    show_default=True,
+    help="The standard deviation divides by n - ddof.",
+)
+@click.option(
+    "--test",
+    "held_out",
+    multiple=True,
+    metavar="NAME",
+    help="Recording to hold out for test, by its name; may be repeated.",
+)
+@options.sensor_option
+@options.rotate180_option
+@click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar.  [default: on a terminal]",
+)
+@click.option("--quiet", is_flag=True, help="No progress and no notes.")
+def command(
+    recordings: tuple[Path, ...],
+    windows_us: tuple[int, ...] | None,
+    out: Path | None,
+    anchor: Anchor,
+    crop: Crop,
+    workers: int | None,
+    held_out: tuple[str, ...],
+    sensor: SensorSize | None,
+    progress: bool | None,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Turn recordings into a data set of six-channel tensors.
+
+    A run that was stopped goes on where it was when it is started again, and ends with the same
+    bytes. Frames keep their full size.
+
+    \b
+    eventseg encode rec1487339175.hdf5
+    eventseg encode rec*.hdf5 --window 10ms,50ms,250ms --out ddd17 --test rec1487417411
+    eventseg encode night.hdf5 --anchor stride:50ms --sensor 640x480 --crop none
+    eventseg encode rec1487417411.hdf5 --anchor evsegnet --window 10ms,50ms,250ms
+    """  # noqa: D301
+    if out is None:
+        if len(recordings) > 1:
+            raise click.UsageError("several recordings need a folder: give --out")
+        out = Path(recordings[0].with_suffix(".eventseg").name)
+    if anchor.kind == "count" and windows_us is not None:
+        raise click.UsageError(f"anchor {anchor} sets the windows: leave --window out")
+    if quiet and progress:
+        raise click.UsageError("--quiet and --progress exclude each other")
+
+    from eventseg.dataset_writer import encode_dataset
+
+    shown = sys.stderr.isatty() if progress is None else progress
+    with closing(_Bar(hidden=quiet or not shown)) as bar:
+        try:
+            summary = encode_dataset(
+                recordings,
+                out,
+                windows_us=windows_us,
+                anchor=anchor,
+                crop=crop,
+                workers=workers or os.cpu_count() or 1,
+                sensor=sensor,
+                held_out=held_out,
+                progress=bar.update,
+                **settings,
+            )
+        except KeyboardInterrupt:
+            bar.close()
+            click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
+            raise click.exceptions.Exit(130) from None
+    if not quiet:
+        for name, notes in summary.notes.items():
+            for note in notes:
+                click.echo(f"{name}: {note}", err=True)
+    for dataset in summary.datasets:
+        click.echo("\n".join(dataset.lines()))
+
+
+class _Bar:
+    """One bar on stderr for all recordings: bytes while they are read, then events."""
+
+    _UNITS = {"read": "B", "encode": "ev"}  # noqa: RUF012 - constant
+
+    def __init__(self, *, hidden: bool) -> None:
+        self._hidden = hidden
+        self._phase = ""
+        self._bar: Any = None
+
+    def update(self, progress: Progress) -> None:
+        """Move the bar; a new phase begins a new one."""
+        if self._hidden or not progress.total:
+            return
+        if progress.phase != self._phase:
+            from tqdm import tqdm
+
+            self.close()
+            self._phase = progress.phase
+            self._bar = tqdm(
+                desc=progress.phase,
+                total=round(progress.total),
+                unit=self._UNITS[progress.phase],
+                unit_scale=True,
+                dynamic_ncols=True,
+            )
+        self._bar.update(round(progress.done) - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,50 @@
+"""``eventseg info``: what a recording or a data set holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from eventseg.events import SensorSize
+
+
+@click.command(short_help="Show what a recording or a data set holds.")
+@click.argument("path", metavar="FILE|DATA", type=click.Path(exists=True, path_type=Path))
+@options.sensor_option
+@options.rotate180_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: bool) -> None:
+    """Show what a recording holds, or the settings and counts of a data set.
+
+    \b
+    eventseg info rec1487339175.hdf5
+    eventseg info rec1487339175.eventseg --json
+    """  # noqa: D301
+    from eventseg.dataset import dataset_folders, open_dataset
+    from eventseg.describe import (
+        dataset_lines,
+        describe_dataset,
+        describe_recording,
+        recording_lines,
+    )
+    from eventseg.recordings import open_recording
+
+    described = []
+    if path.is_dir():
+        # A folder of data sets, one a window length, is shown as each of them.
+        for folder in dataset_folders(path) or [path]:
+            with open_dataset(folder) as dataset:
+                described.append((info := describe_dataset(dataset), dataset_lines(info)))
+    else:
+        with open_recording(path, sensor=sensor, rotate180=rotate180) as recording:
+            info = describe_recording(recording)
+            lines = recording_lines(info, report=recording.report.lines())
+            described.append((info, lines))
+    for info, lines in described:
+        click.echo(json.dumps(info) if as_json else "\n".join(lines))

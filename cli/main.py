@@ -1,0 +1,73 @@
+"""The group of all commands, each loaded only when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "demo": "Make a small data set and pictures of it: see that all works.",
+    "encode": "Turn recordings into a data set of six-channel tensors.",
+    "info": "Show what a recording or a data set holds.",
+    "check": "Check that a data set is whole and consistent.",
+    "view": "Draw one moment of a recording: frame, events, six channels.",
+}
+"""Name and one line of help of every command; its module has the same name."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a known error is one line on stderr and exit 1, Ctrl-C exit 130."""
+        from eventseg.errors import EventsegError
+
+        try:
+            return super().invoke(ctx)
+        except EventsegError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eventseg", prog_name="eventseg")
+def main() -> None:
+    """Semantic segmentation from event cameras.
+
+    Results go to stdout, words and progress to stderr.
+
+    \b
+    eventseg demo
+    eventseg info rec1487339175.hdf5
+    eventseg encode rec1487339175.hdf5 --window 50ms
+    eventseg check rec1487339175.eventseg
+    """  # noqa: D301

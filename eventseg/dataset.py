@@ -1,0 +1,219 @@
+"""A data set folder opened for reading: samples, tensors stored or encoded live, frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset_files import (
+    MANIFEST,
+    PARTIAL,
+    SAMPLES,
+    Tensor,
+    digest_of,
+    frame_file,
+    read_image,
+    read_tensor,
+    tensor_file,
+)
+from eventseg.dataset_manifest import Manifest
+from eventseg.dataset_samples import SampleTable, read_rows
+from eventseg.errors import DatasetError
+from eventseg.recordings import Recording, open_recording
+from eventseg.tensors import Normalisation, encode, normalise_evsegnet
+from eventseg.windows import Anchor, parse_duration
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EventDataset:
+    """Samples of a whole data set folder, by index.
+
+    Opened by :func:`open_dataset`. A context manager; it can be pickled and used after a fork
+    as far as recordings can.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    manifest : Manifest
+        What the data set was made from and how.
+    samples : SampleTable
+        One row a sample: ids, recordings, times, splits, events and covered shares.
+    """
+
+    path: Path
+    manifest: Manifest
+    samples: SampleTable
+    _recordings: dict[str, Recording] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.samples)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the recordings that live encoding has opened."""
+        for recording in self._recordings.values():
+            recording.close()
+        self._recordings.clear()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Sample ids, by which tensors, frames and labels join."""
+        return self.samples.ids
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """Names of the windows that samples have, such as ``50ms``."""
+        return self.manifest.settings.windows
+
+    def tensor(
+        self, i: int, window: str | None = None, *, normalise: Normalisation = "evsegnet"
+    ) -> Tensor:
+        """Return the tensor of one window of a sample.
+
+        Parameters
+        ----------
+        i : int
+            Index of the sample.
+        window : str, optional
+            Name of the window; may be left out where there is only one. A length that is not
+            stored is encoded from the recording.
+        normalise : {"evsegnet", "raw"}
+            ``evsegnet`` scales raw tensors; ``raw`` needs a data set that was stored raw.
+
+        Returns
+        -------
+        float32 (6, H, W)
+            Channels as :data:`eventseg.tensors.CHANNELS`, rows as the manifest's crop.
+
+        Raises
+        ------
+        DatasetError
+            No such window, a tensor or recording that is missing or has changed, or raw values
+            asked of normalised ones.
+        """
+        settings = self.manifest.settings
+        if window is None:
+            if len(self.windows) != 1:
+                raise DatasetError(f"name one of the windows {', '.join(self.windows)}")
+            window = self.windows[0]
+        if settings.store == "none" or window not in self.windows:
+            return self.encode_live(i, window, normalise=normalise)
+        if normalise == "raw" and settings.normalise != "raw":
+            raise DatasetError(
+                f"{self.path} holds {settings.normalise} tensors, which cannot be turned back to "
+                "raw; encode with --normalise raw"
+            )
+        path = tensor_file(self.path, window=window, sample_id=self.ids[i], store=settings.store)
+        tensor = read_tensor(path)
+        if normalise == settings.normalise:
+            return tensor
+        return normalise_evsegnet(tensor, out=tensor)
+
+    def frame(self, i: int) -> NDArray[np.uint8]:
+        """Return the frame of a sample at full size, uint8 (H, W).
+
+        Raises
+        ------
+        DatasetError
+            The sample has no frame, or its file is missing or damaged.
+        """
+        if self.samples.frame[i] < 0:
+            raise DatasetError(f"sample {self.ids[i]} has no frame")
+        return read_image(frame_file(self.path, sample_id=self.ids[i]))
+
+    def encode_live(self, i: int, window: str, *, normalise: Normalisation = "evsegnet") -> Tensor:
+        """Return the tensor of a window of any length, encoded from the recording.
+
+        The same to the bit as a stored one. Parameters and errors as :meth:`tensor`.
+        """
+        settings = self.manifest.settings
+        t0_us, t1_us = self._window(i, window)
+        recording = self._recording(self.samples.recording[i])
+        return encode(
+            recording.events(t0_us, t1_us),
+            window=(t0_us, t1_us),
+            normalise=normalise,
+            ddof=settings.ddof,
+            rows=settings.rows,
+        )
+
+    def _window(self, i: int, window: str) -> tuple[int, int]:
+        anchor = self.manifest.settings.anchor
+        if anchor.kind == "count" or (anchor.kind == "evsegnet" and window not in self.windows):
+            raise DatasetError(
+                f"samples of anchor {anchor} have the windows {', '.join(self.windows)}, "
+                f"not {window}: other windows have other samples; encode them"
+            )
+        return window_around(int(self.samples.t_us[i]), anchor, parse_duration(window))
+
+    def _recording(self, name: str) -> Recording:
+        if name in self._recordings:
+            return self._recordings[name]
+        entry, settings = self.manifest.recording(name), self.manifest.settings
+        path = entry.file_from(self.path)
+        if not path.is_file():
+            raise DatasetError(
+                f"recording {name} is gone from {path}; put it back, or encode again with the "
+                "same settings from where it is now"
+            )
+        if path.stat().st_size != entry.size_bytes or digest_of(path) != entry.sha256:
+            raise DatasetError(f"recording {path} is not the file that {self.path} was made from")
+        opened = open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180)
+        return self._recordings.setdefault(name, opened)
+
+
+def window_around(t_us: int, anchor: Anchor, window_us: int) -> tuple[int, int]:
+    """Return the window ``[t0_us, t1_us)`` that an anchor places at the time of a sample."""
+    end = t_us - window_us // 2 + window_us if anchor.kind == "centre" else t_us
+    return end - window_us, end
+
+
+def open_dataset(path: str | Path) -> EventDataset:
+    """Open a data set folder for reading.
+
+    Raises
+    ------
+    DatasetError
+        No data set there, one that a stopped run left incomplete, or a damaged table.
+    """
+    root = Path(path)
+    if not (root / MANIFEST).is_file():
+        if (root / PARTIAL).exists():
+            raise DatasetError(f"{root} is incomplete: run encode again to resume")
+        inside = dataset_folders(root)
+        if inside:
+            names = ", ".join(str(folder) for folder in inside)
+            raise DatasetError(f"{root} holds a data set a window length: open one of {names}")
+        raise DatasetError(f"{root} is no data set: it has no {MANIFEST}")
+    manifest = Manifest.read(root / MANIFEST)
+    windows = manifest.settings.windows
+    rows = read_rows(root / SAMPLES, windows=windows)
+    return EventDataset(root, manifest, SampleTable.from_rows(rows, windows=windows))
+
+
+def dataset_folders(path: Path) -> list[Path]:
+    """Return the data sets in a folder, whole or not: itself, or one a window length inside."""
+    if not path.is_dir():
+        return []
+    for folders in ([path], sorted(child for child in path.iterdir() if child.is_dir())):
+        found = [f for f in folders if (f / MANIFEST).exists() or (f / PARTIAL).exists()]
+        if found:
+            return found
+    return []

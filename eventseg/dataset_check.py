@@ -1,0 +1,253 @@
+"""Is a data set whole and consistent: every file of every sample, and nothing besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from eventseg.dataset import EventDataset, dataset_folders, open_dataset
+from eventseg.dataset_files import (
+    MANIFEST,
+    PARTIAL,
+    PARTIAL_SAMPLES,
+    SAMPLES,
+    Tensor,
+    digest_of,
+    frame_file,
+    read_image,
+    read_tensor,
+    temporary_files,
+    tensor_file,
+)
+from eventseg.dataset_manifest import RecordingEntry, Settings
+from eventseg.dataset_samples import encoded_samples
+from eventseg.errors import DatasetError, EventsegError
+from eventseg.recordings import open_recording
+from eventseg.tensors import CHANNELS
+
+SPLITS = ("train", "val", "test", "other", "gap")
+
+STD_LIMIT = 0.5**0.5 + 1e-6
+"""Largest std of times in [0, 1]: two events at both ends, divided by n - 1."""
+
+
+def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
+    """Return everything that is wrong with a data set, one line a problem; empty if it is whole.
+
+    Every file of every sample is read: tensors for type, shape, finite values in range and as
+    many counts as ``samples.csv`` says; frames, labels and confidences for their size. The
+    digests of recordings are compared where the recordings are there.
+
+    Parameters
+    ----------
+    path : path
+        A data set folder, or one that holds a data set a window length.
+    deep : bool
+        Encode every sample again from the recordings and compare tensors and frames bit for bit.
+    """
+    root = Path(path)
+    folders = dataset_folders(root)
+    if not folders:
+        return [f"{root}: no data set: neither {MANIFEST} nor {PARTIAL}"]
+    return [f"{folder}: {problem}" for folder in folders for problem in _problems(folder, deep)]
+
+
+def _problems(root: Path, deep: bool) -> Iterator[str]:
+    if not (root / MANIFEST).exists():
+        yield "incomplete: run encode again to resume"
+        return
+    leftovers = [root / name for name in (PARTIAL, PARTIAL_SAMPLES) if (root / name).exists()]
+    for left in (*leftovers, *temporary_files(root)):
+        yield f"{left.relative_to(root)} is left over from a stopped run: run encode again"
+    try:
+        dataset = open_dataset(root)
+    except DatasetError as error:
+        yield str(error)
+        return
+    with dataset:
+        yield from _samples(dataset)
+        yield from _listing(dataset)
+        yield from _tensors(dataset)
+        yield from _images(dataset)
+        for entry in dataset.manifest.recordings:
+            yield from _recording(dataset, entry, deep=deep)
+
+
+def _samples(dataset: EventDataset) -> Iterator[str]:
+    """Check the table: known recordings and splits, numbers in range."""
+    samples, entries = dataset.samples, dataset.manifest.recordings
+    known = {entry.name: entry for entry in entries}
+    for i, sample_id in enumerate(samples.ids):
+        where = f"{SAMPLES}: {sample_id}"
+        entry = known.get(samples.recording[i])
+        if entry is None:
+            yield f"{where}: recording {samples.recording[i]} is not in the manifest"
+        elif not -1 <= samples.frame[i] < entry.frames:
+            yield f"{where}: frame {samples.frame[i]} of {entry.frames}"
+        if samples.split[i] not in SPLITS:
+            yield f"{where}: split {samples.split[i]!r} is none of {', '.join(SPLITS)}"
+        if (samples.events[i] < 0).any():
+            yield f"{where}: a negative number of events"
+        share = samples.covered[i]
+        if not ((share >= 0) & (share <= 1)).all():
+            yield f"{where}: a covered share outside 0 to 1"
+    for name in sorted(set(known) - set(samples.recording)):
+        yield f"{SAMPLES}: no sample of recording {name}"
+
+
+def _listing(dataset: EventDataset) -> Iterator[str]:
+    """Check that folders hold one file for each id that should have one, and no other."""
+    settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
+    everyone = set(samples.ids)
+    framed = {name for name, frame in zip(samples.ids, samples.frame, strict=True) if frame >= 0}
+    stored = () if settings.store == "none" else settings.windows
+    # The suffix of each folder's files and the ids that must be there; None: any of the samples.
+    expected: dict[Path, tuple[str, set[str] | None]] = {
+        root / "tensors" / window: (f".{settings.store}", everyone) for window in stored
+    }
+    expected[root / "frames"] = (".png", framed)
+    for kind in ("labels", "confidence"):
+        for folder in _folders(root / kind):
+            expected[folder] = (".png", None)
+    for folder in _folders(root / "tensors"):
+        if folder not in expected:
+            yield f"{folder.relative_to(root)} is no window of the manifest"
+    for folder, (suffix, wanted) in expected.items():
+        place = folder.relative_to(root)
+        present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        ids = {name.removesuffix(suffix) for name in present if name.endswith(suffix)}
+        for sample_id in sorted((wanted or set()) - ids):
+            yield f"{place / (sample_id + suffix)} is missing"
+        for sample_id in sorted(ids - (everyone if wanted is None else wanted)):
+            yield f"{place / (sample_id + suffix)} belongs to no sample of {SAMPLES}"
+        for name in sorted(present - {sample_id + suffix for sample_id in ids}):
+            if not name.endswith(".tmp"):
+                yield f"{place / name} is no {suffix} file"
+
+
+def _tensors(dataset: EventDataset) -> Iterator[str]:
+    """Check the values of every stored tensor."""
+    settings, samples = dataset.manifest.settings, dataset.samples
+    if settings.store == "none":
+        return
+    for i, sample_id in enumerate(samples.ids):
+        for w, window in enumerate(settings.windows):
+            path = tensor_file(
+                dataset.path, window=window, sample_id=sample_id, store=settings.store
+            )
+            if not path.exists():
+                continue  # reported as missing
+            try:
+                tensor = read_tensor(path)
+            except DatasetError as error:
+                yield f"{error}; delete it and run encode again"
+                continue
+            problem = tensor_problem(tensor, settings, events=int(samples.events[i, w]))
+            if problem:
+                yield f"{path.relative_to(dataset.path)}: {problem}"
+
+
+def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | None:
+    """Return what is wrong with the tensor of a window that has this many events, or None."""
+    if tensor.dtype != np.float32 or tensor.shape != settings.tensor_shape:
+        return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.tensor_shape}"
+    if not np.isfinite(tensor).all():
+        return "values that are not finite"
+    if settings.normalise == "raw":
+        limits = [(0.0, float(events))] * 2 + [(0.0, 1.0), (0.0, STD_LIMIT)] * 2
+    else:
+        limits = [(-1.0, 1.0)] * 3 + [(0.0, 1.0), (-1.0, 1.0), (0.0, 1.0)]
+    for name, channel, (low, high) in zip(CHANNELS, tensor, limits, strict=True):
+        if channel.min() < low or channel.max() > high:
+            return (
+                f"{name} runs from {channel.min():g} to {channel.max():g}, "
+                f"allowed are {low:g} to {high:g}"
+            )
+    if settings.normalise == "evsegnet":
+        return None
+    counts = tensor[:2].astype(np.float64)
+    if (counts != np.floor(counts)).any():
+        return "counts that are not whole"
+    total, full = int(counts.sum()), settings.rows == (0, settings.sensor.height)
+    if total > events or (full and total != events):
+        return f"{total} events, {SAMPLES} has {events}"
+    return None
+
+
+def _images(dataset: EventDataset) -> Iterator[str]:
+    """Check that frames, labels and confidences can be read and have the sensor's size."""
+    shape = tuple(dataset.manifest.settings.sensor)
+    sets = [folder for kind in ("labels", "confidence") for folder in _folders(dataset.path / kind)]
+    for folder in (dataset.path / "frames", *sets):
+        for path in sorted(folder.glob("*.png")):
+            try:
+                found = read_image(path).shape
+            except DatasetError as error:
+                yield str(error)
+                continue
+            if found != shape:
+                place = path.relative_to(dataset.path)
+                yield f"{place}: {found[1]}x{found[0]}, the sensor is {shape[1]}x{shape[0]}"
+
+
+def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> Iterator[str]:
+    """Check a recording where it is there, and with ``deep`` what was encoded from it."""
+    path = entry.file_from(dataset.path)
+    if not path.is_file():
+        if deep:
+            yield f"recording {entry.name} is not at {path}: cannot compare with it"
+    elif digest_of(path) != entry.sha256:
+        yield f"recording {path} is not the file that the data set was made from"
+    elif deep:
+        try:
+            yield from _encoded_again(dataset, entry, path)
+        except EventsegError as error:
+            yield f"recording {path}: {error}"
+
+
+def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> Iterator[str]:
+    settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
+    index_of = {sample_id: i for i, sample_id in enumerate(samples.ids)}
+    unseen = {i for i, name in enumerate(samples.recording) if name == entry.name}
+    with open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180) as recording:
+        for row, _, tensors in encoded_samples(recording, settings):
+            i = index_of.get(row.id)
+            if i is None:
+                yield f"{SAMPLES}: {row.id} is missing"
+                continue
+            unseen.discard(i)
+            if row.events != tuple(samples.events[i]) or row.covered != tuple(samples.covered[i]):
+                yield f"{SAMPLES}: {row.id}: events or covered shares differ from the recording"
+            if (row.frame, row.t_us) != (samples.frame[i], samples.t_us[i]):
+                yield f"{SAMPLES}: {row.id}: frame or time differ from the recording"
+            for window, tensor in zip(settings.windows, tensors, strict=True):
+                file = tensor_file(root, window=window, sample_id=row.id, store=settings.store)
+                if settings.store != "none" and not _same_tensor(file, tensor):
+                    yield f"{file.relative_to(root)} differs from the recording"
+            if row.frame >= 0:
+                file = frame_file(root, sample_id=row.id)
+                if not _same_image(file, recording.frames.image(row.frame)):
+                    yield f"{file.relative_to(root)} differs from the recording"
+    for i in sorted(unseen):
+        yield f"{SAMPLES}: {samples.ids[i]} is not in the recording"
+
+
+def _same_tensor(path: Path, tensor: Tensor) -> bool:
+    """Return whether a file holds these bits; one that cannot be read is reported elsewhere."""
+    try:
+        return np.array_equal(read_tensor(path), tensor)
+    except DatasetError:
+        return True
+
+
+def _same_image(path: Path, image: object) -> bool:
+    try:
+        return np.array_equal(read_image(path), np.asarray(image))
+    except DatasetError:
+        return True
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []

@@ -1,0 +1,167 @@
+"""One recording into a data set folder: a look at it first, then its tensors and frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from eventseg.dataset_files import digest_of, frame_file, tensor_file, write_image, write_tensor
+from eventseg.dataset_jobs import Tick
+from eventseg.dataset_manifest import RecordingEntry, Settings
+from eventseg.dataset_samples import Row, encoded_samples, sample_count, with_splits
+from eventseg.events import SensorSize
+from eventseg.recordings import open_recording
+from eventseg.windows import Anchor
+
+WRITING_THREADS = 4
+WAITING_BYTES = 64 << 20
+"""Copies of tensors that may wait for the disk; what bounds the memory of a fast encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyJob:
+    """A recording to look at; ``groups`` are the window lengths of each data set to be made."""
+
+    path: Path
+    anchor: Anchor
+    groups: tuple[tuple[int, ...], ...]
+    sensor: SensorSize | None
+    rotate180: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at a recording found: its entry, its sensor, and (samples, framed) a data set."""
+
+    entry: RecordingEntry
+    sensor: SensorSize
+    samples: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...]
+
+
+def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
+    """Index a recording, take its digest and count the samples it will give; ticks in bytes."""
+    size = job.path.stat().st_size
+    with ThreadPoolExecutor(1) as pool:
+        # Beside the index, which reads the same bytes.
+        digest = pool.submit(digest_of, job.path)
+        with open_recording(
+            job.path,
+            sensor=job.sensor,
+            rotate180=job.rotate180,
+            progress=lambda share: tick(share * size),
+        ) as recording:
+            report = recording.report.to_dict()
+            # Notes tell of the index cache too, which says nothing about the recording.
+            notes = tuple(str(note) for note in report.pop("notes", ()))
+            entry = RecordingEntry(
+                name=recording.name,
+                path=str(job.path),
+                size_bytes=size,
+                sha256=digest.result(),
+                t_first_us=recording.t_first_us,
+                t_last_us=recording.t_last_us,
+                events=recording.n_events,
+                frames=len(recording.frames.t_us),
+                report=report,
+            )
+            samples = tuple(
+                sample_count(recording, anchor=job.anchor, windows_us=group) for group in job.groups
+            )
+            tick(size)
+            return Survey(entry, recording.sensor, samples, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """A recording to encode into the data set folder ``root``."""
+
+    path: Path
+    root: Path
+    settings: Settings
+    threads: int
+
+
+def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
+    """Write the tensors and frames of one recording that are not there yet; ticks in events.
+
+    Returns
+    -------
+    list of Row
+        Every sample of the recording, whether written now or before.
+    """
+    settings, root = job.settings, job.root
+    rows: list[Row] = []
+    longest_us = max(settings.windows_us, default=0)
+
+    def targets(sample_id: str) -> list[Path]:
+        if settings.store == "none":
+            return []
+        return [
+            tensor_file(root, window=window, sample_id=sample_id, store=settings.store)
+            for window in settings.windows
+        ]
+
+    with (
+        open_recording(job.path, sensor=settings.sensor, rotate180=settings.rotate180) as recording,
+        _WriteQueue(max(4, WAITING_BYTES // _tensor_bytes(settings))) as writes,
+    ):
+        span_us = max(1, recording.t_last_us - recording.t_first_us)
+        for row, t0_us, tensors in encoded_samples(
+            recording,
+            settings,
+            threads=job.threads,
+            have=lambda sample_id: all(path.exists() for path in targets(sample_id)),
+        ):
+            if tensors:
+                for path, tensor in zip(targets(row.id), tensors, strict=True):
+                    writes.submit(write_tensor, path, tensor.copy())
+            picture = frame_file(root, sample_id=row.id)
+            if row.frame >= 0 and not picture.exists():
+                writes.submit(write_image, picture, recording.frames.image(row.frame))
+            rows.append(row)
+            if settings.anchor.kind == "count":
+                longest_us = max(longest_us, row.t_us - t0_us)
+            share = (row.t_us - recording.t_first_us) / span_us
+            tick(recording.n_events * min(1.0, max(0.0, share)))
+        tick(recording.n_events)
+    return with_splits(rows, settings, longest_us=longest_us)
+
+
+def _tensor_bytes(settings: Settings) -> int:
+    channels, height, width = settings.tensor_shape
+    return channels * height * width * 4
+
+
+class _WriteQueue:
+    """Writes files in a few threads, and holds its caller back when too many wait."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pool = ThreadPoolExecutor(WRITING_THREADS)
+        self._waiting: deque[Future[None]] = deque()
+
+    def submit(self, write: Callable[..., None], *arguments: object) -> None:
+        """Write later; an earlier write that failed raises here."""
+        while len(self._waiting) >= self._limit:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(write, *arguments))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=error is not None)
+        if error is None:
+            for write in self._waiting:
+                write.result()

@@ -1,0 +1,294 @@
+"""What a data set was made from and how: the manifest, as frozen values and as TOML."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tomli_w
+
+from eventseg.dataset_files import write_whole
+from eventseg.errors import DatasetError, EventsegError
+from eventseg.events import SensorSize
+from eventseg.tensors import Normalisation
+from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
+
+SCHEMA = 1
+"""Version of the folder's layout; a reader of another version refuses."""
+
+Store = Literal["npy", "npz", "none"]
+
+CHANNEL_UNITS: dict[Normalisation, dict[str, str]] = {
+    "raw": {
+        "count+": "events",
+        "count-": "events",
+        "mean+": "share of the window",
+        "std+": "share of the window",
+        "mean-": "share of the window",
+        "std-": "share of the window",
+    },
+    "evsegnet": {
+        "count+": "-1 to 1, 1 at the window's largest count",
+        "count-": "-1 to 1, 1 at the window's largest count",
+        "mean+": "-1 to 1 over the window",
+        "std+": "half windows, at most 1",
+        "mean-": "-1 to 1 over the window",
+        "std-": "half windows, at most 1",
+    },
+}
+"""Unit of each channel, in the order of :data:`eventseg.tensors.CHANNELS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides the bytes of a data set, beside the recordings.
+
+    Parameters
+    ----------
+    anchor : Anchor
+        How windows are placed.
+    windows_us : tuple of int
+        Window lengths in us; empty for a fixed count.
+    normalise : {"raw", "evsegnet"}
+        What the stored tensors hold.
+    ddof : {0, 1}
+        The standard deviation divides by ``n - ddof``.
+    rows : (int, int)
+        Range of sensor rows ``[row0, row1)`` that tensors keep.
+    store : {"npy", "npz", "none"}
+        How tensors are stored; with ``none`` they are encoded from the recordings on load.
+    sensor : SensorSize
+        Size of the whole sensor, that of frames and labels.
+    rotate180 : bool
+        Whether recordings are turned by 180 degrees on reading.
+    held_out : tuple of str
+        Recordings held out for test, sorted.
+    """
+
+    anchor: Anchor
+    windows_us: tuple[int, ...]
+    normalise: Normalisation
+    ddof: Literal[0, 1]
+    rows: tuple[int, int]
+    store: Store
+    sensor: SensorSize
+    rotate180: bool = False
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """Names of the windows, as they name folders and columns."""
+        if self.anchor.kind == "count":
+            return (f"{self.anchor.value}ev",)
+        return tuple(format_duration(window_us) for window_us in self.windows_us)
+
+    @property
+    def tensor_shape(self) -> tuple[int, int, int]:
+        """Shape (6, rows, columns) of every tensor."""
+        return 6, self.rows[1] - self.rows[0], self.sensor.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as TOML holds them."""
+        return {
+            "anchor": str(self.anchor),
+            "windows": list(self.windows),
+            "normalise": self.normalise,
+            "ddof": self.ddof,
+            "rows": list(self.rows),
+            "store": self.store,
+            "sensor": {"height": self.sensor.height, "width": self.sensor.width},
+            "rotate180": self.rotate180,
+            "held_out": list(self.held_out),
+        }
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Settings:
+        """Return the settings that a TOML table holds; KeyError or ValueError where it lacks."""
+        anchor = parse_anchor(table["anchor"])
+        by_count = anchor.kind == "count"
+        row0, row1 = table["rows"]
+        allowed = {"normalise": get_args(Normalisation), "store": get_args(Store), "ddof": (0, 1)}
+        for name, values in allowed.items():
+            if table[name] not in values:
+                raise ValueError(f"{name} {table[name]!r} is none of {', '.join(map(str, values))}")
+        return cls(
+            anchor=anchor,
+            windows_us=() if by_count else tuple(map(parse_duration, table["windows"])),
+            normalise=table["normalise"],
+            ddof=table["ddof"],
+            rows=(int(row0), int(row1)),
+            store=table["store"],
+            sensor=SensorSize(int(table["sensor"]["height"]), int(table["sensor"]["width"])),
+            rotate180=bool(table["rotate180"]),
+            held_out=tuple(table["held_out"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEntry:
+    """One recording of a data set: where it lies, what it was, and what reading it reported.
+
+    ``path`` is relative to the data set where that is possible; ``report`` holds the counts of
+    the reading report.
+    """
+
+    name: str
+    path: str
+    size_bytes: int
+    sha256: str
+    t_first_us: int
+    t_last_us: int
+    events: int
+    frames: int
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def file_from(self, root: Path) -> Path:
+        """Return where the recording lies, seen from the data set's folder."""
+        return canonical(root / self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as TOML holds it."""
+        return {
+            "name": self.name,
+            "file": Path(self.path).name,
+            "path": self.path,
+            "size_bytes": self.size_bytes,
+            "sha256": self.sha256,
+            "t_first_us": self.t_first_us,
+            "t_last_us": self.t_last_us,
+            "events": self.events,
+            "frames": self.frames,
+            "report": _without_none(self.report),
+        }
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> RecordingEntry:
+        """Return the entry that a TOML table holds; KeyError or ValueError where it lacks."""
+        return cls(
+            name=str(table["name"]),
+            path=str(table["path"]),
+            size_bytes=int(table["size_bytes"]),
+            sha256=str(table["sha256"]),
+            t_first_us=int(table["t_first_us"]),
+            t_last_us=int(table["t_last_us"]),
+            events=int(table["events"]),
+            frames=int(table["frames"]),
+            report=dict(table["report"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Settings and recordings of a data set; ``finished`` names those a stopped run has done."""
+
+    settings: Settings
+    recordings: tuple[RecordingEntry, ...]
+    version: str = field(default_factory=lambda: metadata.version("eventseg"))
+    finished: tuple[str, ...] = ()
+
+    def recording(self, name: str) -> RecordingEntry:
+        """Return the entry of one recording."""
+        for entry in self.recordings:
+            if entry.name == name:
+                return entry
+        raise DatasetError(f"recording {name!r} is not in the manifest")
+
+    def write(self, path: Path) -> None:
+        """Write the manifest whole; the finished recordings only into that of a stopped run."""
+        units = CHANNEL_UNITS[self.settings.normalise]
+        table = {
+            "schema": SCHEMA,
+            "tool": "eventseg",
+            "version": self.version,
+            **({"finished": list(self.finished)} if self.finished else {}),
+            **self.settings.to_dict(),
+            "channels": [{"name": name, "unit": unit} for name, unit in units.items()],
+            "recordings": [
+                {**entry.to_dict(), "sensor": self.settings.to_dict()["sensor"]}
+                for entry in self.recordings
+            ],
+        }
+        write_whole(path, lambda file: tomli_w.dump(table, file))
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read a manifest.
+
+        Raises
+        ------
+        DatasetError
+            The file cannot be read, is no manifest, or is of another schema version.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"cannot read {path}: {error}") from error
+        if table.get("schema") != SCHEMA:
+            raise DatasetError(
+                f"{path} has schema {table.get('schema')!r}, this version reads {SCHEMA}; "
+                "encode again or use the version of eventseg that made it"
+            )
+        try:
+            return cls(
+                settings=Settings.from_dict(table),
+                recordings=tuple(map(RecordingEntry.from_dict, table["recordings"])),
+                version=str(table["version"]),
+                finished=tuple(table.get("finished", ())),
+            )
+        except KeyError as error:
+            raise DatasetError(f"{path} lacks {error}") from error
+        except (TypeError, ValueError, EventsegError) as error:
+            raise DatasetError(f"{path} is no manifest: {error}") from error
+
+
+def difference(made: Manifest, asked: Manifest) -> str | None:
+    """Return the first setting or recording in which two manifests differ, in words, or None."""
+    before, now = made.settings.to_dict(), asked.settings.to_dict()
+    for name in before:
+        if before[name] != now[name]:
+            return f"{name} was {_word(before[name])}, now {_word(now[name])}"
+    names, asked_names = ({entry.name for entry in m.recordings} for m in (made, asked))
+    if names != asked_names:
+        return f"recordings were {', '.join(sorted(names))}, now {', '.join(sorted(asked_names))}"
+    for entry in asked.recordings:
+        old = made.recording(entry.name)
+        if (old.size_bytes, old.sha256) != (entry.size_bytes, entry.sha256):
+            return f"recording {entry.name} has changed since ({entry.path})"
+    return None
+
+
+def canonical(path: Path) -> Path:
+    """Return an absolute path without links among its folders.
+
+    The file itself may be a link and keeps its name, which names the recording: stores such as
+    git-annex keep files under other names.
+    """
+    return path.parent.resolve() / path.name
+
+
+def relative_to(path: Path, root: Path) -> str:
+    """Return a canonical path relative to a folder, or absolute where they share no root."""
+    try:
+        return Path(os.path.relpath(path, root.resolve())).as_posix()
+    except ValueError:  # another drive on Windows
+        return path.as_posix()
+
+
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value['width']}x{value['height']}"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table without its empty entries, which TOML cannot hold."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }

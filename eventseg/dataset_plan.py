@@ -1,0 +1,101 @@
+"""What a data set is asked to hold, checked before anything is read: names, windows, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from eventseg.dataset_manifest import Store
+from eventseg.errors import DatasetError, WindowError
+from eventseg.events import SensorSize
+from eventseg.windows import Anchor, check_window, format_duration
+
+Crop = Literal["auto", "none"] | tuple[int, int]
+
+DEFAULT_WINDOWS_US = (50_000,)
+EVSEGNET_SENSOR = SensorSize(260, 346)
+EVSEGNET_CROP = (0, 200)
+"""Rows that EV-SegNet kept of its sensor; below them the car's bonnet and noise."""
+
+
+def crop_rows(crop: Crop, *, sensor: SensorSize) -> tuple[int, int]:
+    """Return the rows ``[row0, row1)`` that tensors keep.
+
+    Raises
+    ------
+    DatasetError
+        No rows, or rows outside the sensor.
+    """
+    if crop == "auto":
+        return EVSEGNET_CROP if sensor == EVSEGNET_SENSOR else (0, sensor.height)
+    row0, row1 = (0, sensor.height) if crop == "none" else crop
+    if not 0 <= row0 < row1 <= sensor.height:
+        raise DatasetError(
+            f"crop {row0}:{row1} must be rows ROW0:ROW1 with 0 <= ROW0 < ROW1 <= {sensor.height}, "
+            f"the height of the sensor {sensor}"
+        )
+    return row0, row1
+
+
+def recording_names(paths: Sequence[Path], *, held_out: Collection[str]) -> list[str]:
+    """Return the name of each recording, by which its samples are known.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Canonical, sorted by name.
+    held_out : collection of str
+        Names that must be among them.
+
+    Raises
+    ------
+    DatasetError
+        No recording, one listed twice, two of one name, or a held-out name that is unknown.
+    """
+    if not paths:
+        raise DatasetError("no recording to encode; give at least one file")
+    names = [path.stem for path in paths]
+    for before, after in pairwise(paths):
+        if before == after:
+            raise DatasetError(f"recording {before} is listed twice")
+        if before.stem == after.stem:
+            raise DatasetError(
+                f"two recordings have the name {before.stem}: {before} and {after}; "
+                "sample ids begin with the name, so rename one"
+            )
+    unknown = sorted(set(held_out) - set(names))
+    if unknown:
+        raise DatasetError(
+            f"no recording {', '.join(unknown)} to hold out for test; given are {', '.join(names)}"
+        )
+    return names
+
+
+def window_groups(
+    anchor: Anchor, windows_us: Sequence[int] | None, *, store: Store
+) -> tuple[tuple[int, ...], ...]:
+    """Return the window lengths of each data set: one each with ``evsegnet``, else one of all.
+
+    Raises
+    ------
+    WindowError
+        A length given twice or out of range, or with a ``count`` anchor that needs none.
+    """
+    if anchor.kind == "count":
+        if windows_us is not None:
+            raise WindowError(f"anchor {anchor} sets the windows: give no window length with it")
+        if store == "none":
+            raise WindowError(
+                f"windows of anchor {anchor} must be stored: such a window can begin and end "
+                "within a microsecond, so it cannot be encoded by time later"
+            )
+        return ((),)
+    lengths = sorted(map(check_window, windows_us or DEFAULT_WINDOWS_US))
+    for before, after in pairwise(lengths):
+        if before == after:
+            raise WindowError(f"window {format_duration(before)} is given twice")
+    return (
+        tuple((length,) for length in lengths) if anchor.kind == "evsegnet" else (tuple(lengths),)
+    )

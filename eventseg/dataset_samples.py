@@ -1,0 +1,297 @@
+"""The samples of a data set: what is encoded from a recording, and the table that lists it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset_files import Tensor, write_whole
+from eventseg.dataset_manifest import Settings
+from eventseg.errors import DatasetError, WindowError
+from eventseg.recording_tensors import encode_counted, encode_recording
+from eventseg.recordings import Recording
+from eventseg.splits import hold_back_validation, split_of
+from eventseg.windows import Anchor, Windows, covered_share, cut_windows, sample_ids
+
+
+class Row(NamedTuple):
+    """One sample: a line of ``samples.csv``; ``events`` and ``covered`` hold one value a window.
+
+    ``t_us`` is the frame's time (``frame``, ``centre``) or the window's end; ``frame`` is -1
+    where the sample has none; ``split`` is ``train``, ``val``, ``test``, ``other`` or ``gap``.
+    """
+
+    id: str
+    recording: str
+    frame: int
+    t_us: int
+    split: str
+    events: tuple[int, ...]
+    covered: tuple[float, ...]
+
+
+class Encoded(NamedTuple):
+    """A sample and its tensors (6, H, W), one a window, valid until the next step.
+
+    ``tensors`` is empty for a sample that was there already; ``t0_us`` begins the longest window.
+    """
+
+    row: Row
+    t0_us: int
+    tensors: tuple[Tensor, ...]
+
+
+def sample_count(
+    recording: Recording, *, anchor: Anchor, windows_us: Sequence[int]
+) -> tuple[int, int]:
+    """Return how many samples a recording gives, and how many of them have a frame at most.
+
+    Raises
+    ------
+    WindowError
+        The anchor finds no sample in this recording.
+    """
+    if anchor.kind == "count":
+        samples = -(-recording.n_events // anchor.value)
+        framed = samples if len(recording.frames) else 0
+    else:
+        windows = _cut(recording, anchor=anchor, windows_us=windows_us)[0]
+        samples, framed = len(windows), int((windows.frame >= 0).sum())
+    if samples == 0:
+        raise WindowError(f"anchor {anchor} finds no sample in {recording.name}; give another one")
+    return samples, framed
+
+
+def encoded_samples(
+    recording: Recording,
+    settings: Settings,
+    *,
+    threads: int = 1,
+    have: Callable[[str], bool] = lambda _: False,
+) -> Iterator[Encoded]:
+    """Yield every sample of a recording in order of time, counted and encoded.
+
+    Parameters
+    ----------
+    recording : Recording
+        Opened with the sensor and rotation of the settings.
+    settings : Settings
+        Anchor, windows, normalisation, rows and ddof.
+    threads : int
+        Threads of the kernels.
+    have : callable
+        Called with a sample's id; where true, the sample is counted but not encoded.
+
+    Raises
+    ------
+    WindowError
+        The anchor finds no windows in this recording.
+    DatasetError
+        Two windows of a fixed count end at the same microsecond.
+    """
+    if settings.anchor.kind == "count":
+        yield from _counted(recording, settings, have=have)
+        return
+    cut = _cut(recording, anchor=settings.anchor, windows_us=settings.windows_us)
+    ids = sample_ids(recording.name, anchor=settings.anchor, windows=cut[0])
+    at_frame = settings.anchor.kind in ("frame", "centre")
+    t_us = recording.frames.t_us[cut[0].frame] if at_frame else cut[0].t1_us
+    split = _splits(recording.name, settings, t_us, longest_us=max(settings.windows_us))
+    covered = [
+        covered_share(windows, t_first_us=recording.t_first_us, t_last_us=recording.t_last_us)
+        for windows in cut
+    ]
+    t0_us = np.min([windows.t0_us for windows in cut], axis=0)
+    samples = encode_recording(
+        recording,
+        cut,
+        normalise=settings.normalise,
+        ddof=settings.ddof,
+        rows=settings.rows,
+        threads=threads,
+        skip=np.array([have(sample_id) for sample_id in ids], dtype=bool),
+    )
+    for sample in samples:
+        i = sample.index
+        row = Row(
+            ids[i],
+            recording.name,
+            int(cut[0].frame[i]),
+            int(t_us[i]),
+            str(split[i]),
+            tuple(int(count) for count in sample.counts),
+            tuple(float(share[i]) for share in covered),
+        )
+        yield Encoded(row, int(t0_us[i]), sample.tensors)
+
+
+def with_splits(rows: Sequence[Row], settings: Settings, *, longest_us: int) -> list[Row]:
+    """Return the rows of one recording with the split each belongs to."""
+    if not rows:
+        return []
+    t_us = np.array([row.t_us for row in rows], np.int64)
+    split = _splits(rows[0].recording, settings, t_us, longest_us=longest_us)
+    return [row._replace(split=str(name)) for row, name in zip(rows, split, strict=True)]
+
+
+def _cut(recording: Recording, *, anchor: Anchor, windows_us: Sequence[int]) -> list[Windows]:
+    return [cut_windows(recording, anchor=anchor, window_us=length) for length in windows_us]
+
+
+def _splits(
+    name: str, settings: Settings, t_us: NDArray[np.int64], *, longest_us: int
+) -> NDArray[np.str_]:
+    """Return the split of each sample; the evsegnet protocol has no validation part."""
+    split = split_of(name, held_out=frozenset(settings.held_out))
+    if split == "train" and settings.anchor.kind != "evsegnet":
+        return hold_back_validation(t_us, longest_window_us=longest_us)
+    return np.full(len(t_us), split)
+
+
+def _counted(
+    recording: Recording, settings: Settings, *, have: Callable[[str], bool]
+) -> Iterator[Encoded]:
+    """Yield samples of a fixed count, their split still open: it depends on the longest."""
+    name = settings.windows[0]
+    before = None
+    for sample in encode_counted(
+        recording,
+        events_per_window=settings.anchor.value,
+        normalise=settings.normalise,
+        ddof=settings.ddof,
+        rows=settings.rows,
+    ):
+        end = np.array([sample.t1_us])
+        frame = np.searchsorted(recording.frames.t_us, end, side="right") - 1
+        window = Windows(name, np.array([sample.t0_us]), end, frame, np.array([-1]))
+        (sample_id,) = sample_ids(recording.name, anchor=settings.anchor, windows=window)
+        if sample_id == before:
+            raise DatasetError(
+                f"two windows of {settings.anchor.value} events of {recording.name} end at "
+                f"{sample.t1_us} us; use more events in a window"
+            )
+        before = sample_id
+        row = Row(
+            sample_id,
+            recording.name,
+            int(frame[0]),
+            int(sample.t1_us),
+            "",
+            (int(sample.count),),
+            (sample.count / settings.anchor.value,),
+        )
+        yield Encoded(row, int(sample.t0_us), () if have(sample_id) else (sample.tensor,))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SampleTable:
+    """All samples of a data set as columns of one length N.
+
+    Parameters
+    ----------
+    ids, recording, split : tuple of str (N,)
+        Sample id, name of the recording, and split.
+    frame : int64 (N,)
+        Index of the frame in its recording, -1 for none.
+    t_us : int64 (N,)
+        Time of the frame, or end of the window, in us of the sensor's clock.
+    events : int64 (N, W)
+        Events in each window, over the whole sensor.
+    covered : float64 (N, W)
+        Share of each window that lies within the recording's events.
+    windows : tuple of str (W,)
+        Names of the windows.
+    """
+
+    ids: tuple[str, ...]
+    recording: tuple[str, ...]
+    frame: NDArray[np.int64]
+    t_us: NDArray[np.int64]
+    split: tuple[str, ...]
+    events: NDArray[np.int64]
+    covered: NDArray[np.float64]
+    windows: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.ids)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row], *, windows: tuple[str, ...]) -> SampleTable:
+        """Build the table.
+
+        Raises
+        ------
+        DatasetError
+            Ids that occur twice.
+        """
+        ids = tuple(row.id for row in rows)
+        twice = sorted(sample_id for sample_id, count in Counter(ids).items() if count > 1)
+        if twice:
+            shown = ", ".join(twice[:10]) + (", ..." if len(twice) > 10 else "")
+            raise DatasetError(f"{len(twice)} sample ids occur more than once: {shown}")
+        shape = (len(rows), len(windows))
+        return cls(
+            ids,
+            tuple(row.recording for row in rows),
+            np.array([row.frame for row in rows], np.int64),
+            np.array([row.t_us for row in rows], np.int64),
+            tuple(row.split for row in rows),
+            np.array([row.events for row in rows], np.int64).reshape(shape),
+            np.array([row.covered for row in rows], np.float64).reshape(shape),
+            windows,
+        )
+
+
+def header_of(windows: Sequence[str]) -> list[str]:
+    """Return the columns of ``samples.csv`` for these windows."""
+    counts = [f"events_{name}" for name in windows]
+    shares = [f"covered_{name}" for name in windows]
+    return ["id", "recording", "frame", "t_us", "split", *counts, *shares]
+
+
+def write_rows(path: Path, rows: Sequence[Row], *, windows: Sequence[str]) -> None:
+    """Write ``samples.csv`` whole; shares in the shortest digits that read back the same."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header_of(windows))
+    for row in rows:
+        table.writerow([*row[:5], *row.events, *map(repr, row.covered)])
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def read_rows(path: Path, *, windows: Sequence[str]) -> list[Row]:
+    """Read ``samples.csv``.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, has other columns, or a line that does not parse.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(f"cannot read {path}: {error}") from error
+    header = header_of(windows)
+    if not lines or lines[0] != header:
+        raise DatasetError(f"{path} must begin with the columns {','.join(header)}")
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            sample_id, recording, frame, t_us, split, *rest = line
+            if len(line) != len(header):
+                raise ValueError(f"{len(line)} fields")
+            events = tuple(map(int, rest[: len(windows)]))
+            covered = tuple(map(float, rest[len(windows) :]))
+            rows.append(Row(sample_id, recording, int(frame), int(t_us), split, events, covered))
+        except ValueError as error:
+            raise DatasetError(f"{path}, line {number}: {error}") from error
+    return rows

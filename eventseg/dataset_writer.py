@@ -1,0 +1,271 @@
+"""Recordings into data set folders that are whole, or can be resumed to the same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from eventseg import dataset_files
+from eventseg.dataset_encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
+from eventseg.dataset_files import locked
+from eventseg.dataset_folder import DatasetFolder, claim, release
+from eventseg.dataset_jobs import run_jobs
+from eventseg.dataset_manifest import (
+    Manifest,
+    Settings,
+    Store,
+    canonical,
+    relative_to,
+)
+from eventseg.dataset_plan import Crop, crop_rows, recording_names, window_groups
+from eventseg.dataset_samples import Row, SampleTable
+from eventseg.errors import DatasetError, OutputError, RecordingError
+from eventseg.events import SensorSize
+from eventseg.tensors import Normalisation
+from eventseg.windows import Anchor, format_duration
+
+
+class Progress(NamedTuple):
+    """How far a run is: in bytes while recordings are read first, then in events."""
+
+    phase: Literal["read", "encode"]
+    done: float
+    total: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DatasetSummary:
+    """One data set that is now whole; ``already`` says that it was before."""
+
+    path: Path
+    manifest: Manifest
+    samples: SampleTable
+    already: bool
+
+    def lines(self) -> list[str]:
+        """Return what was made as lines for people."""
+        settings = self.manifest.settings
+        row0, row1 = settings.rows
+        split = ", ".join(f"{n} {name}" for name, n in sorted(Counter(self.samples.split).items()))
+        state = "already whole, left alone" if self.already else "done"
+        return [
+            f"{self.path}: {state}",
+            f"  {len(self.samples):,} samples ({split or 'no split'}), "
+            f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
+            f"  tensors 6 x {row1 - row0} x {settings.sensor.width} {settings.normalise}, "
+            f"rows {row0}-{row1 - 1} of {settings.sensor}, store {settings.store}",
+            *(
+                f"  {entry.name}: {entry.events:,} events in "
+                f"{(entry.t_last_us - entry.t_first_us) / 1e6:.3f} s, {entry.frames:,} frames"
+                for entry in self.manifest.recordings
+            ),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The data sets of one run, and by recording what reading it inferred."""
+
+    datasets: tuple[DatasetSummary, ...]
+    notes: dict[str, tuple[str, ...]]
+
+
+def encode_dataset(
+    recordings: Sequence[str | Path],
+    out: str | Path,
+    *,
+    windows_us: Sequence[int] | None = None,
+    anchor: Anchor = Anchor("frame"),  # noqa: B008 - frozen
+    normalise: Normalisation = "raw",
+    crop: Crop = "auto",
+    store: Store = "npy",
+    workers: int = 1,
+    ddof: Literal[0, 1] = 1,
+    sensor: SensorSize | None = None,
+    rotate180: bool = False,
+    held_out: Collection[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+    free_bytes: Callable[[Path], int] = dataset_files.free_bytes,
+) -> Summary:
+    """Encode recordings into a data set folder, or finish what a killed run began.
+
+    Parameters
+    ----------
+    recordings : sequence of path
+        Files of one sensor size and of different names.
+    out : path
+        Folder to make. With the ``evsegnet`` anchor it gets one data set a window length,
+        ``OUT/10ms``, ``OUT/50ms``, since their samples differ.
+    windows_us : sequence of int, optional
+        Window lengths in us, 50 ms by default; none with a ``count`` anchor.
+    anchor : Anchor
+        How windows are placed, see :func:`eventseg.windows.cut_windows`.
+    normalise : {"raw", "evsegnet"}
+        What to store; raw tensors are normalised on load.
+    crop : "auto", "none" or (row0, row1)
+        Sensor rows that tensors keep; ``auto`` keeps rows 0-199 of a 346x260 sensor, as
+        EV-SegNet did, and all rows of others. Frames keep all rows.
+    store : {"npy", "npz", "none"}
+        How to store tensors; with ``none`` only frames and the table are written.
+    workers : int
+        Processes; each gets whole recordings and an equal part of the processor's threads. More
+        than one are spawned: a script that asks for them needs ``if __name__ == "__main__":``.
+    ddof : {0, 1}
+        The standard deviation divides by ``n - ddof``.
+    sensor : SensorSize, optional
+        Size of the sensor where the file does not tell.
+    rotate180 : bool
+        Turn recordings by 180 degrees (DDD20 has such).
+    held_out : collection of str
+        Names of recordings to hold out for test.
+    progress : callable, optional
+        Called with a :class:`Progress` many times a second.
+    free_bytes : callable
+        Returns the free space in bytes for a path.
+
+    Returns
+    -------
+    Summary
+        The data sets, whole on disk.
+
+    Raises
+    ------
+    RecordingError, WindowError
+        A recording cannot be read, or the windows cannot be had from it.
+    DatasetError
+        The folder holds a data set of other settings or recordings.
+    OutputError
+        The folder cannot be written, or has too little space.
+    """
+    root = Path(out)
+    paths = sorted((canonical(Path(path)) for path in recordings), key=lambda path: path.stem)
+    names = recording_names(paths, held_out=held_out)
+    groups = window_groups(anchor, windows_us, store=store)
+    if ddof not in (0, 1) or workers < 1:
+        raise DatasetError(f"ddof must be 0 or 1 and workers at least 1, got {ddof} and {workers}")
+    folders = [
+        root / format_duration(group[0]) if anchor.kind == "evsegnet" else root for group in groups
+    ]
+    say = progress or (lambda _: None)
+    workers = min(workers, len(paths))
+    claim(root, folders)
+    with contextlib.ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(locked(folder))
+        stack.callback(release, root, folders)
+        surveys = _survey(
+            [SurveyJob(path, anchor, groups, sensor, rotate180) for path in paths],
+            workers=workers,
+            progress=say,
+        )
+        size = _one_sensor(surveys)
+        rows = crop_rows(crop, sensor=size)
+        datasets = []
+        for folder, group in zip(folders, groups, strict=True):
+            settings = Settings(
+                anchor=anchor,
+                windows_us=group,
+                normalise=normalise,
+                ddof=ddof,
+                rows=rows,
+                store=store,
+                sensor=size,
+                rotate180=rotate180,
+                held_out=tuple(sorted(held_out)),
+            )
+            entries = tuple(
+                replace(survey.entry, path=relative_to(path, folder))
+                for path, survey in zip(paths, surveys, strict=True)
+            )
+            datasets.append(DatasetFolder(folder, Manifest(settings, entries)))
+        needed = sum(
+            dataset.bytes_needed([survey.samples[group] for survey in surveys])
+            for group, dataset in enumerate(datasets)
+        )
+        if needed > (free := free_bytes(root)):
+            raise OutputError(
+                f"{root} needs about {needed / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; "
+                "make room, or use --store npz or none, fewer windows or a longer stride"
+            )
+        already = [dataset.whole for dataset in datasets]
+        for dataset in datasets:
+            dataset.begin()
+        _encode(datasets, dict(zip(names, paths, strict=True)), workers=workers, progress=say)
+        made = [dataset.finish() for dataset in datasets]
+    return Summary(
+        tuple(
+            DatasetSummary(folder, manifest, samples, was)
+            for folder, (manifest, samples), was in zip(folders, made, already, strict=True)
+        ),
+        {name: survey.notes for name, survey in zip(names, surveys, strict=True)},
+    )
+
+
+def _survey(
+    jobs: Sequence[SurveyJob], *, workers: int, progress: Callable[[Progress], None]
+) -> list[Survey]:
+    """Return what a first look at each recording finds, in the order of the jobs."""
+    found: dict[int, Survey] = {}
+    try:
+        total = sum(job.path.stat().st_size for job in jobs)
+    except OSError as error:
+        raise RecordingError(f"cannot read {error.filename}: {error.strerror}") from error
+    run_jobs(
+        survey_recording,
+        jobs,
+        workers=workers,
+        progress=lambda done: progress(Progress("read", done, total)),
+        finished=found.__setitem__,
+    )
+    surveys = [found[index] for index in range(len(jobs))]
+    by_digest: dict[str, str] = {}
+    for survey in surveys:
+        same = by_digest.setdefault(survey.entry.sha256, survey.entry.name)
+        if same != survey.entry.name:
+            raise DatasetError(f"recordings {same} and {survey.entry.name} are the same file")
+    return surveys
+
+
+def _one_sensor(surveys: Sequence[Survey]) -> SensorSize:
+    first = surveys[0]
+    for survey in surveys:
+        if survey.sensor != first.sensor:
+            raise DatasetError(
+                f"recordings of one data set need one sensor size: {first.entry.name} has "
+                f"{first.sensor}, {survey.entry.name} has {survey.sensor}; "
+                "encode them apart or give the size with --sensor"
+            )
+    return first.sensor
+
+
+def _encode(
+    datasets: Sequence[DatasetFolder],
+    paths: Mapping[str, Path],
+    *,
+    workers: int,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Encode what is missing of every data set."""
+    todo = [(dataset, name) for dataset in datasets for name in dataset.missing]
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    total = sum(dataset.manifest.recording(name).events for dataset, name in todo)
+
+    def finished(index: int, rows: list[Row]) -> None:
+        dataset, name = todo[index]
+        dataset.add(name, rows)
+
+    run_jobs(
+        encode_into,
+        [
+            EncodeJob(paths[name], dataset.root, dataset.manifest.settings, threads)
+            for dataset, name in todo
+        ],
+        workers=workers,
+        progress=lambda done: progress(Progress("encode", done, total)),
+        finished=finished,
+    )

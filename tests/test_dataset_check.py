@@ -1,0 +1,180 @@
+"""Every kind of damage to a data set folder is found and named."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from recording_fixtures import write_recording
+
+from eventseg.dataset_check import check_dataset
+from eventseg.dataset_writer import encode_dataset
+from eventseg.windows import parse_anchor
+
+TENSOR = "tensors/50ms/rec_f000003.npy"
+FRAME = "frames/rec_f000003.png"
+PICKLED = io.BytesIO()
+np.save(PICKLED, np.array([{}]), allow_pickle=True)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    recording = write_recording(tmp_path / "rec.hdf5")
+    encode_dataset([recording], tmp_path / "data")
+    return tmp_path / "data"
+
+
+def edit(change: Callable[[np.ndarray], np.ndarray | None]) -> Callable[[Path], None]:
+    """Return a damage that changes the values of one tensor."""
+
+    def damage(data: Path) -> None:
+        tensor = np.load(data / TENSOR)
+        changed = change(tensor)
+        np.save(data / TENSOR, tensor if changed is None else changed)
+
+    return damage
+
+
+def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def damage(data: Path) -> None:
+        text = (data / name).read_text()
+        assert old in text
+        (data / name).write_text(text.replace(old, new, 1))
+
+    return damage
+
+
+def put(name: str, content: bytes = b"") -> Callable[[Path], None]:
+    def damage(data: Path) -> None:
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_bytes(content)
+
+    return damage
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    def damage(data: Path) -> None:
+        content = (data / name).read_bytes()
+        (data / name).write_bytes(content[: len(content) // 2])
+
+    return damage
+
+
+def image(name: str, size: tuple[int, int]) -> Callable[[Path], None]:
+    def damage(data: Path) -> None:
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", size).save(data / name)
+
+    return damage
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no manifest": (lambda d: (d / "manifest.toml").rename(d / "encode.partial.toml"), "resume"),
+    "nothing at all": (lambda d: (d / "manifest.toml").unlink(), "no data set"),
+    "manifest cut": (cut("manifest.toml"), "manifest.toml"),
+    "manifest of another schema": (replace("manifest.toml", "= 1", "= 7"), "schema 7"),
+    "manifest of no text": (put("manifest.toml", b"\xff\xfe\x00"), "cannot read"),
+    "table gone": (lambda d: (d / "samples.csv").unlink(), "cannot read"),
+    "table of no text": (put("samples.csv", b"\xff\x00"), "cannot read"),
+    "id twice": (replace("samples.csv", "rec_f000004,", "rec_f000003,"), "more than once"),
+    "id renamed": (replace("samples.csv", "rec_f000003,", "rec_x,"), "rec_x.npy is missing"),
+    "unknown recording": (replace("samples.csv", ",rec,3", ",dog,3"), "recording dog is not in"),
+    "frame beyond": (replace("samples.csv", ",rec,3", ",rec,99"), "frame 99 of 10"),
+    "unknown split": (replace("samples.csv", "train", "exam"), "split 'exam'"),
+    "covered beyond 1": (replace("samples.csv", ",1.0\n", ",1.5\n"), "covered share outside"),
+    "tensor gone": (lambda d: (d / TENSOR).unlink(), f"{TENSOR} is missing"),
+    "tensor cut": (cut(TENSOR), "cannot read tensor"),
+    "tensor empty": (put(TENSOR), "delete it and run encode again"),
+    "tensor pickled": (put(TENSOR, PICKLED.getvalue()), "cannot read tensor"),
+    "tensor of doubles": (edit(lambda t: t.astype(np.float64)), "float64 (6, 24, 32), must be"),
+    "tensor of another shape": (edit(lambda t: t[:, :20]), "(6, 20, 32), must be"),
+    "not a number": (edit(lambda t: t.__setitem__((2, 0, 0), np.nan)), "not finite"),
+    "one count more": (edit(lambda t: t.__setitem__((0, 5, 5), t[0, 5, 5] + 1)), "samples.csv has"),
+    "one count less": (edit(lambda t: t - (t == t[0].max())), "samples.csv has"),
+    "half a count": (edit(lambda t: t.__setitem__((0, 5, 5), 0.5)), "not whole"),
+    "negative count": (edit(lambda t: t.__setitem__((1, 5, 5), -1)), "count- runs from -1"),
+    "mean beyond 1": (edit(lambda t: t.__setitem__((2, 5, 5), 1.5)), "mean+ runs from 0 to 1.5"),
+    "std too large": (edit(lambda t: t.__setitem__((5, 5, 5), 0.8)), "std- runs from 0 to 0.8"),
+    "tensor of no sample": (put("tensors/50ms/rec_f9.npy"), "belongs to no sample"),
+    "file of another kind": (put("tensors/50ms/rec_f9.txt"), "rec_f9.txt is no .npy file"),
+    "window of another run": (put("tensors/10ms/rec_f9.npy"), "10ms is no window"),
+    "frame gone": (lambda d: (d / FRAME).unlink(), f"{FRAME} is missing"),
+    "frame cut": (cut(FRAME), "cannot read image"),
+    "frame of another size": (image(FRAME, (30, 24)), f"{FRAME}: 30x24, the sensor is 32x24"),
+    "frame of no sample": (image("frames/rec_f9.png", (32, 24)), "belongs to no sample"),
+    "label of no sample": (image("labels/truth/rec_f9.png", (32, 24)), "belongs to no sample"),
+    "label of another size": (image("labels/truth/rec_f000001.png", (9, 9)), "9x9, the sensor is"),
+    "confidence of no sample": (image("confidence/t/rec_f9.png", (32, 24)), "belongs to no"),
+    "temporary file": (put("tensors/50ms/rec_f000003.npy.77.tmp"), "left over"),
+    "partial beside manifest": (put("encode.partial.toml"), "left over"),
+    "recording changed": (lambda d: write_recording(d / "../rec.hdf5", seed=3), "is not the file"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_found_and_named(data: Path, damage: str) -> None:
+    assert check_dataset(data) == []
+    harm, message = DAMAGES[damage]
+    harm(data)
+    problems = check_dataset(data)
+    assert any(message in problem for problem in problems), problems
+    assert all(problem.startswith(str(data)) for problem in problems)
+
+
+def test_values_that_look_right_are_found_by_the_deep_check(data: Path) -> None:
+    tensor = np.load(data / TENSOR)
+    tensor[2] = tensor[2, :, ::-1]
+    np.save(data / TENSOR, tensor)
+    Image.new("L", (32, 24)).save(data / FRAME)
+    (data / "samples.csv").write_text(
+        (data / "samples.csv").read_text().replace(",rec,5,", ",rec,6,")
+    )
+    assert check_dataset(data) == []
+    problems = check_dataset(data, deep=True)
+    for message in (f"{TENSOR} differs", f"{FRAME} differs", "rec_f000005: frame or time differ"):
+        assert any(message in problem for problem in problems), problems
+
+
+def test_deep_check_says_that_a_recording_is_gone(data: Path) -> None:
+    (data / "../rec.hdf5").unlink()
+    assert check_dataset(data) == []
+    (problem,) = check_dataset(data, deep=True)
+    assert "recording rec is not at" in problem
+
+
+def test_labels_for_a_part_of_the_samples_are_no_problem(data: Path) -> None:
+    image("labels/truth/rec_f000001.png", (32, 24))(data)
+    assert check_dataset(data, deep=True) == []
+
+
+def test_missing_sample_of_a_recording_is_found(data: Path, tmp_path: Path) -> None:
+    table = data / "samples.csv"
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    assert any("no sample of recording rec" in problem for problem in check_dataset(data))
+    assert any("rec_f000003 is missing" in problem for problem in check_dataset(data, deep=True))
+
+
+def test_cropped_counts_may_be_fewer_but_not_more(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "rec.hdf5")
+    encode_dataset([recording], tmp_path / "data", crop=(0, 12))
+    data = tmp_path / "data"
+    assert check_dataset(data) == []
+    edit(lambda t: t.__setitem__((0, 5, 5), 500))(data)
+    assert any("allowed are 0 to" in problem for problem in check_dataset(data))
+
+
+def test_data_set_of_a_window_length_that_stopped_is_found(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "rec.hdf5")
+    encode_dataset(
+        [recording],
+        tmp_path / "data",
+        windows_us=[10_000, 50_000],
+        anchor=parse_anchor("evsegnet"),
+    )
+    inner = tmp_path / "data/50ms"
+    (inner / "manifest.toml").rename(inner / "encode.partial.toml")
+    assert check_dataset(tmp_path / "data") == [f"{inner}: incomplete: run encode again to resume"]
