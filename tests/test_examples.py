@@ -1,0 +1,83 @@
+"""The examples people copy: README commands and code, and the notebook, run as they stand."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from nbclient import NotebookClient
+from recording_fixtures import write_recording
+
+from eventseg_cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+NOTEBOOK = ROOT / "docs" / "notebooks" / "first_look.ipynb"
+
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("$ ")
+]
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def beside_a_recording(tmp_path, monkeypatch):
+    write_recording(tmp_path / "rec.hdf5", frames=20)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_readme_commands_run_in_order(beside_a_recording):
+    assert len(COMMANDS) >= 4
+    for command in COMMANDS:
+        program, *arguments = shlex.split(command)
+        assert program == "eventseg"
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+    assert (beside_a_recording / "moment.png").stat().st_size > 10_000
+    text = re.search(r"```text\n(.*?)```", README, re.DOTALL)[1]
+    promised = [line.split()[0] for line in text.splitlines() if "labels/" not in line]
+    assert len(promised) >= 4
+    for path in promised:
+        assert list(beside_a_recording.glob(path.replace("<id>", "*"))), path
+
+
+def test_readme_code_runs(beside_a_recording):
+    (code,) = CODE
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["x"].shape == (6, 24, 32)
+    assert names["x"][:2].sum() == len(names["events"]) > 0
+    assert names["tensor"].shape == (6, 24, 32)
+
+
+def test_notebook_runs_and_uses_only_the_public_names(beside_a_recording):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            for node in ast.walk(ast.parse(cell.source.replace("%matplotlib inline", ""))):
+                if isinstance(node, ast.ImportFrom | ast.Import):
+                    modules = [getattr(node, "module", None) or a.name for a in node.names]
+                    assert all(m == "eventseg" or m.split(".")[0] != "eventseg" for m in modules)
+                if isinstance(node, ast.Attribute):
+                    assert not node.attr.startswith("_")
+    client = NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(beside_a_recording)}}
+    )
+    client.execute()
+    pictures = [
+        output
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+    assert pictures

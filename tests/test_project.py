@@ -1,0 +1,170 @@
+"""The project itself: dependencies, direction of imports, packages built, README examples."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SOURCES = sorted([*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/*.py")])
+
+# What a module may not import: the flow goes errors <- events <- windows <- kernels <- tensors
+# <- data set, with recordings beside windows, and nothing imports the command line.
+LAYERS = [
+    {"errors"},
+    {"events", "splits", "labels"},
+    {"windows", "kernels"},
+    {"recordings", "tensors"},
+    {"recording_tensors", "simulate", "plots"},
+    {"dataset"},
+    {"describe", "demo"},
+]
+ONLY_IN = {
+    "h5py": ("eventseg/recordings/", "eventseg/simulate/"),
+    "numba": ("eventseg/kernels/", "eventseg/simulate/", "eventseg/recordings/decode.py"),
+    "matplotlib": ("eventseg/plots.py",),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules a file imports at run time, whole names."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def layer(module: str) -> int | None:
+    """Return the layer of ``eventseg.NAME``: the longest of the names above that begins it."""
+    name = module.split(".")[1]
+    if name.startswith("dataset_"):
+        name = "dataset"
+    if name.startswith("demo_"):
+        name = "demo"
+    return next((i for i, names in enumerate(LAYERS) if name in names), None)
+
+
+def test_required_dependencies_are_the_users_list_and_what_replaces_our_own_code():
+    names = [re.split(r"[<>=]", line)[0] for line in PYPROJECT["project"]["dependencies"]]
+    users = ["numpy", "numba", "h5py", "torch", "torchvision", "scipy", "matplotlib", "click"]
+    assert names == [*users, "pillow", "tomli-w", "tqdm"]
+
+
+def test_torch_and_torchvision_import_together():
+    # A mismatched pair fails only when torchvision registers its operators.
+    code = "import torch, torchvision; torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    place = path.relative_to(ROOT).as_posix()
+    used = imports(path)
+    for package, allowed in ONLY_IN.items():
+        if any(name.split(".")[0] == package for name in used):
+            assert place.startswith(allowed), f"{place} imports {package}"
+    if place.startswith("cli/"):
+        return
+    assert not any(name.startswith("eventseg_cli") for name in used)
+    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    if own == "eventseg.__init__":
+        return
+    assert layer(own) is not None, f"{place} has no layer"
+    for name in used:
+        if name.startswith("eventseg.") and layer(name) is not None:
+            assert layer(name) <= layer(own), f"{place} imports {name}, which is above it"
+
+
+def test_every_package_on_disk_is_packaged():
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts).replace("cli", "eventseg_cli")
+        for path in SOURCES
+    }
+    assert folders == set(PYPROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_this_environment_runs_the_checkout():
+    import eventseg
+    import eventseg_cli
+
+    assert Path(eventseg.__file__).parent == ROOT / "eventseg"
+    assert Path(eventseg_cli.__file__).parent == ROOT / "cli"
+    assert metadata.version("eventseg") == PYPROJECT["project"]["version"] == eventseg.__version__
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build the sdist, and the wheel from the sdist, of a copy of the tree."""
+    copy = tmp_path_factory.mktemp("build") / "eventseg"
+    ignored = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    command = [sys.executable, "-m", "build", "--no-isolation", str(copy)]
+    subprocess.run(command, check=True, timeout=300, capture_output=True)
+    (sdist,) = (copy / "dist").glob("*.tar.gz")
+    (wheel,) = (copy / "dist").glob("*.whl")
+    return sdist, wheel
+
+
+def test_wheel_holds_every_module_and_runs(built, tmp_path):
+    _, wheel = built
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path)
+    for path in SOURCES:
+        place = path.relative_to(ROOT).as_posix()
+        assert (
+            place.replace("cli/", "eventseg_cli/", 1) in names
+            if place[0] == "c"
+            else place in names
+        )
+    assert "eventseg/py.typed" in names
+    assert not any(name.startswith(("tests/", "benchmarks/", "cli/")) for name in names)
+    entry = next(tmp_path.glob("*.dist-info")) / "entry_points.txt"
+    assert "eventseg = eventseg_cli.main:main" in entry.read_text()
+    # -I keeps the checkout off the path, so that the wheel's own files run.
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r});"
+        "import eventseg, eventseg_cli.main as m;"
+        f"assert eventseg.__file__.startswith({str(tmp_path)!r}), eventseg.__file__;"
+        "sys.argv = ['eventseg', '--version']; m.main()"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert PYPROJECT["project"]["version"] in shown.stdout
+
+
+def test_sdist_holds_the_sources_and_the_licence(built):
+    sdist, _ = built
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "pyproject.toml", "cli/main.py", "eventseg/events.py"} <= names
+
+
+def test_readme_begins_with_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert "pip install uv && uv run eventseg demo" in text
+    assert "pip install uv && uv run pytest" in text
