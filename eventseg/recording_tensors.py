@@ -16,9 +16,11 @@ from eventseg.events import EventStream, SensorSize, concatenate
 from eventseg.tensors import Normalisation, Tensor, bounds, encode, encode_times, rows_kept
 from eventseg.windows import Windows
 
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 80 << 20
 """Tensors made at a time from a recording; bounds the memory together with BATCH_EVENTS."""
-BATCH_EVENTS = 4_000_000
+BATCH_EVENTS = 1_000_000
+PIECE_EVENTS = 500_000
+"""Events asked of the reader at a time."""
 
 
 class Source(Protocol):
@@ -95,7 +97,7 @@ def encode_recording(
     normalise, ddof, rows
         As for :func:`eventseg.tensors.encode`.
     threads : int, optional
-        Threads that encode; by default one a core.
+        Threads that encode, by default one a core; one more reads ahead.
     skip : bool (N,), optional
         Samples of which only the counts are wanted.
 
@@ -119,18 +121,22 @@ def encode_recording(
         raise WindowError("windows must be in order of time")
     if n == 0:
         return
-    size = rows_kept(recording.sensor, rows) * recording.sensor.width
-    batch = _batch_size(recording, starts, ends, tensor_bytes=24 * size * len(windows))
+    pixels = rows_kept(recording.sensor, rows) * recording.sensor.width
+    batch = _batch_size(recording, starts, ends, tensor_bytes=24 * pixels * len(windows))
     workers = threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        out = np.empty(
-            (len(windows), batch, 6, rows_kept(recording.sensor, rows), recording.sensor.width),
-            np.float32,
-        )
-        held = _Held(recording.stream(t0_us=int(starts[0]), t1_us=int(ends[-1])))
-        for first in range(0, n, batch):
-            part = np.arange(first, min(first + batch, n))
-            events = held.span(int(starts[first]), int(ends[part[-1]]))
+    height, width = rows_kept(recording.sensor, rows), recording.sensor.width
+    out = np.empty((len(windows), batch, 6, height, width), np.float32)
+    parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
+    stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))
+    # One thread more than encode, which reads the next batch while this one is made.
+    with ThreadPoolExecutor(workers + 1) as pool:
+        held = _Held(stream)
+        spans = [(int(starts[part[0]]), int(ends[part[-1]])) for part in parts]
+        ahead = pool.submit(held.span, *spans[0])
+        for part, following in zip(parts, [*spans[1:], None], strict=True):
+            events = ahead.result()
+            if following is not None:
+                ahead = pool.submit(held.span, *following)
             wanted = part if skip is None else part[~skip[part]]
             counts = np.stack([bounds(events, w.t0_us[part], w.t1_us[part]) for w in windows])
             for made, each in zip(out, windows, strict=True):
@@ -214,10 +220,12 @@ class _Held:
                 self.parts.append(part)
         if not self.parts:
             raise WindowError(f"no events were read for the span [{t0_us}, {t1_us}) us")
-        self.parts = [concatenate(self.parts)]
-        whole = self.parts[0]
-        self.parts = [whole.between(max(t0_us, whole.t0_us), whole.t1_us)]
-        return self.parts[0].between(self.parts[0].t0_us, max(t1_us, self.parts[0].t0_us))
+        # Cut before joining, so that nothing older stays in memory.
+        first = self.parts[0]
+        self.parts[0] = first.between(max(t0_us, first.t0_us), first.t1_us)
+        whole = concatenate(self.parts)
+        self.parts = [whole]
+        return whole.between(whole.t0_us, max(t1_us, whole.t0_us))
 
 
 def _batch_size(

@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are noisy: no test fails for being slow.
+settings.register_profile("eventseg", deadline=None)
+settings.load_profile("eventseg")
 
 
 @pytest.fixture(autouse=True)

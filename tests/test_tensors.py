@@ -72,7 +72,7 @@ def assert_as_naive(made, expected):
 
 
 @given(events=streams(), ddof=st.sampled_from([0, 1]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_one_window_is_the_specification(events, ddof):
     made = encode(events, ddof=ddof)
     assert_as_naive(made, naive.tensor(events, events.t0_us, events.t1_us, ddof=ddof))
@@ -80,7 +80,7 @@ def test_one_window_is_the_specification(events, ddof):
 
 
 @given(events=streams(), data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_sliding_and_fresh_windows_are_the_specification(events, data):
     span = events.t1_us - events.t0_us
     width = data.draw(st.integers(1, span))
@@ -94,7 +94,7 @@ def test_sliding_and_fresh_windows_are_the_specification(events, data):
 
 
 @given(events=streams(max_events=40), data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_sums_are_exact_integers_in_any_split_and_order(events, data):
     cells = events.sensor.height * events.sensor.width
     edges = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=4)))
@@ -254,7 +254,7 @@ def test_more_events_in_one_cell_than_the_packed_words_hold():
 
 
 @given(events=streams())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_evsegnet_ranges_are_the_specification(events):
     raw = encode(events)
     made = encode(events, normalise="evsegnet")
