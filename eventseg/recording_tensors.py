@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize, concatenate
-from eventseg.tensors import Normalisation, Tensor, bounds, encode, encode_times, rows_kept
+from eventseg.tensors import (
+    RUNS_A_THREAD,
+    Job,
+    Normalisation,
+    Tensor,
+    bounds,
+    encode,
+    encode_jobs,
+    rows_kept,
+    slides,
+)
 from eventseg.windows import Windows
 
 BATCH_BYTES = 80 << 20
@@ -139,11 +149,18 @@ def encode_recording(
                 ahead = pool.submit(held.span, *following)
             wanted = part if skip is None else part[~skip[part]]
             counts = np.stack([bounds(events, w.t0_us[part], w.t1_us[part]) for w in windows])
-            for made, each in zip(out, windows, strict=True):
-                encode_times(
-                    events, each.t0_us[wanted], each.t1_us[wanted], normalise=normalise,
-                    ddof=ddof, rows=rows, out=made[: len(wanted)], pool=(pool, workers),
+            jobs: list[Job] = []
+            for made, each in sorted(zip(out, windows, strict=True), key=_longest_first):
+                t0_us, t1_us = each.t0_us[wanted], each.t1_us[wanted]
+                # With other lengths to keep the threads busy, sliding windows need one run only.
+                sliding_runs = 1 if len(windows) > 1 else workers
+                runs = sliding_runs if slides(t0_us, t1_us) else RUNS_A_THREAD * workers
+                jobs += encode_jobs(
+                    events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
+                    out=made[: len(wanted)], runs=runs,
                 )  # fmt: skip
+            for made_job in [pool.submit(job) for job in jobs]:
+                made_job.result()
             slot = {int(index): i for i, index in enumerate(wanted)}
             for i, index in enumerate(part):
                 lo, hi = counts[:, 0, i], counts[:, 1, i]
@@ -238,6 +255,11 @@ def _batch_size(
     step_us = (int(ends[-1]) - int(ends[0])) / len(ends)
     by_events = (batch_us - int((ends - starts).max())) / max(step_us, 1)
     return int(max(1, min(by_tensors, by_events, len(ends))))
+
+
+def _longest_first(pair: tuple[Tensor, Windows]) -> int:
+    """Return a sort key: long windows are the most work and begin first."""
+    return -int(pair[1].t1_us[0] - pair[1].t0_us[0])
 
 
 def _slice(events: EventStream, lo: int, hi: int) -> EventStream:

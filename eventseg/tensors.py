@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -18,9 +21,18 @@ from eventseg.windows import Windows, check_window, parse_duration
 
 Tensor = NDArray[np.float32]
 Normalisation = Literal["raw", "evsegnet"]
+Job = Callable[[], None]
 
 CHANNELS = ("count+", "count-", "mean+", "std+", "mean-", "std-")
 """Order of the channels in memory and on disk, as in EV-SegNet's released files."""
+
+RUNS_A_THREAD = 4
+"""Runs of windows for each thread, so that a slow core holds the others up less."""
+
+_executors: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):
+    # A forked child has its parent's executors but none of their threads.
+    os.register_at_fork(after_in_child=_executors.clear)
 
 
 def encode(
@@ -80,11 +92,12 @@ def encode(
             f"window [{t0_us}, {t1_us}) us reaches outside the stream's span "
             f"[{events.t0_us}, {events.t1_us}) us; take the events of a longer span"
         )
-    one = np.array([t0_us]), np.array([t1_us])
-    batch = None if out is None else out[np.newaxis]
-    made = encode_times(
-        events, *one, normalise=normalise, ddof=ddof, rows=rows, out=batch, pool=None
-    )
+    made = _output(events.sensor, 1, rows, None if out is None else out[np.newaxis])
+    (job,) = encode_jobs(
+        events, np.array([t0_us]), np.array([t1_us]), normalise=normalise, ddof=ddof, rows=rows,
+        out=made, runs=1,
+    )  # fmt: skip
+    job()
     tensor: Tensor = made[0]
     return tensor
 
@@ -129,16 +142,20 @@ def encode_windows(
     """
     if threads < 1:
         raise WindowError(f"threads must be 1 or more, got {threads}")
-    if threads == 1 or len(windows) < 2:
-        return encode_times(
-            events, windows.t0_us, windows.t1_us, normalise=normalise, ddof=ddof, rows=rows,
-            out=out, pool=None,
-        )  # fmt: skip
-    with ThreadPoolExecutor(threads) as pool:
-        return encode_times(
-            events, windows.t0_us, windows.t1_us, normalise=normalise, ddof=ddof, rows=rows,
-            out=out, pool=(pool, threads),
-        )  # fmt: skip
+    out = _output(events.sensor, len(windows), rows, out)
+    t0_us, t1_us = windows.t0_us, windows.t1_us
+    jobs = encode_jobs(
+        events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows, out=out,
+        runs=1 if threads == 1 else threads if slides(t0_us, t1_us) else RUNS_A_THREAD * threads,
+    )  # fmt: skip
+    if threads == 1:
+        for job in jobs:
+            job()
+        return out
+    # Kept from call to call: a new thread starts on its parent's core and leaves it late.
+    executor = _executors.setdefault(threads, ThreadPoolExecutor(threads))
+    list(executor.map(lambda job: job(), jobs))
+    return out
 
 
 def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -175,7 +192,7 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     return result
 
 
-def encode_times(
+def encode_jobs(
     events: EventStream,
     t0_us: NDArray[np.int64],
     t1_us: NDArray[np.int64],
@@ -183,16 +200,13 @@ def encode_times(
     normalise: Normalisation,
     ddof: int,
     rows: tuple[int, int] | None,
-    out: Tensor | None,
-    pool: tuple[ThreadPoolExecutor, int] | None,
-) -> Tensor:
-    """Encode windows by their times, in one run or in one run of neighbours a thread."""
-    height = rows_kept(events.sensor, rows)
-    shape = (len(t0_us), 6, height, events.sensor.width)
-    if out is None:
-        out = np.empty(shape, np.float32)
-    elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise WindowError(f"out must be C-contiguous float32 {shape}, got {out.dtype} {out.shape}")
+    out: Tensor,
+    runs: int,
+) -> list[Job]:
+    """Return the work of encoding windows as up to ``runs`` jobs, each a run of neighbours.
+
+    They may be called in any order and on any thread; together they fill ``out``.
+    """
     for length in np.unique(t1_us - t0_us):
         check_window(int(length))
     if normalise not in ("raw", "evsegnet"):
@@ -208,12 +222,28 @@ def encode_times(
             for tensor in out[part]:
                 normalise_evsegnet(tensor, out=tensor)
 
-    if pool is None:
-        run(slice(None))
-    else:
-        executor, threads = pool
-        edges = [len(t0_us) * i // threads for i in range(threads + 1)]
-        list(executor.map(run, (slice(a, b) for a, b in pairwise(edges))))
+    edges = [len(t0_us) * i // runs for i in range(runs + 1)]
+    return [partial(run, slice(a, b)) for a, b in pairwise(edges) if a < b]
+
+
+def slides(t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]) -> bool:
+    """Return whether windows overlap so much that each is best made from the one before.
+
+    Such windows are cut into as few runs as can be, since each run begins with a fresh window.
+    """
+    if len(t0_us) < 2:
+        return False
+    stride_us = (t0_us[-1] - t0_us[0]) / (len(t0_us) - 1)
+    return bool(2 * stride_us < t1_us[0] - t0_us[0])
+
+
+def _output(sensor: SensorSize, n: int, rows: tuple[int, int] | None, out: Tensor | None) -> Tensor:
+    """Return the array to write into: the one given, if it fits, or a new one."""
+    shape = (n, 6, rows_kept(sensor, rows), sensor.width)
+    if out is None:
+        return np.empty(shape, np.float32)
+    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise WindowError(f"out must be C-contiguous float32 {shape}, got {out.dtype} {out.shape}")
     return out
 
 
