@@ -17,6 +17,7 @@ from eventseg.dataset_files import (
     Tensor,
     digest_of,
     frame_file,
+    label_file,
     read_image,
     read_tensor,
     tensor_file,
@@ -137,6 +138,23 @@ class EventDataset:
         if self.samples.frame[i] < 0:
             raise DatasetError(f"sample {self.ids[i]} has no frame")
         return read_image(frame_file(self.path, sample_id=self.ids[i]))
+
+    def labels(self, i: int, name: str = "truth") -> NDArray[np.uint8]:
+        """Return the labels of a sample at full size, uint8 (H, W), 255 ignored.
+
+        Parameters
+        ----------
+        i : int
+            Index of the sample.
+        name : str
+            Name of the label set; ``manifest.labels`` holds its classes.
+
+        Raises
+        ------
+        DatasetError
+            The set has no labels of this sample, or their file is damaged.
+        """
+        return read_image(label_file(self.path, labels=name, sample_id=self.ids[i]))
 
     def encode_live(self, i: int, window: str, *, normalise: Normalisation = "evsegnet") -> Tensor:
         """Return the tensor of a window of any length, encoded from the recording.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from eventseg.dataset_files import (
     Tensor,
     digest_of,
     frame_file,
+    label_file,
     read_image,
     read_tensor,
     temporary_files,
@@ -23,8 +25,11 @@ from eventseg.dataset_files import (
 )
 from eventseg.dataset_manifest import RecordingEntry, Settings
 from eventseg.dataset_samples import encoded_samples
+from eventseg.dataset_truth import TRUTH, true_labels
 from eventseg.errors import DatasetError, EventsegError
+from eventseg.labels import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
+from eventseg.simulate.truth import truth_path
 from eventseg.tensors import CHANNELS
 
 SPLITS = ("train", "val", "test", "other", "gap")
@@ -71,6 +76,7 @@ def _problems(root: Path, deep: bool) -> Iterator[str]:
         yield from _listing(dataset)
         yield from _tensors(dataset)
         yield from _images(dataset)
+        yield from _labels(dataset)
         for entry in dataset.manifest.recordings:
             yield from _recording(dataset, entry, deep=deep)
 
@@ -111,6 +117,12 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
     for kind in ("labels", "confidence"):
         for folder in _folders(root / kind):
             expected[folder] = (".png", None)
+    simulated = {entry.name for entry in dataset.manifest.recordings if entry.truth_sha256}
+    if simulated:
+        true = {
+            i for i, name in zip(samples.ids, samples.recording, strict=True) if name in simulated
+        }
+        expected[root / "labels" / TRUTH] = (".png", framed & true)
     for folder in _folders(root / "tensors"):
         if folder not in expected:
             yield f"{folder.relative_to(root)} is no window of the manifest"
@@ -192,6 +204,22 @@ def _images(dataset: EventDataset) -> Iterator[str]:
                 yield f"{place}: {found[1]}x{found[0]}, the sensor is {shape[1]}x{shape[0]}"
 
 
+def _labels(dataset: EventDataset) -> Iterator[str]:
+    """Check that the labels of every set are classes of its table."""
+    for name, table in dataset.manifest.labels.items():
+        for path in sorted((dataset.path / "labels" / name).glob("*.png")):
+            try:
+                unknown = unknown_labels(read_image(path), len(table))
+            except DatasetError:
+                continue  # reported with the images
+            if unknown:
+                words = ", ".join(map(str, unknown))
+                yield (
+                    f"{path.relative_to(dataset.path)}: labels {words}, "
+                    f"allowed are 0 to {len(table) - 1} and {IGNORED}"
+                )
+
+
 def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> Iterator[str]:
     """Check a recording where it is there, and with ``deep`` what was encoded from it."""
     path = entry.file_from(dataset.path)
@@ -200,6 +228,8 @@ def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> I
             yield f"recording {entry.name} is not at {path}: cannot compare with it"
     elif digest_of(path) != entry.sha256:
         yield f"recording {path} is not the file that the data set was made from"
+    elif _other_truth(entry, path):
+        yield f"{truth_path(path)} is not the truth that the data set was made from"
     elif deep:
         try:
             yield from _encoded_again(dataset, entry, path)
@@ -207,11 +237,24 @@ def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> I
             yield f"recording {path}: {error}"
 
 
+def _other_truth(entry: RecordingEntry, path: Path) -> bool:
+    truth = truth_path(path)
+    return truth.is_file() and digest_of(truth) != entry.truth_sha256
+
+
 def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> Iterator[str]:
     settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
     index_of = {sample_id: i for i, sample_id in enumerate(samples.ids)}
     unseen = {i for i, name in enumerate(samples.recording) if name == entry.name}
-    with open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180) as recording:
+    with (
+        open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180) as recording,
+        contextlib.ExitStack() as stack,
+    ):
+        labels = (
+            stack.enter_context(true_labels(path, rotate180=settings.rotate180))
+            if entry.truth_sha256
+            else None
+        )
         for row, _, tensors in encoded_samples(recording, settings):
             i = index_of.get(row.id)
             if i is None:
@@ -230,6 +273,10 @@ def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> 
                 file = frame_file(root, sample_id=row.id)
                 if not _same_image(file, recording.frames.image(row.frame)):
                     yield f"{file.relative_to(root)} differs from the recording"
+            if row.frame >= 0 and labels is not None:
+                file = label_file(root, labels=TRUTH, sample_id=row.id)
+                if not _same_image(file, labels.of_frame(row.frame)):
+                    yield f"{file.relative_to(root)} differs from the truth"
     for i in sorted(unseen):
         yield f"{SAMPLES}: {samples.ids[i]} is not in the recording"
 

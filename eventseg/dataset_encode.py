@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eventseg.dataset_files import digest_of, frame_file, tensor_file, write_image, write_tensor
+from eventseg.dataset_files import (
+    digest_of,
+    frame_file,
+    label_file,
+    tensor_file,
+    write_image,
+    write_tensor,
+)
 from eventseg.dataset_jobs import Tick
 from eventseg.dataset_manifest import RecordingEntry, Settings
 from eventseg.dataset_samples import Row, encoded_samples, sample_count, with_splits
+from eventseg.dataset_truth import TRUTH, find_truth, true_labels
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
 from eventseg.windows import Anchor
 
 WRITING_THREADS = 4
-WAITING_BYTES = 64 << 20
+WAITING_BYTES = 32 << 20
 """Copies of tensors that may wait for the disk; what bounds the memory of a fast encoder."""
 
 
@@ -36,12 +45,16 @@ class SurveyJob:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a look at a recording found: its entry, its sensor, and (samples, framed) a data set."""
+    """What a look at a recording found: its entry, its sensor, and (samples, framed) a data set.
+
+    ``classes`` are the names of the classes of the truth beside it, none without one.
+    """
 
     entry: RecordingEntry
     sensor: SensorSize
     samples: tuple[tuple[int, int], ...]
     notes: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
@@ -59,6 +72,9 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
             report = recording.report.to_dict()
             # Notes tell of the index cache too, which says nothing about the recording.
             notes = tuple(str(note) for note in report.pop("notes", ()))
+            truth = find_truth(recording)
+            if truth is not None:
+                notes += (f"true labels of {len(truth.classes)} classes found beside it",)
             entry = RecordingEntry(
                 name=recording.name,
                 path=str(job.path),
@@ -69,26 +85,29 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
                 events=recording.n_events,
                 frames=len(recording.frames.t_us),
                 report=report,
+                truth_sha256="" if truth is None else truth.sha256,
             )
             samples = tuple(
                 sample_count(recording, anchor=job.anchor, windows_us=group) for group in job.groups
             )
             tick(size)
-            return Survey(entry, recording.sensor, samples, notes)
+            classes = () if truth is None else truth.classes
+            return Survey(entry, recording.sensor, samples, notes, classes)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeJob:
-    """A recording to encode into the data set folder ``root``."""
+    """A recording to encode into the data set folder ``root``, with its truth or without."""
 
     path: Path
     root: Path
     settings: Settings
     threads: int
+    truth: bool
 
 
 def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
-    """Write the tensors and frames of one recording that are not there yet; ticks in events.
+    """Write what is not there yet of one recording: tensors, frames, true labels; ticks in events.
 
     Returns
     -------
@@ -109,8 +128,14 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
 
     with (
         open_recording(job.path, sensor=settings.sensor, rotate180=settings.rotate180) as recording,
+        ExitStack() as stack,
         _WriteQueue(max(4, WAITING_BYTES // _tensor_bytes(settings))) as writes,
     ):
+        labels = (
+            stack.enter_context(true_labels(job.path, rotate180=settings.rotate180))
+            if job.truth
+            else None
+        )
         span_us = max(1, recording.t_last_us - recording.t_first_us)
         for row, t0_us, tensors in encoded_samples(
             recording,
@@ -124,6 +149,9 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
             picture = frame_file(root, sample_id=row.id)
             if row.frame >= 0 and not picture.exists():
                 writes.submit(write_image, picture, recording.frames.image(row.frame))
+            labelled = label_file(root, labels=TRUTH, sample_id=row.id)
+            if labels is not None and row.frame >= 0 and not labelled.exists():
+                writes.submit(write_image, labelled, labels.of_frame(row.frame))
             rows.append(row)
             if settings.anchor.kind == "count":
                 longest_us = max(longest_us, row.t_us - t0_us)

@@ -41,6 +41,11 @@ def frame_file(root: Path, *, sample_id: str) -> Path:
     return root / "frames" / f"{sample_id}.png"
 
 
+def label_file(root: Path, *, labels: str, sample_id: str) -> Path:
+    """Return where the labels of one set of one sample lie."""
+    return root / "labels" / labels / f"{sample_id}.png"
+
+
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file under a temporary name in its folder, then rename it.
 

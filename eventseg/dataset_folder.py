@@ -14,11 +14,13 @@ from eventseg.dataset_files import (
     SAMPLES,
     TEMPORARY,
     frame_file,
+    label_file,
     temporary_files,
     tensor_file,
 )
 from eventseg.dataset_manifest import Manifest, Settings, difference
 from eventseg.dataset_samples import Row, SampleTable, read_rows, write_rows
+from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
 
 NPZ_SHARE = 0.25
@@ -162,6 +164,8 @@ class DatasetFolder:
                 f"{self.root} holds a data set of other settings: {differs}; "
                 "encode as before, remove it or give another output"
             )
+        # Label sets that were added since stay described.
+        self.manifest = replace(self.manifest, labels={**made.labels, **self.manifest.labels})
         return made
 
     def _recover(self, path: Path, names: Sequence[str]) -> None:
@@ -173,8 +177,11 @@ class DatasetFolder:
             return  # nothing to take over: all is counted again, tensors that exist are kept
         for name in names:
             mine = [row for row in rows if row.recording == name]
+            truth = bool(self.manifest.recording(name).truth_sha256)
             if mine and all(
-                path.exists() for row in mine for path in sample_files(self.root, settings, row)
+                path.exists()
+                for row in mine
+                for path in sample_files(self.root, settings, row, truth=truth)
             ):
                 self._rows[name] = mine
 
@@ -190,9 +197,11 @@ class DatasetFolder:
         replace(self.manifest, finished=tuple(self._rows)).write(self.root / PARTIAL)
 
 
-def sample_files(root: Path, settings: Settings, row: Row) -> list[Path]:
-    """Return the files that one sample has: its tensors, and its frame where there is one."""
+def sample_files(root: Path, settings: Settings, row: Row, *, truth: bool) -> list[Path]:
+    """Return the files that one sample has: tensors, and its frame and labels where it has them."""
     files = [] if row.frame < 0 else [frame_file(root, sample_id=row.id)]
+    if truth and row.frame >= 0:
+        files.append(label_file(root, labels=TRUTH, sample_id=row.id))
     if settings.store != "none":
         files += [
             tensor_file(root, window=window, sample_id=row.id, store=settings.store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ import tomli_w
 from eventseg.dataset_files import write_whole
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
+from eventseg.labels import ClassTable
 from eventseg.tensors import Normalisation
 from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
 
@@ -134,7 +135,7 @@ class RecordingEntry:
     """One recording of a data set: where it lies, what it was, and what reading it reported.
 
     ``path`` is relative to the data set where that is possible; ``report`` holds the counts of
-    the reading report.
+    the reading report; ``truth_sha256`` is that of the truth file beside it, empty without one.
     """
 
     name: str
@@ -146,6 +147,7 @@ class RecordingEntry:
     events: int
     frames: int
     report: Mapping[str, Any] = field(default_factory=dict)
+    truth_sha256: str = ""
 
     def file_from(self, root: Path) -> Path:
         """Return where the recording lies, seen from the data set's folder."""
@@ -159,6 +161,7 @@ class RecordingEntry:
             "path": self.path,
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
+            **({"truth_sha256": self.truth_sha256} if self.truth_sha256 else {}),
             "t_first_us": self.t_first_us,
             "t_last_us": self.t_last_us,
             "events": self.events,
@@ -179,17 +182,22 @@ class RecordingEntry:
             events=int(table["events"]),
             frames=int(table["frames"]),
             report=dict(table["report"]),
+            truth_sha256=str(table.get("truth_sha256", "")),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Settings and recordings of a data set; ``finished`` names those a stopped run has done."""
+    """Settings and recordings of a data set, and the classes of each of its label sets.
+
+    ``finished`` names the recordings that a stopped run has done.
+    """
 
     settings: Settings
     recordings: tuple[RecordingEntry, ...]
     version: str = field(default_factory=lambda: metadata.version("eventseg"))
     finished: tuple[str, ...] = ()
+    labels: Mapping[str, ClassTable] = field(default_factory=dict)
 
     def recording(self, name: str) -> RecordingEntry:
         """Return the entry of one recording."""
@@ -208,6 +216,7 @@ class Manifest:
             **({"finished": list(self.finished)} if self.finished else {}),
             **self.settings.to_dict(),
             "channels": [{"name": name, "unit": unit} for name, unit in units.items()],
+            **({"labels": _class_tables(self.labels)} if self.labels else {}),
             "recordings": [
                 {**entry.to_dict(), "sensor": self.settings.to_dict()["sensor"]}
                 for entry in self.recordings
@@ -239,6 +248,13 @@ class Manifest:
                 recordings=tuple(map(RecordingEntry.from_dict, table["recordings"])),
                 version=str(table["version"]),
                 finished=tuple(table.get("finished", ())),
+                labels={
+                    name: ClassTable(
+                        tuple(str(row["name"]) for row in labels["classes"]),
+                        tuple(_colour(row["colour"]) for row in labels["classes"]),
+                    )
+                    for name, labels in table.get("labels", {}).items()
+                },
             )
         except KeyError as error:
             raise DatasetError(f"{path} lacks {error}") from error
@@ -259,6 +275,8 @@ def difference(made: Manifest, asked: Manifest) -> str | None:
         old = made.recording(entry.name)
         if (old.size_bytes, old.sha256) != (entry.size_bytes, entry.sha256):
             return f"recording {entry.name} has changed since ({entry.path})"
+        if old.truth_sha256 != entry.truth_sha256:
+            return f"the truth beside recording {entry.name} has changed since ({entry.path})"
     return None
 
 
@@ -277,6 +295,23 @@ def relative_to(path: Path, root: Path) -> str:
         return Path(os.path.relpath(path, root.resolve())).as_posix()
     except ValueError:  # another drive on Windows
         return path.as_posix()
+
+
+def _class_tables(labels: Mapping[str, ClassTable]) -> dict[str, Any]:
+    return {
+        name: {
+            "classes": [
+                {"id": i, "name": word, "colour": list(colour)}
+                for i, (word, colour) in enumerate(zip(table.names, table.colours, strict=True))
+            ]
+        }
+        for name, table in labels.items()
+    }
+
+
+def _colour(values: Sequence[int]) -> tuple[int, int, int]:
+    red, green, blue = map(int, values)
+    return red, green, blue
 
 
 def _word(value: object) -> str:

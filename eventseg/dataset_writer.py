@@ -24,8 +24,10 @@ from eventseg.dataset_manifest import (
 )
 from eventseg.dataset_plan import Crop, crop_rows, recording_names, window_groups
 from eventseg.dataset_samples import Row, SampleTable
+from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, OutputError, RecordingError
 from eventseg.events import SensorSize
+from eventseg.labels import ClassTable, table_of
 from eventseg.tensors import Normalisation
 from eventseg.windows import Anchor, format_duration
 
@@ -59,6 +61,10 @@ class DatasetSummary:
             f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
             f"  tensors 6 x {row1 - row0} x {settings.sensor.width} {settings.normalise}, "
             f"rows {row0}-{row1 - 1} of {settings.sensor}, store {settings.store}",
+            *(
+                f"  labels {name}, {len(table)} classes"
+                for name, table in self.manifest.labels.items()
+            ),
             *(
                 f"  {entry.name}: {entry.events:,} events in "
                 f"{(entry.t_last_us - entry.t_first_us) / 1e6:.3f} s, {entry.frames:,} frames"
@@ -97,7 +103,8 @@ def encode_dataset(
     Parameters
     ----------
     recordings : sequence of path
-        Files of one sensor size and of different names.
+        Files of one sensor size and of different names. Where ``NAME.truth.h5`` lies beside
+        ``NAME.hdf5``, its labels of the frames become the label set ``truth``.
     out : path
         Folder to make. With the ``evsegnet`` anchor it gets one data set a window length,
         ``OUT/10ms``, ``OUT/50ms``, since their samples differ.
@@ -165,6 +172,7 @@ def encode_dataset(
         )
         size = _one_sensor(surveys)
         rows = crop_rows(crop, sensor=size)
+        labels = _one_class_table(surveys)
         datasets = []
         for folder, group in zip(folders, groups, strict=True):
             settings = Settings(
@@ -182,7 +190,7 @@ def encode_dataset(
                 replace(survey.entry, path=relative_to(path, folder))
                 for path, survey in zip(paths, surveys, strict=True)
             )
-            datasets.append(DatasetFolder(folder, Manifest(settings, entries)))
+            datasets.append(DatasetFolder(folder, Manifest(settings, entries, labels=labels)))
         needed = sum(
             dataset.bytes_needed([survey.samples[group] for survey in surveys])
             for group, dataset in enumerate(datasets)
@@ -243,6 +251,18 @@ def _one_sensor(surveys: Sequence[Survey]) -> SensorSize:
     return first.sensor
 
 
+def _one_class_table(surveys: Sequence[Survey]) -> dict[str, ClassTable]:
+    """Return the classes of the label set of the truths, empty where no recording has one."""
+    labelled = [survey for survey in surveys if survey.classes]
+    for survey in labelled:
+        if survey.classes != labelled[0].classes:
+            raise DatasetError(
+                f"true labels of one data set need the same classes: those of "
+                f"{labelled[0].entry.name} and {survey.entry.name} differ; encode them apart"
+            )
+    return {TRUTH: table_of(labelled[0].classes)} if labelled else {}
+
+
 def _encode(
     datasets: Sequence[DatasetFolder],
     paths: Mapping[str, Path],
@@ -262,7 +282,13 @@ def _encode(
     run_jobs(
         encode_into,
         [
-            EncodeJob(paths[name], dataset.root, dataset.manifest.settings, threads)
+            EncodeJob(
+                paths[name],
+                dataset.root,
+                dataset.manifest.settings,
+                threads,
+                truth=bool(dataset.manifest.recording(name).truth_sha256),
+            )
             for dataset, name in todo
         ],
         workers=workers,

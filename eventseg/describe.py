@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.dataset import EventDataset
 from eventseg.dataset_files import read_image
+from eventseg.labels import ClassTable
 from eventseg.recordings import Recording, Signal
 
 RATE_BIN_US = 10_000
@@ -203,9 +205,9 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
     dict
         Ready for JSON. ``splits`` has for each split the samples, frames and, by window, the
         events and the samples not fully covered; ``labels`` has for each set the pixels of each
-        id found in its images.
+        id found in its images, and the names of its classes where the manifest has them.
     """
-    samples, settings = dataset.samples, dataset.manifest.settings
+    samples, settings, tables = dataset.samples, dataset.manifest.settings, dataset.manifest.labels
     split = np.array(samples.split, dtype=object)
     splits: dict[str, Any] = {}
     for name in sorted(set(samples.split)):
@@ -230,18 +232,19 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
         "samples": len(samples),
         "splits": splits,
         "labels": {
-            folder.name: _pixels(sorted(folder.glob("*.png")))
+            folder.name: _pixels(sorted(folder.glob("*.png")), tables.get(folder.name))
             for folder in sorted(dataset.path.glob("labels/*"))
             if folder.is_dir()
         },
     }
 
 
-def _pixels(paths: list[Any]) -> dict[str, Any]:
+def _pixels(paths: list[Path], classes: ClassTable | None) -> dict[str, Any]:
     total = np.zeros(256, np.int64)
     for path in paths:
         total += np.bincount(read_image(path).ravel(), minlength=256)
     return {
+        **({"classes": list(classes.names)} if classes is not None else {}),
         "images": len(paths),
         "pixels": {str(value): int(total[value]) for value in np.flatnonzero(total)},
     }
@@ -276,8 +279,9 @@ def dataset_lines(info: dict[str, Any]) -> list[str]:
     for name, labels in info["labels"].items():
         total = max(1, sum(labels["pixels"].values()))
         lines.append(f"labels    {name}, {labels['images']:,} images")
+        names = dict(enumerate(labels.get("classes", ()))) | {255: "ignored"}
         lines += [
-            f"  {'ignored' if value == '255' else 'class ' + value:<9} {count:>15,} pixels "
+            f"  {names.get(int(value), 'class ' + value):<15} {count:>15,} pixels "
             f"{count / total:8.3%}"
             for value, count in labels["pixels"].items()
         ]

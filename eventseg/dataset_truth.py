@@ -1,0 +1,70 @@
+"""The truth beside a simulated recording, as the label set ``truth`` of a data set."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset_files import digest_of
+from eventseg.errors import DatasetError
+from eventseg.recordings import Recording
+from eventseg.simulate.truth import Truth, truth_path
+
+TRUTH = "truth"
+"""Name of the label set."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTruth:
+    """A truth file that belongs to a recording: its digest and its class names."""
+
+    sha256: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrueLabels:
+    """Label maps of the frames of a recording, turned as the recording is."""
+
+    truth: Truth
+    rotate180: bool
+
+    def of_frame(self, frame: int) -> NDArray[np.uint8]:
+        """Return the labels of a frame, uint8 (H, W), 255 ignored."""
+        labels = self.truth.label(frame)
+        return np.ascontiguousarray(labels[::-1, ::-1]) if self.rotate180 else labels
+
+
+def find_truth(recording: Recording) -> FoundTruth | None:
+    """Return what lies beside a recording as its truth, or None.
+
+    Raises
+    ------
+    RecordingError
+        The file there is no truth file.
+    DatasetError
+        It is the truth of another recording.
+    """
+    path = truth_path(recording.path)
+    if not path.is_file():
+        return None
+    with Truth(path) as truth:
+        has, needs = (len(truth.t_us), truth.sensor), (len(recording.frames), recording.sensor)
+        if has != needs:
+            raise DatasetError(
+                f"{path} has {has[0]} frames of {has[1]}, {recording.path.name} has {needs[0]} of "
+                f"{needs[1]}: they do not belong together; move the truth away or simulate again"
+            )
+        return FoundTruth(digest_of(path), truth.classes)
+
+
+@contextlib.contextmanager
+def true_labels(recording: Path, *, rotate180: bool) -> Iterator[TrueLabels]:
+    """Open the label maps beside a recording."""
+    with Truth(truth_path(recording)) as truth:
+        yield TrueLabels(truth, rotate180)

@@ -1,0 +1,148 @@
+"""The truth beside a recording becomes the label set ``truth``, whole and checked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from recording_fixtures import tree, write_recording
+
+from eventseg import dataset_encode
+from eventseg.dataset import open_dataset
+from eventseg.dataset_check import check_dataset
+from eventseg.dataset_manifest import Manifest
+from eventseg.dataset_writer import encode_dataset
+from eventseg.errors import DatasetError, EventsegError, OutputError
+from eventseg.events import SensorSize
+from eventseg.labels import CITYSCAPES_19
+from eventseg.simulate.street import simulate_street
+from eventseg.simulate.truth import Truth, truth_path
+from eventseg.windows import parse_anchor
+from eventseg_cli.main import main
+
+SENSOR = SensorSize(24, 32)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("drive") / "drive.hdf5"
+    return simulate_street(out, duration_us=300_000, seed=7, sensor=SENSOR, threads=1).recording
+
+
+@pytest.fixture
+def drive(made: Path, tmp_path: Path) -> Path:
+    for path in (made, truth_path(made)):
+        shutil.copy(path, tmp_path)
+    return tmp_path / "drive.hdf5"
+
+
+def test_each_framed_sample_has_the_labels_of_its_frame(drive: Path, tmp_path: Path) -> None:
+    (summary,) = encode_dataset([drive], tmp_path / "out").datasets
+    assert "  labels truth, 19 classes" in summary.lines()
+    with open_dataset(tmp_path / "out") as dataset, Truth(truth_path(drive)) as truth:
+        assert len(dataset) == len(truth.t_us) == 9
+        for i, frame in enumerate(dataset.samples.frame.tolist()):
+            np.testing.assert_array_equal(dataset.labels(i), truth.label(frame))
+        assert dataset.manifest.labels == {"truth": CITYSCAPES_19}
+        with pytest.raises(DatasetError, match="cannot read image"):
+            dataset.labels(0, "guess")
+    assert Manifest.read(tmp_path / "out/manifest.toml").labels == {"truth": CITYSCAPES_19}
+    assert check_dataset(tmp_path / "out", deep=True) == []
+
+
+def test_labels_turn_with_the_recording(drive: Path, tmp_path: Path) -> None:
+    encode_dataset([drive], tmp_path / "out", rotate180=True)
+    with open_dataset(tmp_path / "out") as dataset, Truth(truth_path(drive)) as truth:
+        np.testing.assert_array_equal(dataset.labels(3), truth.label(3)[::-1, ::-1])
+    assert check_dataset(tmp_path / "out", deep=True) == []
+
+
+@pytest.mark.parametrize("anchor", ["stride:50ms", "evsegnet", "count:500"])
+def test_other_anchors_label_what_has_a_frame(drive: Path, tmp_path: Path, anchor: str) -> None:
+    (made,) = encode_dataset([drive], tmp_path / "out", anchor=parse_anchor(anchor)).datasets
+    framed = {
+        i for i, frame in zip(made.samples.ids, made.samples.frame, strict=True) if frame >= 0
+    }
+    assert {path.stem for path in made.path.glob("labels/truth/*.png")} == framed
+    assert check_dataset(tmp_path / "out", deep=True) == []
+
+
+def test_only_recordings_with_truth_have_labels(drive: Path, tmp_path: Path) -> None:
+    plain = write_recording(tmp_path / "plain.hdf5")
+    encode_dataset([drive, plain], tmp_path / "out")
+    names = {path.name.split("_f")[0] for path in (tmp_path / "out/labels/truth").iterdir()}
+    assert names == {"drive"}
+    assert check_dataset(tmp_path / "out", deep=True) == []
+
+
+def test_stopped_run_resumes_to_the_same_bytes(
+    drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode_dataset([drive], tmp_path / "straight")
+    write, written = dataset_encode.write_image, []
+
+    def full(path: Path, image: object) -> None:
+        written.append(path)
+        if len(written) > 7:
+            raise OutputError("the disk is full")
+        write(path, image)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset_encode, "write_image", full)
+        with pytest.raises(OutputError, match="disk is full"):
+            encode_dataset([drive], tmp_path / "out")
+    encode_dataset([drive], tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "straight")
+    (tmp_path / "out/labels/truth/drive_f000004.png").unlink()
+    encode_dataset([drive], tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "straight")
+
+
+def test_truth_that_comes_or_changes_is_refused_and_reported(drive: Path, tmp_path: Path) -> None:
+    encode_dataset([drive], tmp_path / "out")
+    simulate_street(tmp_path / "other.hdf5", duration_us=300_000, seed=8, sensor=SENSOR, threads=1)
+    shutil.copy(tmp_path / "other.truth.h5", truth_path(drive))
+    with pytest.raises(DatasetError, match="the truth beside recording drive has changed"):
+        encode_dataset([drive], tmp_path / "out")
+    (problem,) = check_dataset(tmp_path / "out")
+    assert "is not the truth that the data set was made from" in problem
+
+
+def test_truth_of_another_recording_is_refused(drive: Path, tmp_path: Path) -> None:
+    simulate_street(tmp_path / "short.hdf5", duration_us=90_000, seed=7, sensor=SENSOR, threads=1)
+    shutil.copy(tmp_path / "short.truth.h5", truth_path(drive))
+    with pytest.raises(DatasetError, match="do not belong together"):
+        encode_dataset([drive], tmp_path / "out")
+    truth_path(drive).write_bytes(b"not HDF5")
+    with pytest.raises(EventsegError, match="cannot read the truth file"):
+        encode_dataset([drive], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_check_names_missing_and_wrong_labels(drive: Path, tmp_path: Path) -> None:
+    encode_dataset([drive], tmp_path / "out")
+    folder = tmp_path / "out/labels/truth"
+    (folder / "drive_f000001.png").unlink()
+    Image.new("L", (32, 24), 77).save(folder / "drive_f000002.png")
+    Image.new("L", (32, 24), 3).save(folder / "drive_f000003.png")
+    shallow = "\n".join(check_dataset(tmp_path / "out"))
+    assert "labels/truth/drive_f000001.png is missing" in shallow
+    assert "labels/truth/drive_f000002.png: labels 77, allowed are 0 to 18 and 255" in shallow
+    assert "drive_f000003" not in shallow
+    deep = check_dataset(tmp_path / "out", deep=True)
+    assert any("drive_f000003.png differs from the truth" in problem for problem in deep)
+
+
+def test_info_names_the_classes(drive: Path, tmp_path: Path) -> None:
+    encode_dataset([drive], tmp_path / "out")
+    info = CliRunner().invoke(main, ["info", str(tmp_path / "out")]).stdout
+    assert "labels    truth, 9 images" in info
+    assert "  road " in info
+    assert "class 0" not in info
+    found = json.loads(CliRunner().invoke(main, ["info", str(tmp_path / "out"), "--json"]).stdout)
+    assert found["labels"]["truth"]["classes"] == list(CITYSCAPES_19.names)
