@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "demo": "Make a small data set and pictures of it: see that all works.",
+    "demo": "Simulate drives, encode them, and show it all on a page.",
+    "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "info": "Show what a recording or a data set holds.",
     "check": "Check that a data set is whole and consistent.",

@@ -61,7 +61,9 @@ class TruthWriter:
         _append(self._file["frames/t_us"], np.array([t_us], np.int64))
         self._add_map("label", view.label)
         if view.depth is not None:
-            self._add_map("depth", view.depth.astype(np.float16))
+            # What is farther than a half float reaches becomes infinite, as the sky is.
+            with np.errstate(over="ignore"):
+                self._add_map("depth", view.depth.astype(np.float16))
         self._add_map("flow", view.flow.astype(np.float16))
 
     def add_source(self, label: NDArray[np.uint8]) -> None:

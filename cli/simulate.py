@@ -1,0 +1,189 @@
+"""``eventseg simulate``: recordings with exact labels, from a street or from labelled images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from eventseg.events import SensorSize
+
+SCENARIOS = (
+    "day", "night", "glare", "standstill", "fast-turn", "crossing", "faulty-pixels",
+    "clock-reset", "wrap", "voltmeter",
+)  # fmt: skip
+"""Names for the help, which loads no simulator; a test holds them equal to the simulator's."""
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="[default: as many as processors]"
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace recordings that are there already."
+)
+
+
+@click.group(short_help="Make recordings whose every label is known.")
+def command() -> None:
+    """Make recordings in the layout of DDD17 whose every label is known.
+
+    Beside OUT.hdf5 lies OUT.truth.h5 with the class of every pixel and event; encode finds it
+    there and imports it.
+
+    \b
+    eventseg simulate street drive.hdf5 --duration 10s --seed 7
+    eventseg simulate images CamVid camvid-events --layout camvid
+    """  # noqa: D301
+
+
+@command.command(short_help="Drive through a street.")
+@click.argument("out", metavar="OUT.hdf5", type=click.Path(path_type=Path))
+@click.option(
+    "--duration",
+    "duration_us",
+    callback=options.time_after_start,
+    default="10s",
+    show_default=True,
+    metavar="LENGTH",
+    help="How long the drive lasts.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Street, drive and noise follow from it."
+)
+@click.option(
+    "--scenario",
+    default="day",
+    show_default=True,
+    metavar="NAME",
+    help=f"One of {', '.join(SCENARIOS)}.",
+)
+@click.option("--no-rare", is_flag=True, help="Do not place all 19 classes along the street.")
+@options.sensor_option
+@threads_option
+@overwrite_option
+def street(
+    out: Path,
+    duration_us: int,
+    seed: int,
+    scenario: str,
+    no_rare: bool,
+    sensor: SensorSize | None,
+    threads: int | None,
+    overwrite: bool,
+) -> None:
+    """Drive through a street made from a seed, with traffic and pedestrians.
+
+    The same seed gives the same bytes, on any number of threads.
+
+    \b
+    eventseg simulate street drive.hdf5 --duration 10s --seed 7
+    eventseg simulate street night.hdf5 --duration 5s --scenario night --threads 2
+    eventseg simulate street small.hdf5 --duration 2s --sensor 240x180
+    """  # noqa: D301
+    from eventseg.simulate.street import DAVIS346, simulate_street
+    from eventseg.simulate.truth import truth_path
+
+    if out.suffix.lower() not in (".hdf5", ".h5"):
+        raise click.BadParameter(f"{out} must end in .hdf5", param_hint="OUT.hdf5")
+    _refuse_existing([out, truth_path(out)], overwrite=overwrite)
+    with _bar("simulate") as progress:
+        summary = simulate_street(
+            out,
+            duration_us=duration_us,
+            seed=seed,
+            scenario=scenario,
+            sensor=sensor or DAVIS346,
+            threads=threads,
+            rare=not no_rare,
+            progress=progress,
+        )
+    click.echo("\n".join(summary.lines()))
+
+
+@command.command(short_help="Move a camera in front of labelled images.")
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER"
+)
+@click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
+@click.option(
+    "--layout",
+    type=click.Choice(["camvid", "cityscapes", "pairs"]),
+    default="camvid",
+    show_default=True,
+    help="How FOLDER is laid out; pairs: images/NAME.* and labels/NAME.png.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seeds motion and sensor.")
+@click.option(
+    "--shot",
+    "shot_us",
+    callback=options.duration,
+    default="120ms",
+    show_default=True,
+    metavar="LENGTH",
+    help="How long each image is looked at.",
+)
+@click.option(
+    "--strength", type=float, default=1.0, show_default=True, help="Size of the motion, up to 3."
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Take so many images of each part.")
+@options.sensor_option
+@threads_option
+@overwrite_option
+def images(
+    folder: Path,
+    out: Path,
+    layout: str,
+    sensor: SensorSize | None,
+    overwrite: bool,
+    **settings: Any,
+) -> None:
+    """Turn labelled images into recordings: a camera pans, zooms, turns and shakes before each.
+
+    OUT gets one recording for each part of FOLDER, such as train.hdf5 and test.hdf5.
+
+    \b
+    eventseg simulate images CamVid camvid-events --layout camvid
+    eventseg simulate images mine events --layout pairs --shot 300ms --limit 20
+    """  # noqa: D301
+    from eventseg.simulate.image_layouts import find_images
+    from eventseg.simulate.images import simulate_images
+    from eventseg.simulate.street import DAVIS346
+    from eventseg.simulate.truth import truth_path
+
+    recordings = [out / f"{part}.hdf5" for part in find_images(folder, layout).pairs]
+    targets = [path for rec in recordings for path in (rec, truth_path(rec))]
+    _refuse_existing(targets, overwrite=overwrite)
+    with _bar("simulate") as progress:
+        summaries = simulate_images(
+            folder, out, layout=layout, sensor=sensor or DAVIS346, progress=progress, **settings
+        )
+    for summary in summaries:
+        click.echo("\n".join(summary.lines()))
+
+
+def _refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
+    from eventseg.errors import OutputError
+
+    existing = [path for path in targets if path.is_file()]
+    if existing and not overwrite:
+        raise OutputError(f"{existing[0]} is there already; give another name or --overwrite")
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar on a terminal and give what moves it."""
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=words,
+        total=100,
+        bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        yield lambda share: bar.update(round(100 * share) - bar.n) and None
