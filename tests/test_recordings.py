@@ -280,3 +280,8 @@ def test_several_recordings_in_threads(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(count, paths)) == [[15] * 5, [25] * 5, [35] * 5, [45] * 5]
+
+
+def test_a_truth_file_is_no_recording_and_names_the_one_it_belongs_to(tmp_path):
+    with pytest.raises(RecordingError, match=r"open drive\.hdf5"):
+        open_recording(tmp_path / "drive.truth.h5")

@@ -66,6 +66,11 @@ def open_recording(
         frame inside.
     """
     path = Path(path)
+    if path.name.endswith(".truth.h5"):
+        raise RecordingError(
+            f"{path} is the truth about a simulated recording; open "
+            f"{path.name.removesuffix('.truth.h5')}.hdf5"
+        )
     if path.suffix.lower() not in FORMATS:
         raise RecordingError(
             f"{path}: the suffix {path.suffix!r} is none of {', '.join(FORMATS)}, "
