@@ -138,15 +138,15 @@ def encode_recording(
     out = np.empty((len(windows), batch, 6, height, width), np.float32)
     parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
     stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))
-    # One thread more than encode, which reads the next batch while this one is made.
-    with ThreadPoolExecutor(workers + 1) as pool:
+    # The reader has a thread of its own: it reads the next batch while this one is made.
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as pool:
         held = _Held(stream)
         spans = [(int(starts[part[0]]), int(ends[part[-1]])) for part in parts]
-        ahead = pool.submit(held.span, *spans[0])
+        ahead = reader.submit(held.span, *spans[0])
         for part, following in zip(parts, [*spans[1:], None], strict=True):
             events = ahead.result()
             if following is not None:
-                ahead = pool.submit(held.span, *following)
+                ahead = reader.submit(held.span, *following)
             wanted = part if skip is None else part[~skip[part]]
             counts = np.stack([bounds(events, w.t0_us[part], w.t1_us[part]) for w in windows])
             jobs: list[Job] = []
