@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import tracemalloc
 from itertools import pairwise
 
 import naive
@@ -268,10 +269,16 @@ def test_evsegnet_ranges_are_the_specification(events):
     np.testing.assert_array_equal(in_place, made)
 
 
-def test_no_array_is_made_for_a_window_when_out_is_given():
-    events = random_stream()
-    out = np.full((6, *SIZE), np.nan, np.float32)
+def test_no_array_the_size_of_a_window_is_made_when_out_is_given():
+    size = SensorSize(120, 160)
+    events = random_stream(2_000, sensor=size)
+    out = np.full((6, *size), np.nan, np.float32)
+    encode(events, out=out)  # the sums are made once and kept
+    tracemalloc.start()
     tensor = encode(events, out=out)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < size.height * size.width  # less than a byte a pixel, of 24 in the tensor
     assert np.shares_memory(tensor, out)
     np.testing.assert_array_equal(out, encode(events))
 
