@@ -6,16 +6,16 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.errors import DatasetError, OutputError
+from eventseg.whole_file import TEMPORARY, write_whole
 
 try:
     import fcntl
@@ -26,7 +26,6 @@ MANIFEST = "manifest.toml"
 SAMPLES = "samples.csv"
 PARTIAL = "encode.partial.toml"
 PARTIAL_SAMPLES = "samples.partial.csv"
-TEMPORARY = ".tmp"
 
 Tensor = NDArray[np.float32]
 
@@ -44,27 +43,6 @@ def frame_file(root: Path, *, sample_id: str) -> Path:
 def label_file(root: Path, *, labels: str, sample_id: str) -> Path:
     """Return where the labels of one set of one sample lie."""
     return root / "labels" / labels / f"{sample_id}.png"
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under a temporary name in its folder, then rename it.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written; nothing is left under its name.
-    """
-    # The process id keeps a process that outlives a killed run apart from the run that resumes.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            write(file)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_tensor(path: Path, tensor: Tensor) -> None:

@@ -12,7 +12,6 @@ from eventseg.dataset_files import (
     PARTIAL,
     PARTIAL_SAMPLES,
     SAMPLES,
-    TEMPORARY,
     frame_file,
     label_file,
     temporary_files,
@@ -22,6 +21,7 @@ from eventseg.dataset_manifest import Manifest, Settings, difference
 from eventseg.dataset_samples import Row, SampleTable, read_rows, write_rows
 from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
+from eventseg.whole_file import TEMPORARY
 
 NPZ_SHARE = 0.25
 """Size of a compressed tensor as a share of the plain one, for the estimate of disk space."""

@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args
 
 import tomli_w
 
-from eventseg.dataset_files import write_whole
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable
 from eventseg.tensors import Normalisation
+from eventseg.whole_file import write_whole
 from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset_files import Tensor, write_whole
+from eventseg.dataset_files import Tensor
 from eventseg.dataset_manifest import Settings
 from eventseg.errors import DatasetError, WindowError
 from eventseg.recording_tensors import encode_counted, encode_recording
 from eventseg.recordings import Recording
 from eventseg.splits import hold_back_validation, split_of
+from eventseg.whole_file import write_whole
 from eventseg.windows import Anchor, Windows, covered_share, cut_windows, sample_ids
 
 

@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 
 from eventseg.dataset import open_dataset
-from eventseg.dataset_files import write_whole
 from eventseg.dataset_writer import encode_dataset
 from eventseg.demo_page import demo_page
 from eventseg.demo_pictures import picture_drive
@@ -18,6 +17,7 @@ from eventseg.errors import EventsegError, OutputError
 from eventseg.events import SensorSize
 from eventseg.simulate.street import DAVIS346, simulate_street
 from eventseg.simulate.truth import Truth, truth_path
+from eventseg.whole_file import write_whole
 
 WINDOWS_US = (10_000, 50_000, 250_000)
 """The three windows of EV-SegNet."""

@@ -27,3 +27,23 @@ class DatasetError(EventsegError, ValueError):
 
 class OutputError(EventsegError, OSError):
     """An output that cannot be written: no space, no permission, or in the way."""
+
+
+class LabelError(EventsegError, ValueError):
+    """A class table, a merge or a label map that is not what it says."""
+
+
+class NetworkError(EventsegError, ValueError):
+    """A network or option that does not exist, or an input it was not built for."""
+
+
+class CheckpointError(EventsegError, ValueError):
+    """A file of weights that cannot be read, or that does not fit the network."""
+
+
+class TrainingError(EventsegError, ValueError):
+    """A training setting that does not exist, or a run that cannot go on."""
+
+
+class MissingExtraError(EventsegError, ImportError):
+    """A part that needs a package of an extra that is not installed."""

@@ -23,17 +23,21 @@ SOURCES = sorted([*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/*.py")])
 # <- data set, with recordings beside windows, and nothing imports the command line.
 LAYERS = [
     {"errors"},
+    {"whole_file"},
     {"events", "splits", "labels"},
-    {"windows", "kernels"},
+    {"windows", "kernels", "metrics", "networks"},
     {"recordings", "tensors"},
     {"recording_tensors", "simulate", "plots"},
     {"dataset"},
+    {"pseudolabel"},
+    {"training"},
+    {"evaluation"},
     {"describe", "demo"},
 ]
 ONLY_IN = {
     "h5py": ("eventseg/recordings/", "eventseg/simulate/"),
     "numba": ("eventseg/kernels/", "eventseg/simulate/", "eventseg/recordings/decode.py"),
-    "matplotlib": ("eventseg/plots.py",),
+    "matplotlib": ("eventseg/plots",),
 }
 
 
@@ -58,12 +62,11 @@ def imports(path: Path) -> set[str]:
 
 
 def layer(module: str) -> int | None:
-    """Return the layer of ``eventseg.NAME``: the longest of the names above that begins it."""
+    """Return the layer of ``eventseg.NAME`` or of ``eventseg.FAMILY_NAME``."""
     name = module.split(".")[1]
-    if name.startswith("dataset_"):
-        name = "dataset"
-    if name.startswith("demo_"):
-        name = "demo"
+    for family in ("dataset", "demo", "labels", "metrics", "plots", "tensors"):
+        if name.startswith(f"{family}_"):
+            name = family
     return next((i for i, names in enumerate(LAYERS) if name in names), None)
 
 

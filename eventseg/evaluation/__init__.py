@@ -1,0 +1,1 @@
+"""Scores of trained networks: protocols, baselines, reports, comparisons."""

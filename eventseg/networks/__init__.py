@@ -1,0 +1,1 @@
+"""Segmentation networks of the field, each in a file of its own."""

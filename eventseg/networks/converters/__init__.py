@@ -1,0 +1,1 @@
+"""Published checkpoints: how their tensors are named, and by which names ours are."""

@@ -1,0 +1,90 @@
+"""How published checkpoints name their tensors: one description a layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""Tensors by name, as ``state_dict`` gives and takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What a network expects of its picture: ``(value / 255 * top - mean) / std``.
+
+    Parameters
+    ----------
+    top : float
+        What 255 becomes: 1 or 255.
+    mean, std : tuple of float (1,) or (3,)
+        In units of ``top``, in the order of the network's input channels.
+    order : {"rgb", "bgr"}
+        Order of the input channels.
+    """
+
+    top: float = 1.0
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    order: str = "rgb"
+
+
+IMAGENET = Scaling()
+"""RGB from 0 to 1, less ImageNet's mean, over its deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The tensor names of one project's checkpoints of one network.
+
+    Parameters
+    ----------
+    name : str
+        The project, such as ``mmseg``.
+    networks : tuple of str
+        Names of our networks that such files hold.
+    recognise : callable
+        Whether a set of tensor names (without ``module.``) is of this layout.
+    convert : callable
+        Foreign tensors to ours, tensor by tensor; a name that it does not know stays as it is
+        and is then reported as unexpected. Never drops a tensor that could matter.
+    options : mapping
+        Options with which our network must be built to hold these tensors, where not default.
+    options_of : callable, optional
+        Further options that show in the tensors, such as a width or an auxiliary head.
+    ignored : tuple of str
+        Beginnings of foreign names that carry nothing our network uses, such as optimiser slots.
+    scaling : Scaling
+        What the network was trained to see.
+    source : str
+        Owner/name of the project, and its licence.
+    """
+
+    name: str
+    networks: tuple[str, ...]
+    recognise: Callable[[frozenset[str]], bool]
+    convert: Callable[[State], State]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    options_of: Callable[[State], dict[str, Any]] | None = None
+    ignored: tuple[str, ...] = ()
+    scaling: Scaling = IMAGENET
+    source: str = ""
+
+
+def renamed(state: State, rules: Mapping[str, str]) -> State:
+    """Return tensors whose names begin with a key of ``rules`` with that part replaced.
+
+    The longest beginning that fits wins; names that none fits stay.
+    """
+    longest_first = sorted(rules, key=len, reverse=True)
+
+    def new(name: str) -> str:
+        for old in longest_first:
+            if name.startswith(old):
+                return rules[old] + name[len(old) :]
+        return name
+
+    return {new(name): tensor for name, tensor in state.items()}

@@ -1,0 +1,149 @@
+"""What all networks share: a checked input, and logits at the input's height and width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eventseg.errors import NetworkError
+
+
+class SegmentationNetwork(nn.Module):
+    """Base of all networks; a network defines :meth:`heads` and nothing else.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input.
+    classes : int
+        Classes of the logits.
+    align_corners : bool
+        How logits are enlarged to the input's size.
+
+    Raises
+    ------
+    NetworkError
+        Fewer than one channel or class.
+    """
+
+    def __init__(self, in_channels: int, classes: int, *, align_corners: bool = False) -> None:
+        super().__init__()
+        if in_channels < 1 or classes < 1:
+            raise NetworkError(
+                f"a network needs at least one input channel and one class, got {in_channels} "
+                f"channels and {classes} classes"
+            )
+        self.in_channels = in_channels
+        self.classes = classes
+        self.align_corners = align_corners
+        self.frozen_batch_norm = False
+
+    def heads(self, x: Tensor) -> Sequence[Tensor]:
+        """Return logits (N, classes, h, w) of any size: the main head, then auxiliary ones.
+
+        Auxiliary heads run in training mode only, where the network was built with them.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return logits at the input's height and width.
+
+        Parameters
+        ----------
+        x : float (N, in_channels, H, W)
+
+        Returns
+        -------
+        float (N, classes, H, W), or a tuple of them
+            A tuple ``(main, auxiliary, ...)`` in training mode of a network that was built with
+            auxiliary heads, a tensor everywhere else.
+
+        Raises
+        ------
+        NetworkError
+            An input of another number of dimensions or channels.
+        """
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise NetworkError(
+                f"this {type(self).__name__} was built for inputs "
+                f"(N, {self.in_channels}, H, W), got {tuple(x.shape)}"
+            )
+        made = [resize(logits, x, align_corners=self.align_corners) for logits in self.heads(x)]
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation mode; frozen batch norms stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen_batch_norm:
+            for norm in batch_norms(self):
+                norm.eval()
+        return self
+
+    def freeze_batch_norm(self) -> Self:
+        """Keep the statistics, scales and shifts of all batch norms as they are."""
+        self.frozen_batch_norm = True
+        for norm in batch_norms(self):
+            for parameter in norm.parameters():
+                parameter.requires_grad_(False)
+        return self.train(self.training)
+
+
+def batch_norms(network: nn.Module) -> Iterable[nn.BatchNorm2d]:
+    """Return the batch norms of a network."""
+    return (module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+
+
+def resize(x: Tensor, like: Tensor, *, align_corners: bool = False) -> Tensor:
+    """Return a map enlarged or shrunk, bilinear, to the height and width of another.
+
+    By size and never by a factor, so that maps of odd inputs meet; one that has the size already
+    is returned as it is.
+
+    Parameters
+    ----------
+    x : float (N, C, h, w)
+    like : float (N, any, H, W)
+    align_corners : bool
+        Whether the centres of the corner pixels coincide (True) or the corners of the image.
+
+    Returns
+    -------
+    float (N, C, H, W)
+    """
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return functional.interpolate(
+        x, size=like.shape[-2:], mode="bilinear", align_corners=align_corners
+    )
+
+
+class PooledBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm for maps that are pooled to one pixel.
+
+    A batch of one such map has a single value a channel and so no variance: plain batch norm
+    refuses to train on it. Here such a batch is normalised by the running statistics, which it
+    leaves as they are. Any larger batch is treated as usual.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised map, (N, C, h, w)."""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return cast(Tensor, super().forward(x))
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of trainable parameters; statistics of batch norms are none."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def on_meta(build: Any, *args: Any, **options: Any) -> Any:
+    """Build a network without memory for its weights, to count or to compare shapes."""
+    with torch.device("meta"):
+        return build(*args, **options)

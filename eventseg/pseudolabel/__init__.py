@@ -1,0 +1,1 @@
+"""Labels of gray frames by a teacher network, with confidence."""
