@@ -1,76 +1,32 @@
-"""Class tables as data: names, colours, and how one table merges into another."""
+"""Label maps and class probabilities: merging into another class table, checks, pictures."""
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.errors import DatasetError
+from eventseg.errors import LabelError
+from eventseg.labels_tables import IGNORED as IGNORED
+from eventseg.labels_tables import ClassTable as ClassTable
+from eventseg.labels_tables import groups_of as groups_of
+from eventseg.labels_tables import load_class_table as load_class_table
+from eventseg.labels_tables import merge_of as merge_of
+from eventseg.labels_tables import table_of as table_of
 
-IGNORED = 255
-"""The label of pixels that belong to no class: neither trained on nor scored."""
-
-Rgb = tuple[int, int, int]
 Labels = NDArray[np.uint8]
+Real = TypeVar("Real", bound=np.floating[Any])
 
-
-@dataclass(frozen=True, slots=True)
-class ClassTable:
-    """Classes by id: the first has id 0.
-
-    Parameters
-    ----------
-    names : tuple of str (K,)
-    colours : tuple of (red, green, blue) (K,)
-        Each 0 to 255.
-    """
-
-    names: tuple[str, ...]
-    colours: tuple[Rgb, ...]
-
-    def __len__(self) -> int:
-        """Return the number of classes."""
-        return len(self.names)
-
-
-CITYSCAPES_19 = ClassTable(
-    (
-        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
-        "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train",
-        "motorcycle", "bicycle",
-    ),
-    (
-        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153),
-        (153, 153, 153), (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152),
-        (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100),
-        (0, 80, 100), (0, 0, 230), (119, 11, 32),
-    ),
-)  # fmt: skip
+CITYSCAPES_19 = load_class_table("cityscapes19")
 """The training classes of Cityscapes by training id, in the colours of its scripts."""
 
-EVSEGNET_6 = ClassTable(
-    ("flat", "background", "object", "vegetation", "human", "vehicle"),
-    ((128, 64, 128), (70, 70, 70), (220, 220, 0), (107, 142, 35), (220, 20, 60), (0, 0, 142)),
-)
+EVSEGNET_6 = load_class_table("evsegnet6")
 """The classes of EV-SegNet's labels of DDD17; its background is construction and sky."""
 
-EVSEGNET_6_OF_CITYSCAPES_19 = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 1, 4, 4, 5, 5, 5, 5, 5, 5)
+EVSEGNET_6_OF_CITYSCAPES_19 = merge_of(CITYSCAPES_19, EVSEGNET_6)
 """EV-SegNet's class of each training class of Cityscapes."""
-
-
-def table_of(names: Sequence[str]) -> ClassTable:
-    """Return the table that has these names; one that is unknown gets evenly spread hues."""
-    for known in (CITYSCAPES_19, EVSEGNET_6):
-        if known.names == tuple(names):
-            return known
-    hues = [colorsys.hsv_to_rgb(i / max(1, len(names)), 0.7, 0.85) for i in range(len(names))]
-    return ClassTable(
-        tuple(names), tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues)
-    )
 
 
 def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
@@ -80,17 +36,62 @@ def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
     ----------
     labels : uint8 (H, W)
     merge : sequence of int
-        New id of each old one.
+        New id of each old one, 255 for ignored; see :func:`eventseg.labels_tables.merge_of`.
 
     Raises
     ------
-    DatasetError
+    LabelError
         A label that `merge` does not name.
     """
     _check(labels, len(merge))
     lookup = np.full(256, IGNORED, np.uint8)
     lookup[: len(merge)] = merge
     return lookup[labels]
+
+
+def merge_probabilities(
+    probabilities: NDArray[Real], merge: Sequence[int], *, classes: int
+) -> NDArray[Real]:
+    """Return the probabilities of the classes of another table: sums over those merged.
+
+    The most probable merged class need not be the one that the most probable class merges into:
+    a bus that may as well be a truck is a vehicle, though sky is more probable than either.
+
+    Parameters
+    ----------
+    probabilities : float (C, H, W) or (N, C, H, W)
+    merge : sequence of int (C,)
+        New id of each old one. The probability of classes that become 255 is dropped, so that a
+        pixel's sum may be below 1; nothing is scaled up.
+    classes : int
+        Number K of new classes.
+
+    Returns
+    -------
+    float (K, H, W) or (N, K, H, W)
+        Of the same type; summed in the order of the old classes.
+
+    Raises
+    ------
+    LabelError
+        An array of another shape or type, or a new id that is no class.
+    """
+    shape = probabilities.shape
+    if not np.issubdtype(probabilities.dtype, np.floating):
+        raise LabelError(f"probabilities are {probabilities.dtype}; give floats from 0 to 1")
+    if len(shape) not in (3, 4) or shape[-3] != len(merge):
+        raise LabelError(
+            f"probabilities of shape {shape} do not fit a merge of {len(merge)} classes; "
+            f"give ({len(merge)}, H, W) or (N, {len(merge)}, H, W)"
+        )
+    wrong = [new for new in merge if not (0 <= new < classes or new == IGNORED)]
+    if wrong:
+        raise LabelError(f"merge into {wrong[0]}: allowed are 0 to {classes - 1} and {IGNORED}")
+    merged = np.zeros((*shape[:-3], classes, *shape[-2:]), probabilities.dtype)
+    for old, new in enumerate(merge):
+        if new != IGNORED:
+            merged[..., new, :, :] += probabilities[..., old, :, :]
+    return merged
 
 
 def paint_labels(labels: Labels, classes: ClassTable) -> NDArray[np.uint8]:
@@ -102,7 +103,7 @@ def paint_labels(labels: Labels, classes: ClassTable) -> NDArray[np.uint8]:
 
     Raises
     ------
-    DatasetError
+    LabelError
         A label outside the table.
     """
     _check(labels, len(classes))
@@ -120,7 +121,7 @@ def unknown_labels(labels: Labels, classes: int) -> list[int]:
 def _check(labels: Labels, classes: int) -> None:
     unknown = unknown_labels(labels, classes)
     if unknown:
-        raise DatasetError(
+        raise LabelError(
             f"labels hold {', '.join(map(str, unknown))}; allowed are 0 to {classes - 1} and "
             f"{IGNORED} for ignored"
         )

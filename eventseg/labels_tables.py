@@ -1,0 +1,296 @@
+"""Class tables from TOML files: classes with names and colours, and merges from other tables.
+
+A file of a user looks as those in ``eventseg/class_tables``::
+
+    name = "two"
+    classes = [
+        { id = 0, name = "ground", colour = [128, 64, 128] },
+        { id = 1, name = "the rest", colour = [70, 70, 70] },
+    ]
+
+    [merge.evsegnet6]
+    ground = ["flat"]
+    "the rest" = ["background", "object", "vegetation", "human"]
+    ignored = ["vehicle"]
+"""
+
+from __future__ import annotations
+
+import colorsys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from eventseg.errors import LabelError
+
+IGNORED = 255
+"""The label of pixels that belong to no class: neither trained on nor scored."""
+
+FOLDER = Path(__file__).with_name("class_tables")
+TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+"""Names of the tables that come with the package."""
+
+_KEYS = {"name", "classes", "ignored", "merge"}
+_CLASS_KEYS = {"id", "name", "colour", "instances"}
+_NO_CLASS = "ignored"
+
+Rgb = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """How the classes of another table become those of the table that holds the merge.
+
+    Parameters
+    ----------
+    source : str
+        Name of the other table.
+    reading : str
+        Name of this way to merge where there are several, otherwise empty.
+    groups : tuple of (str, tuple of str)
+        Class of the holding table, or ``ignored``, and the classes of the other that become it.
+    """
+
+    source: str
+    reading: str
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """Classes by id: the first has id 0. Tables of equal names and colours are equal.
+
+    Parameters
+    ----------
+    names : tuple of str (K,)
+    colours : tuple of (red, green, blue) (K,)
+        Each 0 to 255.
+    name : str
+        Name of the table, empty for one that comes from no file.
+    instances : tuple of bool (K,)
+        Whether things of a class can be counted; empty where unknown.
+    ignored_ids : tuple of int
+        Values that mean ignored in files of this table, beside 255.
+    merges : tuple of Merge
+        Merges of other tables into this one.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[Rgb, ...]
+    name: str = field(default="", compare=False)
+    instances: tuple[bool, ...] = field(default=(), compare=False)
+    ignored_ids: tuple[int, ...] = field(default=(), compare=False)
+    merges: tuple[Merge, ...] = field(default=(), compare=False, repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.names)
+
+
+def load_class_table(name_or_path: str | Path) -> ClassTable:
+    """Return a table of the package by its name, or one of a user's TOML file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        One of :data:`TABLES`, or a file that ends in ``.toml``.
+
+    Raises
+    ------
+    LabelError
+        No such table, or a file that is no class table.
+    """
+    if str(name_or_path) in TABLES:
+        return _packaged(str(name_or_path))
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise LabelError(
+            f"no class table {str(name_or_path)!r}; give {', '.join(TABLES)} or a .toml file"
+        )
+    return _read(path)
+
+
+def table_of(names: Sequence[str]) -> ClassTable:
+    """Return the table that has these names; one that is unknown gets evenly spread hues."""
+    for known in map(_packaged, TABLES):
+        if known.names == tuple(names):
+            return known
+    hues = [colorsys.hsv_to_rgb(i / max(1, len(names)), 0.7, 0.85) for i in range(len(names))]
+    return ClassTable(
+        tuple(names), tuple((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues)
+    )
+
+
+def merge_of(
+    source: ClassTable | str, target: ClassTable | str, *, reading: str | None = None
+) -> tuple[int, ...]:
+    """Return the class of one table that each class of another becomes.
+
+    Parameters
+    ----------
+    source, target : ClassTable or str
+        Tables, or what :func:`load_class_table` takes.
+    reading : str, optional
+        Which merge where the target has several, such as ``ess``; by default the first in its
+        file.
+
+    Returns
+    -------
+    tuple of int (classes of the source,)
+        Id in the target, or 255 for ignored. Between tables of the same names every class stays.
+
+    Raises
+    ------
+    LabelError
+        The target has no such merge, or one that does not fit the source's classes.
+    """
+    source, target = (
+        table if isinstance(table, ClassTable) else load_class_table(table)
+        for table in (source, target)
+    )
+    if source.names == target.names and reading is None:
+        return tuple(range(len(source)))
+    name = source.name or table_of(source.names).name
+    found = [merge for merge in target.merges if merge.source == name]
+    chosen = next((merge for merge in found if reading in (None, merge.reading)), None)
+    if chosen is None:
+        known = ", ".join(f"{m.source} {m.reading}".strip() for m in target.merges) or "none"
+        asked = f"{name or 'a table without a name'} {reading or ''}".strip()
+        raise LabelError(
+            f"{target.name or 'the class table'} has no merge of {asked}, its merges are {known}; "
+            "write a .toml table with the merge"
+        )
+    return _ids_of(chosen, source, target)
+
+
+def groups_of(
+    source: ClassTable | str, target: ClassTable | str, *, reading: str | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Return the ids of one table that become each class of another, by the class's name.
+
+    Parameters and errors are those of :func:`merge_of`.
+    """
+    names = (load_class_table(target) if isinstance(target, str) else target).names
+    merge = merge_of(source, target, reading=reading)
+    return {
+        name: tuple(old for old, new in enumerate(merge) if new == i)
+        for i, name in enumerate(names)
+    }
+
+
+def _ids_of(merge: Merge, source: ClassTable, target: ClassTable) -> tuple[int, ...]:
+    where = f"merge of {merge.source} into {target.name or 'a class table'}"
+    ids: dict[str, int] = {}
+    for group, members in merge.groups:
+        for member in members:
+            if member not in source.names:
+                raise LabelError(f"{where}: {group} holds {member!r}, no class of {merge.source}")
+            if member in ids:
+                raise LabelError(f"{where}: {member!r} is named twice; name each class once")
+            ids[member] = IGNORED if group == _NO_CLASS else target.names.index(group)
+    lacking = [name for name in source.names if name not in ids]
+    if lacking:
+        raise LabelError(f"{where} lacks {', '.join(lacking)}; put what has no class in 'ignored'")
+    return tuple(ids[name] for name in source.names)
+
+
+@cache
+def _packaged(name: str) -> ClassTable:
+    return _read(FOLDER / f"{name}.toml")
+
+
+def _read(path: Path) -> ClassTable:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabelError(f"cannot read class table {path}: {error}") from error
+    _check_keys(table, _KEYS, needed={"classes"}, where=str(path))
+    rows = table["classes"]
+    if not isinstance(rows, list) or not 1 <= len(rows) <= IGNORED:
+        raise LabelError(f"{path}: classes must be a list of 1 to {IGNORED} tables")
+    for i, row in enumerate(rows):
+        _check_class(row, where=f"{path}: classes[{i}]")
+    rows = sorted(rows, key=lambda row: int(row["id"]))
+    ids = [row["id"] for row in rows]
+    if ids != list(range(len(ids))):
+        wrong = next(value for i, value in enumerate(ids) if value != i)
+        raise LabelError(f"{path}: id {wrong} is given twice or leaves a gap; give 0, 1, 2 ...")
+    names = [row["name"] for row in rows]
+    if len({*names, _NO_CLASS}) <= len(names):
+        raise LabelError(f"{path}: names of classes must differ, and none be {_NO_CLASS!r}")
+    name = table.get("name", path.stem)
+    if not isinstance(name, str) or (name in TABLES and path.parent != FOLDER):
+        raise LabelError(
+            f"{path}: name {name!r} must be a word that is none of {', '.join(TABLES)}"
+        )
+    return ClassTable(
+        tuple(names),
+        tuple((row["colour"][0], row["colour"][1], row["colour"][2]) for row in rows),
+        name,
+        tuple(row.get("instances", False) for row in rows),
+        _ignored_ids(table.get("ignored", []), len(rows), where=f"{path}: ignored"),
+        tuple(_merges(table.get("merge", {}), names, where=f"{path}: merge")),
+    )
+
+
+def _check_class(value: object, *, where: str) -> None:
+    row = _table(value, where=where)
+    _check_keys(row, _CLASS_KEYS, needed={"id", "name", "colour"}, where=where)
+    if type(row["id"]) is not int or not 0 <= row["id"] < IGNORED:
+        raise LabelError(f"{where}: id {row['id']!r} is no integer from 0 to {IGNORED - 1}")
+    if not isinstance(row["name"], str) or not row["name"]:
+        raise LabelError(f"{where}: name {row['name']!r} is no word")
+    colour = row["colour"]
+    if (
+        not isinstance(colour, list)
+        or len(colour) != 3
+        or not all(type(value) is int and 0 <= value <= 255 for value in colour)
+    ):
+        raise LabelError(f"{where}: colour {colour!r} is not [red, green, blue], each 0 to 255")
+    if not isinstance(row.get("instances", False), bool):
+        raise LabelError(f"{where}: instances {row['instances']!r} is neither true nor false")
+
+
+def _ignored_ids(values: object, classes: int, *, where: str) -> tuple[int, ...]:
+    if not isinstance(values, list) or not all(v in range(classes, IGNORED) for v in values):
+        raise LabelError(f"{where}: {values!r} is no list of ids from {classes} to {IGNORED - 1}")
+    return tuple(values)
+
+
+def _merges(table: object, names: Sequence[str], *, where: str) -> list[Merge]:
+    """Return the merges of a file, checked as far as the file itself tells."""
+    merges = []
+    for source, body in _table(table, where=where).items():
+        place = f"{where}.{source}"
+        body = _table(body, where=place)
+        # Several readings are tables of their own, a single one is the table of groups itself.
+        several = bool(body) and all(isinstance(groups, dict) for groups in body.values())
+        for reading, groups in (body if several else {"": body}).items():
+            spot = f"{place}.{reading}" if reading else place
+            for group, members in groups.items():
+                if group not in (*names, _NO_CLASS):
+                    raise LabelError(f"{spot}: {group!r} is no class of this table")
+                if not isinstance(members, list) or not all(isinstance(m, str) for m in members):
+                    raise LabelError(f"{spot}: {group} is no list of names of classes")
+            pairs = tuple((group, tuple(members)) for group, members in groups.items())
+            merges.append(Merge(source, reading, pairs))
+    return merges
+
+
+def _table(value: object, *, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise LabelError(f"{where} is {value!r}, not a table")
+    return value
+
+
+def _check_keys(
+    table: Mapping[str, Any], allowed: set[str], *, needed: set[str], where: str
+) -> None:
+    if needed - table.keys():
+        raise LabelError(f"{where}: {', '.join(sorted(needed - table.keys()))} is missing")
+    if table.keys() - allowed:
+        wrong = ", ".join(sorted(table.keys() - allowed))
+        raise LabelError(f"{where}: {wrong} is unknown; allowed are {', '.join(sorted(allowed))}")

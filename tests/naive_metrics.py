@@ -1,0 +1,85 @@
+"""The scores in loops over pixels, straight from their definitions."""
+
+from __future__ import annotations
+
+import math
+
+IGNORED = 255
+
+
+def confusion(truth, prediction, classes):
+    """Count pairs of true and predicted class."""
+    matrix = [[0] * classes for _ in range(classes)]
+    for true, predicted in zip(truth, prediction, strict=True):
+        if true != IGNORED:
+            matrix[true][predicted] += 1
+    return matrix
+
+
+def class_scores(truth, prediction, k):
+    """Return IoU, Dice and accuracy of class k from sets of pixels."""
+    counted = [i for i, true in enumerate(truth) if true != IGNORED]
+    true = {i for i in counted if truth[i] == k}
+    predicted = {i for i in counted if prediction[i] == k}
+    both, either = len(true & predicted), len(true | predicted)
+    return (
+        both / either if either else math.nan,
+        2 * both / (len(true) + len(predicted)) if either else math.nan,
+        both / len(true) if true else math.nan,
+    )
+
+
+def instance_iou(truth, instances, prediction, k):
+    """Return the iIoU of class k: weights on single pixels, mean size from these instances."""
+    size = {}
+    for true, thing in zip(truth, instances, strict=True):
+        if true == k and thing:
+            size[thing] = size.get(thing, 0) + 1
+    if not size:
+        return math.nan
+    mean = sum(size.values()) / len(size)
+    tp = fn = fp = 0.0
+    for true, thing, predicted in zip(truth, instances, prediction, strict=True):
+        if true == k and thing:
+            if predicted == k:
+                tp += mean / size[thing]
+            else:
+                fn += mean / size[thing]
+        elif true not in (k, IGNORED) and predicted == k:
+            fp += 1
+    return tp / (tp + fp + fn)
+
+
+def calibration_error(truth, prediction, confidence, bins):
+    """Return the ECE over bins of equal width, compared without rounding."""
+    rows = [
+        (byte, true == predicted)
+        for true, predicted, byte in zip(truth, prediction, confidence, strict=True)
+        if true != IGNORED
+    ]
+    error = 0.0
+    for i in range(bins):
+        held = [
+            row
+            for row in rows
+            if i * 255 <= row[0] * bins and (row[0] * bins < (i + 1) * 255 or i == bins - 1)
+        ]
+        if held:
+            mean = sum(byte / 255 for byte, _ in held) / len(held)
+            accuracy = sum(right for _, right in held) / len(held)
+            error += len(held) / len(rows) * abs(accuracy - mean)
+    return error
+
+
+def risk_coverage(truth, prediction, confidence):
+    """Return (coverage, risk) at every confidence that occurs, the highest first."""
+    rows = [
+        (byte, true == predicted)
+        for true, predicted, byte in zip(truth, prediction, confidence, strict=True)
+        if true != IGNORED
+    ]
+    points = []
+    for threshold in sorted({byte for byte, _ in rows}, reverse=True):
+        kept = [right for byte, right in rows if byte >= threshold]
+        points.append((len(kept) / len(rows), 1 - sum(kept) / len(kept)))
+    return points
