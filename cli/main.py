@@ -13,6 +13,10 @@ COMMANDS = {
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "info": "Show what a recording or a data set holds.",
     "check": "Check that a data set is whole and consistent.",
+    "pseudolabel": "Label the frames of a data set by a teacher network.",
+    "train": "Train a network on a data set.",
+    "evaluate": "Score a trained network, beside what it must beat.",
+    "networks": "Show networks: parameters, cost, output stride, published results.",
     "view": "Draw one moment of a recording: frame, events, six channels.",
 }
 """Name and one line of help of every command; its module has the same name."""

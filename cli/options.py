@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -58,7 +59,7 @@ def anchor(_ctx: click.Context, _param: click.Parameter, text: str) -> Anchor:
         raise click.BadParameter(str(error)) from error
 
 
-def _sensor(_ctx: click.Context, _param: click.Parameter, text: str | None) -> SensorSize | None:
+def size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> SensorSize | None:
     """Return the size that ``346x260`` names: width first, as it is usually written."""
     if text is None:
         return None
@@ -67,15 +68,32 @@ def _sensor(_ctx: click.Context, _param: click.Parameter, text: str | None) -> S
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
         raise click.BadParameter(f"{text!r} must be WIDTHxHEIGHT in pixels, such as 346x260")
-    size = SensorSize(int(height), int(width))
-    if not 1 <= min(size) <= max(size) <= 65536:
+    found = SensorSize(int(height), int(width))
+    if not 1 <= min(found) <= max(found) <= 65536:
         raise click.BadParameter(f"{text!r} must be 1 to 65536 pixels wide and high")
-    return size
+    return found
+
+
+def key_value(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
+    """Return ``key=value`` texts as a mapping; a value is TOML, or else the text itself."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value
+        found[key] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return found
 
 
 sensor_option = click.option(
     "--sensor",
-    callback=_sensor,
+    callback=size,
     metavar="WIDTHxHEIGHT",
     help="Size of the sensor, such as 640x480, where the file does not tell.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -58,11 +59,30 @@ def smallest_stride(network: SegmentationNetwork, *, size: int = 512) -> int:
     return round(size / min(sizes))
 
 
-def _shadow(network: SegmentationNetwork) -> SegmentationNetwork:
-    from copy import deepcopy
+def layers(network: SegmentationNetwork, *, height: int, width: int) -> list[str]:
+    """Return one line for every layer that computes: name, kind, output shape, parameters."""
+    rows: list[tuple[str, str, str, str]] = []
+    shadow = _shadow(network)
+    names = {module: name for name, module in shadow.named_modules()}
 
-    if any(parameter.is_meta for parameter in network.parameters()):
-        copied = deepcopy(network)
-    else:
-        copied = deepcopy(network).to("meta")
-    return copied.eval()
+    def note(module: torch.nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            shape = "x".join(map(str, output.shape[1:]))
+            count = sum(p.numel() for p in module.parameters())
+            rows.append((names[module], type(module).__name__, shape, f"{count:,}"))
+
+    for module in shadow.modules():
+        if not any(module.children()):
+            module.register_forward_hook(note)
+    with torch.no_grad():
+        shadow(torch.empty(1, network.in_channels, height, width, device="meta"))
+    columns = [max(len(row[i]) for row in rows) for i in range(4)]
+    return [
+        f"{name:<{columns[0]}}  {kind:<{columns[1]}}  {shape:>{columns[2]}}  {count:>{columns[3]}}"
+        for name, kind, shape, count in rows
+    ]
+
+
+def _shadow(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Return a copy that has shapes only."""
+    return deepcopy(network).to("meta").eval()

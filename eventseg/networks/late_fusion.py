@@ -40,7 +40,8 @@ class LateFusion(SegmentationNetwork):
 
     def heads(self, x: Tensor) -> Sequence[Tensor]:
         """Return the mean logits, head by head, at the input's size."""
-        frame, events = x.split((self.of_frame.in_channels, self.of_events.in_channels), dim=1)
+        channels = self.of_frame.in_channels
+        frame, events = x[:, :channels], x[:, channels:]
         pairs = zip(self.of_frame.heads(frame), self.of_events.heads(events), strict=True)
         return [
             (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Self, cast
+from typing import Self
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -48,6 +47,20 @@ class SegmentationNetwork(nn.Module):
         Auxiliary heads run in training mode only, where the network was built with them.
         """
         raise NotImplementedError
+
+    def imagenet_trunk(self) -> str | None:
+        """Return torchvision's name of the trunk that it has ImageNet weights of, or None."""
+        return None
+
+    def load_trunk(self, state: dict[str, Tensor]) -> None:  # noqa: ARG002
+        """Load torchvision's ImageNet weights into the trunk, whole or not at all.
+
+        Raises
+        ------
+        CheckpointError
+            A tensor is missing, unexpected or of another shape.
+        """
+        raise NetworkError(f"{type(self).__name__} has no trunk that torchvision has weights of")
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return logits at the input's height and width.
@@ -135,15 +148,9 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
             return functional.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
             )
-        return cast(Tensor, super().forward(x))
+        return super().forward(x)
 
 
 def parameter_count(network: nn.Module) -> int:
     """Return the number of trainable parameters; statistics of batch norms are none."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def on_meta(build: Any, *args: Any, **options: Any) -> Any:
-    """Build a network without memory for its weights, to count or to compare shapes."""
-    with torch.device("meta"):
-        return build(*args, **options)

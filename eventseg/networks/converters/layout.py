@@ -59,6 +59,8 @@ class Layout:
         Beginnings of foreign names that carry nothing our network uses, such as optimiser slots.
     scaling : Scaling
         What the network was trained to see.
+    scaling_of : callable, optional
+        The same where it shows in the tensors, such as in the number of classes.
     source : str
         Owner/name of the project, and its licence.
     """
@@ -71,6 +73,7 @@ class Layout:
     options_of: Callable[[State], dict[str, Any]] | None = None
     ignored: tuple[str, ...] = ()
     scaling: Scaling = IMAGENET
+    scaling_of: Callable[[State], Scaling] | None = None
     source: str = ""
 
 

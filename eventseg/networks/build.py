@@ -1,0 +1,135 @@
+"""A network by name, with any number of channels and classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from eventseg.errors import CheckpointError, NetworkError
+from eventseg.networks.late_fusion import LateFusion
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.weights import read_weights
+from eventseg.networks.zoo import ARCHITECTURES, architecture
+
+Fusion = Literal["early", "late"]
+
+
+def build(
+    name: str,
+    *,
+    in_channels: int,
+    classes: int,
+    init: str = "random",
+    fusion: Fusion = "early",
+    frame_channels: int = 1,
+    frozen_batch_norm: bool = False,
+    **options: Any,
+) -> SegmentationNetwork:
+    """Build a network.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`eventseg.networks.ARCHITECTURES`, or ``smp:ARCHITECTURE/ENCODER``.
+    in_channels : int
+        Channels of the input: 3 for RGB, 1 for gray, 6 for events, 7 for gray and events.
+    classes : int
+        Classes of the logits.
+    init : str
+        ``random``; ``imagenet`` for the trunk that torchvision has weights of, which it fetches
+        once; ``imagenet:PATH`` for the same from a local file. The first convolution is inflated
+        to the number of channels.
+    fusion : {"early", "late"}
+        One network over all channels, or two over the first ``frame_channels`` and the others,
+        their logits averaged.
+    frame_channels : int
+        Channels of the frame, for late fusion.
+    frozen_batch_norm : bool
+        Whether batch norms keep their statistics, scales and shifts.
+    **options
+        Options of the network's class.
+
+    Returns
+    -------
+    SegmentationNetwork
+        float (N, in_channels, H, W) to logits (N, classes, H, W).
+
+    Raises
+    ------
+    NetworkError
+        An unknown name, option or initialisation, or no channels or classes.
+    CheckpointError
+        A file of initial weights that does not fit.
+
+    Examples
+    --------
+    >>> network = build("fastscnn", in_channels=6, classes=6)
+    """
+    if fusion == "late":
+        if not 0 < frame_channels < in_channels:
+            raise NetworkError(
+                f"late fusion needs channels of frame and events, got {in_channels} with "
+                f"{frame_channels} of the frame"
+            )
+        parts = [
+            _build(name, frame_channels, classes, options),
+            _build(name, in_channels - frame_channels, classes, options),
+        ]
+        network: SegmentationNetwork = LateFusion(*parts)
+    elif fusion == "early":
+        network = _build(name, in_channels, classes, options)
+        parts = [network]
+    else:
+        raise NetworkError(f"fusion must be early or late, got {fusion!r}")
+    if init != "random":
+        for part in parts:
+            _load_trunk(name, part, init)
+    return network.freeze_batch_norm() if frozen_batch_norm else network
+
+
+def _build(
+    name: str, in_channels: int, classes: int, options: dict[str, Any]
+) -> SegmentationNetwork:
+    made = architecture(name)
+    try:
+        return made.make(in_channels, classes, **{**made.options, **options})
+    except TypeError as error:
+        # The constructor's own message names the option.
+        raise NetworkError(f"{name} cannot be built: {error}") from error
+
+
+def _load_trunk(name: str, network: SegmentationNetwork, init: str) -> None:
+    kind, _, path = init.partition(":")
+    if kind != "imagenet":
+        raise NetworkError(f"init must be random, imagenet or imagenet:PATH, got {init!r}")
+    trunk = network.imagenet_trunk()
+    if trunk is None:
+        having = [n for n in ARCHITECTURES if _has_trunk(n)]
+        raise NetworkError(
+            f"torchvision has no ImageNet weights for the trunk of {name}; it has them for "
+            f"{', '.join(having)}"
+        )
+    network.load_trunk(read_weights(Path(path)) if path else _fetched(trunk))
+
+
+def _has_trunk(name: str) -> bool:
+    with torch.device("meta"):
+        return build(name, in_channels=3, classes=2).imagenet_trunk() is not None
+
+
+def _fetched(trunk: str) -> dict[str, Tensor]:
+    """Return torchvision's default ImageNet weights of a trunk, from its cache or the network."""
+    from torchvision.models import get_model_weights
+
+    try:
+        weights = get_model_weights(trunk)["DEFAULT"]
+        state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"cannot fetch the ImageNet weights of {trunk}: {error}; give a local file as "
+            "imagenet:PATH"
+        ) from error
+    return state

@@ -1,0 +1,191 @@
+"""A trained network in one file, with all that is needed to use it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from eventseg.errors import CheckpointError, NetworkError
+from eventseg.labels import ClassTable, table_of
+from eventseg.networks.build import Fusion, build
+from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.weights import load_file
+from eventseg.whole_file import write_whole
+
+FORMAT = "eventseg network 1"
+"""What a file of ours holds under ``format``."""
+
+InputKind = Literal["events", "gray", "rgb", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a network sees.
+
+    Parameters
+    ----------
+    kind : {"events", "gray", "rgb", "both"}
+        Event tensor, frame, picture, or the frame's channel followed by the event tensor.
+    channels : int
+        Channels of the input.
+    scaling : Scaling
+        How 8-bit values of frames and pictures are scaled.
+    windows : tuple of str
+        Windows of the events it was trained on, such as ``50ms``.
+    normalise : {"evsegnet", "raw"}
+        Normalisation of the events.
+    size : (int, int), optional
+        Height and width that inputs are resized to; by default they keep their own.
+    """
+
+    kind: InputKind
+    channels: int
+    scaling: Scaling = field(default_factory=lambda: Scaling(1.0, (0.0,), (1.0,)))
+    windows: tuple[str, ...] = ()
+    normalise: Literal["evsegnet", "raw"] = "evsegnet"
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """How a network is built: the arguments of :func:`eventseg.networks.build` but ``init``."""
+
+    name: str
+    in_channels: int
+    classes: int
+    fusion: Fusion = "early"
+    frame_channels: int = 1
+    frozen_batch_norm: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, *, init: str = "random") -> SegmentationNetwork:
+        """Build the network."""
+        return build(
+            self.name,
+            in_channels=self.in_channels,
+            classes=self.classes,
+            init=init,
+            fusion=self.fusion,
+            frame_channels=self.frame_channels,
+            frozen_batch_norm=self.frozen_batch_norm,
+            **self.options,
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainedNetwork:
+    """A network with weights, in evaluation mode.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+    blueprint : Blueprint
+        How it was built.
+    inputs : InputSpec
+        What it sees.
+    classes : ClassTable
+        What its logits mean.
+    source : str
+        Where the weights come from, in words.
+    """
+
+    network: SegmentationNetwork
+    blueprint: Blueprint
+    inputs: InputSpec
+    classes: ClassTable
+    source: str = ""
+
+
+def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> None:
+    """Write a network to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    trained : TrainedNetwork
+    **extra
+        Further plain values and tensors to keep beside it, such as the optimiser's state.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    held = {
+        "format": FORMAT,
+        "blueprint": {**asdict(trained.blueprint), "options": dict(trained.blueprint.options)},
+        "inputs": asdict(trained.inputs),
+        "classes": {"names": trained.classes.names, "colours": trained.classes.colours},
+        "source": trained.source,
+        "state_dict": trained.network.state_dict(),
+        **extra,
+    }
+    # Into memory first: torch reports a full disk as an error of its own.
+    buffer = io.BytesIO()
+    torch.save(held, buffer)
+    write_whole(Path(path), lambda file: file.write(buffer.getbuffer()))
+
+
+def load_network(path: str | Path) -> TrainedNetwork:
+    """Read a network that :func:`save_network` wrote; on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, a damaged one, or one of another project.
+    """
+    return restore_network(load_file(Path(path)), path=Path(path))
+
+
+def is_ours(loaded: Any) -> bool:
+    """Return whether what a file held is of :func:`save_network`."""
+    return isinstance(loaded, Mapping) and str(loaded.get("format", "")).startswith("eventseg")
+
+
+def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
+    """Return the network in what a file of ours held.
+
+    Raises
+    ------
+    CheckpointError
+        It is not of ours, of another version, or its parts do not fit each other.
+    """
+    if not is_ours(loaded):
+        raise CheckpointError(
+            f"{path} was not written by eventseg; for a published checkpoint name its network, "
+            "as in pspnet101:PATH"
+        )
+    if loaded["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {loaded['format']!r}, this version reads {FORMAT!r}"
+        )
+    try:
+        blueprint = Blueprint(**loaded["blueprint"])
+        inputs = loaded["inputs"]
+        scaling = Scaling(**inputs["scaling"])
+        network = blueprint.build()
+        network.load_state_dict(loaded["state_dict"])
+        return TrainedNetwork(
+            network.eval(),
+            blueprint,
+            InputSpec(**{**inputs, "scaling": scaling}),
+            _class_table(loaded["classes"]),
+            loaded["source"],
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path} is damaged or of another version: {first}") from error
+
+
+def _class_table(held: Mapping[str, Any]) -> ClassTable:
+    """Return a table, with its merges where it is one that is known by its names."""
+    known = table_of(held["names"])
+    kept = ClassTable(held["names"], held["colours"])
+    return known if known == kept else kept

@@ -1,0 +1,123 @@
+"""ENet: a deep and narrow encoder of bottlenecks, and a small decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from eventseg.errors import NetworkError
+from eventseg.networks.enet_bottlenecks import (
+    DEFINITIONS,
+    REGULAR,
+    Bottleneck,
+    Downsampling,
+    Kind,
+    Layers,
+    Stem,
+    Upsampling,
+    fitted,
+    transposed,
+)
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.trunk import check_one_of
+
+WIDTH_1, WIDTH_2 = 64, 128
+"""Channels at 1/4 and 1/8 of the input's size."""
+
+STAGE_1: tuple[Kind, ...] = (1, 1, 1, 1)
+STAGES_2_3: tuple[Kind, ...] = (1, 2, "asymmetric", 4, 1, 8, "asymmetric", 16)
+STAGE_4: tuple[Kind, ...] = (1, 1)
+STAGE_5: tuple[Kind, ...] = (1,)
+"""Bottlenecks after each change of size (Table 1 of the paper)."""
+
+
+class ENet(SegmentationNetwork):
+    """ENet (Paszke et al., 2016).
+
+    Parameters
+    ----------
+    in_channels, classes : int
+        As for every network; see :func:`eventseg.networks.enet_bottlenecks.stem_filters` for
+        inputs that are no picture.
+    definition : {"port", "lua"}
+        The PyTorch port davidtvs/PyTorch-ENet, or the authors' own program, which is the paper's.
+    dilation : bool
+        Whether dilated bottlenecks are so; otherwise their dilation is 1.
+    regular : bool
+        Whether there are regular bottlenecks: those that are neither dilated nor asymmetric and
+        keep the size, in encoder and decoder.
+    pooling_branch : bool
+        Whether bottlenecks that change the size have pooling, and unpooling, beside them.
+    dropout : float
+        Probability that spatial dropout drops a channel, in [0, 1); a tenth of it in the first
+        stage, and in the decoder only in the port.
+    auxiliary : {"none", "encoder"}
+        Whether a second head, 1x1 on the encoder's output at 1/8, gives logits in training: the
+        paper trains the encoder by it before the decoder.
+
+    Raises
+    ------
+    NetworkError
+        Another definition or auxiliary head, or a dropout outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        *,
+        definition: Literal["port", "lua"] = "port",
+        dilation: bool = True,
+        regular: bool = True,
+        pooling_branch: bool = True,
+        dropout: float = 0.1,
+        auxiliary: Literal["none", "encoder"] = "none",
+    ) -> None:
+        super().__init__(in_channels, classes)
+        check_one_of("definition", definition, DEFINITIONS)
+        check_one_of("auxiliary", auxiliary, ("none", "encoder"))
+        if not 0 <= dropout < 1:
+            raise NetworkError(f"dropout must be in [0, 1), got {dropout}")
+        chosen = DEFINITIONS[definition]
+        first = Layers(chosen, decoder=False, dropout=dropout / 10)
+        encoder = Layers(chosen, decoder=False, dropout=dropout)
+        decoder = Layers(chosen, decoder=True, dropout=dropout if chosen.decoder_dropout else 0.0)
+
+        def stage(width: int, kinds: Sequence[Kind], layers: Layers) -> nn.Module:
+            kept = [kind for kind in kinds if regular or kind != REGULAR]
+            return nn.Sequential(
+                *(
+                    Bottleneck(width, kind if dilation or kind == "asymmetric" else 1, layers)
+                    for kind in kept
+                )
+            )
+
+        self.stem = Stem(in_channels, first)
+        half = self.stem.width
+        self.down1 = Downsampling(half, WIDTH_1, first, pooling_branch=pooling_branch)
+        self.stage1 = stage(WIDTH_1, STAGE_1, first)
+        self.down2 = Downsampling(WIDTH_1, WIDTH_2, encoder, pooling_branch=pooling_branch)
+        self.stage2 = stage(WIDTH_2, STAGES_2_3, encoder)
+        self.stage3 = stage(WIDTH_2, STAGES_2_3, encoder)
+        self.up4 = Upsampling(WIDTH_2, WIDTH_1, decoder, pooling_branch=pooling_branch)
+        self.stage4 = stage(WIDTH_1, STAGE_4, decoder)
+        self.up5 = Upsampling(WIDTH_1, half, decoder, pooling_branch=pooling_branch)
+        self.stage5 = stage(half, STAGE_5, decoder)
+        self.logits = transposed(half, classes, kernel=chosen.logits_kernel, bias=chosen.bias)
+        self.auxiliary = nn.Conv2d(WIDTH_2, classes, 1) if auxiliary == "encoder" else None
+
+    def heads(self, x: Tensor) -> Sequence[Tensor]:
+        """Return the logits at the input's size and, in training, the encoder's at 1/8 of it."""
+        at_half = self.stem(x)
+        down1, indices1 = self.down1(at_half)
+        at_quarter = self.stage1(down1)
+        down2, indices2 = self.down2(at_quarter)
+        encoded = self.stage3(self.stage2(down2))
+        made = self.stage4(self.up4(encoded, indices2, at_quarter.shape[-2:]))
+        made = self.stage5(self.up5(made, indices1, at_half.shape[-2:]))
+        logits = [fitted(self.logits(made), x.shape[-2:])]
+        if self.training and self.auxiliary is not None:
+            logits.append(self.auxiliary(encoded))
+        return logits

@@ -1,0 +1,192 @@
+"""Published checkpoints: which network they hold, loaded whole or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from eventseg.errors import CheckpointError
+from eventseg.networks.build import build
+from eventseg.networks.checkpoints import Blueprint
+from eventseg.networks.converters import LAYOUTS
+from eventseg.networks.converters.layout import Layout, Scaling, State
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.weights import read_weights
+from eventseg.networks.zoo import architecture
+
+SHOWN = 4
+"""Names that an error shows of each kind."""
+
+COUNTER = "num_batches_tracked"
+"""Ending of the counters of batch norms, which old files lack and inference does not use."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What came of loading a checkpoint: names of tensors by what became of them.
+
+    Parameters
+    ----------
+    layout : str
+        The project whose names the file uses.
+    matched, missing, unexpected, mismatched, ignored : tuple of str
+        Loaded; not in the file; not in the network; of another shape; known to carry nothing.
+    """
+
+    layout: str
+    matched: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every tensor of the network was loaded and every one of the file used."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def lines(self) -> list[str]:
+        """Return the report in words, one line a kind."""
+        lines = [f"layout {self.layout}: {len(self.matched)} tensors matched"]
+        for kind in ("missing", "unexpected", "mismatched", "ignored"):
+            names: tuple[str, ...] = getattr(self, kind)
+            if names:
+                more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+                lines.append(f"{len(names)} {kind}: {', '.join(names[:SHOWN])}{more}")
+        return lines
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Published:
+    """A network with published weights.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+        In evaluation mode.
+    blueprint : Blueprint
+        How it was built.
+    scaling : Scaling
+        What it was trained to see.
+    report : LoadReport
+    """
+
+    network: SegmentationNetwork
+    blueprint: Blueprint
+    scaling: Scaling
+    report: LoadReport
+
+
+def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) -> Published:
+    """Build the network that a published checkpoint holds, and load it.
+
+    The layout is recognised by the names in the file; options, channels and classes follow from
+    its tensors.
+
+    Parameters
+    ----------
+    name : str
+        Name of the network.
+    path : path
+        File of torch, or beginning of a TensorFlow checkpoint's names.
+    unsafe_pickle : bool
+        Also read files that hold more than plain values: they can run any code on loading.
+
+    Raises
+    ------
+    CheckpointError
+        A file that cannot be read, is of no known layout of this network, or does not fit it
+        tensor by tensor. Nothing is ever loaded in part.
+    NetworkError
+        An unknown name.
+    """
+    architecture(name)
+    state = read_weights(Path(path), unsafe_pickle=unsafe_pickle)
+    layout = _layout(name, state, path=Path(path))
+    ignored = tuple(n for n in state if n.startswith(layout.ignored)) if layout.ignored else ()
+    kept = {n: tensor for n, tensor in state.items() if n not in set(ignored)}
+    options = {**layout.options, **(layout.options_of(kept) if layout.options_of else {})}
+    ours = layout.convert(kept)
+    in_channels, classes = _sizes(name, ours, options)
+    blueprint = Blueprint(name, in_channels, classes, options=options)
+    network = blueprint.build()
+    report = load_state(network, ours, layout=layout.name, ignored=ignored)
+    if not report.whole:
+        raise CheckpointError(f"{path} does not fit {name}: {'; '.join(report.lines())}")
+    scaling = layout.scaling_of(kept) if layout.scaling_of else layout.scaling
+    return Published(network.eval(), blueprint, scaling, report)
+
+
+def load_state(
+    network: nn.Module, state: State, *, layout: str, ignored: Sequence[str] = ()
+) -> LoadReport:
+    """Load tensors into a network if they fit whole, and report; otherwise only report."""
+    own = network.state_dict()
+    counters = {n for n in own if n.endswith(COUNTER)}
+    report = LoadReport(
+        layout,
+        matched=tuple(n for n in own if n in state and own[n].shape == state[n].shape),
+        missing=tuple(n for n in own if n not in state and n not in counters),
+        unexpected=tuple(n for n in state if n not in own),
+        mismatched=tuple(
+            f"{n} {tuple(state[n].shape)}, network {tuple(own[n].shape)}"
+            for n in own
+            if n in state and own[n].shape != state[n].shape
+        ),
+        ignored=tuple(ignored),
+    )
+    if report.whole:
+        network.load_state_dict({**{n: own[n] for n in counters}, **state})
+    return report
+
+
+def _layout(name: str, state: State, *, path: Path) -> Layout:
+    own = Layout("eventseg", (name,), lambda names: names == _names(name), lambda s: s)
+    known = [layout for layout in LAYOUTS if name in layout.networks]
+    names = frozenset(state)
+    for layout in [*known, own]:
+        if layout.recognise(names):
+            return layout
+    first = ", ".join(list(state)[:SHOWN])
+    raise CheckpointError(
+        f"{path} is of no known layout of {name} ({', '.join(x.name for x in [*known, own])}): "
+        f"it begins with {first}"
+    )
+
+
+def _names(name: str) -> frozenset[str]:
+    with torch.device("meta"):
+        return frozenset(build(name, in_channels=3, classes=2).state_dict())
+
+
+def _sizes(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
+    """Return channels and classes of the network that holds these tensors.
+
+    Found by how the shapes of a network change with either, so that no network need tell.
+    """
+
+    def shapes(in_channels: int, classes: int) -> dict[str, torch.Size]:
+        with torch.device("meta"):
+            made = build(name, in_channels=in_channels, classes=classes, **options)
+        return {n: tensor.shape for n, tensor in made.state_dict().items()}
+
+    base, more_channels, more_classes = shapes(3, 19), shapes(4, 19), shapes(3, 20)
+    return _solve(base, more_channels, state, 3), _solve(base, more_classes, state, 19)
+
+
+def _solve(
+    base: dict[str, torch.Size], more: dict[str, torch.Size], state: State, value: int
+) -> int:
+    for name, shape in base.items():
+        if name not in state or state[name].dim() != len(shape):
+            continue
+        for before, after, found in zip(shape, more[name], state[name].shape, strict=True):
+            if after != before:
+                solved = value + (found - before) / (after - before)
+                return int(solved) if solved >= 1 and solved.is_integer() else value
+    return value
