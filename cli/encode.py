@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from eventseg.dataset_plan import Crop
     from eventseg.dataset_writer import Progress
     from eventseg.events import SensorSize
+    from eventseg.tensors_device import Device
+    from eventseg.tensors_representation import Representation
     from eventseg.windows import Anchor
 
 
@@ -30,6 +32,17 @@ def _crop(_ctx: click.Context, _param: click.Parameter, text: str) -> Crop:
     if match is None:
         raise click.BadParameter(f"{text!r} must be auto, none or ROW0:ROW1, such as 0:200")
     return int(match[1]), int(match[2])
+
+
+def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> Representation:
+    """Return the representation that ``count`` or ``voxel:5`` names."""
+    from eventseg.errors import WindowError
+    from eventseg.tensors_representation import parse_representation
+
+    try:
+        return parse_representation(text)
+    except WindowError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(short_help="Turn recordings into a data set.")
@@ -67,6 +80,22 @@ def _crop(_ctx: click.Context, _param: click.Parameter, text: str) -> Crop:
     default="raw",
     show_default=True,
     help="What to store. Raw tensors are normalised when they are loaded.",
+)
+@click.option(
+    "--representation",
+    callback=_representation,
+    default="mean-std",
+    show_default=True,
+    metavar="NAME",
+    help="What the channels mean: mean-std (EV-SegNet's six), count, count-latest, voxel[:BINS], "
+    "stack[:BINS] or time-surface[:TAU].",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda", "auto"]),
+    default="cpu",
+    show_default=True,
+    help="Where to encode; the bytes are the same. auto: a GPU where there is one, and says so.",
 )
 @click.option(
     "--crop",
@@ -117,13 +146,14 @@ def command(
     anchor: Anchor,
     crop: Crop,
     workers: int | None,
+    device: Device,
     held_out: tuple[str, ...],
     sensor: SensorSize | None,
     progress: bool | None,
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Turn recordings into a data set of six-channel tensors.
+    """Turn recordings into a data set of tensors, of six channels by default.
 
     A run that was stopped goes on where it was when it is started again, and ends with the same
     bytes. Frames keep their full size.
@@ -145,6 +175,13 @@ def command(
 
     from eventseg.dataset_writer import encode_dataset
 
+    if device == "auto":
+        from eventseg.tensors_device import choose_device
+
+        choice = choose_device(device)
+        device = choice.name
+        if not quiet:
+            click.echo(f"device: {choice}", err=True)
     shown = sys.stderr.isatty() if progress is None else progress
     with closing(_Bar(hidden=quiet or not shown)) as bar:
         try:
@@ -155,6 +192,7 @@ def command(
                 anchor=anchor,
                 crop=crop,
                 workers=workers or os.cpu_count() or 1,
+                device=device,
                 sensor=sensor,
                 held_out=held_out,
                 progress=bar.update,

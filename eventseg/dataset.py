@@ -15,6 +15,7 @@ from eventseg.dataset_files import (
     PARTIAL,
     SAMPLES,
     Tensor,
+    confidence_file,
     digest_of,
     frame_file,
     label_file,
@@ -27,6 +28,7 @@ from eventseg.dataset_samples import SampleTable, read_rows
 from eventseg.errors import DatasetError
 from eventseg.recordings import Recording, open_recording
 from eventseg.tensors import Normalisation, encode, normalise_evsegnet
+from eventseg.tensors_representation import MEAN_STD
 from eventseg.windows import Anchor, parse_duration
 
 
@@ -84,7 +86,7 @@ class EventDataset:
         return self.manifest.settings.windows
 
     def tensor(
-        self, i: int, window: str | None = None, *, normalise: Normalisation = "evsegnet"
+        self, i: int, window: str | None = None, *, normalise: Normalisation | None = None
     ) -> Tensor:
         """Return the tensor of one window of a sample.
 
@@ -95,21 +97,26 @@ class EventDataset:
         window : str, optional
             Name of the window; may be left out where there is only one. A length that is not
             stored is encoded from the recording.
-        normalise : {"evsegnet", "raw"}
-            ``evsegnet`` scales raw tensors; ``raw`` needs a data set that was stored raw.
+        normalise : {"evsegnet", "raw"}, optional
+            ``evsegnet`` scales raw tensors; ``raw`` needs a data set that was stored raw. By
+            default ``evsegnet`` for the six channels and ``raw`` for other representations.
 
         Returns
         -------
-        float32 (6, H, W)
-            Channels as :data:`eventseg.tensors.CHANNELS`, rows as the manifest's crop.
+        float32 (C, H, W)
+            Channels as the manifest names them, by default the six of
+            :data:`eventseg.tensors.CHANNELS`; rows as the manifest's crop.
 
         Raises
         ------
         DatasetError
             No such window, a tensor or recording that is missing or has changed, or raw values
             asked of normalised ones.
+        WindowError
+            The ``evsegnet`` ranges asked of another representation.
         """
         settings = self.manifest.settings
+        normalise = self._normalise(normalise)
         if window is None:
             if len(self.windows) != 1:
                 raise DatasetError(f"name one of the windows {', '.join(self.windows)}")
@@ -156,23 +163,56 @@ class EventDataset:
         """
         return read_image(label_file(self.path, labels=name, sample_id=self.ids[i]))
 
-    def encode_live(self, i: int, window: str, *, normalise: Normalisation = "evsegnet") -> Tensor:
+    def confidence(self, i: int, name: str) -> NDArray[np.uint8]:
+        """Return how sure the labels of a sample are, uint8 (H, W), 255 times a probability.
+
+        Also where a label was ignored for being doubtful. Parameters as :meth:`labels`.
+
+        Raises
+        ------
+        DatasetError
+            The set has no confidence of this sample, as truth has none, or its file is damaged.
+        """
+        return read_image(confidence_file(self.path, labels=name, sample_id=self.ids[i]))
+
+    def encode_live(self, i: int, window: str, *, normalise: Normalisation | None = None) -> Tensor:
         """Return the tensor of a window of any length, encoded from the recording.
 
         The same to the bit as a stored one. Parameters and errors as :meth:`tensor`.
         """
         settings = self.manifest.settings
-        t0_us, t1_us = self._window(i, window)
-        recording = self._recording(self.samples.recording[i])
+        t0_us, t1_us = self.window_of(i, window)
         return encode(
-            recording.events(t0_us, t1_us),
+            self.recording_of(i).events(t0_us, t1_us),
             window=(t0_us, t1_us),
-            normalise=normalise,
+            normalise=self._normalise(normalise),
             ddof=settings.ddof,
             rows=settings.rows,
+            representation=settings.representation,
         )
 
-    def _window(self, i: int, window: str) -> tuple[int, int]:
+    def _normalise(self, asked: Normalisation | None) -> Normalisation:
+        six = self.manifest.settings.representation == MEAN_STD
+        return asked or ("evsegnet" if six else "raw")
+
+    def recording_of(self, i: int) -> Recording:
+        """Return the recording of a sample, opened once and kept.
+
+        Raises
+        ------
+        DatasetError
+            It is gone or has changed.
+        """
+        return self._recording(self.samples.recording[i])
+
+    def window_of(self, i: int, window: str) -> tuple[int, int]:
+        """Return the window ``[t0_us, t1_us)`` of any length of a sample.
+
+        Raises
+        ------
+        DatasetError
+            Samples of this anchor have no such window.
+        """
         anchor = self.manifest.settings.anchor
         if anchor.kind == "count" or (anchor.kind == "evsegnet" and window not in self.windows):
             raise DatasetError(
@@ -180,6 +220,29 @@ class EventDataset:
                 f"not {window}: other windows have other samples; encode them"
             )
         return window_around(int(self.samples.t_us[i]), anchor, parse_duration(window))
+
+    def covered(self, window: str) -> NDArray[np.float64]:
+        """Return the share of each sample's window that its recording's events cover, (N,).
+
+        Parameters
+        ----------
+        window : str
+            Name of a window, stored or not.
+
+        Raises
+        ------
+        DatasetError
+            Samples of this anchor have no such window.
+        """
+        if window in self.windows:
+            return self.samples.covered[:, self.windows.index(window)]
+        spans = np.array([self.window_of(i, window) for i in range(len(self))]).reshape(-1, 2)
+        entries = [self.manifest.recording(name) for name in self.samples.recording]
+        first = np.array([entry.t_first_us for entry in entries], np.int64)
+        last = np.array([entry.t_last_us for entry in entries], np.int64)
+        inside = np.minimum(spans[:, 1], last + 1) - np.maximum(spans[:, 0], first)
+        share: NDArray[np.float64] = np.maximum(inside, 0) / (spans[:, 1] - spans[:, 0])
+        return share
 
     def _recording(self, name: str) -> Recording:
         if name in self._recordings:

@@ -12,6 +12,7 @@ from eventseg.dataset import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset_files import (
     MANIFEST,
     PARTIAL,
+    PARTIAL_LABELS,
     PARTIAL_SAMPLES,
     SAMPLES,
     Tensor,
@@ -30,7 +31,7 @@ from eventseg.errors import DatasetError, EventsegError
 from eventseg.labels import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
 from eventseg.simulate.truth import truth_path
-from eventseg.tensors import CHANNELS
+from eventseg.tensors_representation import MEAN_STD
 
 SPLITS = ("train", "val", "test", "other", "gap")
 
@@ -123,6 +124,11 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
             i for i, name in zip(samples.ids, samples.recording, strict=True) if name in simulated
         }
         expected[root / "labels" / TRUTH] = (".png", framed & true)
+    for name in dataset.manifest.label_settings:  # a teacher has labelled every frame
+        for kind in ("labels", "confidence"):
+            expected[root / kind / name] = (".png", framed)
+    for folder in _folders(root / PARTIAL_LABELS):
+        yield f"{folder.relative_to(root)} is left over from a stopped run: run pseudolabel again"
     for folder in _folders(root / "tensors"):
         if folder not in expected:
             yield f"{folder.relative_to(root)} is no window of the manifest"
@@ -167,19 +173,22 @@ def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | 
         return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.tensor_shape}"
     if not np.isfinite(tensor).all():
         return "values that are not finite"
-    if settings.normalise == "raw":
+    representation = settings.representation
+    if representation != MEAN_STD:
+        limits = representation.limits(events)
+    elif settings.normalise == "raw":
         limits = [(0.0, float(events))] * 2 + [(0.0, 1.0), (0.0, STD_LIMIT)] * 2
     else:
         limits = [(-1.0, 1.0)] * 3 + [(0.0, 1.0), (-1.0, 1.0), (0.0, 1.0)]
-    for name, channel, (low, high) in zip(CHANNELS, tensor, limits, strict=True):
+    for name, channel, (low, high) in zip(settings.channel_units, tensor, limits, strict=True):
         if channel.min() < low or channel.max() > high:
             return (
                 f"{name} runs from {channel.min():g} to {channel.max():g}, "
                 f"allowed are {low:g} to {high:g}"
             )
-    if settings.normalise == "evsegnet":
+    if settings.normalise == "evsegnet" or not representation.count_channels:
         return None
-    counts = tensor[:2].astype(np.float64)
+    counts = tensor[: representation.count_channels].astype(np.float64)
     if (counts != np.floor(counts)).any():
         return "counts that are not whole"
     total, full = int(counts.sum()), settings.rows == (0, settings.sensor.height)

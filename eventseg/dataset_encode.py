@@ -25,6 +25,7 @@ from eventseg.dataset_samples import Row, encoded_samples, sample_count, with_sp
 from eventseg.dataset_truth import TRUTH, find_truth, true_labels
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
+from eventseg.tensors_device import Device
 from eventseg.windows import Anchor
 
 WRITING_THREADS = 4
@@ -103,6 +104,7 @@ class EncodeJob:
     root: Path
     settings: Settings
     threads: int
+    device: Device
     truth: bool
 
 
@@ -141,6 +143,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
             recording,
             settings,
             threads=job.threads,
+            device=job.device,
             have=lambda sample_id: all(path.exists() for path in targets(sample_id)),
         ):
             if tensors:

@@ -26,6 +26,7 @@ MANIFEST = "manifest.toml"
 SAMPLES = "samples.csv"
 PARTIAL = "encode.partial.toml"
 PARTIAL_SAMPLES = "samples.partial.csv"
+PARTIAL_LABELS = "labels.partial"
 
 Tensor = NDArray[np.float32]
 
@@ -43,6 +44,11 @@ def frame_file(root: Path, *, sample_id: str) -> Path:
 def label_file(root: Path, *, labels: str, sample_id: str) -> Path:
     """Return where the labels of one set of one sample lie."""
     return root / "labels" / labels / f"{sample_id}.png"
+
+
+def confidence_file(root: Path, *, labels: str, sample_id: str) -> Path:
+    """Return where the confidence of the labels of one set of one sample lies."""
+    return root / "confidence" / labels / f"{sample_id}.png"
 
 
 def write_tensor(path: Path, tensor: Tensor) -> None:
@@ -122,13 +128,13 @@ def free_bytes(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path, *, doing: str = "encoding") -> Iterator[None]:
     """Hold a folder for one writing process; the lock ends with the process and leaves no file.
 
     Raises
     ------
     OutputError
-        Another process encodes into the folder.
+        Another process writes into the folder.
     """
     if fcntl is None:
         yield
@@ -138,7 +144,7 @@ def locked(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OutputError(f"another process is encoding into {root}") from error
+            raise OutputError(f"another process is {doing} into {root}") from error
         yield
     finally:
         os.close(handle)

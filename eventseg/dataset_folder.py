@@ -165,7 +165,11 @@ class DatasetFolder:
                 "encode as before, remove it or give another output"
             )
         # Label sets that were added since stay described.
-        self.manifest = replace(self.manifest, labels={**made.labels, **self.manifest.labels})
+        self.manifest = replace(
+            self.manifest,
+            labels={**made.labels, **self.manifest.labels},
+            label_settings=made.label_settings,
+        )
         return made
 
     def _recover(self, path: Path, names: Sequence[str]) -> None:

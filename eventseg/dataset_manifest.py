@@ -16,6 +16,7 @@ from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable
 from eventseg.tensors import Normalisation
+from eventseg.tensors_representation import MEAN_STD, Representation, parse_representation
 from eventseg.whole_file import write_whole
 from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
 
@@ -42,7 +43,7 @@ CHANNEL_UNITS: dict[Normalisation, dict[str, str]] = {
         "std-": "half windows, at most 1",
     },
 }
-"""Unit of each channel, in the order of :data:`eventseg.tensors.CHANNELS`."""
+"""Unit of each of the six channels, in the order of :data:`eventseg.tensors.CHANNELS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Settings:
         Window lengths in us; empty for a fixed count.
     normalise : {"raw", "evsegnet"}
         What the stored tensors hold.
+    representation : Representation
+        What the channels mean.
     ddof : {0, 1}
         The standard deviation divides by ``n - ddof``.
     rows : (int, int)
@@ -80,6 +83,7 @@ class Settings:
     sensor: SensorSize
     rotate180: bool = False
     held_out: tuple[str, ...] = ()
+    representation: Representation = MEAN_STD
 
     @property
     def windows(self) -> tuple[str, ...]:
@@ -90,8 +94,15 @@ class Settings:
 
     @property
     def tensor_shape(self) -> tuple[int, int, int]:
-        """Shape (6, rows, columns) of every tensor."""
-        return 6, self.rows[1] - self.rows[0], self.sensor.width
+        """Shape (channels, rows, columns) of every tensor."""
+        return self.representation.channels, self.rows[1] - self.rows[0], self.sensor.width
+
+    @property
+    def channel_units(self) -> dict[str, str]:
+        """Unit of each channel by its name, in order."""
+        if self.representation == MEAN_STD:
+            return CHANNEL_UNITS[self.normalise]
+        return self.representation.units
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as TOML holds them."""
@@ -105,6 +116,12 @@ class Settings:
             "sensor": {"height": self.sensor.height, "width": self.sensor.width},
             "rotate180": self.rotate180,
             "held_out": list(self.held_out),
+            # Left out for the six channels: so it was before there were others.
+            **(
+                {"representation": str(self.representation)}
+                if self.representation != MEAN_STD
+                else {}
+            ),
         }
 
     @classmethod
@@ -127,6 +144,7 @@ class Settings:
             sensor=SensorSize(int(table["sensor"]["height"]), int(table["sensor"]["width"])),
             rotate180=bool(table["rotate180"]),
             held_out=tuple(table["held_out"]),
+            representation=parse_representation(table.get("representation", str(MEAN_STD))),
         )
 
 
@@ -190,7 +208,8 @@ class RecordingEntry:
 class Manifest:
     """Settings and recordings of a data set, and the classes of each of its label sets.
 
-    ``finished`` names the recordings that a stopped run has done.
+    ``finished`` names the recordings that a stopped run has done; ``label_settings`` holds how a
+    label set was made, for those that a teacher made.
     """
 
     settings: Settings
@@ -198,6 +217,7 @@ class Manifest:
     version: str = field(default_factory=lambda: metadata.version("eventseg"))
     finished: tuple[str, ...] = ()
     labels: Mapping[str, ClassTable] = field(default_factory=dict)
+    label_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def recording(self, name: str) -> RecordingEntry:
         """Return the entry of one recording."""
@@ -208,7 +228,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest whole; the finished recordings only into that of a stopped run."""
-        units = CHANNEL_UNITS[self.settings.normalise]
+        units = self.settings.channel_units
         table = {
             "schema": SCHEMA,
             "tool": "eventseg",
@@ -216,13 +236,25 @@ class Manifest:
             **({"finished": list(self.finished)} if self.finished else {}),
             **self.settings.to_dict(),
             "channels": [{"name": name, "unit": unit} for name, unit in units.items()],
-            **({"labels": _class_tables(self.labels)} if self.labels else {}),
+            **({"labels": self._label_sets()} if self.labels else {}),
             "recordings": [
                 {**entry.to_dict(), "sensor": self.settings.to_dict()["sensor"]}
                 for entry in self.recordings
             ],
         }
         write_whole(path, lambda file: tomli_w.dump(table, file))
+
+    def _label_sets(self) -> dict[str, Any]:
+        return {
+            name: {
+                **({"settings": settings} if (settings := self.label_settings.get(name)) else {}),
+                "classes": [
+                    {"id": i, "name": word, "colour": list(colour)}
+                    for i, (word, colour) in enumerate(zip(table.names, table.colours, strict=True))
+                ],
+            }
+            for name, table in self.labels.items()
+        }
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -255,6 +287,11 @@ class Manifest:
                     )
                     for name, labels in table.get("labels", {}).items()
                 },
+                label_settings={
+                    name: dict(labels["settings"])
+                    for name, labels in table.get("labels", {}).items()
+                    if "settings" in labels
+                },
             )
         except KeyError as error:
             raise DatasetError(f"{path} lacks {error}") from error
@@ -264,7 +301,8 @@ class Manifest:
 
 def difference(made: Manifest, asked: Manifest) -> str | None:
     """Return the first setting or recording in which two manifests differ, in words, or None."""
-    before, now = made.settings.to_dict(), asked.settings.to_dict()
+    default = {"representation": str(MEAN_STD)}
+    before, now = (default | manifest.settings.to_dict() for manifest in (made, asked))
     for name in before:
         if before[name] != now[name]:
             return f"{name} was {_word(before[name])}, now {_word(now[name])}"
@@ -295,18 +333,6 @@ def relative_to(path: Path, root: Path) -> str:
         return Path(os.path.relpath(path, root.resolve())).as_posix()
     except ValueError:  # another drive on Windows
         return path.as_posix()
-
-
-def _class_tables(labels: Mapping[str, ClassTable]) -> dict[str, Any]:
-    return {
-        name: {
-            "classes": [
-                {"id": i, "name": word, "colour": list(colour)}
-                for i, (word, colour) in enumerate(zip(table.names, table.colours, strict=True))
-            ]
-        }
-        for name, table in labels.items()
-    }
 
 
 def _colour(values: Sequence[int]) -> tuple[int, int, int]:

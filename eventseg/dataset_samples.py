@@ -19,6 +19,7 @@ from eventseg.errors import DatasetError, WindowError
 from eventseg.recording_tensors import encode_counted, encode_recording
 from eventseg.recordings import Recording
 from eventseg.splits import hold_back_validation, split_of
+from eventseg.tensors_device import Device
 from eventseg.whole_file import write_whole
 from eventseg.windows import Anchor, Windows, covered_share, cut_windows, sample_ids
 
@@ -40,7 +41,7 @@ class Row(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A sample and its tensors (6, H, W), one a window, valid until the next step.
+    """A sample and its tensors (C, H, W), one a window, valid until the next step.
 
     ``tensors`` is empty for a sample that was there already; ``t0_us`` begins the longest window.
     """
@@ -76,6 +77,7 @@ def encoded_samples(
     settings: Settings,
     *,
     threads: int = 1,
+    device: Device = "cpu",
     have: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[Encoded]:
     """Yield every sample of a recording in order of time, counted and encoded.
@@ -85,9 +87,11 @@ def encoded_samples(
     recording : Recording
         Opened with the sensor and rotation of the settings.
     settings : Settings
-        Anchor, windows, normalisation, rows and ddof.
+        Anchor, windows, representation, normalisation, rows and ddof.
     threads : int
         Threads of the kernels.
+    device : {"cpu", "cuda", "auto"}
+        Where to encode; windows of a fixed count only on the CPU.
     have : callable
         Called with a sample's id; where true, the sample is counted but not encoded.
 
@@ -117,6 +121,8 @@ def encoded_samples(
         normalise=settings.normalise,
         ddof=settings.ddof,
         rows=settings.rows,
+        representation=settings.representation,
+        device=device,
         threads=threads,
         skip=np.array([have(sample_id) for sample_id in ids], dtype=bool),
     )
@@ -169,6 +175,7 @@ def _counted(
         normalise=settings.normalise,
         ddof=settings.ddof,
         rows=settings.rows,
+        representation=settings.representation,
     ):
         end = np.array([sample.t1_us])
         frame = np.searchsorted(recording.frames.t_us, end, side="right") - 1

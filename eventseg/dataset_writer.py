@@ -25,10 +25,12 @@ from eventseg.dataset_manifest import (
 from eventseg.dataset_plan import Crop, crop_rows, recording_names, window_groups
 from eventseg.dataset_samples import Row, SampleTable
 from eventseg.dataset_truth import TRUTH
-from eventseg.errors import DatasetError, OutputError, RecordingError
+from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable, table_of
 from eventseg.tensors import Normalisation
+from eventseg.tensors_device import Device, where
+from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.windows import Anchor, format_duration
 
 
@@ -59,7 +61,7 @@ class DatasetSummary:
             f"{self.path}: {state}",
             f"  {len(self.samples):,} samples ({split or 'no split'}), "
             f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
-            f"  tensors 6 x {row1 - row0} x {settings.sensor.width} {settings.normalise}, "
+            f"  tensors {' x '.join(map(str, settings.tensor_shape))} {settings.normalise}, "
             f"rows {row0}-{row1 - 1} of {settings.sensor}, store {settings.store}",
             *(
                 f"  labels {name}, {len(table)} classes"
@@ -88,10 +90,12 @@ def encode_dataset(
     windows_us: Sequence[int] | None = None,
     anchor: Anchor = Anchor("frame"),  # noqa: B008 - frozen
     normalise: Normalisation = "raw",
+    representation: Representation = MEAN_STD,
     crop: Crop = "auto",
     store: Store = "npy",
     workers: int = 1,
     ddof: Literal[0, 1] = 1,
+    device: Device = "cpu",
     sensor: SensorSize | None = None,
     rotate180: bool = False,
     held_out: Collection[str] = (),
@@ -113,7 +117,9 @@ def encode_dataset(
     anchor : Anchor
         How windows are placed, see :func:`eventseg.windows.cut_windows`.
     normalise : {"raw", "evsegnet"}
-        What to store; raw tensors are normalised on load.
+        What to store; raw tensors are normalised on load. Rival representations are raw.
+    representation : Representation
+        What the channels mean, see :func:`eventseg.tensors_representation.parse_representation`.
     crop : "auto", "none" or (row0, row1)
         Sensor rows that tensors keep; ``auto`` keeps rows 0-199 of a 346x260 sensor, as
         EV-SegNet did, and all rows of others. Frames keep all rows.
@@ -124,6 +130,8 @@ def encode_dataset(
         than one are spawned: a script that asks for them needs ``if __name__ == "__main__":``.
     ddof : {0, 1}
         The standard deviation divides by ``n - ddof``.
+    device : {"cpu", "cuda", "auto"}
+        Where to encode; the bytes are the same. Windows of a fixed count only on the CPU.
     sensor : SensorSize, optional
         Size of the sensor where the file does not tell.
     rotate180 : bool
@@ -144,6 +152,8 @@ def encode_dataset(
     ------
     RecordingError, WindowError
         A recording cannot be read, or the windows cannot be had from it.
+    DeviceError
+        ``cuda`` where no GPU can be used, or for windows of a fixed count.
     DatasetError
         The folder holds a data set of other settings or recordings.
     OutputError
@@ -155,6 +165,11 @@ def encode_dataset(
     groups = window_groups(anchor, windows_us, store=store)
     if ddof not in (0, 1) or workers < 1:
         raise DatasetError(f"ddof must be 0 or 1 and workers at least 1, got {ddof} and {workers}")
+    if normalise != "raw" and representation != MEAN_STD:
+        raise DatasetError(f"representation {representation} must be stored raw, got {normalise}")
+    if anchor.kind == "count" and device == "cuda":
+        raise DeviceError(f"windows of anchor {anchor} are encoded on the CPU: use device cpu")
+    encoder = where(device)
     folders = [
         root / format_duration(group[0]) if anchor.kind == "evsegnet" else root for group in groups
     ]
@@ -179,6 +194,7 @@ def encode_dataset(
                 anchor=anchor,
                 windows_us=group,
                 normalise=normalise,
+                representation=representation,
                 ddof=ddof,
                 rows=rows,
                 store=store,
@@ -203,7 +219,13 @@ def encode_dataset(
         already = [dataset.whole for dataset in datasets]
         for dataset in datasets:
             dataset.begin()
-        _encode(datasets, dict(zip(names, paths, strict=True)), workers=workers, progress=say)
+        _encode(
+            datasets,
+            dict(zip(names, paths, strict=True)),
+            workers=workers,
+            device=encoder,
+            progress=say,
+        )
         made = [dataset.finish() for dataset in datasets]
     return Summary(
         tuple(
@@ -268,6 +290,7 @@ def _encode(
     paths: Mapping[str, Path],
     *,
     workers: int,
+    device: Device,
     progress: Callable[[Progress], None],
 ) -> None:
     """Encode what is missing of every data set."""
@@ -287,6 +310,7 @@ def _encode(
                 dataset.root,
                 dataset.manifest.settings,
                 threads,
+                device,
                 truth=bool(dataset.manifest.recording(name).truth_sha256),
             )
             for dataset, name in todo

@@ -21,6 +21,10 @@ class WindowError(EventsegError, ValueError):
     """A duration, an anchor or a window that cannot be had from this recording."""
 
 
+class DeviceError(EventsegError, RuntimeError):
+    """A GPU that is asked for and cannot be used, or has too little memory."""
+
+
 class DatasetError(EventsegError, ValueError):
     """A data set folder that is incomplete, inconsistent or made with other settings."""
 

@@ -1,11 +1,12 @@
-"""A whole recording to six-channel tensors, in one pass over its events and constant memory."""
+"""A whole recording to tensors, in one pass over its events and constant memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,8 @@ from eventseg.tensors import (
     rows_kept,
     slides,
 )
+from eventseg.tensors_device import Device, where
+from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.windows import Windows
 
 BATCH_BYTES = 80 << 20
@@ -93,6 +96,8 @@ def encode_recording(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
+    representation: Representation = MEAN_STD,
+    device: Device = "cpu",
     threads: int | None = None,
     skip: NDArray[np.bool_] | None = None,
 ) -> Iterator[Sample]:
@@ -104,8 +109,10 @@ def encode_recording(
         An open recording.
     windows : sequence of Windows
         One for each length, all of N windows in order of time; sample i is the i-th of each.
-    normalise, ddof, rows
+    normalise, ddof, rows, representation
         As for :func:`eventseg.tensors.encode`.
+    device
+        As for :func:`eventseg.tensors.encode_windows`.
     threads : int, optional
         Threads that encode, by default one a core; one more reads ahead.
     skip : bool (N,), optional
@@ -132,10 +139,12 @@ def encode_recording(
     if n == 0:
         return
     pixels = rows_kept(recording.sensor, rows) * recording.sensor.width
-    batch = _batch_size(recording, starts, ends, tensor_bytes=24 * pixels * len(windows))
+    channels, encoder = representation.channels, where(device)
+    tensor_bytes = 4 * channels * pixels * len(windows)
+    batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
     workers = threads or os.cpu_count() or 1
     height, width = rows_kept(recording.sensor, rows), recording.sensor.width
-    out = np.empty((len(windows), batch, 6, height, width), np.float32)
+    out = np.empty((len(windows), batch, channels, height, width), np.float32)
     parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
     stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))
     # The reader has a thread of its own: it reads the next batch while this one is made.
@@ -157,7 +166,8 @@ def encode_recording(
                 runs = sliding_runs if slides(t0_us, t1_us) else RUNS_A_THREAD * workers
                 jobs += encode_jobs(
                     events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
-                    out=made[: len(wanted)], runs=runs,
+                    representation=representation, out=made[: len(wanted)], device=encoder,
+                    runs=runs,
                 )  # fmt: skip
             for made_job in [pool.submit(job) for job in jobs]:
                 made_job.result()
@@ -176,6 +186,7 @@ def encode_counted(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
+    representation: Representation = MEAN_STD,
 ) -> Iterator[CountedSample]:
     """Encode consecutive windows of a fixed number of events; the last may hold fewer.
 
@@ -188,7 +199,7 @@ def encode_counted(
         An open recording.
     events_per_window : int
         Events in each window.
-    normalise, ddof, rows
+    normalise, ddof, rows, representation
         As for :func:`eventseg.tensors.encode`.
 
     Yields
@@ -203,20 +214,22 @@ def encode_counted(
     """
     if events_per_window < 1:
         raise WindowError(f"a window must hold 1 event or more, got {events_per_window}")
-    out = np.empty((1, 6, rows_kept(recording.sensor, rows), recording.sensor.width), np.float32)
+    kept = SensorSize(rows_kept(recording.sensor, rows), recording.sensor.width)
+    out = np.empty((representation.channels, *kept), np.float32)
+    encoded = partial(
+        encode, normalise=normalise, ddof=ddof, rows=rows, representation=representation, out=out
+    )
     index = 0
     rest: EventStream | None = None
     for piece in recording.stream():
         events = piece if rest is None else concatenate([rest, piece])
         whole = len(events) // events_per_window * events_per_window
         for lo in range(0, whole, events_per_window):
-            yield _counted(
-                index, _slice(events, lo, lo + events_per_window), out, normalise, ddof, rows
-            )
+            yield _counted(index, _slice(events, lo, lo + events_per_window), encoded)
             index += 1
         rest = _slice(events, whole, len(events))
     if rest is not None and len(rest):
-        yield _counted(index, rest, out, normalise, ddof, rows)
+        yield _counted(index, rest, encoded)
 
 
 class _Held:
@@ -273,13 +286,7 @@ def _slice(events: EventStream, lo: int, hi: int) -> EventStream:
 
 
 def _counted(
-    index: int,
-    events: EventStream,
-    out: Tensor,
-    normalise: Normalisation,
-    ddof: int,
-    rows: tuple[int, int] | None,
+    index: int, events: EventStream, encoded: Callable[[EventStream], Tensor]
 ) -> CountedSample:
     """Encode one window of a fixed count."""
-    tensor = encode(events, normalise=normalise, ddof=ddof, rows=rows, out=out[0])
-    return CountedSample(index, events.t0_us, events.t1_us, tensor, len(events))
+    return CountedSample(index, events.t0_us, events.t1_us, encoded(events), len(events))

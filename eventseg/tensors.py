@@ -1,4 +1,4 @@
-"""Events to six-channel tensors: one window, or many windows of one stream."""
+"""Events to tensors, of six channels by default: one window, or many windows of one stream."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.kernels import scratch
-from eventseg.kernels.accumulate import PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
-from eventseg.kernels.encode import encode_packed, encode_wide
-from eventseg.windows import Windows, check_window, parse_duration
+from eventseg.tensors_device import Device, where
+from eventseg.tensors_representation import MEAN_STD, Representation
+from eventseg.tensors_run import CHANNELS as CHANNELS
+from eventseg.tensors_run import Normalisation as Normalisation
+from eventseg.tensors_run import Tensor as Tensor
+from eventseg.tensors_run import check_settings, encode_run
+from eventseg.tensors_run import normalise_evsegnet as normalise_evsegnet
+from eventseg.windows import Windows, parse_duration
 
-Tensor = NDArray[np.float32]
-Normalisation = Literal["raw", "evsegnet"]
 Job = Callable[[], None]
-
-CHANNELS = ("count+", "count-", "mean+", "std+", "mean-", "std-")
-"""Order of the channels in memory and on disk, as in EV-SegNet's released files."""
 
 RUNS_A_THREAD = 4
 """Runs of windows for each thread, so that a slow core holds the others up less."""
@@ -42,9 +41,10 @@ def encode(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
+    representation: Representation = MEAN_STD,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Return the six channels of one window.
+    """Return the channels of one window: six, unless another representation is asked for.
 
     With n events of one pixel and polarity at tau = (t - t0) / (t1 - t0), the channels are
     count = n, mean = sum(tau) / n and std = sqrt(sum((tau - mean)^2) / (n - ddof)), 0 where n
@@ -58,18 +58,21 @@ def encode(
         Length such as ``"50ms"`` or in us: the last such stretch of the stream's span. Or the
         window ``(t0_us, t1_us)`` itself. By default the whole span.
     normalise : {"raw", "evsegnet"}
-        ``raw`` as above; ``evsegnet`` as :func:`normalise_evsegnet`.
+        ``raw`` as above; ``evsegnet`` as :func:`normalise_evsegnet`, for the six channels only.
     ddof : {1, 0}
         Divisor of the variance is n - ddof.
     rows : (int, int), optional
         Rows to keep, the second excluded; by default all.
+    representation : Representation
+        What the channels mean, see :func:`eventseg.tensors_representation.parse_representation`.
     out : float32 (6, H, W), optional
         Array to write into, C-contiguous.
 
     Returns
     -------
     float32 (6, H, W)
-        Channels ``count+ count- mean+ std+ mean- std-``; mean and std in windows.
+        Channels ``count+ count- mean+ std+ mean- std-``; mean and std in windows. C channels of
+        another representation.
 
     Raises
     ------
@@ -92,10 +95,10 @@ def encode(
             f"window [{t0_us}, {t1_us}) us reaches outside the stream's span "
             f"[{events.t0_us}, {events.t1_us}) us; take the events of a longer span"
         )
-    made = _output(events.sensor, 1, rows, None if out is None else out[np.newaxis])
+    made = _output(events.sensor, 1, rows, representation, None if out is None else out[np.newaxis])
     (job,) = encode_jobs(
         events, np.array([t0_us]), np.array([t1_us]), normalise=normalise, ddof=ddof, rows=rows,
-        out=made, runs=1,
+        representation=representation, out=made, device="cpu", runs=1,
     )  # fmt: skip
     job()
     tensor: Tensor = made[0]
@@ -109,10 +112,12 @@ def encode_windows(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
+    representation: Representation = MEAN_STD,
     out: Tensor | None = None,
     threads: int = 1,
+    device: Device = "cpu",
 ) -> Tensor:
-    """Return the six channels of many windows, each as :func:`encode` makes it.
+    """Return the channels of many windows, each as :func:`encode` makes it.
 
     Overlapping windows slide: events that enter are added and those that leave taken away, in
     integers, so the result is the same to the bit, as it is for any number of threads. A window
@@ -124,12 +129,16 @@ def encode_windows(
         Events that cover the windows.
     windows : Windows
         N windows.
-    normalise, ddof, rows
+    normalise, ddof, rows, representation
         As for :func:`encode`.
     out : float32 (N, 6, H, W), optional
         Array to write into, C-contiguous.
     threads : int
         Threads to share the windows.
+    device : {"cpu", "cuda", "auto"}
+        Where to encode; ``auto`` takes a GPU where there is one, and
+        :func:`eventseg.tensors_device.choose_device` tells which it takes and why. The result is
+        the same. Tensors that stay on a GPU: :func:`eventseg.tensors_cuda.encode_batch`.
 
     Returns
     -------
@@ -139,13 +148,16 @@ def encode_windows(
     ------
     WindowError
         As for :func:`encode`, and fewer than one thread.
+    DeviceError
+        ``cuda`` where there is no GPU to use, or one with too little memory.
     """
     if threads < 1:
         raise WindowError(f"threads must be 1 or more, got {threads}")
-    out = _output(events.sensor, len(windows), rows, out)
+    out = _output(events.sensor, len(windows), rows, representation, out)
     t0_us, t1_us = windows.t0_us, windows.t1_us
     jobs = encode_jobs(
-        events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows, out=out,
+        events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
+        representation=representation, out=out, device=where(device),
         runs=1 if threads == 1 else threads if slides(t0_us, t1_us) else RUNS_A_THREAD * threads,
     )  # fmt: skip
     if threads == 1:
@@ -158,40 +170,6 @@ def encode_windows(
     return out
 
 
-def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Return raw channels in the ranges of EV-SegNet's released files.
-
-    count -> 2 n / max - 1 with the maximum of each polarity and window, all -1 without an event;
-    mean -> 2 mean - 1, and 0 where there is no event; std -> min(1, 2 std). The scaling of the
-    original is not published; these are the choices that fit what is known of its files.
-
-    Parameters
-    ----------
-    tensor : float32 (..., 6, H, W)
-        Raw channels.
-    out : float32 (..., 6, H, W), optional
-        Array to write into; may be ``tensor`` itself.
-
-    Returns
-    -------
-    float32 (..., 6, H, W)
-    """
-    if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
-        raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")
-    result = np.empty_like(tensor) if out is None else out
-    counts = tensor[..., :2, :, :]
-    empty = counts == 0
-    largest = counts.max(axis=(-2, -1), keepdims=True, initial=0)
-    np.multiply(counts, 2 / np.where(largest > 0, largest, 1), out=result[..., :2, :, :])
-    result[..., :2, :, :] -= 1
-    np.multiply(tensor[..., 2:, :, :], 2, out=result[..., 2:, :, :])
-    means = result[..., 2::2, :, :]
-    means -= 1
-    means[empty] = 0
-    np.minimum(result[..., 3::2, :, :], 1, out=result[..., 3::2, :, :])
-    return result
-
-
 def encode_jobs(
     events: EventStream,
     t0_us: NDArray[np.int64],
@@ -200,27 +178,35 @@ def encode_jobs(
     normalise: Normalisation,
     ddof: int,
     rows: tuple[int, int] | None,
+    representation: Representation,
     out: Tensor,
+    device: Literal["cpu", "cuda"],
     runs: int,
 ) -> list[Job]:
     """Return the work of encoding windows as up to ``runs`` jobs, each a run of neighbours.
 
-    They may be called in any order and on any thread; together they fill ``out``.
+    They may be called in any order and on any thread; together they fill ``out``. A GPU takes
+    all windows in one job.
     """
-    for length in np.unique(t1_us - t0_us):
-        check_window(int(length))
-    if normalise not in ("raw", "evsegnet"):
-        raise WindowError(f"normalise must be raw or evsegnet, got {normalise!r}")
-    if ddof not in (0, 1):
-        raise WindowError(f"ddof must be 0 or 1, got {ddof!r}")
+    check_settings(t0_us, t1_us, normalise=normalise, ddof=ddof, representation=representation)
+    if device == "cuda":
+        from eventseg.tensors_cuda import encode_on_gpu
+
+        return [
+            partial(
+                encode_on_gpu, events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
+                representation=representation, out=out,
+            )
+        ]  # fmt: skip
     first_row = 0 if rows is None else rows[0]
     lo, hi = bounds(events, t0_us, t1_us)
+    columns = (events.t, events.x, events.y, events.p)
 
     def run(part: slice) -> None:
-        _run(events, lo[part], hi[part], t0_us[part], t1_us[part], out[part], first_row, ddof)
-        if normalise == "evsegnet":
-            for tensor in out[part]:
-                normalise_evsegnet(tensor, out=tensor)
+        encode_run(
+            columns, lo[part], hi[part], t0_us[part], t1_us[part], normalise=normalise, ddof=ddof,
+            representation=representation, out=out[part], first_row=first_row,
+        )  # fmt: skip
 
     edges = [len(t0_us) * i // runs for i in range(runs + 1)]
     return [partial(run, slice(a, b)) for a, b in pairwise(edges) if a < b]
@@ -237,41 +223,20 @@ def slides(t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]) -> bool:
     return bool(2 * stride_us < t1_us[0] - t0_us[0])
 
 
-def _output(sensor: SensorSize, n: int, rows: tuple[int, int] | None, out: Tensor | None) -> Tensor:
+def _output(
+    sensor: SensorSize,
+    n: int,
+    rows: tuple[int, int] | None,
+    representation: Representation,
+    out: Tensor | None,
+) -> Tensor:
     """Return the array to write into: the one given, if it fits, or a new one."""
-    shape = (n, 6, rows_kept(sensor, rows), sensor.width)
+    shape = (n, representation.channels, rows_kept(sensor, rows), sensor.width)
     if out is None:
         return np.empty(shape, np.float32)
     if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
         raise WindowError(f"out must be C-contiguous float32 {shape}, got {out.dtype} {out.shape}")
     return out
-
-
-def _run(
-    events: EventStream,
-    lo: NDArray[np.int64],
-    hi: NDArray[np.int64],
-    t0_us: NDArray[np.int64],
-    t1_us: NDArray[np.int64],
-    out: Tensor,
-    first_row: int,
-    ddof: int,
-) -> None:
-    """Encode neighbouring windows on this thread; packed where that is exact, else wide."""
-    height, width = out.shape[2:]
-    flat = out.reshape(len(out), 6, height * width)
-    columns = (events.t, events.x, events.y, events.p)
-    wide = (t1_us - t0_us >= PACKED_MAX_WINDOW_US) | (hi - lo >= PACKED_MAX_EVENTS)
-    with scratch.packed(height * width) as words:
-        encode_packed(
-            *columns, lo, hi, t0_us, t1_us, flat, wide, words, first_row, height, width, ddof
-        )
-    for k in np.flatnonzero(wide):
-        with scratch.wide(height * width) as four:
-            encode_wide(
-                *columns, lo[k], hi[k], t0_us[k], t1_us[k], flat[k], four,
-                first_row, height, width, ddof,
-            )  # fmt: skip
 
 
 def bounds(

@@ -17,7 +17,7 @@ from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, scratch
 from eventseg.kernels.accumulate import BLOCK, PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
-from eventseg.kernels.finalize import EXACT_LIMIT
+from eventseg.kernels.cells import EXACT_LIMIT
 from eventseg.recording_tensors import encode_counted, encode_recording
 from eventseg.tensors import (
     encode,

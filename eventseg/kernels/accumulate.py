@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-COUNT_SHIFT = 40
+from eventseg.kernels import cells
+
 PACKED_MAX_WINDOW_US = 1 << 20
 """dt < 2^20 us keeps sum(dt) of fewer than 2^20 events below 2^40, and sum(dt^2) below 2^60."""
 PACKED_MAX_EVENTS = 1 << 20
@@ -19,7 +20,10 @@ PACKED_MAX_EVENTS = 1 << 20
 BLOCK = 2048
 """Events staged at a time: the two staging buffers stay in the first-level cache."""
 
-_ONE = 1 << COUNT_SHIFT
+_inlined = njit(nogil=True, inline="always")
+cell_of = _inlined(cells.cell_of)
+packed_words = _inlined(cells.packed_words)
+wide_words = _inlined(cells.wide_words)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -29,16 +33,11 @@ def stage(t, x, y, p, begin, count, t0_us, row0, rows, width, cell, dt):
     Cells run over ON rows, then OFF rows; one more, the last, takes the events outside the rows.
     Slices of one known length let LLVM drop the index checks and vectorise this loop.
     """
-    plane = np.int32(rows * width)
-    outside = np.int32(2) * plane
     t, x = t[begin : begin + count], x[begin : begin + count]
     y, p = y[begin : begin + count], p[begin : begin + count]
     cell, dt = cell[:count], dt[:count]
     for i in range(count):
-        row = np.int32(y[i]) - np.int32(row0)
-        inside = np.uint32(row) < np.uint32(rows)
-        index = (np.int32(1) - np.int32(p[i])) * plane + row * np.int32(width) + np.int32(x[i])
-        cell[i] = index if inside else outside
+        cell[i] = cell_of(x[i], y[i], p[i], row0, rows, width)
         dt[i] = np.int32(t[i] - t0_us)
 
 
@@ -50,9 +49,10 @@ def add_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, width,
         stage(t, x, y, p, begin, m, t0_us, row0, rows, width, cell, dt)
         for i in range(m):
             # Unsigned, so that no code is made for an index counted from the end.
-            c, d = np.uint32(cell[i]), np.int64(dt[i])
-            count_time[c] += _ONE + d
-            square[c] += d * d
+            c = np.uint32(cell[i])
+            one_and_time, time_squared = packed_words(np.int64(dt[i]))
+            count_time[c] += one_and_time
+            square[c] += time_squared
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -62,24 +62,21 @@ def subtract_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, w
         m = min(BLOCK, hi - begin)
         stage(t, x, y, p, begin, m, t0_us, row0, rows, width, cell, dt)
         for i in range(m):
-            c, d = np.uint32(cell[i]), np.int64(dt[i])
-            count_time[c] -= _ONE + d
-            square[c] -= d * d
+            c = np.uint32(cell[i])
+            one_and_time, time_squared = packed_words(np.int64(dt[i]))
+            count_time[c] -= one_and_time
+            square[c] -= time_squared
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
 def add_wide(count, time, square_high, square_low, t, x, y, p, lo, hi, t0_us, row0, rows, width):
-    """Add the events ``lo`` to ``hi`` to the four wide words of their cells.
-
-    ``dt ** 2`` is split at 2^32, so that 2^31 events of 2^31 - 1 us fit every word.
-    """
-    plane = rows * width
+    """Add the events ``lo`` to ``hi`` to the four wide words of their cells."""
+    outside = 2 * rows * width
     for i in range(lo, hi):
-        row = np.int64(y[i]) - row0
-        if 0 <= row < rows:
-            c = (1 - np.int64(p[i])) * plane + row * width + np.int64(x[i])
-            d = t[i] - t0_us
+        c = cell_of(x[i], y[i], p[i], row0, rows, width)
+        if c < outside:
+            dt, high, low = wide_words(t[i] - t0_us)
             count[c] += 1
-            time[c] += d
-            square_high[c] += (d * d) >> 32
-            square_low[c] += (d * d) & 0xFFFFFFFF
+            time[c] += dt
+            square_high[c] += high
+            square_low[c] += low

@@ -5,12 +5,8 @@ from __future__ import annotations
 from numba import njit
 
 from eventseg.kernels.accumulate import add_packed, add_wide, subtract_packed
-from eventseg.kernels.finalize import (
-    EXACT_LIMIT,
-    finalize_packed,
-    finalize_wide,
-    largest_count,
-)
+from eventseg.kernels.cells import EXACT_LIMIT
+from eventseg.kernels.finalize import finalize_packed, finalize_wide, largest_count
 
 
 @njit(cache=True, nogil=True)

@@ -15,18 +15,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from eventseg.kernels.accumulate import COUNT_SHIFT
+from eventseg.kernels import cells
+from eventseg.kernels.cells import COUNT_SHIFT, EXACT_LIMIT, TIME_MASK
 
-EXACT_LIMIT = 6_000_000_000
-"""n w below this keeps n s2 - s1^2 below 2^63."""
-
-_TIME_MASK = (1 << COUNT_SHIFT) - 1
-
-
-@njit(cache=True, nogil=True, inline="always")
-def spread_numerator(n, s1, s2):
-    """Return ``n s2 - s1^2`` as float32, exact before the rounding while n w < EXACT_LIMIT."""
-    return np.float32(n * s2 - s1 * s1)
+exact_moments = njit(nogil=True, inline="always")(cells.exact_moments)
+far_moments = njit(nogil=True, inline="always")(cells.far_moments)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
@@ -50,7 +43,6 @@ def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
     """
     cells = out.shape[1]
     per_window = np.float32(1.0 / window_us)
-    one, zero = np.float32(1), np.float32(0)
     less = np.float32(ddof)
     for polarity in range(2):
         words = count_time[polarity * cells : polarity * cells + cells]
@@ -58,16 +50,9 @@ def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
         counts, means, stds = out[polarity], out[2 + 2 * polarity], out[3 + 2 * polarity]
         for i in range(cells):
             n = words[i] >> COUNT_SHIFT
-            s1 = words[i] & _TIME_MASK
-            s2 = squares[i]
-            count = np.float32(n)
-            divisor = count - less
-            per_event = one / (count if n > 0 else one)
-            per_freedom = one / (divisor if divisor > zero else one)
-            counts[i] = count
-            means[i] = np.float32(s1) * per_event * per_window
-            variance = spread_numerator(n, s1, s2) * per_event * per_freedom
-            stds[i] = np.sqrt(variance) * per_window
+            s1 = words[i] & TIME_MASK
+            counts[i] = np.float32(n)
+            means[i], stds[i] = exact_moments(n, s1, squares[i], per_window, less)
             if keep:
                 # sum(dt - s) and sum((dt - s)^2), by the sums of dt and dt^2
                 words[i] -= n * shift_us
@@ -92,23 +77,12 @@ def largest_count(count_time, cells):
 
 @njit(cache=True, nogil=True)
 def finalize_cell(n, s1, square_high, square_low, window_us, ddof):
-    """Return mean and std of one cell of any size, float32 each, as fractions of the window."""
-    if n == 0:
-        return np.float32(0), np.float32(0)
-    one = np.float32(1)
-    per_window = np.float32(1.0 / window_us)
+    """Return mean and std of one cell of any size, float32 each, as shares of the window."""
     if n * window_us < EXACT_LIMIT:
-        count = np.float32(n)
-        divisor = count - np.float32(ddof)
-        per_event = one / count
-        per_freedom = one / (divisor if divisor > np.float32(0) else one)
         s2 = (square_high << 32) + square_low
-        variance = spread_numerator(n, s1, s2) * per_event * per_freedom
-        return np.float32(s1) * per_event * per_window, np.sqrt(variance) * per_window
+        return exact_moments(n, s1, s2, np.float32(1.0 / window_us), np.float32(ddof))
     mean_us = s1 / n
-    mean_square = (square_high * 4294967296.0 + square_low) / n
-    variance_us = max(mean_square - mean_us * mean_us, 0.0) * (n / (n - ddof))
-    return np.float32(mean_us / window_us), np.float32(np.sqrt(variance_us) / window_us)
+    return far_moments(n, mean_us, mean_us * mean_us, square_high, square_low, window_us, ddof)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)

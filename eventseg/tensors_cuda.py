@@ -1,0 +1,307 @@
+"""Events to tensors on a GPU: torch tensors in and out, without copies, on torch's own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from eventseg.errors import DeviceError, EventsError, WindowError
+from eventseg.events import EventStream, SensorSize
+from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
+from eventseg.tensors import bounds, rows_kept
+from eventseg.tensors_device import choose_device
+from eventseg.tensors_representation import MEAN_STD, Representation
+from eventseg.tensors_rivals import decay_tables
+from eventseg.tensors_run import Normalisation, Tensor, beyond_packed, check_settings, encode_run
+
+Columns = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+COLUMN_TYPES = (torch.int64, torch.uint16, torch.uint16, torch.int8)
+SCRATCH_BYTES = 256 << 20
+"""Memory for the sums: windows that need more are encoded in several launches."""
+BLOCKS_A_MULTIPROCESSOR = 16
+LEAST_BLOCKS = 128
+LOOPS = {
+    "add_slices": rivals_cuda.add_slices,
+    "add_voxels": rivals_cuda.add_voxels,
+    "keep_latest": rivals_cuda.keep_latest,
+}
+
+
+def encode_batch(
+    t: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    p: torch.Tensor,
+    bounds: ArrayLike,
+    windows: ArrayLike,
+    *,
+    sensor: SensorSize,
+    rows: tuple[int, int] | None = None,
+    normalise: Normalisation = "raw",
+    ddof: int = 1,
+    representation: Representation = MEAN_STD,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the tensors of a batch of windows where their events are, on a GPU or on the CPU.
+
+    On a GPU nothing waits: kernels are put on torch's current stream of that device, and the
+    result is ready for what is put there after them. Sums are integers, so the result has the
+    bits that :func:`eventseg.tensors.encode` gives on the CPU.
+
+    Parameters
+    ----------
+    t : int64 (N,)
+        Times in us. Columns of several streams may follow each other.
+    x, y : uint16 (N,)
+        Column and row.
+    p : int8 (N,)
+        Polarity, 1 or 0.
+    bounds : int64 (2, K)
+        First event of each window and the one after its last, on the CPU. Windows may overlap.
+    windows : int64 (2, K)
+        Begin and end of each window in us, on the CPU.
+    sensor : SensorSize
+        Size of the sensor. Columns are those of an :class:`eventseg.events.EventStream`, which
+        has checked that its events lie in it: on a GPU that would mean to wait.
+    rows, normalise, ddof, representation
+        As for :func:`eventseg.tensors.encode`.
+    out : float32 (K, C, H, W), optional
+        Tensor to write into, contiguous and on the device of the events.
+
+    Returns
+    -------
+    float32 (K, C, H, W)
+
+    Raises
+    ------
+    EventsError
+        Columns of other types, lengths or devices, or not contiguous.
+    WindowError
+        Bounds outside the columns, or as for :func:`eventseg.tensors.encode`.
+    DeviceError
+        Numba cannot use the GPU, or it has too little memory.
+    """
+    columns: Columns = (t, x, y, p)
+    _check_columns(columns)
+    lo, hi, t0_us, t1_us = _limits(bounds, windows, events=len(t))
+    check_settings(t0_us, t1_us, normalise=normalise, ddof=ddof, representation=representation)
+    shape = (len(lo), representation.channels, rows_kept(sensor, rows), sensor.width)
+    with _memory_advice(len(lo)):
+        made = torch.empty(shape, dtype=torch.float32, device=t.device) if out is None else out
+    if made.shape != shape or made.dtype != torch.float32 or made.device != t.device:
+        raise WindowError(
+            f"out must be float32 {shape} on {t.device}, "
+            f"got {made.dtype} {tuple(made.shape)} on {made.device}"
+        )
+    if not made.is_contiguous():
+        raise WindowError("out must be contiguous")
+    first_row = 0 if rows is None else rows[0]
+    if not (t.is_cuda or cuda_device.SIMULATED):
+        encode_run(
+            _read_only(columns), lo, hi, t0_us, t1_us,
+            normalise=normalise, ddof=ddof, representation=representation,
+            out=made.numpy(), first_row=first_row,
+        )  # fmt: skip
+        return made
+    choose_device("cuda")
+    plan = np.stack([np.arange(len(lo)), lo, hi, t0_us, t1_us], axis=1)
+    with _memory_advice(len(lo)):
+        if representation == MEAN_STD:
+            wide = beyond_packed(lo, hi, t0_us, t1_us)
+            _encode_words(
+                columns, plan[~wide], made, encode_cuda.PACKED_WORDS, first_row, normalise, ddof
+            )
+            _encode_words(
+                columns, plan[wide], made, encode_cuda.WIDE_WORDS, first_row, normalise, ddof
+            )
+        else:
+            _encode_rival(columns, plan, made, representation, first_row)
+    return made
+
+
+def encode_on_gpu(
+    events: EventStream,
+    t0_us: NDArray[np.int64],
+    t1_us: NDArray[np.int64],
+    *,
+    normalise: Normalisation,
+    ddof: int,
+    rows: tuple[int, int] | None,
+    representation: Representation,
+    out: Tensor,
+) -> None:
+    """Encode windows of a stream in memory on the GPU and bring them back into ``out``."""
+    device = torch.device("cpu" if cuda_device.SIMULATED else "cuda")
+    lo, hi = bounds(events, t0_us, t1_us)
+    first, last = (int(lo.min()), int(hi.max())) if len(lo) else (0, 0)
+    with _memory_advice(len(lo)):
+        # Copied, since torch takes no read-only arrays.
+        t, x, y, p = (
+            torch.from_numpy(column[first:last].copy()).to(device)
+            for column in (events.t, events.x, events.y, events.p)
+        )
+    made = encode_batch(
+        t,
+        x,
+        y,
+        p,
+        np.stack([lo, hi]) - first,
+        np.stack([t0_us, t1_us]),
+        sensor=events.sensor,
+        rows=rows,
+        normalise=normalise,
+        ddof=ddof,
+        representation=representation,
+    )
+    torch.from_numpy(out).copy_(made)
+
+
+def _encode_words(
+    columns: Columns,
+    plan: NDArray[np.int64],
+    out: torch.Tensor,
+    words: int,
+    first_row: int,
+    normalise: Normalisation,
+    ddof: int,
+) -> None:
+    """Encode the six channels of the windows of a plan with two or four words a cell."""
+    height, width = out.shape[2:]
+    packed = words == encode_cuda.PACKED_WORDS
+    accumulate = encode_cuda.accumulate_packed if packed else encode_cuda.accumulate_wide
+    evsegnet = normalise == "evsegnet"
+    flat = out.view(len(out), out.shape[1], height * width)
+    for part, sums in _groups(plan, (2 * height * width, words), out.device):
+        if len(columns[0]):
+            _launch(accumulate, *columns, part, sums, first_row, height, width, windows=len(part))
+        largest = torch.zeros((len(part), 2), dtype=torch.int64, device=out.device)
+        if evsegnet:
+            _launch(encode_cuda.find_largest, sums, largest, windows=len(part))
+        _launch(encode_cuda.finalize, part, sums, largest, flat, ddof, evsegnet, windows=len(part))
+
+
+def _encode_rival(
+    columns: Columns,
+    plan: NDArray[np.int64],
+    out: torch.Tensor,
+    representation: Representation,
+    first_row: int,
+) -> None:
+    """Encode the windows of a plan in a rival representation."""
+    height, width = out.shape[2:]
+    planes = representation.channels
+    flat = out.view(len(out), planes, height * width)
+    surface = representation.kind == "time-surface"
+    table = decay_tables(representation.decay_us) if surface else representation.of_window
+    finalize = rivals_cuda.finalize_decay if surface else rivals_cuda.finalize_shares
+    on_gpu = _upload(table.copy(), out.device)
+    for part, sums in _groups(plan, (planes, height * width), out.device):
+        for name, plane0 in representation.steps if len(columns[0]) else ():
+            _launch(
+                LOOPS[name], *columns, part, sums, plane0, representation.bins,
+                first_row, height, width, windows=len(part),
+            )  # fmt: skip
+        _launch(finalize, part, sums, on_gpu, flat, windows=len(part))
+
+
+def _read_only(columns: Columns) -> Any:
+    """Return tensors on the CPU as a stream's columns, for which the kernels are compiled."""
+    arrays = tuple(column.numpy() for column in columns)
+    for array in arrays:
+        array.flags.writeable = False
+    return arrays
+
+
+def _groups(
+    plan: NDArray[np.int64], shape: tuple[int, int], device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the plan on the device in groups of windows, each with the sums to use for it.
+
+    The kernels leave the sums at zero, so that they serve the next group.
+    """
+    if not len(plan):
+        return
+    size = min(len(plan), max(1, SCRATCH_BYTES // (8 * shape[0] * shape[1])))
+    sums = torch.zeros((size, *shape), dtype=torch.int64, device=device)
+    whole = _upload(plan, device)
+    for first in range(0, len(plan), size):
+        part = whole[first : first + size]
+        yield part, sums[: len(part)]
+
+
+def _upload(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Return a small array on the device; CUDA stages pageable memory at once, nothing waits."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
+
+
+def _launch(kernel: Any, *arguments: object, windows: int) -> None:
+    """Put a kernel on torch's current stream of the device of its tensors."""
+    tensors = [each for each in arguments if isinstance(each, torch.Tensor)]
+    device = tensors[0].device
+    if cuda_device.SIMULATED:
+        index, handle, blocks, threads = 0, 0, 2, 8
+    else:
+        index, handle = device.index, torch.cuda.current_stream(device).cuda_stream
+        processors = torch.cuda.get_device_properties(device).multi_processor_count
+        blocks = max(LEAST_BLOCKS, BLOCKS_A_MULTIPROCESSOR * processors)
+        threads = encode_cuda.THREADS
+    with cuda_device.on_device(index):
+        grid, block = (-(-blocks // windows), windows), (threads, 1)
+        kernel[grid, block, cuda_device.stream_of(handle)](
+            *(cuda_device.array_of(a) if isinstance(a, torch.Tensor) else a for a in arguments)
+        )
+
+
+def _check_columns(columns: Columns) -> None:
+    t = columns[0]
+    for name, column, dtype in zip("txyp", columns, COLUMN_TYPES, strict=True):
+        if column.dtype != dtype or column.ndim != 1 or not column.is_contiguous():
+            raise EventsError(
+                f"column {name} must be contiguous {dtype} (N,), "
+                f"got {column.dtype} {tuple(column.shape)}"
+            )
+        if len(column) != len(t) or column.device != t.device:
+            raise EventsError(
+                f"columns must be of one length and on one device, got {len(t)} on {t.device} "
+                f"for t and {len(column)} on {column.device} for {name}"
+            )
+
+
+def _limits(
+    bounds: ArrayLike, windows: ArrayLike, *, events: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return first and last event, begin and end of each window, looked at on the CPU."""
+    try:
+        lo, hi = np.asarray(bounds, np.int64)
+        t0_us, t1_us = np.asarray(windows, np.int64)
+    except (TypeError, ValueError) as error:
+        raise WindowError(
+            f"bounds and windows must be int64 (2, K) on the CPU, where they are checked: {error}"
+        ) from error
+    if not lo.shape == t0_us.shape or lo.ndim != 1:
+        raise WindowError(
+            f"bounds and windows must be of one shape (2, K), got (2, {lo.shape}) "
+            f"and (2, {t0_us.shape})"
+        )
+    wrong = np.flatnonzero((lo < 0) | (lo > hi) | (hi > events))
+    if len(wrong):
+        k = wrong[0]
+        raise WindowError(f"bounds {lo[k]}:{hi[k]} of window {k} lie outside the {events} events")
+    return lo, hi, t0_us, t1_us
+
+
+@contextmanager
+def _memory_advice(windows: int) -> Iterator[None]:
+    """Say what to do where the GPU runs out of memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"the GPU has too little memory for {windows} windows; encode fewer at a time, keep "
+            "fewer rows, or use device cpu"
+        ) from error

@@ -1,0 +1,102 @@
+"""On a real GPU, 20 M events: ``pytest -m gpu``. Without one these tests fail, and say why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from eventseg.errors import DeviceError
+from eventseg.events import EventStream, SensorSize
+from eventseg.tensors import bounds, encode_windows
+from eventseg.tensors_cuda import encode_batch
+from eventseg.tensors_device import choose_device
+from eventseg.tensors_representation import parse_representation
+from eventseg.windows import Windows
+
+pytestmark = pytest.mark.gpu
+
+SENSOR = SensorSize(260, 346)
+EVENTS, SPAN_US = 20_000_000, 20_000_000
+
+
+@pytest.fixture(scope="module")
+def events():
+    choose_device("cuda")  # a DeviceError names what is missing
+    rng = np.random.default_rng(0)
+    # Half of the events on 2,000 pixels, so that atomics meet.
+    at = rng.integers(0, SENSOR.height * SENSOR.width, EVENTS)
+    hot = rng.random(EVENTS) < 0.5
+    at[hot] = rng.integers(0, 2_000, EVENTS)[hot] * 40
+    return EventStream(
+        np.sort(rng.integers(0, SPAN_US, EVENTS)),
+        (at % SENSOR.width).astype(np.uint16),
+        (at // SENSOR.width).astype(np.uint16),
+        rng.integers(0, 2, EVENTS).astype(np.int8),
+        SENSOR, 0, SPAN_US,
+    )  # fmt: skip
+
+
+def every(stride_us, length_us):
+    ends = np.arange(stride_us, SPAN_US + 1, stride_us)
+    none = np.full(len(ends), -1)
+    return Windows("w", ends - length_us, ends, none, none)
+
+
+@pytest.mark.parametrize("length_us", [10_000, 50_000, 250_000, 5_000_000])
+@pytest.mark.parametrize("normalise", ["raw", "evsegnet"])
+def test_bits_of_20_million_events_are_those_of_the_cpu(events, length_us, normalise):
+    windows = every(100_000, length_us)
+    options = {"normalise": normalise, "rows": (0, 200)}
+    made = encode_windows(events, windows, device="cuda", **options)
+    expected = encode_windows(events, windows, threads=4, **options)
+    np.testing.assert_array_equal(made.view(np.int32), expected.view(np.int32))
+
+
+@pytest.mark.parametrize(
+    "name", ["count", "count-latest", "voxel:5", "stack:10", "time-surface:20ms"]
+)
+def test_rivals_have_the_bits_of_the_cpu(events, name):
+    windows, representation = every(200_000, 50_000), parse_representation(name)
+    made = encode_windows(events, windows, representation=representation, device="cuda")
+    expected = encode_windows(events, windows, representation=representation, threads=4)
+    np.testing.assert_array_equal(made.view(np.int32), expected.view(np.int32))
+
+
+def batch_of(events, windows):
+    columns = [
+        torch.from_numpy(column.copy()).cuda()
+        for column in (events.t, events.x, events.y, events.p)
+    ]
+    limits = bounds(events, windows.t0_us, windows.t1_us)
+    return columns, limits, np.stack([windows.t0_us, windows.t1_us])
+
+
+def test_a_stream_of_its_own_is_used_and_nothing_waits(events):
+    windows = every(1_000_000, 50_000)
+    columns, limits, spans = batch_of(events, windows)
+    expected = encode_batch(*columns, limits, spans, sensor=SENSOR, normalise="evsegnet").clone()
+    torch.cuda.synchronize()
+    side = torch.cuda.Stream()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.cuda.stream(side):
+            # Work of some milliseconds before the kernels: they come back before it has ended.
+            torch.cuda._sleep(50_000_000)
+            ahead = side.record_event()
+            made = encode_batch(*columns, limits, spans, sensor=SENSOR, normalise="evsegnet")
+            waited = ahead.query()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert not waited
+    side.synchronize()
+    assert torch.equal(made, expected)
+
+
+def test_too_many_windows_get_advice(events):
+    columns, limits, spans = batch_of(events, every(1_000_000, 50_000))
+    times = 4 * torch.cuda.mem_get_info()[1] // (20 * 24 * SENSOR.height * SENSOR.width) + 1
+    with pytest.raises(DeviceError, match="too little memory"):
+        encode_batch(
+            *columns, np.tile(limits, times), np.tile(spans, times), sensor=SENSOR
+        )  # fmt: skip

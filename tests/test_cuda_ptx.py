@@ -1,0 +1,85 @@
+"""Every CUDA kernel compiled for two generations of GPUs, with none here: what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+
+import pytest
+from numba import types
+
+from eventseg.kernels import encode_cuda, rivals_cuda
+from eventseg.kernels.cuda_device import cuda
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="numba-cuda is a development dependency on Linux only"
+)
+
+INTS_2D, INTS_3D = types.int64[:, ::1], types.int64[:, :, ::1]
+FLOATS_3D = types.float32[:, :, ::1]
+TYPES = {
+    "t": types.int64[::1],
+    "x": types.uint16[::1],
+    "y": types.uint16[::1],
+    "p": types.int8[::1],
+    "plan": INTS_2D,
+    "sums": INTS_3D,
+    "largest": INTS_2D,
+    "out": FLOATS_3D,
+    "of_window": types.boolean[::1],
+    "decay": types.float64[:, ::1],
+    "evsegnet": types.boolean,
+}
+"""Type of each argument by its name, all others int64."""
+
+ATOMICS = {
+    "accumulate_packed": {"add.u64"},
+    "accumulate_wide": {"add.u64"},
+    "find_largest": {"max.s64"},
+    "finalize": set(),
+    "add_slices": {"add.u64"},
+    "add_voxels": {"add.u64"},
+    "keep_latest": {"max.s64"},
+    "finalize_shares": set(),
+    "finalize_decay": set(),
+}
+KERNELS = {
+    name: kernel
+    for module in (encode_cuda, rivals_cuda)
+    for name, kernel in vars(module).items()
+    if getattr(kernel, "py_func", None) and kernel.py_func.__module__ == module.__name__
+}
+
+
+def ptx_of(name, capability):
+    function = KERNELS[name].py_func
+    signature = tuple(
+        TYPES.get(argument, types.int64) for argument in inspect.signature(function).parameters
+    )
+    return cuda.compile_ptx(function, signature, cc=capability)[0]
+
+
+def test_every_kernel_is_listed_here():
+    assert set(KERNELS) == set(ATOMICS)
+
+
+@pytest.mark.parametrize("capability", [(9, 0), (7, 5)])
+@pytest.mark.parametrize("name", ATOMICS)
+def test_kernel_compiles_with_integer_atomics_and_cpu_rounding(name, capability):
+    ptx = ptx_of(name, capability)
+    major, minor = capability
+    assert f".target sm_{major}{minor}" in ptx
+    found = set(re.findall(r"\b(?:atom|red)(?:\.global)?\.([a-z0-9.]+)", ptx))
+    assert found == ATOMICS[name]
+    # Nothing approximate, nothing flushed to zero.
+    assert not re.search(r"\.(approx|ftz)\b", ptx)
+    # A fused sum is the CPU's only if its product is exact: by 2 or by 2^32.
+    for fused in re.findall(r"fma\.\S+\s+[^;]*;", ptx):
+        assert "0f40000000" in fused or "0d41F0000000000000" in fused, fused
+
+
+def test_products_before_a_sum_are_rounded_by_themselves():
+    ptx = ptx_of("finalize", (9, 0))
+    assert re.search(r"mul\.rn\.f32", ptx)
+    assert re.search(r"mul\.rn\.f64", ptx)
