@@ -1,0 +1,303 @@
+"""``eventseg pseudolabel``: labels of frames by a teacher network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from eventseg.labels import ClassTable
+    from eventseg.pseudolabel import LabelRecipe, Teacher
+
+
+def _scales(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """Return the factors that ``2,3,4`` names."""
+    try:
+        return None if text is None else tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} must be factors such as 2,3,4") from error
+
+
+@click.command(
+    short_help="Label frames by a teacher network.",
+    epilog="""\b
+Examples:
+  eventseg pseudolabel rec1487339175.eventseg
+  eventseg pseudolabel ddd17 --teacher pspnet101:train_epoch_200.pth --set pspnet
+  eventseg pseudolabel ddd17 --teacher hf:./segformer --threshold 0.7 --quantile 0.2
+  eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --set both
+  eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher evsegnet:model.ckpt
+  eventseg pseudolabel drive.mp4 --out labelled.mp4 --side-by-side --scales 1
+""",
+)
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--teacher",
+    "words",
+    multiple=True,
+    metavar="TEACHER",
+    help="hf:ID, hf:FOLDER, NETWORK:PATH, torchvision:ARCHITECTURE:PATH or the PATH of a "
+    "checkpoint that eventseg wrote. Given more than once: pixels count where all agree.  "
+    "[default: SegFormer-B5 of the hub on a GPU, B0 on a CPU]",
+)
+@click.option("--set", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]")
+@click.option(
+    "--classes",
+    "table",
+    default="evsegnet6",
+    show_default=True,
+    metavar="TABLE",
+    help="Classes to label in: a class table by name or a .toml file.",
+)
+@click.option(
+    "--teacher-classes",
+    metavar="TABLE",
+    help="Classes of the teacher, where its file does not name them.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["default", "evsegnet-labels", "delft-labels"]),
+    default="default",
+    show_default=True,
+    help="Where the options below begin: ours, or how labels of DDD17 were made in 2018 and 2022.",
+)
+@click.option(
+    "--scales", callback=_scales, metavar="F,F,...", help="Enlargements.  [preset default: 2,3,4]"
+)
+@click.option(
+    "--flip/--no-flip", default=None, help="Also show each scale flipped.  [preset default: flip]"
+)
+@click.option(
+    "--merge",
+    type=click.Choice(["probabilities", "labels"]),
+    help="Merge before the likeliest class is taken, or after.  [preset default: probabilities]",
+)
+@click.option("--threshold", type=float, help="Least confidence, 0 to 1.  [preset default: 0.5]")
+@click.option(
+    "--quantile", type=float, help="Share of each class's pixels to ignore, the least sure first."
+)
+@click.option(
+    "--agreement", type=float, help="Least share of scales and flips that give the label, 0 to 1."
+)
+@click.option(
+    "--temporal",
+    type=int,
+    metavar="PIXELS",
+    help="Keep labels that frames before and after also have, so many pixels away at most.",
+)
+@click.option(
+    "--ego", metavar="ROW0:ROW1|PNG", help="Ignore the ego vehicle: rows, or where a PNG is not 0."
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    help="Where teachers compute.",
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), help="Frames at once.  [default: 8 on a GPU, 1 on a CPU]"
+)
+@click.option("--overwrite", is_flag=True, help="Replace a label set that was made otherwise.")
+@click.option(
+    "--unsafe-pickle",
+    is_flag=True,
+    help="Also load weights that are no plain tensors. Such a file can run any code: only where "
+    "you trust who made it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="For a video or a folder of pictures: the MP4, or folder of PNG, to make.",
+)
+@click.option("--side-by-side", is_flag=True, help="With --out: the picture itself on the left.")
+@click.option("--fps", type=click.FloatRange(min=0.1), help="With --out: pictures a second.")
+@click.option(
+    "--progress/--no-progress", default=None, help="Show a progress bar.  [default: on a terminal]"
+)
+@click.option("--quiet", is_flag=True, help="No progress and no notes.")
+def command(
+    data: Path,
+    words: tuple[str, ...],
+    name: str | None,
+    table: str,
+    teacher_classes: str | None,
+    device: str,
+    batch: int | None,
+    overwrite: bool,
+    unsafe_pickle: bool,
+    out: Path | None,
+    side_by_side: bool,
+    fps: float | None,
+    progress: bool | None,
+    quiet: bool,
+    **recipe: Any,
+) -> None:
+    """Label the frames of a data set by a teacher network, or show its labels over a film.
+
+    A data set gets the label set labels/NAME beside others, with how sure the teacher is in
+    confidence/NAME. A run that was stopped goes on where it was when it is started again, and
+    ends with the same bytes. The licence of the teacher's weights is printed.
+    """
+    if out is None and not data.is_dir():
+        raise click.UsageError(f"{data} is no data set; a video needs --out")
+    if out is None and (side_by_side or fps is not None):
+        raise click.UsageError("--side-by-side and --fps need --out")
+    if out is not None and (data / "manifest.toml").exists():
+        raise click.UsageError(
+            f"{data} is a data set and gets a label set: leave --out out, or give {data}/frames"
+        )
+    if out is not None and (name is not None or overwrite):
+        raise click.UsageError("--set and --overwrite are for data sets, --out for films")
+    if quiet and progress:
+        raise click.UsageError("--quiet and --progress exclude each other")
+
+    from eventseg.labels import load_class_table
+    from eventseg.pseudolabel import pick_device
+
+    classes = load_class_table(table)
+    made = _recipe(**recipe)
+    place = pick_device(device)
+    say = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
+    teachers = _teachers(
+        words,
+        preset=recipe["preset"],
+        device=place,
+        told=None if teacher_classes is None else load_class_table(teacher_classes),
+        unsafe_pickle=unsafe_pickle,
+        say=say,
+    )
+    batch = batch or (1 if place.type == "cpu" else 8)
+    shown = not quiet and (sys.stderr.isatty() if progress is None else progress)
+    with _bars(hidden=not shown) as update:
+        if out is not None:
+            from fractions import Fraction
+
+            from eventseg.pseudolabel import label_film
+
+            film = label_film(
+                data,
+                out,
+                teachers,
+                classes=classes,
+                recipe=made,
+                batch=batch,
+                side_by_side=side_by_side,
+                fps=None if fps is None else Fraction(fps).limit_denominator(1001),
+                progress=update,
+            )
+            click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
+            return
+        from eventseg.pseudolabel import label_dataset
+        from eventseg.pseudolabel.label_set_folder import set_name_of
+
+        if name is None:
+            named = recipe["preset"] != "default"
+            name = recipe["preset"] if named else set_name_of([t.name for t in teachers])
+        try:
+            summary = label_dataset(
+                data,
+                teachers,
+                name=name,
+                classes=classes,
+                recipe=made,
+                batch=batch,
+                overwrite=overwrite,
+                progress=update,
+                say=say,
+            )
+        except KeyboardInterrupt:
+            click.echo(f"interrupted; run the same command again to go on with {name}", err=True)
+            raise click.exceptions.Exit(130) from None
+    click.echo("\n".join(summary.lines()))
+
+
+def _recipe(
+    preset: str,
+    scales: tuple[float, ...] | None,
+    flip: bool | None,
+    merge: Any,
+    ego: str | None,
+    **filters: float | None,
+) -> LabelRecipe:
+    """Return the recipe of a preset with what was given in its place."""
+    from eventseg.pseudolabel import PRESETS, parse_ego
+
+    base = PRESETS[preset]
+    given: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
+    if ego is not None:
+        given["ego"] = parse_ego(ego)
+    return replace(
+        base,
+        test_time=replace(
+            base.test_time,
+            scales=base.test_time.scales if scales is None else scales,
+            flip=base.test_time.flip if flip is None else flip,
+        ),
+        merge=merge or base.merge,
+        filters=replace(base.filters, **given),
+    )
+
+
+def _teachers(
+    words: Sequence[str],
+    *,
+    preset: str,
+    device: Any,
+    told: ClassTable | None,
+    unsafe_pickle: bool,
+    say: Callable[[str], object],
+) -> list[Teacher]:
+    """Load the teachers and tell what they are and under which licence."""
+    from eventseg.pseudolabel import default_teacher, load_teacher
+    from eventseg.pseudolabel.recipes import PRESET_TEACHER
+
+    if not words and preset in PRESET_TEACHER:
+        needed = PRESET_TEACHER[preset]
+        raise click.UsageError(f"preset {preset} is of {needed}: give --teacher {needed}:PATH")
+    teachers = []
+    for text in words or (default_teacher(device),):
+        teacher = load_teacher(text, device=device, told=told, unsafe_pickle=unsafe_pickle)
+        say(
+            f"teacher {teacher.name}: {len(teacher.classes)} classes, "
+            f"sha256 {teacher.digest[:16]}, on {device}"
+        )
+        say(f"  weights: {teacher.licence}")
+        teachers.append(teacher)
+    return teachers
+
+
+@contextmanager
+def _bars(*, hidden: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that moves one bar on stderr; a new phase begins a new one."""
+    bar: Any = None
+    phase = ""
+
+    def update(now: str, done: int, total: int) -> None:
+        nonlocal bar, phase
+        if hidden:
+            return
+        if now != phase:
+            from tqdm import tqdm
+
+            if bar is not None:
+                bar.close()
+            phase = now
+            bar = tqdm(desc=now, total=total or None, unit="frame", dynamic_ncols=True)
+        bar.update(done - bar.n)
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.close()

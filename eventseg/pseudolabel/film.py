@@ -1,0 +1,215 @@
+"""Films in and out: a folder of pictures or a video, one size throughout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from eventseg.errors import LabelError, MissingExtraError, OutputError
+from eventseg.whole_file import write_whole
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Film:
+    """Pictures in order.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Name of each picture of a folder; empty for a video.
+    count : int
+        Number of pictures; 0 where a video does not tell.
+    fps : Fraction, optional
+        Pictures a second; None for a folder.
+    pictures : callable
+        Reads them: uint8 (H, W, 3) RGB, one after the other.
+    """
+
+    names: tuple[str, ...]
+    count: int
+    fps: Fraction | None
+    pictures: Callable[[], Iterator[Picture]]
+
+
+def open_film(path: str | Path) -> Film:
+    """Open a folder of pictures, in the order of the numbers in their names, or a video.
+
+    Raises
+    ------
+    LabelError
+        Neither, or pictures of mixed size.
+    MissingExtraError
+        A video, and PyAV is not installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix.lower() in VIDEOS and path.is_file():
+        return _video(path)
+    raise LabelError(
+        f"{path} is no film: give a folder of pictures ({', '.join(PICTURES)}) or a video "
+        f"({', '.join(VIDEOS)})"
+    )
+
+
+def write_film(
+    out: str | Path, pictures: Iterable[Picture], *, names: tuple[str, ...] = (), fps: Fraction
+) -> None:
+    """Write an MP4 (H.264), or PNG into a new folder where the name does not end in ``.mp4``.
+
+    Parameters
+    ----------
+    out : path
+    pictures : iterable of uint8 (H, W, 3)
+        RGB, of one size.
+    names : tuple of str
+        Names of the PNG; numbers without.
+    fps : Fraction
+        Pictures a second of the MP4.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or the folder holds something.
+    MissingExtraError
+        An MP4, and PyAV is not installed.
+    """
+    out = Path(out)
+    check_out(out)
+    if out.suffix.lower() == ".mp4":
+        write_whole(out, lambda file: _encode(file, pictures, fps=fps, path=out))
+        return
+    for i, picture in enumerate(pictures):
+        image = Image.fromarray(picture)
+        name = names[i] if names else f"{i:06d}"
+        write_whole(out / f"{name}.png", lambda file, image=image: image.save(file, format="PNG"))  # type: ignore[misc]
+
+
+def check_out(out: Path) -> None:
+    """Refuse an output that :func:`write_film` cannot write, before any work.
+
+    Raises
+    ------
+    OutputError, MissingExtraError
+        As :func:`write_film`.
+    """
+    if out.suffix.lower() == ".mp4":
+        _av()
+    elif out.suffix:
+        raise OutputError(f"output {out} must end in .mp4, or be a folder for PNG")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"output {out} is there already; give a folder that is new or empty")
+
+
+def _folder(path: Path) -> Film:
+    files = sorted(
+        (file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_by_number
+    )
+    if not files:
+        raise LabelError(f"folder {path} holds no pictures ({', '.join(PICTURES)})")
+    first = _size(files[0])
+    for file in files:
+        size = _size(file)
+        if size != first:
+            raise LabelError(
+                f"pictures of mixed size: {files[0].name} is {first[0]}x{first[1]}, {file.name} "
+                f"is {size[0]}x{size[1]}; make them one size"
+            )
+    names = tuple(file.stem for file in files)
+    if len(set(names)) < len(names):
+        names = tuple(file.name for file in files)  # such as 1.png beside 1.jpg
+    return Film(names, len(files), None, lambda: map(_read, files))
+
+
+def _by_number(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.findall(r"\d+|\D+", path.stem)
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with Image.open(path) as image:
+            return image.size
+    # Pillow raises SyntaxError and others on damaged files.
+    except (OSError, SyntaxError, ValueError) as error:
+        raise LabelError(f"cannot read picture {path}: {error}") from error
+
+
+def _read(path: Path) -> Picture:
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise LabelError(f"cannot read picture {path}: {error}") from error
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError(
+            "videos need the extra video: pip install 'eventseg[video]'; folders of pictures do not"
+        ) from error
+    return av
+
+
+def _video(path: Path) -> Film:
+    av = _av()
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise LabelError(f"video {path} has no pictures")
+            stream = container.streams.video[0]
+            count, fps = int(stream.frames), Fraction(stream.average_rate or 25)
+    except av.FFmpegError as error:
+        raise LabelError(f"cannot read video {path}: {error}") from error
+
+    def pictures() -> Iterator[Picture]:
+        first = None
+        try:
+            with av.open(str(path)) as container:
+                for frame in container.decode(video=0):
+                    picture: Picture = frame.to_ndarray(format="rgb24")
+                    first = first or picture.shape
+                    if picture.shape != first:
+                        raise LabelError(
+                            f"frames of mixed size in {path}: {first[1]}x{first[0]}, then "
+                            f"{picture.shape[1]}x{picture.shape[0]}"
+                        )
+                    yield picture
+        except av.FFmpegError as error:
+            raise LabelError(f"cannot read video {path}: {error}") from error
+
+    return Film((), count, fps, pictures)
+
+
+def _encode(file: BinaryIO, pictures: Iterable[Picture], *, fps: Fraction, path: Path) -> None:
+    av = _av()
+    try:
+        with av.open(file, mode="w", format="mp4") as container:
+            stream = None
+            for picture in pictures:
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+                    # Colours are stored for squares of 2x2 pixels: odd sizes lose a line.
+                    stream.height, stream.width = (n - n % 2 for n in picture.shape[:2])
+                    stream.pix_fmt = "yuv420p"
+                even = np.ascontiguousarray(picture[: stream.height, : stream.width])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            if stream is not None:
+                container.mux(stream.encode())
+    except av.FFmpegError as error:
+        raise OutputError(f"cannot write video {path}: {error}") from error

@@ -1,0 +1,99 @@
+"""From what teachers said of all frames to labels: the filters, in at most two passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset import EventDataset
+from eventseg.dataset_files import confidence_file, label_file, read_image, write_image
+from eventseg.labels import IGNORED, ClassTable
+from eventseg.labels_files import write_labels
+from eventseg.pseudolabel.confidence import (
+    NEIGHBOUR_US,
+    class_histogram,
+    confident,
+    consistent,
+    least_level,
+    quantile_levels,
+)
+from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder
+from eventseg.pseudolabel.recipes import LabelRecipe
+
+Image = NDArray[np.uint8]
+
+Report = Callable[[str, int, int], None]
+"""Called with ``label``, ``measure`` or ``filter``, the frames done and all frames."""
+
+
+def filter_frames(
+    dataset: EventDataset,
+    folder: LabelSetFolder,
+    frames: Sequence[Frame],
+    *,
+    classes: ClassTable,
+    recipe: LabelRecipe,
+    report: Report,
+) -> tuple[int, ...]:
+    """Write what the filters keep of every frame.
+
+    Parameters
+    ----------
+    dataset : EventDataset
+    folder : LabelSetFolder
+        Holds what the teachers said of every frame.
+    frames : sequence of Frame
+        By recording and time.
+    classes : ClassTable
+    recipe : LabelRecipe
+    report : callable
+        Called with ``measure`` or ``filter``, the frames done and all frames.
+
+    Returns
+    -------
+    tuple of int (K + 1,)
+        Pixels of each class and, last, ignored, over all frames.
+    """
+    filters, shape = recipe.filters, dataset.manifest.settings.sensor
+    ego = np.zeros(shape, bool) if filters.ego is None else filters.ego.of_shape(shape)
+
+    def said(frame: Frame) -> tuple[Image, Image]:
+        labels, confidence = map(read_image, folder.said(frame.key))
+        labels[ego] = IGNORED
+        return labels, confidence
+
+    levels = np.full(len(classes), least_level(filters.threshold), np.int64)
+    if filters.quantile > 0:
+        histogram = np.zeros((len(classes), 256), np.int64)
+        for i, frame in enumerate(frames):
+            report("measure", i, len(frames))
+            histogram += class_histogram(*said(frame), classes=len(classes))
+        levels = np.maximum(levels, quantile_levels(histogram, filters.quantile))
+    counts = np.zeros(256, np.int64)
+    for i, frame in enumerate(frames):
+        report("filter", i, len(frames))
+        labels, confidence = said(frame)
+        kept = confident(labels, confidence, levels=levels)
+        if filters.temporal is not None:
+            for other in _neighbours(frames, i):
+                kept = consistent(kept, said(other)[0], radius=filters.temporal)
+        counts += np.bincount(kept.ravel(), minlength=256)
+        for sample in frame.samples:
+            at = {"labels": folder.name, "sample_id": dataset.ids[sample]}
+            write_labels(label_file(dataset.path, **at), kept, classes)
+            write_image(confidence_file(dataset.path, **at), confidence)
+    report("filter", len(frames), len(frames))
+    return (*counts[: len(classes)].tolist(), int(counts[IGNORED]))
+
+
+def _neighbours(frames: Sequence[Frame], i: int) -> list[Frame]:
+    """Return the frames before and after one, where they are near in time."""
+    return [
+        frames[j]
+        for j in (i - 1, i + 1)
+        if 0 <= j < len(frames)
+        and frames[j].recording == frames[i].recording
+        and abs(frames[j].t_us - frames[i].t_us) <= NEIGHBOUR_US
+    ]

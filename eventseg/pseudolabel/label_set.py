@@ -1,0 +1,238 @@
+"""Label the frames of a data set: first the teachers, then the filters, into ``labels/SET``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset import EventDataset, open_dataset
+from eventseg.dataset_files import locked, write_image
+from eventseg.errors import DatasetError, LabelError
+from eventseg.labels import ClassTable, merge_of
+from eventseg.pseudolabel.filtering import Report, filter_frames
+from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder, check_set_name, frames_of
+from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
+from eventseg.pseudolabel.teacher import Teacher
+from eventseg.pseudolabel.voting import Voice, guess
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """A label set that is whole on disk.
+
+    Parameters
+    ----------
+    path : Path
+        The data set.
+    name : str
+        Name of the set.
+    classes : ClassTable
+        Its classes.
+    frames, samples : int
+        Frames that were labelled, and samples that have them.
+    pixels : tuple of int (K + 1,)
+        Pixels of each class and, last, ignored, over all frames; empty where nothing was done.
+    """
+
+    path: Path
+    name: str
+    classes: ClassTable
+    frames: int
+    samples: int
+    pixels: tuple[int, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return the summary in words."""
+        state = "done" if self.pixels else "already whole, left alone"
+        total = max(1, sum(self.pixels))
+        names = (*self.classes.names, "ignored")
+        return [
+            f"{self.path}: label set {self.name} {state}",
+            f"  {self.frames:,} frames of {self.samples:,} samples, {len(self.classes)} classes",
+            *(
+                f"  {name:<16} {100 * count / total:5.1f} %"
+                for name, count in zip(names, self.pixels, strict=bool(self.pixels))
+            ),
+        ]
+
+
+def label_dataset(
+    path: str | Path,
+    teachers: Sequence[Teacher],
+    *,
+    name: str,
+    classes: ClassTable,
+    recipe: LabelRecipe = PRESETS["default"],
+    batch: int = 1,
+    overwrite: bool = False,
+    progress: Report = lambda _phase, _done, _total: None,
+    say: Callable[[str], None] | None = None,
+) -> LabelSummary:
+    """Label every frame of a data set, or finish what a killed run began.
+
+    Frames that several samples share are labelled once. ``labels/SET`` gets the labels,
+    ``confidence/SET`` how sure they are, also where a filter ignored them; the manifest gets
+    recipe, class table and digests of the teachers.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the data set.
+    teachers : sequence of Teacher
+        Of several, pixels count only where all agree.
+    name : str
+        Name of the set.
+    classes : ClassTable
+        Classes to label in; it must know how to merge those of the teachers.
+    recipe : LabelRecipe
+        Test time, merge and filters.
+    batch : int
+        Frames at once. A stopped run that goes on with another batch may differ in the last bit
+        of a confidence, since networks round differently.
+    overwrite : bool
+        Replace a set that was made otherwise.
+    progress : callable
+        Called with ``label``, ``measure`` or ``filter``, the frames done and all frames.
+    say : callable, optional
+        Called with an estimate of the time on a CPU, once the first batch is done.
+
+    Returns
+    -------
+    LabelSummary
+
+    Raises
+    ------
+    DatasetError
+        No data set, one without frames or with frames of mixed size, or a set of this name that
+        was made otherwise.
+    LabelError
+        A name that no set may have, or no way to merge the teacher's classes into these.
+    OutputError
+        The folder cannot be written, or another process writes into it.
+    """
+    check_set_name(name)
+    if not teachers or batch < 1:
+        raise LabelError(f"labels need a teacher and a batch of 1 or more, got {batch}")
+    voices = [Voice(teacher, merge_of(teacher.classes, classes)) for teacher in teachers]
+    with open_dataset(path) as dataset, locked(dataset.path, doing="writing"):
+        frames = frames_of(dataset)
+        if not frames:
+            raise DatasetError(f"{dataset.path} has no frames to label")
+        if recipe.filters.ego is not None:  # refused before any work
+            recipe.filters.ego.of_shape(dataset.manifest.settings.sensor)
+        folder = LabelSetFolder(
+            dataset.path,
+            name,
+            settings_of(teachers, classes, recipe),
+            frames,
+            ids=dataset.ids,
+            overwrite=overwrite,
+        )
+        samples = sum(len(frame.samples) for frame in frames)
+        if folder.whole:
+            return LabelSummary(dataset.path, name, classes, len(frames), samples)
+        folder.begin()
+        _ask(
+            dataset, folder, frames, voices,
+            classes=len(classes), recipe=recipe, batch=batch, report=progress, say=say,
+        )  # fmt: skip
+        folder.open_final()
+        pixels = filter_frames(
+            dataset, folder, frames, classes=classes, recipe=recipe, report=progress
+        )
+        folder.finish(classes)
+    return LabelSummary(dataset.path, name, classes, len(frames), samples, pixels)
+
+
+def settings_of(
+    teachers: Sequence[Teacher], classes: ClassTable, recipe: LabelRecipe
+) -> dict[str, Any]:
+    """Return everything that decides labels beside the frames, as the manifest holds it."""
+    return {
+        **recipe.to_dict(),
+        "class_table": classes.name or "of a user",
+        "classes": list(classes.names),
+        "teachers": [
+            {
+                "name": teacher.name,
+                "sha256": teacher.digest,
+                "licence": teacher.licence,
+                "merge": list(merge_of(teacher.classes, classes)),
+            }
+            for teacher in teachers
+        ],
+    }
+
+
+def _ask(
+    dataset: EventDataset,
+    folder: LabelSetFolder,
+    frames: Sequence[Frame],
+    voices: Sequence[Voice],
+    *,
+    classes: int,
+    recipe: LabelRecipe,
+    batch: int,
+    report: Report,
+    say: Callable[[str], None] | None,
+) -> None:
+    """Let the teachers see every frame that they have not seen.
+
+    Batches begin at the same frames however often a run was stopped, so that networks, whose
+    rounding may depend on the batch, give the same bytes.
+    """
+    estimated = say is None or any(voice.teacher.device.type != "cpu" for voice in voices)
+    for start in range(0, len(frames), batch):
+        group = frames[start : start + batch]
+        report("label", start, len(frames))
+        if all(folder.is_said(frame) for frame in group):
+            continue
+        pictures = np.stack([_picture(dataset, frame) for frame in group])
+        began_s = time.monotonic()
+        made = guess(
+            voices,
+            pictures,
+            classes=classes,
+            test_time=recipe.test_time,
+            merge=recipe.merge,
+            agreement=recipe.filters.agreement,
+        )
+        taken_s = time.monotonic() - began_s
+        for frame, labels, confidence in zip(group, made.labels, made.confidence, strict=True):
+            if not folder.is_said(frame):
+                label_path, confidence_path = folder.said(frame.key)
+                write_image(confidence_path, confidence)
+                write_image(label_path, labels)
+        if not estimated and say is not None:
+            left = sum(not folder.is_said(frame) for frame in frames)
+            say(estimate(taken_s / len(group), left))
+            estimated = True
+    report("label", len(frames), len(frames))
+
+
+def estimate(seconds: float, frames: int) -> str:
+    """Return how long so many frames will take at so many seconds each, in words."""
+    total = seconds * frames
+    size, unit = (3600, "h") if total >= 3600 else (60, "min") if total >= 60 else (1, "s")
+    return (
+        f"{seconds:.2g} s a frame on the CPU: about {total / size:.1f} {unit} for {frames:,} more; "
+        "a smaller teacher or fewer --scales are faster"
+    )
+
+
+def _picture(dataset: EventDataset, frame: Frame) -> Image:
+    image, sensor = dataset.frame(frame.samples[0]), dataset.manifest.settings.sensor
+    if image.shape != tuple(sensor):
+        raise DatasetError(
+            f"frame {frame.key} is {image.shape[1]}x{image.shape[0]}, the sensor is {sensor}: "
+            "frames of one data set must be of one size; encode again"
+        )
+    return image

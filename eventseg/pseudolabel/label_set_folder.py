@@ -1,0 +1,267 @@
+"""One label set of a data set on disk: new, stopped half-way, or whole.
+
+While it is on its way, ``labels.partial/SET`` holds its settings and what the teachers said of
+each frame, before filters that need all frames. The set's own files and its entry in the manifest
+are written when that is complete.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from eventseg.dataset import EventDataset
+from eventseg.dataset_files import (
+    MANIFEST,
+    PARTIAL_LABELS,
+    confidence_file,
+    label_file,
+    temporary_files,
+)
+from eventseg.dataset_manifest import Manifest
+from eventseg.dataset_truth import TRUTH
+from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.labels import ClassTable
+from eventseg.whole_file import write_whole
+
+SETTINGS = "settings.toml"
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of a data set and the samples that have it.
+
+    Parameters
+    ----------
+    key : str
+        Id of the first of its samples.
+    samples : tuple of int
+        Indices of its samples.
+    recording : str
+    t_us : int
+        Time of the first of its samples.
+    """
+
+    key: str
+    samples: tuple[int, ...]
+    recording: str
+    t_us: int
+
+
+def frames_of(dataset: EventDataset) -> list[Frame]:
+    """Return the frames of a data set by recording and time, each once."""
+    table = dataset.samples
+    found: dict[tuple[str, int], list[int]] = {}
+    for i, frame in enumerate(table.frame.tolist()):
+        if frame >= 0:
+            found.setdefault((table.recording[i], frame), []).append(i)
+    return [
+        Frame(table.ids[indices[0]], tuple(indices), recording, int(table.t_us[indices[0]]))
+        for (recording, _), indices in sorted(found.items())
+    ]
+
+
+def check_set_name(name: str) -> str:
+    """Return a name that a label set may have.
+
+    Raises
+    ------
+    LabelError
+        Other signs than letters, digits, ``.``, ``_``, ``+`` and ``-``, or the name of the truth.
+    """
+    if name == TRUTH:
+        raise LabelError(f"the label set {TRUTH!r} is for known labels; give another name")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", name):
+        raise LabelError(
+            f"label set {name!r} must be made of letters, digits, '.', '_', '+' and '-'"
+        )
+    return name
+
+
+def set_name_of(teachers: Sequence[str]) -> str:
+    """Return a name for a set after its teachers: without owner, ending and other signs."""
+    words = [re.sub(r"\.(pth?|bin|ckpt|safetensors)$", "", name) for name in teachers]
+    words = [word.removeprefix("hf:").rpartition("/")[2] for word in words]
+    return "+".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word).lstrip(".-") for word in words)
+
+
+class LabelSetFolder:
+    """A label set on its way from settings to a whole set, in a data set that is locked.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the data set.
+    name : str
+        Name of the set.
+    settings : mapping
+        Everything that decides its labels, as TOML holds it.
+    frames : sequence of Frame
+        Frames of the data set.
+    ids : sequence of str
+        Ids of its samples.
+    overwrite : bool
+        Replace a set of other settings, or one that something else made.
+
+    Attributes
+    ----------
+    whole : bool
+        The data set has this set already.
+
+    Raises
+    ------
+    DatasetError
+        The data set has a set of this name that was made otherwise.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        settings: Settings,
+        frames: Sequence[Frame],
+        *,
+        ids: Sequence[str],
+        overwrite: bool = False,
+    ) -> None:
+        self.root = root
+        self.name = name
+        self.settings = settings
+        self._frames = frames
+        self._ids = ids
+        self._partial = root / PARTIAL_LABELS / name
+        self.whole = False
+        manifest = Manifest.read(root / MANIFEST)
+        stopped = _read_settings(self._partial / SETTINGS)
+        made = manifest.label_settings.get(name)
+        foreign = made is None and (name in manifest.labels or (root / "labels" / name).exists())
+        if not overwrite:
+            if made is not None:
+                self._compare(made, "holds a label set")
+            if stopped is not None:
+                self._compare(stopped, "holds a stopped run of a label set")
+            elif foreign:
+                raise DatasetError(
+                    f"{root} has labels {name} that were not made by a teacher; "
+                    "give another --set, or --overwrite"
+                )
+        self.whole = (
+            made is not None
+            and difference(made, settings) is None
+            and all(path.is_file() for path in self._files())
+        )
+        if stopped is None or self.whole or difference(stopped, settings) is not None:
+            _remove(self._partial)
+
+    def begin(self) -> None:
+        """Mark the set as on its way, and clean up after a killed run."""
+        for path in temporary_files(self._partial):
+            path.unlink()
+        words = tomli_w.dumps(self.settings)
+        write_whole(self._partial / SETTINGS, lambda file: file.write(words.encode()))
+
+    def said(self, key: str) -> tuple[Path, Path]:
+        """Return where the labels and the confidence of a frame wait for the filters."""
+        return self._partial / "labels" / f"{key}.png", self._partial / "confidence" / f"{key}.png"
+
+    def is_said(self, frame: Frame) -> bool:
+        """Return whether the teachers have seen a frame; its labels are written last."""
+        return self.said(frame.key)[0].exists()
+
+    def open_final(self) -> None:
+        """Take the set out of the manifest while its files change."""
+        self._edit_manifest(None)
+        for folder in self._folders():
+            for path in temporary_files(folder):
+                path.unlink()
+
+    def finish(self, table: ClassTable) -> None:
+        """Remove files of no sample, enter the set into the manifest: from here on it is whole."""
+        expected = set(self._files())
+        for folder in self._folders():
+            for path in set(folder.glob("*")) - expected:
+                path.unlink()
+        self._edit_manifest(table)
+        _remove(self._partial)
+
+    def _compare(self, made: Settings, what: str) -> None:
+        differs = difference(made, self.settings)
+        if differs:
+            raise DatasetError(
+                f"{self.root} {what} {self.name} of other settings: {differs}; "
+                "label as before, give another --set, or --overwrite"
+            )
+
+    def _edit_manifest(self, table: ClassTable | None) -> None:
+        path = self.root / MANIFEST
+        manifest = Manifest.read(path)
+        labels = {name: t for name, t in manifest.labels.items() if name != self.name}
+        settings = {n: s for n, s in manifest.label_settings.items() if n != self.name}
+        if table is not None:
+            labels[self.name] = table
+            settings[self.name] = self.settings
+        replace(manifest, labels=labels, label_settings=settings).write(path)
+
+    def _folders(self) -> list[Path]:
+        return [self.root / kind / self.name for kind in ("labels", "confidence")]
+
+    def _files(self) -> Iterator[Path]:
+        for frame in self._frames:
+            for i in frame.samples:
+                yield label_file(self.root, labels=self.name, sample_id=self._ids[i])
+                yield confidence_file(self.root, labels=self.name, sample_id=self._ids[i])
+
+
+def difference(made: Settings, asked: Settings) -> str | None:
+    """Return the first setting in which two label sets differ, in words, or None.
+
+    Teachers are the same by their digests, whatever they are called.
+    """
+    for key in dict.fromkeys([*made, *asked]):
+        before, now = made.get(key, "none"), asked.get(key, "none")
+        if key == "teachers":
+            if [row["sha256"] for row in before] != [row["sha256"] for row in now]:
+                return f"teacher was {_teachers(before)}, now {_teachers(now)}"
+        elif before != now:
+            return f"{key} was {_word(before)}, now {_word(now)}"
+    return None
+
+
+def _teachers(rows: Sequence[Mapping[str, str]]) -> str:
+    return " and ".join(f"{row['name']} ({row['sha256'][:8]})" for row in rows)
+
+
+def _word(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _read_settings(path: Path) -> Settings | None:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read {path}: {error}") from error
+
+
+def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        # The settings go last: a folder that has them is still known for what it is.
+        for child in sorted(folder.iterdir(), key=lambda path: path.name == SETTINGS):
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        folder.rmdir()
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    except OSError as error:
+        raise OutputError(f"cannot remove {folder}: {error.strerror or error}") from error

@@ -1,0 +1,116 @@
+"""A teacher by the words of the command line."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from eventseg.errors import CheckpointError, EventsegError, MissingExtraError
+from eventseg.labels import ClassTable
+from eventseg.networks.zoo import ARCHITECTURES
+from eventseg.pseudolabel.huggingface import load_huggingface
+from eventseg.pseudolabel.network_teacher import load_foreign, load_own, load_torchvision
+from eventseg.pseudolabel.teacher import Teacher
+
+DEFAULT_ID = "nvidia/segformer-{}-finetuned-cityscapes-1024-1024"
+"""Default teacher: ``b5`` on a GPU, ``b0`` on a CPU."""
+
+SYNTAX = (
+    "hf:ID, hf:FOLDER, NETWORK:PATH such as pspnet101:train_epoch_200.pth, "
+    "torchvision:ARCHITECTURE:PATH, or the path of a checkpoint that eventseg wrote"
+)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` names.
+
+    Raises
+    ------
+    EventsegError
+        A name torch does not know, or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise EventsegError(
+            f"unknown device {name!r}; allowed are auto, cpu, cuda, cuda:1"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EventsegError(
+            f"no device {name}: torch finds {torch.cuda.device_count()} GPUs; use --device cpu"
+        )
+    return device
+
+
+def default_teacher(device: torch.device) -> str:
+    """Return the words of the default teacher: SegFormer-B5 on a GPU, B0 on a CPU.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra it needs is not installed.
+    """
+    if find_spec("transformers") is None:
+        raise MissingExtraError(
+            "the default teacher, SegFormer, needs the extra hf: pip install 'eventseg[hf]', or "
+            "pass --teacher pspnet101:PATH with a checkpoint you have"
+        )
+    return "hf:" + DEFAULT_ID.format("b0" if device.type == "cpu" else "b5")
+
+
+def load_teacher(
+    words: str,
+    *,
+    device: torch.device,
+    told: ClassTable | None = None,
+    unsafe_pickle: bool = False,
+) -> Teacher:
+    """Load a teacher.
+
+    Parameters
+    ----------
+    words : str
+        ``hf:ID`` or a folder of Hugging Face, ``NETWORK:PATH`` for a published checkpoint of one
+        of our networks, ``torchvision:ARCHITECTURE:PATH``, or the path of a checkpoint that
+        eventseg wrote.
+    device : torch.device
+    told : ClassTable, optional
+        What its classes are, where it does not tell.
+    unsafe_pickle : bool
+        Also read a file of weights that can run any code on loading.
+
+    Raises
+    ------
+    CheckpointError
+        Nothing of the kind, or weights that do not fit.
+    LabelError
+        Classes of no known table, or of another number than the table told.
+    MissingExtraError
+        A package of an extra is not installed.
+    """
+    kind, colon, rest = words.partition(":")
+    if kind == "hf" and rest:
+        return load_huggingface(rest, device=device, told=told)
+    if Path(words).is_dir():
+        return load_huggingface(words, device=device, told=told)
+    if kind == "torchvision" and rest:
+        name, _, path = rest.partition(":")
+        if not path:
+            raise CheckpointError(f"teacher {words!r} must be torchvision:ARCHITECTURE:PATH")
+        return load_torchvision(
+            name, Path(path), device=device, told=told, unsafe_pickle=unsafe_pickle
+        )
+    if kind == "smp" and colon:
+        architecture, _, rest = rest.partition(":")
+        kind = f"smp:{architecture}"
+    if kind in ARCHITECTURES or kind.startswith("smp:"):
+        if not rest:
+            raise CheckpointError(f"teacher {words!r} must be {kind}:PATH")
+        return load_foreign(kind, Path(rest), device=device, told=told, unsafe_pickle=unsafe_pickle)
+    if not Path(words).is_file():
+        raise CheckpointError(f"no teacher {words!r}: it must be {SYNTAX}")
+    return load_own(Path(words), device=device, told=told)

@@ -1,0 +1,264 @@
+"""Teachers that are networks: of this project with a checkpoint, or of torchvision."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eventseg.errors import CheckpointError
+from eventseg.labels import ClassTable
+from eventseg.networks.checkpoints import TrainedNetwork, is_ours, restore_network
+from eventseg.networks.converters import LAYOUTS
+from eventseg.networks.converters.layout import IMAGENET, Scaling
+from eventseg.networks.published import load_published, load_state
+from eventseg.networks.weights import load_file, read_weights
+from eventseg.pseudolabel.licences import UNKNOWN
+from eventseg.pseudolabel.teacher import scaled, weights_digest
+from eventseg.pseudolabel.teacher_classes import table_by_number
+
+OURS = "licence: yours; that of the data it was trained on may bind you"
+"""Licence of a checkpoint that this project wrote."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class NetworkTeacher:
+    """A network that sees gray or RGB pictures and gives logits at their size.
+
+    Parameters
+    ----------
+    name, digest, classes, licence, device, multiple
+        As :class:`eventseg.pseudolabel.teacher.Teacher` says.
+    scaling : Scaling
+        What it was trained to see.
+    in_channels : {1, 3}
+        Gray or RGB.
+    size : (int, int), optional
+        Height and width that it was trained at; pictures are resized to it.
+    """
+
+    name: str
+    digest: str
+    classes: ClassTable
+    licence: str
+    device: torch.device
+    scaling: Scaling
+    in_channels: int = 3
+    size: tuple[int, int] | None = None
+    multiple: int = 1
+    _network: nn.Module = field(kw_only=True, repr=False)
+
+    def probabilities(self, pictures: Tensor) -> Tensor:
+        """Return class probabilities (N, C, H, W) of RGB pictures (N, 3, H, W), 0 to 255."""
+        x = pictures
+        if self.size is not None:
+            x = functional.interpolate(x, size=self.size, mode="bilinear", antialias=True)
+        logits: Tensor = self._network(scaled(x, self.scaling, channels=self.in_channels))
+        if logits.shape[2:] != pictures.shape[2:]:
+            logits = functional.interpolate(logits, size=pictures.shape[2:], mode="bilinear")
+        return logits.softmax(1)
+
+
+def load_own(path: Path, *, device: torch.device, told: ClassTable | None = None) -> NetworkTeacher:
+    """Load a checkpoint that training wrote; its classes and scaling lie within.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, one of another project, or a network that does not see pictures.
+    LabelError
+        It has another number of classes than the table told.
+    """
+    return _own(restore_network(load_file(path), path=path), path, device=device, told=told)
+
+
+def load_foreign(
+    network: str,
+    path: Path,
+    *,
+    device: torch.device,
+    told: ClassTable | None = None,
+    unsafe_pickle: bool = False,
+) -> NetworkTeacher:
+    """Load a published checkpoint into the network of this project that it holds.
+
+    Parameters
+    ----------
+    network : str
+        Name of the network, such as ``pspnet101``.
+    path : Path
+        The checkpoint; one of our own is taken as such.
+    device : torch.device
+    told : ClassTable, optional
+        What its classes are; 19 are taken for those of Cityscapes.
+    unsafe_pickle : bool
+        Also read a file that can run any code on loading.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, or tensors that do not fit the network.
+    NetworkError
+        An unknown name.
+    LabelError
+        Classes of no known table, or of another number than the table told.
+    """
+    published = load_published(network, path, unsafe_pickle=unsafe_pickle)
+    layout = published.report.layout
+    if layout == "eventseg" and path.is_file():
+        # A file with our tensor names: one that we wrote also tells its scaling and classes.
+        loaded = load_file(path, unsafe_pickle=unsafe_pickle)
+        if is_ours(loaded):
+            return _own(restore_network(loaded, path=path), path, device=device, told=told)
+    name = f"{network}:{path.name}"
+    source = next((x.source for x in LAYOUTS if x.name == layout and network in x.networks), "")
+    return _teacher(
+        published.network,
+        name=name,
+        classes=table_by_number(published.blueprint.classes, teacher=name, told=told),
+        licence=f"published by {source}" if source else UNKNOWN,
+        device=device,
+        scaling=published.scaling,
+        in_channels=published.blueprint.in_channels,
+        facts={"network": network, "options": repr(sorted(published.blueprint.options.items()))},
+    )
+
+
+def load_torchvision(
+    architecture: str,
+    path: Path,
+    *,
+    device: torch.device,
+    told: ClassTable | None = None,
+    unsafe_pickle: bool = False,
+) -> NetworkTeacher:
+    """Load the weights of one of torchvision's segmentation networks.
+
+    Parameters
+    ----------
+    architecture : str
+        Its name in torchvision, such as ``deeplabv3_resnet50``.
+    path : Path
+        File with its ``state_dict``, with an auxiliary head or without.
+    device, told, unsafe_pickle
+        As for :func:`load_foreign`.
+
+    Raises
+    ------
+    CheckpointError
+        As for :func:`load_foreign`, and an unknown architecture.
+    LabelError
+        As for :func:`load_foreign`.
+    """
+    from torchvision import models
+
+    known = models.list_models(module=models.segmentation)
+    if architecture not in known:
+        raise CheckpointError(
+            f"torchvision has no network {architecture!r}; allowed are {', '.join(known)}"
+        )
+    state = read_weights(path, unsafe_pickle=unsafe_pickle)
+    last = [name for name in LAST if name in state]
+    if not last:
+        raise CheckpointError(
+            f"{path} is no checkpoint of torchvision's {architecture}: it begins with "
+            f"{', '.join(list(state)[:4])}"
+        )
+    count = int(state[last[0]].shape[0])
+    auxiliary = any(name.startswith("aux_classifier.") for name in state)
+    network = models.get_model(
+        architecture,
+        weights=None,
+        weights_backbone=None,
+        num_classes=count,
+        **({"aux_loss": True} if auxiliary else {}),
+    )
+    report = load_state(network, state, layout="torchvision")
+    if not report.whole:
+        raise CheckpointError(f"{path} does not fit {architecture}: {'; '.join(report.lines())}")
+    name = f"torchvision:{architecture}:{path.name}"
+    return _teacher(
+        _MainOutput(network.eval()),
+        name=name,
+        classes=table_by_number(count, teacher=name, told=told),
+        licence=UNKNOWN,
+        device=device,
+        scaling=IMAGENET,
+        in_channels=3,
+        facts={"network": f"torchvision:{architecture}"},
+    )
+
+
+LAST = ("classifier.4.weight", "classifier.low_classifier.weight")
+"""Last layers of torchvision's networks, which tell the number of classes."""
+
+
+class _MainOutput(nn.Module):
+    """A network of torchvision with its main output only."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, C, H, W)."""
+        logits: Tensor = self.network(x)["out"]
+        return logits
+
+
+def _own(
+    trained: TrainedNetwork, path: Path, *, device: torch.device, told: ClassTable | None
+) -> NetworkTeacher:
+    inputs, blueprint = trained.inputs, trained.blueprint
+    if inputs.kind not in ("gray", "rgb"):
+        raise CheckpointError(
+            f"{path} holds a network that sees {inputs.kind}: a teacher must see gray or rgb "
+            "pictures"
+        )
+    name = f"{blueprint.name}:{path.name}"
+    classes = trained.classes
+    if told is not None:
+        classes = table_by_number(len(classes), teacher=name, told=told)
+    return _teacher(
+        trained.network,
+        name=name,
+        classes=classes,
+        licence=OURS,
+        device=device,
+        scaling=inputs.scaling,
+        in_channels=inputs.channels,
+        size=inputs.size,
+        facts={"blueprint": repr(sorted(asdict(blueprint).items()))},
+    )
+
+
+def _teacher(
+    network: nn.Module,
+    *,
+    name: str,
+    classes: ClassTable,
+    licence: str,
+    device: torch.device,
+    scaling: Scaling,
+    in_channels: int,
+    facts: dict[str, object],
+    size: tuple[int, int] | None = None,
+) -> NetworkTeacher:
+    # One picture of nothing: a network of other channels is refused before any work.
+    scaled(torch.zeros(1, 3, 1, 1), scaling, channels=in_channels)
+    facts = {**facts, "scaling": repr(scaling), "size": repr(size)}
+    digest = weights_digest(network.state_dict(), facts=facts)
+    return NetworkTeacher(
+        name,
+        digest,
+        classes,
+        licence,
+        device,
+        scaling,
+        in_channels,
+        size,
+        _network=network.eval().to(device),
+    )

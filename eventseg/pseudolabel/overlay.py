@@ -1,0 +1,123 @@
+"""Label a film and show the labels over its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from eventseg.errors import LabelError
+from eventseg.labels import IGNORED, ClassTable, Labels, merge_of, paint_labels
+from eventseg.pseudolabel.confidence import confident, least_level
+from eventseg.pseudolabel.film import Picture, check_out, open_film, write_film
+from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
+from eventseg.pseudolabel.teacher import Teacher
+from eventseg.pseudolabel.voting import Voice, guess
+
+DEFAULT_FPS = Fraction(25)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmSummary:
+    """A labelled film: where it is, how many pictures, and the share of pixels ignored."""
+
+    path: Path
+    pictures: int
+    ignored: float
+
+
+def overlay(picture: Picture, labels: Labels, classes: ClassTable) -> Picture:
+    """Return a picture half covered by the colours of its labels, where it has labels.
+
+    Parameters
+    ----------
+    picture : uint8 (H, W, 3)
+    labels : uint8 (H, W)
+    classes : ClassTable
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+    """
+    mixed = picture // 2 + paint_labels(labels, classes) // 2
+    return np.where((labels == IGNORED)[..., None], picture, mixed)
+
+
+def label_film(
+    source: str | Path,
+    out: str | Path,
+    teachers: Sequence[Teacher],
+    *,
+    classes: ClassTable,
+    recipe: LabelRecipe = PRESETS["default"],
+    batch: int = 1,
+    side_by_side: bool = False,
+    fps: Fraction | None = None,
+    progress: Callable[[str, int, int], None] = lambda _phase, _done, _total: None,
+) -> FilmSummary:
+    """Label every picture of a film and write it with its labels over it.
+
+    Parameters
+    ----------
+    source : path
+        A folder of pictures or a video.
+    out : path
+        An MP4, or a new folder for PNG.
+    teachers, classes, recipe, batch
+        As for :func:`eventseg.pseudolabel.label_set.label_dataset`.
+    side_by_side : bool
+        Put the picture itself on the left.
+    fps : Fraction, optional
+        Pictures a second; by default those of the video, 25 for a folder.
+    progress : callable
+        Called with ``label``, the pictures done and all pictures, 0 where unknown.
+
+    Raises
+    ------
+    LabelError
+        No film, pictures of mixed size, or a filter that needs a data set.
+    OutputError
+        The output cannot be written.
+    MissingExtraError
+        A video, and PyAV is not installed.
+    """
+    filters = recipe.filters
+    if filters.quantile > 0 or filters.temporal is not None:
+        raise LabelError(
+            "the filters quantile and temporal look at more than one frame: they need a data set"
+        )
+    film = open_film(source)
+    check_out(Path(out))
+    voices = [Voice(teacher, merge_of(teacher.classes, classes)) for teacher in teachers]
+    levels = np.full(len(classes), least_level(filters.threshold), np.int64)
+    done = ignored = pixels = 0
+
+    def shown() -> Iterator[Picture]:
+        nonlocal done, ignored, pixels
+        pictures = film.pictures()
+        while group := list(islice(pictures, batch)):
+            made = guess(
+                voices,
+                np.stack(group),
+                classes=len(classes),
+                test_time=recipe.test_time,
+                merge=recipe.merge,
+                agreement=filters.agreement,
+            )
+            for picture, said, confidence in zip(group, made.labels, made.confidence, strict=True):
+                labels = confident(said, confidence, levels=levels)
+                if filters.ego is not None:
+                    height, width = labels.shape
+                    labels[filters.ego.of_shape((height, width))] = IGNORED
+                done, pixels = done + 1, pixels + labels.size
+                ignored += int(np.count_nonzero(labels == IGNORED))
+                over = overlay(picture, labels, classes)
+                yield np.concatenate([picture, over], axis=1) if side_by_side else over
+            progress("label", done, film.count)
+
+    write_film(out, shown(), names=film.names, fps=fps or film.fps or DEFAULT_FPS)
+    return FilmSummary(Path(out), done, ignored / max(1, pixels))

@@ -1,0 +1,124 @@
+"""What a teacher is: pictures in, class probabilities out, with a name, a digest and a licence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from eventseg.errors import CheckpointError
+from eventseg.labels import ClassTable
+from eventseg.networks.converters.layout import Scaling
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in gray (ITU-R BT.601)."""
+
+
+class Teacher(Protocol):
+    """A network that gives each pixel of a picture a probability for each of its classes."""
+
+    @property
+    def name(self) -> str:
+        """Kind and file or id, without the folders it lies in."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights and of how pictures are scaled; see :func:`weights_digest`."""
+        ...
+
+    @property
+    def classes(self) -> ClassTable:
+        """What its C classes are."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Licence of the weights, in words."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of pictures must be multiples of this."""
+        ...
+
+    def probabilities(self, pictures: Tensor) -> Tensor:
+        """Return class probabilities that add up to 1 at each pixel.
+
+        Parameters
+        ----------
+        pictures : float32 (N, 3, H, W)
+            RGB from 0 to 255, on the teacher's device.
+
+        Returns
+        -------
+        float32 (N, C, H, W)
+            At the size of the pictures, on the same device.
+        """
+        ...
+
+
+def weights_digest(state: Mapping[str, Tensor], *, facts: Mapping[str, object]) -> str:
+    """Return the SHA-256 of tensors and of plain facts that decide what they compute.
+
+    Of the tensors and not of a file, so that a checkpoint need not be read again, and one that
+    is stored in another way is the same teacher.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Weights by name.
+    facts : mapping
+        What JSON can hold, such as architecture and scaling.
+    """
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def scaled(pictures: Tensor, scaling: Scaling, *, channels: int) -> Tensor:
+    """Return pictures as a network expects them.
+
+    Parameters
+    ----------
+    pictures : float32 (N, 3, H, W)
+        RGB from 0 to 255.
+    scaling : Scaling
+        ``(value / 255 * top - mean) / std`` and the order of the channels.
+    channels : {1, 3}
+        Channels of the network's input; one is the luma of the picture.
+
+    Returns
+    -------
+    float32 (N, channels, H, W)
+
+    Raises
+    ------
+    CheckpointError
+        A network of other inputs than pictures.
+    """
+    if channels == 1:
+        luma = pictures.new_tensor(LUMA).reshape(1, 3, 1, 1)
+        pictures = (pictures * luma).sum(1, keepdim=True)
+    elif channels != 3:
+        raise CheckpointError(
+            f"a network of {channels} input channels is no teacher: it must see gray or RGB "
+            "pictures (1 or 3 channels)"
+        )
+    elif scaling.order == "bgr":
+        pictures = pictures.flip(1)
+    mean = pictures.new_tensor(scaling.mean).reshape(1, -1, 1, 1)
+    std = pictures.new_tensor(scaling.std).reshape(1, -1, 1, 1)
+    return (pictures / 255.0 * scaling.top - mean) / std

@@ -1,0 +1,217 @@
+"""Teachers that are networks of this project or of torchvision, and files that are no teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pseudolabel_teachers import CITYSCAPES, SIX
+from torch import nn
+
+from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
+from eventseg.labels import load_class_table
+from eventseg.networks.build import build
+from eventseg.networks.checkpoints import Blueprint, InputSpec, TrainedNetwork, save_network
+from eventseg.networks.converters.layout import IMAGENET, Scaling
+from eventseg.pseudolabel.licences import UNKNOWN
+from eventseg.pseudolabel.loading import load_teacher, pick_device
+from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher
+from eventseg.pseudolabel.teacher import scaled, weights_digest
+
+CPU = torch.device("cpu")
+PICTURES = torch.randint(0, 256, (2, 3, 40, 64), generator=torch.Generator().manual_seed(0)).float()
+CAMERA = Scaling(1.0, (0.3,), (0.2,))
+
+
+def load(words: object, **more: Any) -> NetworkTeacher:
+    teacher = load_teacher(str(words), device=CPU, **more)
+    assert isinstance(teacher, NetworkTeacher)
+    return teacher
+
+
+def save_own(path: Path, *, kind: str = "gray", channels: int = 1, **inputs: Any) -> TrainedNetwork:
+    torch.manual_seed(0)
+    blueprint = Blueprint("fastscnn", channels, 19)
+    spec = InputSpec(kind, channels, CAMERA, **inputs)  # type: ignore[arg-type]
+    trained = TrainedNetwork(blueprint.build().eval(), blueprint, spec, CITYSCAPES)
+    save_network(path, trained)
+    return trained
+
+
+def save_state(path: Path, *, classes: int = 19, prefix: str = "") -> nn.Module:
+    torch.manual_seed(0)
+    network = build("fastscnn", in_channels=3, classes=classes).eval()
+    state = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save({"state_dict": state}, path)
+    return network
+
+
+@torch.inference_mode()
+def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
+    trained = save_own(tmp_path / "best.pt")
+    teacher = load(tmp_path / "best.pt")
+    assert (teacher.name, teacher.licence) == ("fastscnn:best.pt", OURS)
+    assert teacher.classes == CITYSCAPES
+    gray = PICTURES[:, :1].expand(-1, 3, -1, -1)
+    expected = trained.network((gray[:, :1] / 255 - 0.3) / 0.2)
+    torch.testing.assert_close(teacher.probabilities(gray), expected.softmax(1))
+    # Named by its network too, a file of ours keeps its own scaling.
+    assert load(f"fastscnn:{tmp_path / 'best.pt'}").digest == teacher.digest
+
+
+@torch.inference_mode()
+def test_size_that_a_network_was_trained_at_is_kept(tmp_path: Path) -> None:
+    trained = save_own(tmp_path / "best.pt", kind="rgb", channels=3, size=(64, 96))
+    teacher = load(tmp_path / "best.pt")
+    made = teacher.probabilities(PICTURES)
+    assert made.shape == (2, 19, 40, 64)
+    torch.testing.assert_close(made.sum(1), torch.ones(2, 40, 64))
+    same = nn.functional.interpolate(PICTURES, size=(64, 96), mode="bilinear", antialias=True)
+    logits = trained.network((same / 255 - 0.3) / 0.2)
+    logits = nn.functional.interpolate(logits, size=(40, 64), mode="bilinear")
+    torch.testing.assert_close(made, logits.softmax(1))
+
+
+@torch.inference_mode()
+def test_bare_weights_are_loaded_by_the_name_of_their_network(tmp_path: Path) -> None:
+    network = save_state(tmp_path / "net.pth", prefix="module.")
+    teacher = load(f"fastscnn:{tmp_path / 'net.pth'}")
+    assert (teacher.classes, teacher.scaling) == (CITYSCAPES, IMAGENET)
+    x = scaled(PICTURES, IMAGENET, channels=3)
+    torch.testing.assert_close(teacher.probabilities(PICTURES), network(x).softmax(1))
+
+
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_torchvision_checkpoint(tmp_path: Path, auxiliary: bool) -> None:
+    from torchvision import models
+
+    network = models.segmentation.lraspp_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=19
+    )
+    name = "lraspp_mobilenet_v3_large"
+    if auxiliary:
+        name = "deeplabv3_mobilenet_v3_large"
+        network = models.get_model(
+            name, weights=None, weights_backbone=None, num_classes=19, aux_loss=True
+        )
+    torch.save(network.state_dict(), tmp_path / "tv.pth")
+    teacher = load(f"torchvision:{name}:{tmp_path / 'tv.pth'}")
+    assert (teacher.name, teacher.licence) == (f"torchvision:{name}:tv.pth", UNKNOWN)
+    with torch.inference_mode():
+        expected = network.eval()(scaled(PICTURES, IMAGENET, channels=3))["out"].softmax(1)
+        torch.testing.assert_close(teacher.probabilities(PICTURES), expected)
+    with pytest.raises(CheckpointError, match=r"does not fit.* missing: .*unexpected: "):
+        load(f"torchvision:fcn_resnet50:{tmp_path / 'tv.pth'}") if auxiliary else load(
+            f"torchvision:lraspp_mobilenet_v3_large:{save_odd(tmp_path, network)}"
+        )
+
+
+def save_odd(folder: Path, network: nn.Module) -> Path:
+    """Write the weights of a network with one tensor under another name."""
+    state = dict(network.state_dict())
+    state["odd"] = state.pop(next(iter(state)))
+    torch.save(state, folder / "odd.pth")
+    return folder / "odd.pth"
+
+
+def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no teacher 'nowhere': it must be hf:ID"):
+        load("nowhere")
+    with pytest.raises(CheckpointError, match=r"no file of weights .*gone\.pth"):
+        load(f"pspnet101:{tmp_path / 'gone.pth'}")
+    with pytest.raises(CheckpointError, match="must be pspnet101:PATH"):
+        load("pspnet101")
+    with pytest.raises(CheckpointError, match="must be torchvision:ARCHITECTURE:PATH"):
+        load("torchvision:fcn_resnet50")
+    with pytest.raises(CheckpointError, match="torchvision has no network 'alexnet'"):
+        load(f"torchvision:alexnet:{tmp_path}")
+    save_state(tmp_path / "net.pth")
+    with pytest.raises(NetworkError, match="Nothing"):
+        load(f"smp:Nothing/resnet18:{tmp_path / 'net.pth'}")
+    with pytest.raises(CheckpointError, match="was not written by eventseg"):
+        load(tmp_path / "net.pth")
+    save_own(tmp_path / "events.pt", kind="events", channels=6)
+    with pytest.raises(CheckpointError, match="sees events: a teacher must see gray or rgb"):
+        load(tmp_path / "events.pt")
+
+
+def test_foreign_keys_are_listed(tmp_path: Path) -> None:
+    network = save_state(tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match=r"pspnet101.*begins with .*weight"):
+        load(f"pspnet101:{tmp_path / 'net.pth'}")
+    with pytest.raises(CheckpointError, match=r"(odd|begins with)"):
+        load(f"fastscnn:{save_odd(tmp_path, network)}")
+
+
+def test_pickle_that_is_more_than_weights_is_refused(tmp_path: Path) -> None:
+    network = build("fastscnn", in_channels=3, classes=19)
+    state = network.state_dict()
+    torch.save({"state_dict": state, "hooks": [nn.Conv2d(1, 1, 1)]}, tmp_path / "net.pth")
+    words = f"fastscnn:{tmp_path / 'net.pth'}"
+    with pytest.raises(CheckpointError, match="--unsafe-pickle"):
+        load(words)
+    assert load(words, unsafe_pickle=True).classes == CITYSCAPES
+
+
+def test_number_of_classes_must_be_that_of_the_table(tmp_path: Path) -> None:
+    save_state(tmp_path / "six.pth", classes=6)
+    save_state(tmp_path / "eleven.pth", classes=11)
+    save_state(tmp_path / "seven.pth", classes=7)
+    assert load(f"fastscnn:{tmp_path / 'six.pth'}").classes == SIX
+    with pytest.raises(LabelError, match="has 6 classes, the table told has 19"):
+        load(f"fastscnn:{tmp_path / 'six.pth'}", told=CITYSCAPES)
+    with pytest.raises(LabelError, match="fits camvid11 and dsec11: say which"):
+        load(f"fastscnn:{tmp_path / 'eleven.pth'}")
+    with pytest.raises(LabelError, match="7 classes without names, which is none of"):
+        load(f"fastscnn:{tmp_path / 'seven.pth'}")
+
+
+def test_scaling_by_hand() -> None:
+    picture = torch.tensor([255.0, 0.0, 51.0]).reshape(1, 3, 1, 1)
+    bgr = scaled(picture, Scaling(255.0, (1.0, 2.0, 3.0), (1.0, 1.0, 2.0), "bgr"), channels=3)
+    assert bgr.flatten().tolist() == [50.0, -2.0, 126.0]
+    gray = scaled(picture, Scaling(1.0, (0.0,), (1.0,)), channels=1)
+    assert gray.item() == pytest.approx(0.299 + 0.114 * 0.2)
+    with pytest.raises(CheckpointError, match="6 input channels is no teacher"):
+        scaled(picture, IMAGENET, channels=6)
+
+
+def test_digest_tells_tensors_and_facts_apart() -> None:
+    weight, facts = torch.arange(4.0), {"a": 1}
+    digests = {
+        weights_digest(state, facts=told)
+        for state, told in [
+            ({"w": weight}, facts),
+            ({"w": weight}, {"a": 2}),
+            ({"v": weight}, facts),
+            ({"w": weight.reshape(2, 2)}, facts),
+            ({"w": weight.double()}, facts),
+            ({"w": weight.clone().index_fill_(0, torch.tensor([2]), 9.0)}, facts),
+            ({"w": weight, "n": torch.tensor(3)}, facts),
+        ]
+    }
+    assert len(digests) == 7
+    strided = torch.arange(8.0)[::2] / 2
+    assert weights_digest({"w": strided}, facts=facts) in digests
+
+
+def test_device_by_name() -> None:
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(EventsegError, match="unknown device 'tpu9'"):
+        pick_device("tpu9")
+    with pytest.raises(EventsegError, match=r"torch finds \d+ GPUs; use --device cpu"):
+        pick_device("cuda:99")
+
+
+def test_cgnet_published_for_camvid_is_a_teacher(shared_data: Path) -> None:
+    words = f"cgnet:{shared_data / 'weights/cgnet_m3n21_camvid_trainval.pth'}"
+    with pytest.raises(LabelError, match="fits camvid11 and dsec11"):
+        load(words)
+    teacher = load(words, told=load_class_table("camvid11"))
+    with torch.inference_mode():
+        made = teacher.probabilities(PICTURES)
+    assert made.shape == (2, 11, 40, 64)
+    assert "CGNet" in teacher.licence
