@@ -1,0 +1,222 @@
+"""``eventseg train``: a network on a data set, into a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from eventseg.training.trainer import Progress
+
+SETTINGS = {
+    "network": "network.name",
+    "init": "network.init",
+    "kind": "input.kind",
+    "fusion": "input.fusion",
+    "live": "input.live",
+    "labels": "labels.set",
+    "classes": "labels.classes",
+    "epochs": "epochs",
+    "iterations": "iterations",
+    "batch_size": "batch_size",
+    "learning_rate": "optimiser.learning_rate",
+    "fraction": "fraction",
+    "protocol": "protocol",
+    "amp": "amp",
+    "compile": "compile",
+    "workers": "workers",
+    "seed": "seed",
+}
+"""Setting that each option stands for."""
+
+
+@click.command(
+    "train",
+    epilog="""\b
+Examples:
+  eventseg train drives.eventseg
+  eventseg train drives.eventseg --network fastscnn --input both --window 10ms,50ms,250ms
+  eventseg train drives.eventseg --labels segformer-b5 --epochs 60 --out runs/teacher
+  eventseg train drives.eventseg --recipe evsegnet-code --fraction 0.25
+  eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
+  eventseg train drives.eventseg --out runs/teacher --resume
+  eventseg train --list-recipes
+""",
+)
+@click.argument("data", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--recipe", help="Settings to begin with: a recipe by name, or a file ending in .toml."
+)
+@click.option("--network", help="Network, such as fastscnn.  [default: evsegnet]")
+@click.option(
+    "--input",
+    "kind",
+    type=click.Choice(["events", "gray", "rgb", "both"]),
+    help="What it sees; both is gray and events.  [default: events]",
+)
+@click.option(
+    "--fusion",
+    type=click.Choice(["early", "late"]),
+    help="Of both: one network, or two with averaged logits.  [default: early]",
+)
+@click.option(
+    "--window",
+    metavar="LENGTH[,LENGTH...]",
+    help="Windows, one drawn for each sample.  [default: 50ms]",
+)
+@click.option("--live", is_flag=True, default=None, help="Encode from the recordings, not tensors.")
+@click.option("--labels", metavar="SET", help="Label set to learn.  [default: truth]")
+@click.option("--classes", metavar="TABLE", help="Class table to merge the labels into.")
+@click.option("--init", help="random, imagenet, or imagenet:PATH.  [default: random]")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the data.  [default: 30]")
+@click.option("--iterations", type=click.IntRange(1), help="Updates, in place of epochs.")
+@click.option("--batch-size", type=click.IntRange(1), help="Samples of an update.  [default: 8]")
+@click.option("--learning-rate", type=float, help="Before its schedule.  [default: 0.001]")
+@click.option("--fraction", type=float, help="Share of the training samples.  [default: 1]")
+@click.option(
+    "--protocol",
+    type=click.Choice(["clean", "paper"]),
+    help="Whether the validation or, as published, the test part chooses.  [default: clean]",
+)
+@click.option("--amp", type=click.Choice(["off", "bf16", "fp16"]), help="Precision. [default: off]")
+@click.option("--compile", is_flag=True, default=None, help="Compile the network with torch.")
+@click.option("--workers", type=click.IntRange(0), help="Loading processes.  [default: 2]")
+@click.option("--seed", type=click.IntRange(0), help="Of everything random.  [default: 0]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Any other setting, such as augmentation.flip=0; may be repeated.",
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run folder.  [default: runs/NETWORK-INPUT-WINDOWS]",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard files (extra).")
+@click.option("--list-recipes", is_flag=True, help="Show the recipes with their sources.")
+@click.option("--print-config", is_flag=True, help="Print the settings and stop.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def command(
+    data: Path | None,
+    recipe: str | None,
+    window: str | None,
+    settings: tuple[str, ...],
+    device: str,
+    out: Path | None,
+    resume: bool,
+    tensorboard: bool,
+    list_recipes: bool,
+    print_config: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Train a network on DATA: a data set folder, or a folder like Cityscapes or CamVid.
+
+    The run folder holds settings, metrics.csv, learning curves, predictions and the best and the
+    last checkpoint. Options override the recipe's settings.
+    """
+    from eventseg.training import config as configs
+
+    if list_recipes:
+        _list_recipes()
+        return
+    overrides = {SETTINGS[name]: value for name, value in options.items() if value is not None}
+    if window is not None:
+        overrides["input.windows"] = [part.strip() for part in window.split(",")]
+    overrides |= dict(map(configs.parse_override, settings))
+    config = configs.load_config(recipe, overrides=overrides)
+    if print_config:
+        click.echo(configs.to_toml(config), nl=False)
+        return
+    if data is None:
+        raise click.UsageError("Missing argument 'DATA'.")
+    from eventseg.training.device import choose_device
+    from eventseg.training.sources import open_source
+    from eventseg.training.trainer import train
+
+    chosen = choose_device(device)
+    kind = config.input.kind
+    name = "-".join([config.network.name.replace("/", "_").replace(":", "_"), kind])
+    if kind in ("events", "both"):
+        name = "-".join([name, *config.input.windows])
+    root = out or Path("runs") / name
+    source = open_source(data, label_set=config.labels.set)
+    bar = _Bar(hidden=quiet)
+    if not quiet:
+        click.echo(f"{config.network.name} on {chosen}, run folder {root}", err=True)
+    try:
+        trained = train(
+            source, root, config=config, device=chosen, resume=resume, progress=bar.update,
+            tensorboard=tensorboard,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        bar.close()
+        click.echo(f"interrupted; go on with --resume --out {root}", err=True)
+        raise click.exceptions.Exit(130) from None
+    finally:
+        bar.close()
+        source.close()
+    best = trained.best
+    click.echo(
+        f"best epoch {best.epoch} of {len(trained.history)}: mIoU {best.val_miou:.2f} %, accuracy "
+        f"{best.val_accuracy:.2f} % on the {'validation' if config.protocol == 'clean' else 'test'}"
+        " part"
+    )
+    click.echo(f"{root}/best.pt")
+
+
+def _list_recipes() -> None:
+    from eventseg.training.config import recipe_names
+    from eventseg.training.recipes import load_recipe
+
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        click.echo(f"{name}\n  {recipe.title}\n  source: {recipe.source}")
+        for row in recipe.published:
+            shown = ", ".join(f"{key} {value:g}" for key, value in row.scores.items())
+            setting = ", ".join(f"{key} {value}" for key, value in row.setting.items())
+            click.echo(f"  published ({row.split}{'; ' + setting if setting else ''}): {shown}")
+
+
+class _Bar:
+    """One bar on stderr for the whole training, in updates."""
+
+    def __init__(self, *, hidden: bool) -> None:
+        self._hidden = hidden
+        self._bar: Any = None
+        self._images = 0
+        self._begin = 0.0
+
+    def update(self, progress: Progress) -> None:
+        """Move the bar."""
+        if self._hidden:
+            return
+        import time
+
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(
+                total=progress.updates, initial=progress.update, unit="update", dynamic_ncols=True
+            )
+            self._begin = time.monotonic()
+        self._images += progress.images
+        rate = self._images / max(1e-9, time.monotonic() - self._begin)
+        self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
+        self._bar.set_postfix_str(
+            f"loss {progress.loss:.3f}, val mIoU {progress.val_miou:.1f}, {rate:.1f} images/s",
+            refresh=False,
+        )
+        self._bar.update(progress.update - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,152 @@
+"""Pictures of a training: learning curves, and inputs beside labels and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from eventseg.labels import ClassTable
+from eventseg.plots import OFF_RGB, ON_RGB
+
+Rgb = NDArray[np.uint8]
+Curve = Sequence[float]
+
+TRAIN_COLOUR, VAL_COLOUR = "#9ca3af", "#1d4ed8"
+
+
+def figure_curves(
+    epochs: Sequence[int],
+    *,
+    loss: Mapping[str, Curve],
+    miou: Mapping[str, Curve],
+    iou: Mapping[str, Curve],
+    classes: ClassTable,
+    best_epoch: int,
+) -> Figure:
+    """Return the learning curves: loss, mIoU, and IoU of each class.
+
+    Parameters
+    ----------
+    epochs : sequence of int (E,)
+    loss, miou : mapping
+        Curves (E,) named ``train`` and ``val``; mIoU in percent.
+    iou : mapping
+        Curve (E,) of each class in percent, NaN where it is absent.
+    classes : ClassTable
+        Colours of the classes.
+    best_epoch : int
+        Marked.
+    """
+    figure = Figure(figsize=(13.5, 4.0), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    _curves(left, epochs, loss, title="Loss")
+    _curves(middle, epochs, miou, title="mIoU, %")
+    middle.axvline(best_epoch, color="0.6", lw=0.8, ls=":")
+    at = list(epochs).index(best_epoch)
+    middle.set_title(
+        f"mIoU, %  (best {miou['val'][at]:.2f} at epoch {best_epoch})", fontsize=10, loc="left"
+    )
+    colours = dict(zip(classes.names, classes.colours, strict=True))
+    for name, values in iou.items():
+        last = next((v for v in reversed(values) if not np.isnan(v)), None)
+        label = f"{name} {last:.1f}" if last is not None else f"{name} (absent)"
+        colour = tuple(channel / 255 for channel in colours[name])
+        right.plot(epochs, values, color=colour, lw=1.4, label=label, marker=_marker(epochs))
+    right.set_title("IoU of each class, %", fontsize=10, loc="left")
+    _finish(right, many=len(iou) > 8)
+    return figure
+
+
+def figure_panels(
+    rows: Sequence[Sequence[Rgb]], *, titles: Sequence[str], names: Sequence[str], table: ClassTable
+) -> Figure:
+    """Return pictures in rows and columns over a legend of the classes.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of uint8 (H, W, 3)
+        One row a sample, one picture a column.
+    titles : sequence of str
+        Above the columns.
+    names : sequence of str
+        Beside the rows.
+    table : ClassTable
+    """
+    height, width = rows[0][0].shape[:2]
+    panel = 3.2
+    figure = Figure(
+        figsize=(panel * len(titles), len(rows) * (panel * height / width + 0.12) + 0.75),
+        dpi=max(110, round(1.1 * width / panel)),
+        layout="constrained",
+    )
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    for line, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            axes: Axes = grid[line, column]
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_linewidth(0.4)
+            if line == 0:
+                axes.set_title(titles[column], fontsize=9, pad=4)
+            if column == 0:
+                axes.set_ylabel(names[line], fontsize=7)
+    patches = [
+        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        for name, (red, green, blue) in zip(table.names, table.colours, strict=True)
+    ]
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=min(len(patches), 10), fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+    return figure
+
+
+def paint_events(counts: NDArray[np.float32], *, below: NDArray[np.uint8] | None = None) -> Rgb:
+    """Return a picture of two channels of counts: ON red, OFF blue, by the larger of both.
+
+    Parameters
+    ----------
+    counts : float32 (2, H, W)
+        ON and OFF in any normalisation; a channel's least value means no event.
+    below : uint8 (H, W), optional
+        Gray picture below the events; white without.
+    """
+    on, off = (channel - channel.min() for channel in counts)
+    gray = np.full(on.shape, 255, np.uint8) if below is None else below
+    picture = np.repeat(gray[:, :, None], 3, axis=2)
+    picture[(on > 0) & (on >= off)] = ON_RGB
+    picture[(off > 0) & (off > on)] = OFF_RGB
+    return picture
+
+
+def _curves(axes: Axes, epochs: Sequence[int], curves: Mapping[str, Curve], *, title: str) -> None:
+    for name, values in curves.items():
+        colour = TRAIN_COLOUR if name == "train" else VAL_COLOUR
+        axes.plot(epochs, values, color=colour, lw=1.6, label=name, marker=_marker(epochs))
+    axes.set_title(title, fontsize=10, loc="left")
+    _finish(axes)
+
+
+def _marker(epochs: Sequence[int]) -> str:
+    """Return a marker where there are few points to see."""
+    return "o" if len(epochs) < 3 else ""
+
+
+def _finish(axes: Axes, *, many: bool = False) -> None:
+    axes.set_xlabel("epoch", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=6 if many else 8, frameon=False, ncols=2 if many else 1)

@@ -1,0 +1,168 @@
+"""One sample augmented: events, image, labels and confidence by the same map of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from eventseg.errors import TrainingError
+from eventseg.events import SensorSize
+from eventseg.labels import IGNORED, Labels
+from eventseg.tensors import Normalisation, Tensor
+from eventseg.training.augment_image import change_image
+from eventseg.training.augment_map import PixelMap, pixel_map
+from eventseg.training.augmentation import Augmentation, Draw, draw
+
+Value = TypeVar("Value", np.float32, np.uint8)
+
+Border = float | Sequence[float]
+"""A value of all channels, or one a channel."""
+
+EMPTY: dict[Normalisation, Border] = {"raw": 0, "evsegnet": (-1, -1, 0, 0, 0, 0)}
+"""What a pixel without events holds, by normalisation; ``evsegnet`` is of six channels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sample:
+    """What belongs together; all of one height and width.
+
+    Parameters
+    ----------
+    labels : uint8 (H, W)
+        255 is ignored.
+    events : float32 (C, H, W), optional
+        Six channels, or those of another representation.
+    image : float32 (1 or 3, H, W), optional
+        Gray or RGB, from 0 to 1.
+    confidence : uint8 (H, W), optional
+        Of pseudo-labels.
+    """
+
+    labels: Labels
+    events: Tensor | None = None
+    image: Tensor | None = None
+    confidence: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        size = self.labels.shape
+        for name in ("events", "image", "confidence"):
+            array = getattr(self, name)
+            if array is not None and array.shape[-2:] != size:
+                raise TrainingError(
+                    f"{name} of {array.shape[-1]}x{array.shape[-2]} and labels of "
+                    f"{size[1]}x{size[0]} are of different sizes; crop them alike before"
+                )
+
+
+def augment(
+    sample: Sample,
+    *,
+    augmentation: Augmentation,
+    seed: int,
+    epoch: int,
+    index: int,
+    normalise: Normalisation = "evsegnet",
+    resize: SensorSize | None = None,
+    crop: SensorSize | None = None,
+) -> Sample:
+    """Return the sample as one epoch sees it.
+
+    Parameters
+    ----------
+    sample : Sample
+    augmentation : Augmentation
+    seed, epoch, index : int
+        Decide the draw, as in :func:`eventseg.training.augmentation.draw`.
+    normalise : {"raw", "evsegnet"}
+        Normalisation of the events, which decides what an empty pixel holds.
+    resize : SensorSize, optional
+        Size the whole picture is brought to before all else; by default it keeps its own.
+    crop : SensorSize, optional
+        Size of the result; by default that after `resize`.
+
+    Returns
+    -------
+    Sample
+        New arrays; those of an unmoved sample may be the given ones.
+    """
+    happens = draw(augmentation, seed=seed, epoch=epoch, index=index)
+    border = EMPTY[normalise] if augmentation.event_border == "empty" else 0
+    moved = warp(
+        sample, happens, event_border=border, image_border=augmentation.image_border,
+        resize=resize, crop=crop,
+    )  # fmt: skip
+    if moved.image is None:
+        return moved
+    return replace(moved, image=change_image(moved.image, happens))
+
+
+def warp(
+    sample: Sample,
+    happens: Draw,
+    *,
+    event_border: Border = 0,
+    image_border: str = "reflect",
+    resize: SensorSize | None = None,
+    crop: SensorSize | None = None,
+) -> Sample:
+    """Return the sample moved: flipped, scaled, rotated, shifted and cropped in one step.
+
+    Events, labels and confidence take the value of the nearest pixel, the image is bilinear.
+    Outside the picture labels are 255, confidence is 0, and events and image have their borders.
+    A move by whole pixels copies values as they are. ``Draw()`` with `resize` and `crop` prepares
+    validation samples.
+    """
+    height, width = sample.labels.shape
+    moves = pixel_map(SensorSize(height, width), happens, resize=resize, crop=crop)
+    if moves is None:
+        return sample
+    return Sample(
+        labels=_nearest(sample.labels[None], moves, IGNORED)[0],
+        events=None if sample.events is None else _nearest(sample.events, moves, event_border),
+        image=None if sample.image is None else _image(sample.image, moves, image_border),
+        confidence=(
+            None if sample.confidence is None else _nearest(sample.confidence[None], moves, 0)[0]
+        ),
+    )
+
+
+def _nearest(x: NDArray[Value], moves: PixelMap, border: Border) -> NDArray[Value]:
+    """Return the nearest pixels of (C, H, W)."""
+    borders = np.broadcast_to(border, len(x))
+    made = np.empty((len(x), *moves.source.shape), x.dtype)
+    flat = np.ascontiguousarray(x).reshape(len(x), -1)
+    for channel, out, value in zip(flat, made, borders, strict=True):
+        # Sources outside are 0 and so valid; "clip" only spares take a buffered copy.
+        np.take(channel, moves.source, out=out, mode="clip")
+        if moves.outside is not None:
+            np.copyto(out, value, where=moves.outside, casting="unsafe")
+    return made
+
+
+def _image(image: Tensor, moves: PixelMap, border: str) -> Tensor:
+    """Return the image (C, H, W) at the map's places, bilinear."""
+    values = [float(channel.mean()) if border == "mean" else 0.0 for channel in image]
+    reflected = border == "reflect" and moves.outside is not None
+    if moves.whole and not reflected:
+        return _nearest(image, moves, values)
+    height, width = image.shape[1:]
+    # grid_sample counts from -1 at the first pixel's centre to 1 at the last one's.
+    grid = np.stack(
+        [moves.x * (2 / max(1, width - 1)) - 1, moves.y * (2 / max(1, height - 1)) - 1], axis=-1
+    )
+    made: Tensor = functional.grid_sample(
+        torch.from_numpy(np.ascontiguousarray(image))[None],
+        torch.from_numpy(grid.astype(np.float32))[None],
+        padding_mode="reflection" if reflected else "border",
+        align_corners=True,
+    )[0].numpy()
+    if moves.outside is not None and not reflected:
+        for out, value in zip(made, values, strict=True):
+            np.copyto(out, value, where=moves.outside, casting="unsafe")
+    return made

@@ -1,0 +1,143 @@
+"""Frozen dataclasses from TOML tables and back: every key known, every value of its type."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from eventseg.errors import EventsegError, TrainingError
+from eventseg.events import SensorSize
+
+Settings = TypeVar("Settings")
+
+PAIRS = tuple[tuple[str, float], ...]
+"""The type that TOML has as a table of numbers, such as the terms of a loss."""
+
+
+def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "") -> Settings:
+    """Return the dataclass that a table holds; what it leaves out keeps its default.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass of numbers, strings, booleans, sizes (``"352x224"``), tuples, mappings,
+        literals and other such dataclasses.
+    table : mapping
+        As :mod:`tomllib` reads it.
+    where : str
+        Name of the table, for messages.
+
+    Raises
+    ------
+    TrainingError
+        An unknown key (the nearest known one is named), a missing one, or a value of another
+        type or out of its range.
+    """
+    hints = get_type_hints(kind)
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            near, place = _nearest(key, known), f" in [{where}]" if where else ""
+            raise TrainingError(
+                f"unknown setting {key!r}{place}: the nearest known one is {near!r}; "
+                f"known are {', '.join(known)}"
+            )
+    for name, field in known.items():
+        if name not in table and field.default is MISSING and field.default_factory is MISSING:
+            raise TrainingError(f"setting {_path(where, name)} is missing")
+    values = {
+        key: _value(hints[key], value, where=_path(where, key)) for key, value in table.items()
+    }
+    try:
+        return kind(**values)
+    except EventsegError as error:
+        raise TrainingError(f"{where}: {error}" if where else str(error)) from error
+
+
+def to_table(settings: Any) -> dict[str, Any]:
+    """Return a dataclass as the table that :func:`from_table` reads; None is left out."""
+    hints = get_type_hints(type(settings))
+    found = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {name: _plain(value, hints[name]) for name, value in found.items() if value is not None}
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    if is_dataclass(value):
+        return to_table(value)
+    if isinstance(value, SensorSize):
+        return str(value)
+    if hint == PAIRS or isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return [_plain(item, None) for item in value]
+    return value
+
+
+def _value(hint: Any, value: Any, *, where: str) -> Any:
+    """Return a value of TOML as the type a field has, or raise."""
+    if get_origin(hint) is UnionType:
+        (hint,) = (one for one in get_args(hint) if one is not NoneType)
+    origin, args = get_origin(hint), get_args(hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return from_table(hint, _of_type(value, Mapping, "a table", where), where=where)
+    if origin is Literal:
+        if value not in args:
+            raise TrainingError(
+                f"{where} {value!r} is none of {', '.join(repr(one) for one in args)}"
+            )
+        return value
+    if hint is SensorSize:
+        return _size(value, where)
+    if hint == PAIRS:
+        table = _of_type(value, Mapping, "a table of numbers", where)
+        return tuple(
+            (key, _value(float, one, where=f"{where}.{key}")) for key, one in table.items()
+        )
+    if origin is tuple:
+        items = _of_type(value, (list, tuple), "a list", where)
+        kinds = [args[0]] * len(items) if args[-1] is Ellipsis else list(args)
+        if len(kinds) != len(items):
+            raise TrainingError(f"{where} must hold {len(kinds)} values, got {len(items)}")
+        return tuple(
+            _value(one, item, where=f"{where}[{i}]")
+            for i, (one, item) in enumerate(zip(kinds, items, strict=True))
+        )
+    if origin is not None:
+        return dict(_of_type(value, Mapping, "a table", where))
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: type, value: Any, where: str) -> Any:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+    # A boolean is an int to Python and never meant as one.
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise TrainingError(f"{where} must be {words[hint]}, got {value!r}")
+    return value
+
+
+def _size(value: Any, where: str) -> SensorSize:
+    width, cross, height = str(value).partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise TrainingError(f"{where} must be WIDTHxHEIGHT, such as 352x224, got {value!r}")
+    return SensorSize(height=int(height), width=int(width))
+
+
+def _of_type(value: Any, kind: Any, words: str, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise TrainingError(f"{where} must be {words}, got {value!r}")
+    return value
+
+
+def _nearest(key: str, known: Collection[str]) -> str:
+    """Return the known name that is most alike, or whose initials were given: lr."""
+    initials = {"".join(word[0] for word in name.split("_")): name for name in known}
+    return initials.get(key) or get_close_matches(key, known, 1, cutoff=0.0)[0]
+
+
+def _path(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key

@@ -1,0 +1,223 @@
+"""Image folders as samples: the layouts of Cityscapes, CamVid and EV-SegNet's released files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from eventseg.errors import DatasetError, TrainingError
+from eventseg.events import SensorSize
+from eventseg.labels import IGNORED, ClassTable, Labels, load_class_table, merge_labels, merge_of
+from eventseg.tensors import Normalisation, Tensor
+
+EVSEGNET_ROOTS = ("images", "events", "labels")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Files of one sample: picture, labels, and events where the layout has them.
+
+    ``merge`` is the class of each value in the label file; without it they are classes.
+    """
+
+    id: str
+    split: str
+    sequence: str
+    image: Path
+    labels: Path
+    events: Path | None = None
+    merge: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Folder:
+    """Samples of an image folder.
+
+    Parameters
+    ----------
+    path : Path
+    items : tuple of Item
+    size : SensorSize
+        Size of the pictures, of which all are.
+    classes : ClassTable
+        What `labels` return.
+    """
+
+    path: Path
+    items: tuple[Item, ...]
+    size: SensorSize
+    classes: ClassTable
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Name of each sample."""
+        return tuple(item.id for item in self.items)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Split of each sample."""
+        return tuple(item.split for item in self.items)
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Drive of each sample."""
+        return tuple(item.sequence for item in self.items)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digest of the list of files and their sizes; their bytes are not read."""
+        listed = hashlib.sha256()
+        for item in self.items:
+            for path in (item.image, item.labels, item.events):
+                if path is not None:
+                    name = path.relative_to(self.path).as_posix()
+                    listed.update(f"{name} {path.stat().st_size}\n".encode())
+        return {"files": listed.hexdigest()}
+
+    @property
+    def event_channels(self) -> int:
+        """Channels of the released tensors."""
+        return 6
+
+    def covered(self, _window: str) -> NDArray[np.float64]:
+        """Return 1 for each sample: folders do not tell."""
+        return np.ones(len(self.items))
+
+    def labels(self, i: int) -> Labels:
+        """Return labels, uint8 (H, W)."""
+        item = self.items[i]
+        values = self._read(item.labels, "L")
+        return values if item.merge is None else merge_labels(values, item.merge)
+
+    def confidence(self, _i: int) -> None:
+        """Return None: labels of folders are truth."""
+
+    def image(self, i: int, *, colour: bool) -> Tensor:
+        """Return the picture, float32 (1 or 3, H, W), from 0 to 1."""
+        values = self._read(self.items[i].image, "RGB" if colour else "L")
+        scaled: Tensor = values.astype(np.float32) / np.float32(255)
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1)) if colour else scaled[None]
+
+    def events(
+        self, i: int, window: str, *, normalise: Normalisation, live: bool = False, **changes: Any
+    ) -> Tensor:
+        """Return the released tensor of a sample: 50 ms in EV-SegNet's normalisation."""
+        path = self.items[i].events
+        if path is None:
+            raise TrainingError(f"{self.path} holds pictures and no events; use gray or rgb")
+        if window != "50ms" or normalise != "evsegnet" or live or any(changes.values()):
+            raise TrainingError(
+                f"{self.path} holds tensors of 50ms in the evsegnet normalisation: no other "
+                "window, normalisation, live encoding or change of events can be had of it"
+            )
+        try:
+            tensor: Tensor = np.load(path, allow_pickle=False).astype(np.float32)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"cannot read tensor {path}: {error}") from error
+        if tensor.shape != (*self.size, 6):
+            raise DatasetError(f"{path} has the shape {tensor.shape}, not {(*self.size, 6)}")
+        return np.ascontiguousarray(tensor.transpose(2, 0, 1))
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def _read(self, path: Path, mode: str) -> NDArray[np.uint8]:
+        try:
+            with Image.open(path) as picture:
+                # Indexed labels hold classes as indices: they must not become colours.
+                if mode == "L" and picture.mode == "P":
+                    values = np.asarray(picture)
+                else:
+                    values = np.asarray(picture.convert(mode))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DatasetError(f"cannot read {path}: {error}") from error
+        if values.shape[:2] != tuple(self.size):
+            raise DatasetError(
+                f"{path} is {values.shape[1]}x{values.shape[0]}, the others of {self.path} are "
+                f"{self.size}"
+            )
+        return values
+
+
+def open_folder(path: Path) -> Folder | None:
+    """Return the samples of an image folder, or None where it has none of the layouts.
+
+    Raises
+    ------
+    DatasetError
+        A layout that is known but lacks files.
+    """
+    for is_layout, listed, table in LAYOUTS:
+        if is_layout(path):
+            items = tuple(listed(path))
+            if not items:
+                raise DatasetError(f"{path} holds no pair of picture and labels")
+            missing = [str(item.labels) for item in items if not item.labels.is_file()]
+            if missing:
+                raise DatasetError(f"{len(missing)} labels are missing, first {missing[0]}")
+            with Image.open(items[0].labels) as first:
+                size = SensorSize(first.height, first.width)
+            return Folder(path, items, size, load_class_table(table))
+    return None
+
+
+def _camvid(path: Path) -> Sequence[Item]:
+    void = (*range(11), IGNORED)
+    return [
+        Item(
+            image.stem, split, image.stem.rpartition("_")[0], image,
+            path / f"{split}annot" / f"{image.stem}.png", merge=void,
+        )
+        for split in ("train", "val", "test")
+        for image in sorted((path / split).iterdir())
+    ]  # fmt: skip
+
+
+def _cityscapes(path: Path) -> Sequence[Item]:
+    """Fine labels, coarse ones where a picture has no fine; the test part has none published."""
+    ids = merge_of("cityscapes34", "cityscapes19")
+    items = []
+    for image in sorted(path.glob("leftImg8bit/*/*/*_leftImg8bit.png")):
+        split, city = image.parts[-3], image.parts[-2]
+        if split == "test":
+            continue
+        stem = image.name.removesuffix("_leftImg8bit.png")
+        choices = [
+            path / kind / split / city / f"{stem}_{kind}_{values}.png"
+            for kind in ("gtFine", "gtCoarse")
+            for values in ("labelTrainIds", "labelIds")
+        ]
+        labels = next((choice for choice in choices if choice.is_file()), choices[1])
+        merge = ids if labels.stem.endswith("_labelIds") else None
+        items.append(Item(stem, split.removesuffix("_extra"), city, image, labels, merge=merge))
+    return items
+
+
+def _released(path: Path) -> Sequence[Item]:
+    return [
+        Item(
+            labels.stem,
+            split,
+            labels.stem.partition("_export_")[0],
+            path / "images" / split / labels.name,
+            labels,
+            path / "events" / split / f"{labels.stem}.npy",
+        )
+        for split in ("train", "test", "other")
+        for labels in sorted((path / "labels" / split).glob("*.png"))
+    ]
+
+
+LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Sequence[Item]], str], ...] = (
+    (lambda p: (p / "train").is_dir() and (p / "trainannot").is_dir(), _camvid, "camvid11"),
+    (lambda p: (p / "leftImg8bit").is_dir(), _cityscapes, "cityscapes19"),
+    (lambda p: all((p / root).is_dir() for root in EVSEGNET_ROOTS), _released, "evsegnet6"),
+)
+"""How a layout is known, its samples, and its classes."""

@@ -1,0 +1,295 @@
+"""Losses of logits against labels: five terms, their weighted sum, and auxiliary heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from eventseg.errors import TrainingError
+from eventseg.labels import IGNORED
+from eventseg.training.region_mutual_information import region_mutual_information_loss
+
+TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")
+"""Names of the terms that a loss can be summed from."""
+
+ClassWeighting = Literal["none", "median_frequency", "enet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSpec:
+    """A weighted sum of terms, and how classes, pixels and auxiliary heads weigh in it.
+
+    Parameters
+    ----------
+    terms : tuple of (str, float)
+        Names of :data:`TERMS` and their weights.
+    auxiliary_weight : float
+        Weight of the same sum for each auxiliary head.
+    class_weights : {"none", "median_frequency", "enet"}
+        Class weights to derive from the training labels (:mod:`eventseg.training.class_weights`).
+    enet_c : float
+        The constant of ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
+    weigh_by_confidence : bool
+        Whether a pixel counts as much as its pseudo-label is sure.
+    ohem_threshold, ohem_min_kept
+        As for :func:`ohem_cross_entropy`.
+    focal_gamma : float
+        As for :func:`focal_loss`.
+    region_radius, region_pool : int
+        As for :func:`region_mutual_information_loss`.
+
+    Raises
+    ------
+    TrainingError
+        No term, an unknown one, or a value out of its range.
+    """
+
+    terms: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
+    auxiliary_weight: float = 0.4
+    class_weights: ClassWeighting = "none"
+    enet_c: float = 1.02
+    weigh_by_confidence: bool = False
+    ohem_threshold: float = 0.7
+    ohem_min_kept: int = 100_000
+    focal_gamma: float = 2.0
+    region_radius: int = 3
+    region_pool: int = 4
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.terms]
+        unknown = [name for name in names if name not in TERMS]
+        if unknown or not names or len(set(names)) != len(names):
+            raise TrainingError(
+                f"loss terms {names} must be one or more of {', '.join(TERMS)}, each once"
+            )
+        if any(not weight > 0 for _, weight in self.terms) or not self.auxiliary_weight >= 0:
+            raise TrainingError(
+                f"weights of loss terms must be above 0 and that of auxiliary heads not below, "
+                f"got {self.terms} and {self.auxiliary_weight}"
+            )
+        if self.class_weights not in ("none", "median_frequency", "enet"):
+            raise TrainingError(
+                f"class weights {self.class_weights!r} are none of none, median_frequency, enet"
+            )
+        if not 0 < self.ohem_threshold <= 1 or self.ohem_min_kept < 1:
+            raise TrainingError(
+                f"OHEM needs a threshold in (0, 1] and at least one pixel to keep, got "
+                f"{self.ohem_threshold} and {self.ohem_min_kept}"
+            )
+        if not self.enet_c > 1 or not self.focal_gamma >= 0:
+            raise TrainingError(
+                f"enet_c must be above 1 and focal_gamma not below 0, got {self.enet_c} and "
+                f"{self.focal_gamma}"
+            )
+        if self.region_radius < 1 or self.region_pool < 1:
+            raise TrainingError(
+                f"region_radius and region_pool must be 1 or more, got {self.region_radius} and "
+                f"{self.region_pool}"
+            )
+
+
+def segmentation_loss(
+    outputs: Tensor | tuple[Tensor, ...],
+    labels: Tensor,
+    *,
+    spec: LossSpec,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+) -> Tensor:
+    """Return the loss of a network's outputs: the main head plus weighted auxiliary ones.
+
+    Computed in float32 or better, whatever autocast says. A batch of ignored pixels has the loss
+    0 and the gradient 0.
+
+    Parameters
+    ----------
+    outputs : float (N, C, H, W), or a tuple of them
+        Logits of the main head, then of auxiliary ones.
+    labels : int64 (N, H, W)
+        Classes 0 to C - 1; 255 is ignored.
+    spec : LossSpec
+        The terms and their weights.
+    class_weights : float (C,), optional
+        For cross entropy, OHEM and focal loss.
+    pixel_weights : float (N, H, W), optional
+        Such as the confidence of pseudo-labels; for all terms but region mutual information.
+
+    Returns
+    -------
+    float ()
+    """
+    heads = (outputs,) if isinstance(outputs, Tensor) else outputs
+    with torch.autocast(heads[0].device.type, enabled=False):
+        total = heads[0].new_zeros((), dtype=_precise(heads[0]).dtype)
+        for k, logits in enumerate(heads):
+            factor = spec.auxiliary_weight if k else 1.0
+            if factor == 0:
+                continue
+            precise = _precise(logits)
+            for name, weight in spec.terms:
+                term = _term(
+                    name, spec=spec, class_weights=class_weights, pixel_weights=pixel_weights
+                )
+                total = total + factor * weight * term(precise, labels)
+    return total
+
+
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+) -> Tensor:
+    """Return the weighted mean of ``-ln p(label)`` over the pixels that are not ignored.
+
+    Divided by the sum of the weights, as PyTorch does. Parameters and shapes as
+    :func:`segmentation_loss`.
+    """
+    losses = _losses(logits, labels)
+    return _mean(losses, _weights(losses, labels, class_weights, pixel_weights))
+
+
+def ohem_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    threshold: float = 0.7,
+    min_kept: int = 100_000,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+) -> Tensor:
+    """Return the cross entropy of the hard pixels only: online hard example mining.
+
+    Kept are the pixels whose true class has a probability below `threshold`, and at least the
+    `min_kept` least probable ones of the batch (with all that tie with the last of them).
+    Shrivastava et al. 2016, arXiv 1604.03540, in the form that segmentation uses.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability of the true class below which a pixel is hard.
+    min_kept : int
+        Pixels of the batch to keep at least, where so many are not ignored.
+    """
+    losses = _losses(logits, labels)
+    with torch.no_grad():
+        # Ignored pixels sort behind all others; a probability is at most 1.
+        probability = torch.where(labels == IGNORED, 2.0, torch.exp(-losses)).flatten()
+        kept = min(min_kept, probability.numel())
+        last = probability.topk(kept, largest=False).values[-1]
+        hard = ((probability < threshold) | (probability <= last)).view_as(losses)
+    weights = _weights(losses, labels, class_weights, pixel_weights)
+    return _mean(losses, weights * hard)
+
+
+def focal_loss(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    gamma: float = 2.0,
+    class_weights: Tensor | None = None,
+    pixel_weights: Tensor | None = None,
+) -> Tensor:
+    """Return the weighted mean of ``-(1 - p)^gamma ln p`` with p = p(label), over the softmax.
+
+    Lin et al. 2017, arXiv 1708.02002, equation 4; ``gamma`` 0 is cross entropy.
+
+    Parameters
+    ----------
+    gamma : float
+        How fast a pixel fades as it becomes sure.
+    """
+    losses = _losses(logits, labels)
+    # 1 - p by expm1: exact for sure pixels, where the power's slope needs a value above 0.
+    doubt = (-torch.expm1(-losses)).clamp_min(torch.finfo(losses.dtype).tiny)
+    weights = _weights(losses, labels, class_weights, pixel_weights)
+    return _mean(doubt**gamma * losses, weights)
+
+
+def dice_loss(logits: Tensor, labels: Tensor, *, pixel_weights: Tensor | None = None) -> Tensor:
+    """Return 1 less the soft Dice score, averaged over the classes that the labels show.
+
+    Dice of a class is ``2 sum(p y) / (sum(p) + sum(y))`` with its softmax p and its labels y
+    over all pixels of the batch that are not ignored. Milletari et al. 2016, arXiv 1606.04797,
+    without the squares. Class weights have no place here: each class counts the same.
+    """
+    classes = logits.shape[1]
+    weights = _weights(logits[:, 0], labels, None, pixel_weights)[:, None]
+    probability = logits.softmax(dim=1) * weights
+    truth = _one_hot(labels, classes, like=logits)
+    shared = _per_class(probability * truth)
+    of_truth = _per_class(truth * weights)
+    # Without its pixels or without any chance of it a class has no overlap: 0 and not 0 / 0.
+    tiny = torch.finfo(logits.dtype).tiny
+    dice = 2 * shared / (_per_class(probability) + of_truth).clamp_min(tiny)
+    present = (of_truth > 0).to(logits.dtype)
+    return ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+
+
+def _term(
+    name: str, *, spec: LossSpec, class_weights: Tensor | None, pixel_weights: Tensor | None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return one term as a function of logits and labels."""
+    terms: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "cross_entropy": lambda logits, labels: cross_entropy(
+            logits, labels, class_weights=class_weights, pixel_weights=pixel_weights
+        ),
+        "ohem": lambda logits, labels: ohem_cross_entropy(
+            logits, labels, threshold=spec.ohem_threshold, min_kept=spec.ohem_min_kept,
+            class_weights=class_weights, pixel_weights=pixel_weights,
+        ),
+        "dice": lambda logits, labels: dice_loss(logits, labels, pixel_weights=pixel_weights),
+        "focal": lambda logits, labels: focal_loss(
+            logits, labels, gamma=spec.focal_gamma,
+            class_weights=class_weights, pixel_weights=pixel_weights,
+        ),
+        "region_mutual_information": lambda logits, labels: region_mutual_information_loss(
+            logits, labels, radius=spec.region_radius, pool=spec.region_pool
+        ),
+    }  # fmt: skip
+    return terms[name]
+
+
+def _losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return ``-ln p(label)`` of each pixel, 0 where ignored."""
+    return functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")
+
+
+def _weights(
+    like: Tensor, labels: Tensor, class_weights: Tensor | None, pixel_weights: Tensor | None
+) -> Tensor:
+    """Return the weight of each pixel, (N, H, W): 0 where ignored."""
+    counted = labels != IGNORED
+    weights = counted.to(like.dtype)
+    if class_weights is not None:
+        weights = weights * class_weights.to(like)[labels.where(counted, 0)]
+    if pixel_weights is not None:
+        weights = weights * pixel_weights.to(like)
+    return weights
+
+
+def _mean(losses: Tensor, weights: Tensor) -> Tensor:
+    total = weights.sum()
+    return (losses * weights).sum() / total.where(total > 0, 1)
+
+
+def _one_hot(labels: Tensor, classes: int, *, like: Tensor) -> Tensor:
+    """Return labels as (N, C, H, W) of 0 and 1; ignored pixels get the first class."""
+    known = labels.where(labels != IGNORED, 0)[:, None]
+    shape = (labels.shape[0], classes, *labels.shape[1:])
+    return torch.zeros(shape, dtype=like.dtype, device=like.device).scatter_(1, known, 1)
+
+
+def _per_class(x: Tensor) -> Tensor:
+    return x.sum(dim=(0, 2, 3))
+
+
+def _precise(logits: Tensor) -> Tensor:
+    """Return logits in float32, or in float64 where they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,0 +1,162 @@
+"""Optimisers as data, and the parameter groups that recipes ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn, optim
+
+from eventseg.errors import TrainingError
+
+OptimiserKind = Literal["adam", "adamw", "sgd", "rmsprop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserSpec:
+    """An optimiser, its learning rate, and what departs from them for some parameters.
+
+    Parameters
+    ----------
+    kind : {"adam", "adamw", "sgd", "rmsprop"}
+    learning_rate : float
+        Before the schedule's factor.
+    momentum : float
+        Of SGD and RMSprop.
+    nesterov : bool
+        Of SGD.
+    betas : (float, float)
+        Of Adam and AdamW.
+    alpha : float
+        Smoothing of RMSprop.
+    weight_decay : float
+        Decoupled in AdamW, an L2 penalty elsewhere.
+    decay_depthwise : bool
+        Whether depthwise convolutions decay; they do not in Fast-SCNN.
+    decay_norms_and_biases : bool
+        Whether parameters of one dimension decay; they do not in SegFormer.
+    multipliers : tuple of (str, float)
+        Learning-rate factors of the parameters whose names begin so, such as ``("head.", 10)``;
+        the longest beginning wins. In late fusion they hold for both networks.
+
+    Raises
+    ------
+    TrainingError
+        An unknown kind, or a value out of its range.
+    """
+
+    kind: OptimiserKind = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    alpha: float = 0.99
+    weight_decay: float = 0.0
+    decay_depthwise: bool = True
+    decay_norms_and_biases: bool = True
+    multipliers: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("adam", "adamw", "sgd", "rmsprop"):
+            raise TrainingError(f"optimiser {self.kind!r} is none of adam, adamw, sgd, rmsprop")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise TrainingError(
+                f"the learning rate must be above 0 and weight decay not below, got "
+                f"{self.learning_rate} and {self.weight_decay}"
+            )
+        shares = {"momentum": self.momentum, "alpha": self.alpha, "betas": max(self.betas)}
+        for name, share in shares.items():
+            if not (0 <= share < 1 and min(self.betas) >= 0):
+                raise TrainingError(f"{name} must be at least 0 and below 1, got {share}")
+        if self.momentum and self.kind in ("adam", "adamw"):
+            raise TrainingError(f"{self.kind} has betas and no momentum; set momentum to 0")
+        if self.nesterov and (self.kind != "sgd" or not self.momentum):
+            raise TrainingError("nesterov needs kind sgd and a momentum")
+        for beginning, factor in self.multipliers:
+            if not factor >= 0:
+                raise TrainingError(
+                    f"the multiplier of {beginning!r} must not be below 0, got {factor}"
+                )
+
+
+def build_optimiser(network: nn.Module, *, spec: OptimiserSpec) -> optim.Optimizer:
+    """Return the optimiser of a network's trainable parameters.
+
+    Each parameter group has a key ``multiplier``, which :func:`set_learning_rate` heeds.
+
+    Raises
+    ------
+    TrainingError
+        A multiplier for a beginning that no parameter's name has, or no trainable parameter.
+    """
+    groups = parameter_groups(network, spec=spec)
+    rate, decay = spec.learning_rate, spec.weight_decay
+    if spec.kind == "sgd":
+        return optim.SGD(
+            groups, lr=rate, momentum=spec.momentum, weight_decay=decay, nesterov=spec.nesterov
+        )
+    if spec.kind == "rmsprop":
+        return optim.RMSprop(
+            groups, lr=rate, alpha=spec.alpha, momentum=spec.momentum, weight_decay=decay
+        )
+    adam = optim.AdamW if spec.kind == "adamw" else optim.Adam
+    return adam(groups, lr=rate, betas=spec.betas, weight_decay=decay)
+
+
+def set_learning_rate(optimiser: optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every group to a rate times the group's multiplier."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["multiplier"]
+
+
+def parameter_groups(network: nn.Module, *, spec: OptimiserSpec) -> list[dict[str, Any]]:
+    """Return the trainable parameters in groups of one multiplier and one weight decay.
+
+    Returns
+    -------
+    list of dict
+        With ``params``, ``lr``, ``multiplier`` and ``weight_decay``, in the order in which the
+        network first names one of the group.
+    """
+    names = [_plain(name) for name, _ in network.named_parameters()]
+    for beginning, _ in spec.multipliers:
+        if not any(name.startswith(beginning) for name in names):
+            tops = sorted({name.partition(".")[0] for name in names})
+            raise TrainingError(
+                f"no parameter's name begins with {beginning!r}, for which a multiplier is set; "
+                f"this network has {', '.join(tops)}"
+            )
+    depthwise = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+        for parameter in module.parameters()
+    }
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        spared = (id(parameter) in depthwise and not spec.decay_depthwise) or (
+            parameter.dim() < 2 and not spec.decay_norms_and_biases
+        )
+        factor, decay = _multiplier(name, spec), 0.0 if spared else spec.weight_decay
+        empty: dict[str, Any] = {
+            "params": [],
+            "lr": spec.learning_rate * factor,
+            "multiplier": factor,
+            "weight_decay": decay,
+        }
+        groups.setdefault((factor, decay), empty)["params"].append(parameter)
+    if not groups:
+        raise TrainingError("this network has no parameter to train")
+    return list(groups.values())
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is in one network alone, in late fusion too."""
+    return name.removeprefix("of_frame.").removeprefix("of_events.")
+
+
+def _multiplier(name: str, spec: OptimiserSpec) -> float:
+    fitting = [pair for pair in spec.multipliers if _plain(name).startswith(pair[0])]
+    return max(fitting, key=lambda pair: len(pair[0]), default=("", 1.0))[1]

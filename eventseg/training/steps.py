@@ -1,0 +1,212 @@
+"""One pass over the data: a training epoch, and validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eventseg.errors import TrainingError
+from eventseg.labels import IGNORED
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.training.config import TrainConfig
+from eventseg.training.ema import update_average
+from eventseg.training.losses import segmentation_loss
+from eventseg.training.optimisers import set_learning_rate
+from eventseg.training.samples import Batch, to_device
+
+Matrix = NDArray[np.int64]
+
+
+class Pass(NamedTuple):
+    """Mean loss of a pass and its confusion matrix, int64 (K, K)."""
+
+    loss: float
+    matrix: Matrix
+
+
+class LossError(TrainingError):
+    """The loss is no longer a number; ``samples`` are those of the batch."""
+
+    def __init__(self, message: str, samples: list[int]) -> None:
+        super().__init__(message)
+        self.samples = samples
+
+
+@dataclass(slots=True)
+class Learner:
+    """What an update needs.
+
+    Parameters
+    ----------
+    network : callable
+        What is called: the network, compiled or not.
+    plain : SegmentationNetwork
+        The network itself, whose weights are kept.
+    optimiser : torch.optim.Optimizer
+    config : TrainConfig
+    device : torch.device
+    classes : int
+    rate : callable
+        Learning rate by iteration.
+    class_weights : float32 (K,), optional
+    scaler : torch.amp.GradScaler
+        Disabled but for fp16.
+    average : SegmentationNetwork, optional
+        Averaged copy of the network.
+    iteration : int
+        Updates done.
+    """
+
+    network: Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+    plain: SegmentationNetwork
+    optimiser: torch.optim.Optimizer
+    config: TrainConfig
+    device: torch.device
+    classes: int
+    rate: Callable[[int], float]
+    class_weights: Tensor | None
+    scaler: torch.amp.GradScaler
+    average: SegmentationNetwork | None = None
+    iteration: int = 0
+
+
+def train_pass(
+    learner: Learner,
+    batches: Iterable[Batch],
+    *,
+    updates: int,
+    tell: Callable[[float, int], None] = lambda _loss, _images: None,
+) -> Pass:
+    """Train over the batches of an epoch, at most for so many updates.
+
+    Parameters
+    ----------
+    learner : Learner
+        Its network, optimiser and iteration change.
+    batches : iterable of Batch
+    updates : int
+    tell : callable
+        Called after every batch with its loss and its number of images.
+
+    Returns
+    -------
+    Pass
+        Over the samples as they were seen, weighted by images.
+
+    Raises
+    ------
+    LossError
+        The loss is not finite; nothing was updated with it.
+    """
+    config = learner.config
+    learner.plain.train()
+    learner.optimiser.zero_grad(set_to_none=True)
+    matrix = np.zeros((learner.classes, learner.classes), np.int64)
+    total, images, gathered = 0.0, 0, 0
+    for batch in batches:
+        if updates == 0:
+            break
+        x, labels = to_device(batch, learner.device, channels_last=config.channels_last)
+        with autocast(config, learner.device):
+            outputs = learner.network(x)
+        loss = segmentation_loss(
+            outputs,
+            labels,
+            spec=config.loss,
+            class_weights=learner.class_weights,
+            pixel_weights=_confidence(batch, learner.device),
+        )
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise LossError(
+                f"the loss is {value} at update {learner.iteration}", batch["index"].tolist()
+            )
+        torch.autograd.backward(learner.scaler.scale(loss / config.accumulation))
+        gathered += 1
+        if gathered == config.accumulation:
+            _update(learner)
+            gathered, updates = 0, updates - 1
+        main = outputs if isinstance(outputs, Tensor) else outputs[0]
+        matrix += confusion(main.detach(), labels, classes=learner.classes)
+        total, images = total + value * len(x), images + len(x)
+        tell(value, len(x))
+    if gathered and updates:
+        _update(learner)
+    return Pass(total / max(1, images), matrix)
+
+
+@torch.inference_mode()
+def validation_pass(
+    network: SegmentationNetwork,
+    batches: Iterable[Batch],
+    *,
+    config: TrainConfig,
+    device: torch.device,
+    classes: int,
+    class_weights: Tensor | None = None,
+) -> Pass:
+    """Return loss and confusion matrix of a network in evaluation mode, at the input's size."""
+    network.eval()
+    matrix = np.zeros((classes, classes), np.int64)
+    total, images = 0.0, 0
+    for batch in batches:
+        x, labels = to_device(batch, device, channels_last=config.channels_last)
+        with autocast(config, device):
+            logits = network(x)
+        loss = segmentation_loss(logits, labels, spec=config.loss, class_weights=class_weights)
+        matrix += confusion(logits, labels, classes=classes)
+        total, images = total + float(loss) * len(x), images + len(x)
+    return Pass(total / max(1, images), matrix)
+
+
+def confusion(logits: Tensor, labels: Tensor, *, classes: int) -> Matrix:
+    """Return the confusion matrix of logits (N, K, H, W) against int64 labels (N, H, W).
+
+    As :func:`eventseg.metrics.confusion_matrix`, but counted where the logits are.
+    """
+    kept = labels != IGNORED
+    pairs = labels[kept] * classes + logits.argmax(1)[kept]
+    counts = torch.bincount(pairs, minlength=classes * classes)
+    matrix: Matrix = counts.reshape(classes, classes).cpu().numpy()
+    return matrix
+
+
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context of the forward pass."""
+    if config.amp == "off":
+        return nullcontext()
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}[config.amp]
+    return torch.autocast(device.type, dtype=kind)
+
+
+def _update(learner: Learner) -> None:
+    set_learning_rate(learner.optimiser, learner.rate(learner.iteration))
+    if learner.config.gradient_clip:
+        learner.scaler.unscale_(learner.optimiser)
+        nn.utils.clip_grad_norm_(learner.plain.parameters(), learner.config.gradient_clip)
+    learner.scaler.step(learner.optimiser)
+    learner.scaler.update()
+    learner.optimiser.zero_grad(set_to_none=True)
+    if learner.average is not None:
+        update_average(
+            learner.average,
+            learner.plain,
+            decay=learner.config.ema_decay,
+            update=learner.iteration,
+        )
+    learner.iteration += 1
+
+
+def _confidence(batch: Batch, device: torch.device) -> Tensor | None:
+    if "confidence" not in batch:
+        return None
+    weights: Tensor = batch["confidence"].to(device, non_blocking=True).float() / 255
+    return weights
