@@ -1,0 +1,111 @@
+"""``eventseg evaluate``: scores of a run on a data set, beside what it must beat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import size
+
+
+@click.command(
+    "evaluate",
+    epilog="""\b
+Examples:
+  eventseg evaluate runs/evsegnet-events-50ms drives.eventseg
+  eventseg evaluate runs/fastscnn drives.eventseg --window 10ms,50ms,250ms
+  eventseg evaluate runs/fastscnn drives.eventseg --labels truth --teacher segformer-b5
+  eventseg evaluate runs/evsegnet-code drives.eventseg --protocol paper
+  eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
+""",
+)
+@click.argument("run", type=click.Path(path_type=Path, exists=True))
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--window", metavar="LENGTH[,LENGTH...]", help="Windows.  [default: those trained on]"
+)
+@click.option("--labels", metavar="SET", help="Label set to score against.  [default: the run's]")
+@click.option("--classes", metavar="TABLE", help="Class table that both are merged into first.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["clean", "paper"]),
+    default="clean",
+    show_default=True,
+    help="clean: one pass, native size. paper: six passes at 352x224, as EV-SegNet published.",
+)
+@click.option("--split", default="test", show_default=True, help="Part of the data.")
+@click.option("--scales", metavar="S[,S...]", help="Scales that are averaged, such as 0.75,1,1.5.")
+@click.option("--flip/--no-flip", default=None, help="Whether mirrored views are averaged too.")
+@click.option("--size", callback=size, metavar="WIDTHxHEIGHT", help="Size that is scored at.")
+@click.option("--teacher", metavar="SET", help="Label set to score as the frame teacher.")
+@click.option("--baselines/--no-baselines", default=True, show_default=True)
+@click.option("--checkpoint", default="best.pt", show_default=True, help="Which of the run's.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
+@click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--workers", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: RUN/NAME]"
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any) -> None:
+    """Score RUN, a run folder or a checkpoint, on a part of DATA.
+
+    Writes report.html, scores.json, scores.csv and scores.md, and prints the table. Beside the
+    network stand the majority class, the position prior of the training part and the network with
+    its clock 50 ms off; with --teacher also the labels of a frame teacher.
+    """
+    from eventseg.evaluation.page import markdown
+    from eventseg.evaluation.report import HEADER, summary_rows
+    from eventseg.evaluation.run_evaluation import Request, evaluate_run
+
+    window, scales = options.pop("window"), options.pop("scales")
+    request = Request(
+        windows=tuple(part.strip() for part in window.split(",")) if window else (),
+        scales=_numbers(scales),
+        **options,
+    )
+    bar = _Bar(hidden=quiet)
+    try:
+        page, rows = evaluate_run(run, data, request=request, out=out, progress=bar.update)
+    finally:
+        bar.close()
+    click.echo(markdown(HEADER, summary_rows(rows)), nl=False)
+    click.echo(f"{page}")
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
+
+
+class _Bar:
+    """One bar a predictor, in samples."""
+
+    def __init__(self, *, hidden: bool) -> None:
+        self._hidden = hidden
+        self._name = ""
+        self._bar: Any = None
+
+    def update(self, name: str, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._hidden:
+            return
+        if name != self._name:
+            from tqdm import tqdm
+
+            self.close()
+            self._name = name
+            self._bar = tqdm(desc=name, total=total, unit="sample", dynamic_ncols=True)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,107 @@
+"""Self-contained HTML: one file with its style and its pictures, no scripts and no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from eventseg.plots import Figure
+from eventseg.whole_file import write_whole
+
+STYLE = """
+:root { color-scheme: light; --ink: #1b1f24; --soft: #5b6470; --line: #e2dfd8; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #fbfaf7; color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 32px 16px 64px; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3em; }
+h2 { font-size: 1.25rem; margin: 40px 0 6px; }
+p { max-width: 75ch; margin: .3em 0 .8em; }
+.soft { color: var(--soft); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; background: #fff; font-variant-numeric: tabular-nums; }
+th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right;
+  white-space: nowrap; }
+th { font-weight: 600; border-bottom: 2px solid var(--line); }
+th:first-child, td:first-child, td.words { text-align: left; }
+td.words { white-space: normal; color: var(--soft); }
+img { display: block; max-width: 100%; height: auto; margin: 8px 0; background: #fff;
+  border: 1px solid var(--line); border-radius: 8px; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 12px;
+  align-items: start; }
+.warning { border-left: 4px solid #b45309; padding: 6px 12px; background: #fff7ed; }
+"""
+
+
+def page(title: str, *, lead: str, sections: Sequence[tuple[str, str]]) -> str:
+    """Return a whole page.
+
+    Parameters
+    ----------
+    title, lead : str
+        Words; they are escaped.
+    sections : sequence of (heading, HTML)
+    """
+    body = "\n".join(f"<h2>{escape(heading)}</h2>\n{html}" for heading, html in sections)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{escape(title)}</h1>
+<p class="soft">{escape(lead)}</p>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
+    """Return a table; cells are escaped, ``words`` sets the last column as text."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    lines = []
+    for row in rows:
+        last = ' class="words"' if words else ""
+        cells = [f"<td>{escape(cell)}</td>" for cell in row[:-1]]
+        cells.append(f"<td{last}>{escape(row[-1])}</td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
+
+
+def paragraph(text: str, *, kind: str = "") -> str:
+    """Return a paragraph of escaped words, of a class such as ``warning``."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+
+
+def picture(figure: Figure, *, alternative: str) -> str:
+    """Return a figure inside the page, as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return embedded(buffer.getvalue(), alternative=alternative)
+
+
+def embedded(png: bytes, *, alternative: str) -> str:
+    """Return a PNG inside the page."""
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{escape(alternative)}" src="data:image/png;base64,{data}">'
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole."""
+    write_whole(path, lambda file: file.write(text.encode()))

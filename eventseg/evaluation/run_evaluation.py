@@ -1,0 +1,264 @@
+"""From a run folder and a data set to a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eventseg.errors import TrainingError
+from eventseg.evaluation.baselines import baseline_rows, teacher_row
+from eventseg.evaluation.evaluate import Protocol, Row, Setting, evaluate, merge_into, truth_of
+from eventseg.evaluation.inference import Passes, network_input, probabilities
+from eventseg.evaluation.report import write_report
+from eventseg.events import SensorSize
+from eventseg.labels import ClassTable, load_class_table, paint_labels
+from eventseg.networks import TrainedNetwork, load_network, parameter_count
+from eventseg.plots import Figure
+from eventseg.plots_training import figure_curves
+from eventseg.training.config import load_config
+from eventseg.training.device import choose_device
+from eventseg.training.pictures import input_picture
+from eventseg.training.run_folder import BEST, CONFIG, METRICS, RUN, read_metrics, read_run
+from eventseg.training.sources import Source, open_source
+
+CLOCK_SHIFT_US = 50_000
+"""How far off the clock is in the baseline of a wrong clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to score and how; what is left out follows from the run and the protocol.
+
+    Parameters
+    ----------
+    windows : tuple of str
+        By default those the network was trained on.
+    labels : str, optional
+        Label set; by default the one the run learnt.
+    classes : str, optional
+        Class table that truth and prediction are merged into.
+    protocol : {"clean", "paper"}
+    split : str
+    scales : tuple of float, optional
+    flip : bool, optional
+    size : SensorSize, optional
+        By default those of the protocol.
+    teacher : str, optional
+        Label set to score as the frame teacher.
+    baselines : bool
+    checkpoint : str
+        File in the run folder.
+    device : str
+    batch_size, workers : int
+    """
+
+    windows: tuple[str, ...] = ()
+    labels: str | None = None
+    classes: str | None = None
+    protocol: Protocol = "clean"
+    split: str = "test"
+    scales: tuple[float, ...] | None = None
+    flip: bool | None = None
+    size: SensorSize | None = None
+    teacher: str | None = None
+    baselines: bool = True
+    checkpoint: str = BEST
+    device: str = "auto"
+    batch_size: int = 4
+    workers: int = 0
+
+    def setting(self) -> Setting:
+        """Return the protocol's setting with what was asked otherwise."""
+        base = Setting.of(self.protocol, split=self.split)
+        return Setting(
+            self.protocol,
+            self.split,
+            Passes(
+                self.scales or base.passes.scales,
+                base.passes.flip if self.flip is None else self.flip,
+            ),
+            base.size if self.size is None else (self.size.height, self.size.width),
+        )
+
+
+def evaluate_run(
+    run: str | Path,
+    data: str | Path,
+    *,
+    request: Request | None = None,
+    out: str | Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
+) -> tuple[Path, list[Row]]:
+    """Score a run on a data set beside its baselines, and write the report.
+
+    Parameters
+    ----------
+    run : path
+        Run folder, or a checkpoint.
+    data : path
+        Data set folder or image folder.
+    request : Request, optional
+    out : path, optional
+        Folder of the report; by default one in the run folder, named after data, labels, split
+        and protocol.
+    progress : callable
+        Called with what is scored, samples done and in all.
+
+    Returns
+    -------
+    Path, list of Row
+        The page, and the rows: the network at each window first.
+
+    Raises
+    ------
+    CheckpointError, DatasetError, LabelError, TrainingError
+        What cannot be read, or does not fit.
+    """
+    request = request or Request()
+    root = Path(run)
+    checkpoint = root / request.checkpoint if root.is_dir() else root
+    home = checkpoint.parent
+    trained = load_network(checkpoint)
+    trained_on = load_config(home / CONFIG) if (home / CONFIG).is_file() else None
+    labels = request.labels or (trained_on.labels.set if trained_on else "truth")
+    setting, device = request.setting(), choose_device(request.device)
+    name = home.name if (home / RUN).is_file() else checkpoint.stem
+    source = open_source(data, label_set=labels)
+    table = load_class_table(request.classes) if request.classes else trained.classes
+    uses_events = trained.inputs.kind in ("events", "both")
+    windows = request.windows or trained.inputs.windows or ("50ms",)
+    folder = (
+        Path(out)
+        if out is not None
+        else home
+        / "-".join(["evaluation", Path(data).name, labels, setting.split, setting.protocol])
+    )
+
+    def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
+        return evaluate(
+            trained, source, windows=windows, name=label, setting=setting, classes=table,
+            device=device, batch_size=request.batch_size, workers=request.workers,
+            progress=lambda done, total: progress(label, done, total), **changes,
+        )  # fmt: skip
+
+    try:
+        rows = score(name, windows if uses_events else windows[:1])
+        if request.baselines:
+            first = windows[0] if uses_events else None
+            rows += baseline_rows(source, setting=setting, classes=table, window=first)
+            if uses_events and hasattr(source, "dataset"):
+                off = score(f"{name}, clock 50 ms late", windows[:1], shift_us=CLOCK_SHIFT_US)
+                rows += off
+        if request.teacher:
+            teacher = open_source(data, label_set=request.teacher)
+            rows.append(
+                teacher_row(
+                    source, teacher, setting=setting, classes=table,
+                    window=windows[0] if uses_events else None,
+                )
+            )  # fmt: skip
+        about = _about(home, checkpoint, trained, source, labels)
+        page = write_report(
+            folder,
+            rows,
+            setting=setting,
+            about=about,
+            panels=lambda sample: _panels(
+                sample, trained, source, table, windows[0], setting, device
+            ),
+            curves=(lambda: _curves(home, trained.classes)) if (home / METRICS).is_file() else None,
+            warning=_warning(home, setting, labels),
+        )
+    finally:
+        source.close()
+    return page, rows
+
+
+def _about(
+    home: Path, checkpoint: Path, trained: TrainedNetwork, source: Source, labels: str
+) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "network": trained.blueprint.name,
+        "parameters": parameter_count(trained.network),
+        "input": trained.inputs.kind,
+        "trained on windows": ", ".join(trained.inputs.windows) or "-",
+        "checkpoint": checkpoint.name,
+        "data": source.path.name,
+        "label set": labels,
+        "data digests": json.dumps(source.digests),
+    }
+    if (home / RUN).is_file():
+        run = read_run(home / RUN)
+        about["trained with"] = " ".join(run["command"])
+        about["trained on inputs"] = json.dumps(run["inputs"])
+        about["versions"] = json.dumps(run["versions"])
+    return about
+
+
+def _warning(home: Path, setting: Setting, labels: str) -> str:
+    """Return what makes the figures optimistic or not what they seem."""
+    words = []
+    if (home / CONFIG).is_file():
+        protocol = load_config(home / CONFIG).protocol
+        if protocol == "paper" and setting.split == "test":
+            words.append(
+                "The checkpoint was chosen by its score on the test part, as published: its "
+                "figures are optimistic."
+            )
+    if labels != "truth":
+        words.append(
+            f"The labels are those of the teacher {labels}: a score measures agreement with it, "
+            "not with the world."
+        )
+    return " ".join(words)
+
+
+def _curves(home: Path, classes: ClassTable) -> Figure:
+    history, names = read_metrics(home)
+    if names != classes.names:
+        raise TrainingError(f"{home / METRICS} is of other classes than the checkpoint")
+    best = max(history, key=lambda row: row.val_miou)
+    return figure_curves(
+        [row.epoch for row in history],
+        loss={"train": [r.train_loss for r in history], "val": [r.val_loss for r in history]},
+        miou={"train": [r.train_miou for r in history], "val": [r.val_miou for r in history]},
+        iou={name: [r.val_iou[k] for r in history] for k, name in enumerate(names)},
+        classes=classes,
+        best_epoch=best.epoch,
+    )
+
+
+def _panels(
+    sample: str,
+    trained: TrainedNetwork,
+    source: Source,
+    table: ClassTable,
+    window: str,
+    setting: Setting,
+    device: torch.device,
+) -> list[NDArray[np.uint8]]:
+    """Return input, truth and prediction of a sample as pictures."""
+    i = source.ids.index(sample)
+    x = network_input(source, i, inputs=trained.inputs, window=window)
+    truth = truth_of(source, i, merge=merge_into(source.classes, table)).numpy()
+    found = probabilities(trained, x[None].to(device), size=truth.shape, passes=setting.passes)[
+        0
+    ].cpu()
+    merge = merge_into(trained.classes, table)
+    if merge is not None:
+        summed = torch.zeros(len(table), *truth.shape)
+        for old, new in enumerate(merge):
+            if new < len(table):
+                summed[new] += found[old]
+        found = summed
+    prediction = found.argmax(0).to(torch.uint8).numpy()
+    shown = np.where(truth == 255, truth, prediction)
+    picture = input_picture(x, kind=trained.inputs.kind, scaling=trained.inputs.scaling)
+    return [picture, paint_labels(truth, table), paint_labels(shown, table)]
