@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "demo": "Simulate drives, encode them, and show it all on a page.",
+    "demo": "The whole job on simulated drives: encode, label, train, score, show.",
     "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "info": "Show what a recording or a data set holds.",
     "check": "Check that a data set is whole and consistent.",
     "pseudolabel": "Label the frames of a data set by a teacher network.",
+    "audit": "Measure a teacher's labels against the truth or against another's.",
     "train": "Train a network on a data set.",
     "evaluate": "Score a trained network, beside what it must beat.",
     "networks": "Show networks: parameters, cost, output stride, published results.",

@@ -1,4 +1,4 @@
-"""The demo: simulated drives, their data set and a page about them, stage by stage."""
+"""The demo: the whole job on simulated drives and a page about it, stage by stage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eventseg.dataset import open_dataset
 from eventseg.dataset_writer import encode_dataset
+from eventseg.demo_learn import RUNS, TEACHER_DATA, Learnt, Lesson, learn
 from eventseg.demo_page import demo_page
 from eventseg.demo_pictures import picture_drive
 from eventseg.errors import EventsegError, OutputError
@@ -18,6 +19,7 @@ from eventseg.events import SensorSize
 from eventseg.simulate.street import DAVIS346, simulate_street
 from eventseg.simulate.truth import Truth, truth_path
 from eventseg.whole_file import write_whole
+from eventseg.windows import format_duration
 
 WINDOWS_US = (10_000, 50_000, 250_000)
 """The three windows of EV-SegNet."""
@@ -36,13 +38,49 @@ class Drive:
     duration_us: int
 
 
-FULL = (
-    Drive("day", 7, 5_000_000),
-    Drive("night", 11, 5_000_000),
-    Drive("crossing", 5, 5_000_000),
-    Drive("fast-turn", 3, 5_000_000),
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a demo does.
+
+    Parameters
+    ----------
+    drives : tuple of Drive
+        Drives of different scenarios, each at least 0.4 s long.
+    teacher_drives : tuple of Drive
+        Other worlds, which only the teacher sees.
+    unseen : str
+        Scenario of the drive that is held out for test.
+    lesson : Lesson, optional
+        How long is trained; without, nothing is.
+    moments : int
+        Moments of each drive that the page shows.
+    """
+
+    drives: tuple[Drive, ...]
+    teacher_drives: tuple[Drive, ...] = ()
+    unseen: str = ""
+    lesson: Lesson | None = None
+    moments: int = 4
+
+
+FULL = Plan(
+    (
+        Drive("day", 7, 5_000_000),
+        Drive("night", 11, 5_000_000),
+        Drive("fast-turn", 3, 5_000_000),
+        Drive("crossing", 5, 5_000_000),
+    ),
+    (Drive("day", 101, 3_000_000), Drive("night", 102, 3_000_000)),
+    unseen="crossing",
+    lesson=Lesson(teacher_epochs=10, epochs=6),
 )
-QUICK = (Drive("day", 7, 1_600_000), Drive("night", 11, 1_600_000))
+QUICK = Plan(
+    (Drive("day", 7, 1_600_000), Drive("crossing", 5, 1_000_000)),
+    (Drive("day", 101, 1_000_000),),
+    unseen="crossing",
+    lesson=Lesson(teacher_epochs=14, epochs=14),
+    moments=3,
+)
 
 Progress = Callable[[str, float], None]
 """Called with the name of a stage and the share of it that is done."""
@@ -51,14 +89,13 @@ Progress = Callable[[str, float], None]
 def run_demo(
     out: str | Path,
     *,
-    drives: Sequence[Drive] = FULL,
+    plan: Plan = FULL,
     sensor: SensorSize = DAVIS346,
-    moments: int = 4,
     threads: int | None = None,
     progress: Progress = lambda _stage, _share: None,
     say: Callable[[str], None] = lambda _words: None,
 ) -> Path:
-    """Simulate drives, encode them into a data set and write a page about them.
+    """Do the whole job: drive, encode, teach, label, train, score, and write a page about it.
 
     A stage that is done is skipped, one that was stopped is done again. A folder that holds a
     demo of other drives is made anew.
@@ -66,13 +103,10 @@ def run_demo(
     Parameters
     ----------
     out : path
-        Folder to make or to finish: ``index.html``, ``recordings``, ``dataset``, ``pictures``.
-    drives : sequence of Drive
-        Drives of different scenarios, each at least 0.4 s long.
+        Folder to make or to finish: ``index.html``, ``recordings``, ``dataset``, ``runs``.
+    plan : Plan
     sensor : SensorSize
         Size of the simulated sensor.
-    moments : int
-        Moments of each drive that the page shows.
     threads : int, optional
         Threads of the simulator; by default one for each processor.
     progress : callable
@@ -95,13 +129,16 @@ def run_demo(
         "version": metadata.version("eventseg"),
         "sensor": list(sensor),
         "windows_us": list(WINDOWS_US),
-        "moments": moments,
-        "drives": [asdict(drive) for drive in drives],
+        # As it reads back: a tuple would come back as a list.
+        "plan": json.loads(json.dumps(asdict(plan))),
     }
     _claim(root, settings, say=say)
-    recordings = [root / RECORDINGS / f"{drive.scenario}.hdf5" for drive in drives]
-    for drive, recording in zip(drives, recordings, strict=True):
-        stage = f"simulate {drive.scenario}"
+    recordings = [root / RECORDINGS / f"{drive.scenario}.hdf5" for drive in plan.drives]
+    others = [root / RECORDINGS / f"teacher-{drive.scenario}.hdf5" for drive in plan.teacher_drives]
+    for drive, recording in zip(
+        (*plan.drives, *plan.teacher_drives), (*recordings, *others), strict=True
+    ):
+        stage = f"simulate {recording.stem}"
         if _is_simulated(recording, drive, sensor=sensor):
             say(f"{stage}: done before")
             continue
@@ -121,6 +158,7 @@ def run_demo(
         recordings,
         root / DATASET,
         windows_us=WINDOWS_US,
+        held_out=(plan.unseen,) if plan.unseen else (),
         store="npz",  # a tenth of the space: events touch few pixels
         progress=lambda now: progress(now.phase, now.done / now.total if now.total else 1.0),
     )
@@ -131,7 +169,19 @@ def run_demo(
     if (root / PAGE).exists():
         say("page: done before")
     else:
-        _write_page(root, drives, recordings, moments=moments, progress=progress)
+        learnt = (
+            learn(
+                root,
+                root / DATASET,
+                teacher_recordings=others,
+                windows=[format_duration(window_us) for window_us in WINDOWS_US],
+                lesson=plan.lesson,
+                progress=progress,
+            )
+            if plan.lesson
+            else None
+        )
+        _write_page(root, plan, recordings, learnt, progress=progress)
     return root / PAGE
 
 
@@ -146,7 +196,7 @@ def _claim(root: Path, settings: dict[str, object], *, say: Callable[[str], None
         say(f"{root} holds a demo of other drives: its data set and page are made anew")
         try:
             (root / PAGE).unlink(missing_ok=True)
-            for name in (DATASET, PICTURES):
+            for name in (DATASET, PICTURES, TEACHER_DATA, RUNS):
                 if (root / name).exists():
                     shutil.rmtree(root / name)
         except OSError as error:
@@ -177,15 +227,15 @@ def _is_simulated(recording: Path, drive: Drive, *, sensor: SensorSize) -> bool:
 
 def _write_page(
     root: Path,
-    drives: Sequence[Drive],
+    plan: Plan,
     recordings: Sequence[Path],
+    learnt: Learnt | None,
     *,
-    moments: int,
     progress: Progress,
 ) -> None:
     stories = []
     with open_dataset(root / DATASET) as dataset:
-        for index, (drive, recording) in enumerate(zip(drives, recordings, strict=True)):
+        for index, (drive, recording) in enumerate(zip(plan.drives, recordings, strict=True)):
             stories.append(
                 picture_drive(
                     recording,
@@ -193,11 +243,11 @@ def _write_page(
                     root / PICTURES / drive.scenario,
                     seed=drive.seed,
                     scenario=drive.scenario,
-                    moments=moments,
+                    moments=plan.moments,
                     progress=lambda share, index=index: progress(  # type: ignore[misc]
-                        "page", (index + share) / len(drives)
+                        "page", (index + share) / len(plan.drives)
                     ),
                 )
             )
-        page = demo_page(stories, root=root, dataset=dataset)
+        page = demo_page(stories, root=root, dataset=dataset, learnt=learnt)
     write_whole(root / PAGE, lambda file: file.write(page.encode()))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset import EventDataset
+from eventseg.demo_learn import Learnt, learnt_section
 from eventseg.demo_pictures import Channel, Moment, Story, Window
 from eventseg.demo_style import STYLE
 from eventseg.labels import CITYSCAPES_19, EVSEGNET_6, ClassTable
@@ -50,7 +51,13 @@ Short windows are sharp but sparse, long ones full but smeared: try the three bu
 """
 
 
-def demo_page(stories: Sequence[Story], *, root: Path, dataset: EventDataset) -> str:
+def demo_page(
+    stories: Sequence[Story],
+    *,
+    root: Path,
+    dataset: EventDataset,
+    learnt: Learnt | None = None,
+) -> str:
     """Return the page as HTML.
 
     Parameters
@@ -61,6 +68,8 @@ def demo_page(stories: Sequence[Story], *, root: Path, dataset: EventDataset) ->
         Where the page will lie: links are relative to it.
     dataset : EventDataset
         What the drives were encoded into.
+    learnt : Learnt, optional
+        What a network made of it.
     """
     seconds = sum(story.duration_s for story in stories)
     events = sum(story.events for story in stories)
@@ -68,6 +77,9 @@ def demo_page(stories: Sequence[Story], *, root: Path, dataset: EventDataset) ->
         f'<a href="#{escape(story.scenario)}">{escape(_title(story))}</a>' for story in stories
     )
     drives = "\n".join(_drive(story, root=root) for story in stories)
+    lesson = learnt_section(learnt, root=root) if learnt else ""
+    if learnt:
+        links += '<a href="#learnt">What a network made of it</a>'
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -86,9 +98,10 @@ true class for every pixel. They were written as raw recordings and encoded into
 </header>
 <main>
 {drives}
+{lesson}
 <h2 id="reading">How to read the pictures</h2>
 {READING}
-{_next(stories, root=root, dataset=dataset)}
+{_next(stories, root=root, dataset=dataset, learnt=learnt)}
 </main>
 </body>
 </html>
@@ -212,12 +225,20 @@ def _legend(shares: Mapping[str, float], classes: ClassTable) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def _next(stories: Sequence[Story], *, root: Path, dataset: EventDataset) -> str:
+def _next(
+    stories: Sequence[Story], *, root: Path, dataset: EventDataset, learnt: Learnt | None
+) -> str:
     data, first = _link(dataset.path, root), _link(stories[0].recording, root)
     files = "".join(
         f'<li><a href="{_link(story.recording, root)}">{_link(story.recording, root)}</a> and '
         f'<a href="{_link(story.truth, root)}">its truth</a></li>'
         for story in stories
+    )
+    learning = (
+        f"eventseg audit {data} --labels taught --truth truth\n"
+        f"eventseg evaluate {_link(learnt.network, root)} {data} --labels truth\n"
+        if learnt
+        else ""
     )
     return f"""<h2 id="next">Go on from here</h2>
 <p>All is on disk beside this page. The recordings have the layout of DDD17, so what works here
@@ -229,7 +250,7 @@ works on real drives.</p>
 <pre>eventseg info {first}
 eventseg info {data}
 eventseg check {data} --deep
-eventseg view {first} --at 1s --window 10ms
+{learning}eventseg view {first} --at 1s --window 10ms
 eventseg simulate street mine.hdf5 --duration 5s --seed 42 --scenario glare
 eventseg encode mine.hdf5 --window 10ms,50ms,250ms</pre>"""
 

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from eventseg import demo
 from eventseg.dataset_check import check_dataset
-from eventseg.demo import Drive, run_demo
+from eventseg.demo import Drive, Plan, run_demo
+from eventseg.demo_learn import Lesson
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.simulate.truth import truth_path
@@ -28,7 +29,7 @@ class Run:
         self.words: list[str] = []
         self.stages: dict[str, list[float]] = {}
         self.page = run_demo(
-            out, drives=drives, sensor=SENSOR, moments=2, threads=1, say=self.words.append,
+            out, plan=Plan(drives, moments=2), sensor=SENSOR, threads=1, say=self.words.append,
             progress=lambda stage, share: self.stages.setdefault(stage, []).append(share),
         )  # fmt: skip
 
@@ -140,13 +141,54 @@ def test_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.Monk
     assert (
         result.stdout == f"The demo is ready: open {tmp_path / 'd' / 'index.html'} in a browser\n"
     )
-    assert seen["drives"] == demo.QUICK
+    assert seen["plan"] == demo.QUICK
+
+
+def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Path) -> None:
+    plan = Plan(
+        (Drive("day", 7, 1_000_000), Drive("crossing", 5, 400_000)),
+        (Drive("day", 101, 700_000),),
+        unseen="crossing",
+        lesson=Lesson(teacher_epochs=2, epochs=1),
+        moments=1,
+    )
+    stages: list[str] = []
+    words: list[str] = []
+
+    def run() -> Path:
+        return run_demo(
+            tmp_path / "out", plan=plan, sensor=SensorSize(48, 64), threads=1, say=words.append,
+            progress=lambda stage, _share: stages.append(stage),
+        )  # fmt: skip
+
+    page = run()
+    assert list(dict.fromkeys(stages)) == [
+        "simulate day", "simulate crossing", "simulate teacher-day", "read", "encode",
+        "train the teacher", "pseudo-label", "train on events", "score, truth", "score, taught",
+        "page",
+    ]  # fmt: skip
+    root = page.parent
+    assert check_dataset(root / "dataset", deep=True) == []
+    for labels in ("truth", "taught"):
+        (scores,) = root.glob(f"runs/events/evaluation-*-{labels}-*/scores.json")
+        rows = json.loads(scores.read_text())["rows"]
+        assert [row["window"] for row in rows[:3]] == ["10ms", "50ms", "250ms"]
+        assert all(row["samples"] > 0 for row in rows)
+    text = page.read_text()
+    links = [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if link[0] != "#"]
+    assert [link for link in links if not (root / link).is_file()] == []
+    assert "What a network made of it" in text
+    page.unlink()
+    stages.clear()
+    run()
+    assert not any(stage.startswith(("simulate", "encode", "train")) for stage in stages)
+    assert (root / "runs/events/best.pt").is_file()
 
 
 @pytest.mark.slow
 def test_quick_demo(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--quick", "--out", str(tmp_path / "d")])
     assert result.exit_code == 0, result.output
-    assert len(json.loads((tmp_path / "d/demo.json").read_text())["drives"]) == 2
+    assert len(json.loads((tmp_path / "d/demo.json").read_text())["plan"]["drives"]) == 2
     assert check_dataset(tmp_path / "d/dataset") == []
     assert (tmp_path / "d/index.html").stat().st_size > 20_000

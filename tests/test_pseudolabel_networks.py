@@ -56,7 +56,7 @@ def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
     assert teacher.classes == CITYSCAPES
     gray = PICTURES[:, :1].expand(-1, 3, -1, -1)
     expected = trained.network((gray[:, :1] / 255 - 0.3) / 0.2)
-    torch.testing.assert_close(teacher.probabilities(gray), expected.softmax(1))
+    torch.testing.assert_close(teacher.probabilities(gray), expected.softmax(1), atol=1e-4, rtol=1e-3)
     # Named by its network too, a file of ours keeps its own scaling.
     assert load(f"fastscnn:{tmp_path / 'best.pt'}").digest == teacher.digest
 
@@ -71,7 +71,7 @@ def test_size_that_a_network_was_trained_at_is_kept(tmp_path: Path) -> None:
     same = nn.functional.interpolate(PICTURES, size=(64, 96), mode="bilinear", antialias=True)
     logits = trained.network((same / 255 - 0.3) / 0.2)
     logits = nn.functional.interpolate(logits, size=(40, 64), mode="bilinear")
-    torch.testing.assert_close(made, logits.softmax(1))
+    torch.testing.assert_close(made, logits.softmax(1), atol=1e-4, rtol=1e-3)
 
 
 @torch.inference_mode()
