@@ -97,7 +97,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="Run folder.  [default: runs/NETWORK-INPUT-WINDOWS]",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder, with its settings.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard files (extra).")
 @click.option("--list-recipes", is_flag=True, help="Show the recipes with their sources.")
 @click.option("--print-config", is_flag=True, help="Print the settings and stop.")
@@ -130,6 +130,8 @@ def command(
     if window is not None:
         overrides["input.windows"] = [part.strip() for part in window.split(",")]
     overrides |= dict(map(configs.parse_override, settings))
+    if resume and recipe is None and out is not None and (out / "config.toml").is_file():
+        recipe = str(out / "config.toml")
     config = configs.load_config(recipe, overrides=overrides)
     if print_config:
         click.echo(configs.to_toml(config), nl=False)
@@ -147,7 +149,7 @@ def command(
         name = "-".join([name, *config.input.windows])
     root = out or Path("runs") / name
     source = open_source(data, label_set=config.labels.set)
-    bar = _Bar(hidden=quiet)
+    bar = Bar(hidden=quiet)
     if not quiet:
         click.echo(f"{config.network.name} on {chosen}, run folder {root}", err=True)
     try:
@@ -184,7 +186,7 @@ def _list_recipes() -> None:
             click.echo(f"  published ({row.split}{'; ' + setting if setting else ''}): {shown}")
 
 
-class _Bar:
+class Bar:
     """One bar on stderr for the whole training, in updates."""
 
     def __init__(self, *, hidden: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.errors import TrainingError
 from eventseg.evaluation.evaluate import Row, Setting, merge_into, part, truth_of
 from eventseg.labels import IGNORED, ClassTable, Labels, merge_labels
 from eventseg.metrics import confusion_matrix
@@ -40,7 +41,17 @@ def baseline_rows(
     classes : ClassTable
     window : str, optional
         Window that decides which samples are scored.
+
+    Raises
+    ------
+    TrainingError
+        No samples to learn from or to score.
     """
+    if "train" not in source.splits:
+        raise TrainingError(
+            f"{source.path} has no split train to learn the baselines from; score without them: "
+            "--no-baselines"
+        )
     learnt = part(source, Setting(split="train", min_covered=0), None)
     counts = position_counts(source, learnt, classes=classes)
     majority = int(counts.sum((1, 2)).argmax())

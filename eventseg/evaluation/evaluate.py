@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation.inference import PUBLISHED, SINGLE, Passes, network_input, probabilities
-from eventseg.labels import ClassTable, merge_labels, merge_of
+from eventseg.labels import ClassTable, merge_labels, merge_of, unknown_labels
 from eventseg.metrics import Interval, Scores, bootstrap_interval, scores
 from eventseg.networks import TrainedNetwork
+from eventseg.training.samples import each_batch
 from eventseg.training.sources import Source
 from eventseg.training.steps import confusion
 
@@ -205,7 +206,8 @@ def evaluate(
     for window, indices in parts.items():
         inputs = _Inputs(source, trained, window, shift_us, of_truth, indices)
         matrices = []
-        for batch in DataLoader(inputs, batch_size=batch_size, num_workers=workers):
+        loader = DataLoader(inputs, batch_size=batch_size, num_workers=workers)
+        for batch in each_batch(loader):
             labels = batch["labels"].to(on).long()
             if setting.size is not None:
                 labels = nearest_labels(labels, setting.size)
@@ -230,19 +232,19 @@ def evaluate(
 
 
 def part(source: Source, setting: Setting, window: str | None) -> NDArray[np.int64]:
-    """Return the samples of a part whose window is covered, int64 (N,).
+    """Return the samples of a part that have labels and whose window is covered, int64 (N,).
 
     Raises
     ------
     TrainingError
         There are none.
     """
-    found = np.flatnonzero(np.array(source.splits) == setting.split)
+    found = np.flatnonzero((np.array(source.splits) == setting.split) & source.labelled)
     if window is not None:
         found = found[source.covered(window)[found] >= setting.min_covered]
     if len(found) == 0:
         raise TrainingError(
-            f"{source.path} has no samples of split {setting.split}; it has "
+            f"{source.path} has no labelled samples of split {setting.split}; it has "
             f"{', '.join(sorted(set(source.splits)))}: choose one with --split"
         )
     return found
@@ -254,8 +256,20 @@ def merge_into(source: ClassTable, target: ClassTable) -> tuple[int, ...] | None
 
 
 def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.Tensor:
-    """Return the labels of a sample, merged, uint8 (H, W)."""
+    """Return the labels of a sample, merged, uint8 (H, W).
+
+    Raises
+    ------
+    LabelError
+        Labels outside the classes.
+    """
     labels = source.labels(i)
+    unknown = unknown_labels(labels, len(source.classes))
+    if unknown:
+        raise LabelError(
+            f"labels of {source.ids[i]} hold {', '.join(map(str, unknown))}; allowed are 0 to "
+            f"{len(source.classes) - 1} and 255 for ignored"
+        )
     return torch.from_numpy(
         np.ascontiguousarray(labels if merge is None else merge_labels(labels, merge))
     )

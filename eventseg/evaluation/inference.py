@@ -131,6 +131,4 @@ def resize_input(x: Tensor, size: tuple[int, int], *, kind: str) -> Tensor:
 def _bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
-    return functional.interpolate(
-        x, size=size, mode="bilinear", align_corners=False, antialias=size[0] < x.shape[-2]
-    )
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)

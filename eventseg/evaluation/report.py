@@ -198,7 +198,10 @@ def _page(
         sections.append(("Learning curves", picture(curves(), alternative="learning curves")))
     if panels is not None:
         sections.append(("Worst and best samples", _extremes(rows[0], panels, classes)))
-    facts = [[str(key), str(value)] for key, value in about.items()]
+    facts = [
+        [key, value if isinstance(value, str) else json.dumps(value)]
+        for key, value in about.items()
+    ]
     sections.append(("Where this comes from", table(("", ""), facts, words=True)))
     lead = (
         f"Protocol {setting.protocol}: split {setting.split}, {setting.passes}, {_size(setting)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,15 @@ from eventseg.plots_training import figure_curves
 from eventseg.training.config import load_config
 from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture
-from eventseg.training.run_folder import BEST, CONFIG, METRICS, RUN, read_metrics, read_run
+from eventseg.training.run_folder import (
+    BEST,
+    CONFIG,
+    METRICS,
+    RUN,
+    best_of,
+    read_metrics,
+    read_run,
+)
 from eventseg.training.sources import Source, open_source
 
 CLOCK_SHIFT_US = 50_000
@@ -138,7 +145,9 @@ def evaluate_run(
         Path(out)
         if out is not None
         else home
-        / "-".join(["evaluation", Path(data).name, labels, setting.split, setting.protocol])
+        / "-".join(
+            ["evaluation", Path(data).resolve().name, labels, setting.split, setting.protocol]
+        )
     )
 
     def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
@@ -192,13 +201,13 @@ def _about(
         "checkpoint": checkpoint.name,
         "data": source.path.name,
         "label set": labels,
-        "data digests": json.dumps(source.digests),
+        "data digests": source.digests,
     }
     if (home / RUN).is_file():
         run = read_run(home / RUN)
         about["trained with"] = " ".join(run["command"])
-        about["trained on inputs"] = json.dumps(run["inputs"])
-        about["versions"] = json.dumps(run["versions"])
+        about["trained on inputs"] = run["inputs"]
+        about["versions"] = run["versions"]
     return about
 
 
@@ -212,6 +221,12 @@ def _warning(home: Path, setting: Setting, labels: str) -> str:
                 "The checkpoint was chosen by its score on the test part, as published: its "
                 "figures are optimistic."
             )
+        if setting.split == "train" or (setting.split == "val" and protocol == "clean"):
+            did = "was trained on" if setting.split == "train" else "was chosen by its score on"
+            words.append(
+                f"The network {did} the part {setting.split}: its figures are optimistic where the "
+                "data is the same."
+            )
     if labels != "truth":
         words.append(
             f"The labels are those of the teacher {labels}: a score measures agreement with it, "
@@ -224,7 +239,7 @@ def _curves(home: Path, classes: ClassTable) -> Figure:
     history, names = read_metrics(home)
     if names != classes.names:
         raise TrainingError(f"{home / METRICS} is of other classes than the checkpoint")
-    best = max(history, key=lambda row: row.val_miou)
+    best = best_of(history, min_delta=load_config(home / CONFIG).min_delta)
     return figure_curves(
         [row.epoch for row in history],
         loss={"train": [r.train_loss for r in history], "val": [r.val_loss for r in history]},

@@ -172,11 +172,17 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         scaling = Scaling(**inputs["scaling"])
         network = blueprint.build()
         network.load_state_dict(loaded["state_dict"])
+        classes = _class_table(loaded["classes"])
+        if not len(classes.names) == len(classes.colours) == network.classes:
+            raise NetworkError(
+                f"{network.classes} classes with {len(classes.names)} names and "
+                f"{len(classes.colours)} colours"
+            )
         return TrainedNetwork(
             network.eval(),
             blueprint,
             InputSpec(**{**inputs, "scaling": scaling}),
-            _class_table(loaded["classes"]),
+            classes,
             loaded["source"],
         )
     except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:

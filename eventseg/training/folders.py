@@ -71,6 +71,11 @@ class Folder:
         return tuple(item.sequence for item in self.items)
 
     @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """True for each sample: samples without labels are not listed."""
+        return np.ones(len(self.items), np.bool_)
+
+    @property
     def digests(self) -> dict[str, str]:
         """Digest of the list of files and their sizes; their bytes are not read."""
         listed = hashlib.sha256()
@@ -119,7 +124,7 @@ class Folder:
             )
         try:
             tensor: Tensor = np.load(path, allow_pickle=False).astype(np.float32)
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise DatasetError(f"cannot read tensor {path}: {error}") from error
         if tensor.shape != (*self.size, 6):
             raise DatasetError(f"{path} has the shape {tensor.shape}, not {(*self.size, 6)}")
@@ -162,8 +167,11 @@ def open_folder(path: Path) -> Folder | None:
             missing = [str(item.labels) for item in items if not item.labels.is_file()]
             if missing:
                 raise DatasetError(f"{len(missing)} labels are missing, first {missing[0]}")
-            with Image.open(items[0].labels) as first:
-                size = SensorSize(first.height, first.width)
+            try:
+                with Image.open(items[0].labels) as first:
+                    size = SensorSize(first.height, first.width)
+            except OSError as error:
+                raise DatasetError(f"cannot read {items[0].labels}: {error}") from error
             return Folder(path, items, size, load_class_table(table))
     return None
 
@@ -176,7 +184,7 @@ def _camvid(path: Path) -> Sequence[Item]:
             path / f"{split}annot" / f"{image.stem}.png", merge=void,
         )
         for split in ("train", "val", "test")
-        for image in sorted((path / split).iterdir())
+        for image in sorted((path / split).glob("*.png"))
     ]  # fmt: skip
 
 

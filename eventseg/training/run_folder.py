@@ -24,6 +24,11 @@ from eventseg.whole_file import write_whole
 
 CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
 BEST, LAST, FAILED = "best.pt", "last.pt", "failed.pt"
+RUN_KEYS = frozenset(
+    ("data", "inputs", "parts", "config", "seed", "device", "threads", "parameters", "versions",
+     "command")
+)  # fmt: skip
+"""What every ``run.json`` holds."""
 CURVES, SAMPLES = "curves.png", "samples.png"
 
 
@@ -93,9 +98,20 @@ def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
         classes = tuple(n.removeprefix("val_iou_") for n in header if n.startswith("val_iou_"))
         k = len(header) - len(classes)
         scores = [_epoch(line, plain=k) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, IndexError) as error:
         raise TrainingError(f"cannot read {root / METRICS}: {error}") from error
+    if not scores:
+        raise TrainingError(f"{root / METRICS} holds no epoch")
     return scores, classes
+
+
+def best_of(history: Sequence[EpochScores], *, min_delta: float) -> EpochScores:
+    """Return the epoch that ``best.pt`` is of: the last that beat the best one by `min_delta`."""
+    best = history[0]
+    for row in history:
+        if row.val_miou > best.val_miou + min_delta:
+            best = row
+    return best
 
 
 def write_timing(root: Path, costs: Sequence[EpochCost]) -> None:
@@ -190,9 +206,34 @@ def describe_run(
 
 
 def write_run(root: Path, described: Mapping[str, Any]) -> None:
-    """Write ``run.json``."""
+    """Write ``run.json``; of a run that goes on, add to it with what it does so.
+
+    Raises
+    ------
+    TrainingError
+        The run goes on with other data than it began with.
+    """
+    if (root / RUN).is_file():
+        held = read_run(root / RUN)
+        other = differing_data(held, described)
+        if other:
+            raise TrainingError(
+                f"{root} holds a run on other data: {other} differ from those in {RUN}; go on "
+                "with the data it began with, or give another folder with --out"
+            )
+        again = {name: described[name] for name in ("command", "device", "threads", "versions")}
+        described = {**held, "resumed": [*held.get("resumed", ()), again]}
     text = json.dumps(described, indent=2) + "\n"
     write_whole(root / RUN, lambda file: file.write(text.encode()))
+
+
+def differing_data(held: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return what of the data differs between two ``run.json``, empty where nothing does."""
+    return " and ".join(
+        words
+        for name, words in (("inputs", "digests of the data"), ("parts", "samples of a part"))
+        if held[name] != now[name]
+    )
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -207,7 +248,7 @@ def read_run(path: Path) -> dict[str, Any]:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read {path}: {error}") from error
-    if not isinstance(held, dict) or not {"data", "inputs", "config", "threads"} <= held.keys():
+    if not isinstance(held, dict) or not held.keys() >= RUN_KEYS:
         raise TrainingError(f"{path} is no run.json of eventseg train")
     return held
 

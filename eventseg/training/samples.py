@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from eventseg.errors import TrainingError
+from eventseg.errors import EventsegError, TrainingError
 from eventseg.labels import ClassTable, load_class_table, merge_labels, merge_of, unknown_labels
 from eventseg.networks.converters.layout import Scaling
 from eventseg.training.augment import Sample, augment, warp
@@ -209,30 +209,32 @@ def class_table_of(
 def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64]:
     """Return the samples of a part of the data, int64 (N,), in the source's order.
 
-    Samples whose window reaches past their recording's events are left out, as the
-    configuration's ``min_covered`` says. ``fraction`` draws from the training part.
+    Samples without labels are left out, and those whose window reaches past their recording's
+    events, as the configuration's ``min_covered`` says. ``fraction`` draws from the training part.
 
     Parameters
     ----------
     source : Source
     config : TrainConfig
     split : {"train", "val", "test"}
-        With a ``validation_share``, ``val`` is drawn from the training part.
+        With a ``validation_share`` and the protocol ``clean``, ``val`` is drawn from the training
+        part.
 
     Raises
     ------
     TrainingError
         The part has no samples.
     """
-    held_out = split == "val" and config.validation_share > 0
+    share = config.validation_share if config.protocol == "clean" else 0.0
+    held_out = split == "val" and share > 0
     of = np.array(source.splits)
-    found = np.flatnonzero(of == ("train" if held_out else split))
+    found = np.flatnonzero((of == ("train" if held_out else split)) & source.labelled)
     if config.input.kind in ("events", "both"):
         covered = np.min([source.covered(window) for window in config.input.windows], axis=0)
         found = found[covered[found] >= config.min_covered]
-    if config.validation_share and split in ("train", "val"):
+    if share and split in ("train", "val"):
         order = np.random.default_rng([config.seed, 1]).permutation(len(found))
-        count = max(1, round(config.validation_share * len(found)))
+        count = max(1, round(share * len(found)))
         chosen = order[:count] if held_out else order[count:]
         found = np.sort(found[chosen])
     if split == "train" and config.fraction < 1:
@@ -247,6 +249,18 @@ def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64
         }[split]
         raise TrainingError(f"{source.path} has no samples of split {split} ({have}); {advice}")
     return found.astype(np.int64)
+
+
+def parts_of(source: Source, config: TrainConfig) -> dict[str, NDArray[np.int64]]:
+    """Return what trains, and what chooses the best checkpoint: ``val``, or as published ``test``.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`pick`.
+    """
+    chosen = "val" if config.protocol == "clean" else "test"
+    return {name: pick(source, config, split=name) for name in ("train", chosen)}
 
 
 class EpochBatches(Sampler[list[Place]]):
@@ -293,8 +307,29 @@ def load_batches(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=pinned,
+        # The loader's own seed must not come from torch's generator: it would shift dropout's
+        # numbers in the first epoch of a process only.
+        generator=torch.Generator(),
         worker_init_fn=_one_thread if workers else None,
     )
+
+
+def each_batch(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """Yield the batches of a loader; an error in one of its workers stays one line.
+
+    Raises
+    ------
+    EventsegError
+        As the samples raise it.
+    """
+    try:
+        yield from loader
+    except EventsegError as error:
+        if not loader.num_workers:
+            raise
+        # The loader puts the worker's whole traceback into the message; its last line has ours.
+        last = str(error).strip().splitlines()[-1]
+        raise type(error)(last.partition(": ")[2] or last) from None
 
 
 def _one_thread(_worker: int) -> None:

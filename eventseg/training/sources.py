@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset import EventDataset, open_dataset
+from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.labels import ClassTable, Labels
@@ -44,6 +47,10 @@ class Source(Protocol):
         """Recording or drive each sample is of, (N,)."""
 
     @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each sample has labels, (N,)."""
+
+    @property
     def size(self) -> SensorSize:
         """Height and width of the samples."""
 
@@ -57,7 +64,7 @@ class Source(Protocol):
 
     @property
     def digests(self) -> dict[str, str]:
-        """What identifies the data: sha256 by file."""
+        """What identifies the data: sha256 by what it is of."""
 
     def covered(self, window: str) -> NDArray[np.float64]:
         """Share of each sample's window that its recording covers, (N,)."""
@@ -122,6 +129,15 @@ class EventSource:
         return self.dataset.samples.recording
 
     @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each sample has a frame, and for truth a recording whose truth is known."""
+        samples, manifest = self.dataset.samples, self.dataset.manifest
+        known = {entry.name for entry in manifest.recordings if entry.truth_sha256}
+        of_known = np.array([self.label_set != TRUTH or n in known for n in samples.recording])
+        made: NDArray[np.bool_] = (samples.frame >= 0) & of_known.astype(bool)
+        return made
+
+    @property
     def size(self) -> SensorSize:
         """Size of the tensors."""
         return SensorSize(*self.dataset.manifest.settings.tensor_shape[1:])
@@ -138,8 +154,15 @@ class EventSource:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digests of the recordings, as the manifest holds them."""
-        return {entry.path: entry.sha256 for entry in self.dataset.manifest.recordings}
+        """Digests of recordings and truths, of the data set's settings and the label set's."""
+        manifest, name = self.dataset.manifest, self.label_set
+        found = {entry.name: entry.sha256 for entry in manifest.recordings}
+        if name == TRUTH:
+            found |= {f"{e.name} truth": e.truth_sha256 for e in manifest.recordings}
+        made = {"classes": self.classes.names, **manifest.label_settings.get(name, {})}
+        found["settings"] = _digest(manifest.settings.to_dict())
+        found[f"labels {name}"] = _digest(made)
+        return found
 
     def covered(self, window: str) -> NDArray[np.float64]:
         """Return the covered share of each sample's window."""
@@ -188,6 +211,7 @@ class EventSource:
         return encode(
             change_events(events) if change_events else events,
             window=span, normalise=normalise, ddof=settings.ddof, rows=settings.rows,
+            representation=settings.representation,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -202,6 +226,11 @@ class EventSource:
                 f"{settings.sensor}; make them again"
             )
         return whole[slice(*settings.rows)]
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_source(path: str | Path, *, label_set: str = "truth") -> Source:

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from eventseg.errors import CheckpointError, NetworkError, TrainingError
-from eventseg.labels import ClassTable
+from eventseg.labels import ClassTable, merge_labels
 from eventseg.metrics import scores
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count, save_network
 from eventseg.networks.weights import load_file
@@ -43,8 +43,9 @@ from eventseg.training.samples import (
     Samples,
     channels_of,
     class_table_of,
+    each_batch,
     load_batches,
-    pick,
+    parts_of,
 )
 from eventseg.training.schedules import Plateau, after_score, learning_rate
 from eventseg.training.sources import Source
@@ -171,18 +172,14 @@ def train(
     if config.amp == "fp16" and on.type != "cuda":
         raise TrainingError("amp fp16 needs a CUDA device; use bf16 or off on the CPU")
     table, merge = class_table_of(source, config)
-    chosen = "val" if config.protocol == "clean" else "test"
-    parts = {
-        "train": pick(source, config, split="train"),
-        chosen: pick(source, config, split=chosen),
-    }
+    parts = parts_of(source, config)
+    training, judging = parts.values()
     samples = Samples(source, config, len(table), training=True, merge=merge)
     checked = Samples(source, config, len(table), training=False, merge=merge)
-    batches = EpochBatches(parts["train"], batch_size=config.batch_size, seed=config.seed)
+    batches = EpochBatches(training, batch_size=config.batch_size, seed=config.seed)
     loader = _loader(samples, batches, config, on)
-    checker = _loader(
-        checked, EpochBatches(parts[chosen], batch_size=config.batch_size), config, on
-    )
+    checker = _loader(checked, EpochBatches(judging, batch_size=config.batch_size), config, on)
+    weights = _class_weights(source, training, merge, config, len(table), on)
 
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
@@ -208,14 +205,15 @@ def train(
             iterations_per_epoch=per_epoch,
             plateau=state.plateau,
         ),
-        class_weights=_class_weights(source, parts["train"], merge, config, len(table), on),
+        class_weights=weights,
         scaler=torch.amp.GradScaler(on.type, enabled=config.amp == "fp16"),
         average=averaged_copy(network) if config.ema_decay else None,
     )
+    resized = config.size.resized(source.size)
+    own_size = config.size.resize is None and resized == source.size
     inputs = InputSpec(
         config.input.kind, blueprint.in_channels, config.input.scaling, config.input.windows,
-        config.input.normalise,
-        (resized.height, resized.width) if (resized := config.size.resize) else None,
+        config.input.normalise, None if own_size else (resized.height, resized.width),
     )  # fmt: skip
     if (root / LAST).is_file():
         _restore(root / LAST, learner, state)
@@ -227,13 +225,14 @@ def train(
         ),
     )  # fmt: skip
     epochs = -(-updates // per_epoch)
+    shown = [checked[Place(0, i)] for i in _spread(judging)]
     while not _reason(state, learner, config, updates):
         epoch = len(state.history)
         _one_epoch(
             root, state, learner, loader, checker, epoch=epoch, epochs=epochs, updates=updates,
             per_epoch=per_epoch, table=table, progress=progress,
             kept=lambda net: TrainedNetwork(net, blueprint, inputs, table, f"run {root.name}"),
-            shown=[checked[Place(0, int(i))] for i in _spread(parts[chosen])],
+            shown=shown,
         )  # fmt: skip
         if tensorboard:
             write_epoch(root, state.history[-1], classes=table.names)
@@ -287,7 +286,10 @@ def _one_epoch(
     begin = time.perf_counter()
     try:
         learnt = train_pass(
-            learner, loader, updates=min(per_epoch, updates - learner.iteration), tell=tell
+            learner,
+            each_batch(loader),
+            updates=min(per_epoch, updates - learner.iteration),
+            tell=tell,
         )
     except LossError as error:
         save_network(root / FAILED, kept(learner.plain), samples=error.samples)
@@ -300,7 +302,7 @@ def _one_epoch(
     judged = learner.plain if learner.average is None else learner.average
     begin = time.perf_counter()
     found = validation_pass(
-        judged, checker, config=config, device=learner.device, classes=learner.classes,
+        judged, each_batch(checker), config=config, device=learner.device, classes=learner.classes,
         class_weights=learner.class_weights,
     )  # fmt: skip
     row = _row(epoch, learner, learnt, found)
@@ -411,8 +413,6 @@ def _class_weights(
     device: torch.device,
 ) -> torch.Tensor | None:
     """Return the class weights that the configuration derives from the training labels."""
-    from eventseg.labels import merge_labels
-
     if config.loss.class_weights == "none":
         return None
     maps = (source.labels(int(i)) for i in part)

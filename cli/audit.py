@@ -1,0 +1,106 @@
+"""``eventseg audit``: a teacher's labels against the truth, or against another teacher's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    short_help="Measure a teacher's labels.",
+    epilog="""\b
+Examples:
+  eventseg audit drives.eventseg --labels segformer-b5 --truth truth
+  eventseg audit rec1487339175.eventseg --labels segformer-b5 --truth drawn-by-hand
+  eventseg audit ddd17 --labels segformer-b5 --against pspnet --classes evsegnet6
+  eventseg audit made --truth testannot --confidence sure --classes evsegnet6
+    --other-classes camvid11
+""",
+)
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--labels", metavar="SET", help="Label set of the data set to audit.")
+@click.option("--truth", metavar="SET|DIR", help="Known labels: a set, or a folder of PNGs.")
+@click.option("--against", metavar="SET|DIR", help="Another teacher's labels, to be compared with.")
+@click.option(
+    "--classes",
+    metavar="TABLE",
+    help="Classes that both are merged into.  [default: those of the coarser]",
+)
+@click.option(
+    "--labels-classes", metavar="TABLE", help="Classes of the files in DATA.  [default: --classes]"
+)
+@click.option(
+    "--other-classes",
+    metavar="TABLE",
+    help="Classes of the files in the other folder.  [default: --classes; of samples: the set's]",
+)
+@click.option(
+    "--confidence",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of confidence PNGs, where DATA is a plain folder of labels.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["all", "train", "val", "test", "other"]),
+    default="all",
+    show_default=True,
+    help="Part of the data set.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the report.  [default: audit-LABELS-OTHER]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def command(
+    data: Path,
+    labels: str | None,
+    truth: str | None,
+    against: str | None,
+    classes: str | None,
+    labels_classes: str | None,
+    other_classes: str | None,
+    confidence: Path | None,
+    split: str,
+    out: Path | None,
+    quiet: bool,
+) -> None:
+    """Measure the labels of DATA, a data set or a folder of label PNGs.
+
+    With --truth: IoU, accuracy and share ignored of each class, and whether a confidence of 0.9
+    means 90 %. With --against: how far two teachers agree. Writes audit.html and audit.json.
+    """
+    other = truth or against
+    if other is None or (truth and against):
+        raise click.UsageError("give either --truth or --against")
+
+    from tqdm import tqdm
+
+    from eventseg.evaluation.audit import audit
+    from eventseg.evaluation.audit_maps import open_pair
+    from eventseg.evaluation.audit_report import class_header, class_rows, summary, write_audit
+    from eventseg.evaluation.page import markdown
+    from eventseg.labels import load_class_table
+
+    tables = [
+        None if name is None else load_class_table(name)
+        for name in (classes, labels_classes, other_classes)
+    ]
+    pair = open_pair(
+        data, other=other, labels=labels, classes=tables[0], labels_classes=tables[1],
+        other_classes=tables[2], confidence=confidence, split=split,
+    )  # fmt: skip
+    hidden = quiet or not sys.stderr.isatty()
+    with tqdm(total=len(pair.ids), unit="frame", dynamic_ncols=True, disable=hidden) as bar:
+        found = audit(
+            pair,
+            against="truth" if truth else "teacher",
+            progress=lambda done, _total: bar.update(done - bar.n),
+        )
+    folder = out or Path(f"audit-{pair.labels.name}-{pair.other.name}")
+    page = write_audit(folder, found, pair)
+    click.echo(markdown(class_header(found), class_rows(found)), nl=False)
+    click.echo("\n".join(summary(found)))
+    click.echo(f"{page}")

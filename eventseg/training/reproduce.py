@@ -1,0 +1,129 @@
+"""A run made again from its ``run.json``, and whether it came to the same scores."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from eventseg.errors import TrainingError
+from eventseg.training.config import TrainConfig
+from eventseg.training.config_tables import from_table
+from eventseg.training.device import choose_device
+from eventseg.training.run_folder import METRICS, RUN, describe_run, differing_data, read_run
+from eventseg.training.samples import parts_of
+from eventseg.training.sources import open_source
+from eventseg.training.trainer import Progress, train
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduced:
+    """What came of a run that was made again.
+
+    Parameters
+    ----------
+    path : Path
+        The new run folder.
+    difference : str
+        Where its ``metrics.csv`` first differs from the old one; empty where they are equal.
+    versions : dict of str to (str, str)
+        Packages that are of another version now: then, now.
+    """
+
+    path: Path
+    difference: str
+    versions: dict[str, tuple[str, str]]
+
+
+def reproduce(
+    run: str | Path,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Reproduced:
+    """Train again as a ``run.json`` says and compare ``metrics.csv`` line by line.
+
+    With the same settings, data, device and number of threads.
+
+    Parameters
+    ----------
+    run : path
+        A ``run.json``, or the run folder that holds it.
+    data : path, optional
+        The data, by default where it was.
+    out : path, optional
+        Folder of the new run, by default that of the old one with ``-reproduced`` after it.
+    progress : callable
+        As for :func:`eventseg.training.trainer.train`.
+
+    Raises
+    ------
+    TrainingError
+        No ``run.json``, or data that is not what the run was trained on.
+    """
+    path = Path(run) / RUN if Path(run).is_dir() else Path(run)
+    held, root = read_run(path), path.resolve().parent
+    config = from_table(TrainConfig, tomllib.loads(held["config"]))
+    device = choose_device(held["device"])
+    target = Path(out) if out is not None else root.with_name(f"{root.name}-reproduced")
+    source = open_source(data or held["data"], label_set=config.labels.set)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(held["threads"])
+    try:
+        parts = parts_of(source, config)
+        now = describe_run(
+            config, source, device=device, parameters=held["parameters"],
+            parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
+        )  # fmt: skip
+        other = differing_data(held, now)
+        if other:
+            raise TrainingError(
+                f"{source.path} is not the data of {path}: {other} differ; give it with --data"
+            )
+        train(source, target, config=config, device=device, progress=progress)
+    finally:
+        torch.set_num_threads(threads)
+        source.close()
+    versions = {
+        name: (then, now["versions"][name])
+        for name, then in held["versions"].items()
+        if now["versions"].get(name, then) != then
+    }
+    return Reproduced(target, first_difference(root / METRICS, target / METRICS), versions)
+
+
+def first_difference(old: Path, new: Path) -> str:
+    """Return where two tables of scores first differ in words, empty where they are equal.
+
+    Raises
+    ------
+    TrainingError
+        One of them cannot be read.
+    """
+    header, *before = _lines(old)
+    other, *after = _lines(new)
+    if header != other:
+        return "the columns differ"
+    for was, now in zip(before, after, strict=False):
+        for name, one, two in zip(header, was, now, strict=True):
+            if one != two:
+                return f"epoch {was[0]}: {name} was {one} and is {two}"
+    if len(before) != len(after):
+        return f"the run had {len(before)} epochs and has {len(after)}"
+    return ""
+
+
+def _lines(path: Path) -> list[list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except OSError as error:
+        raise TrainingError(f"cannot read {path}: {error}") from error
+    if not lines:
+        raise TrainingError(f"{path} is empty")
+    return lines

@@ -1,0 +1,432 @@
+"""Evaluation: matrices as counted by hand, baselines, reports, and the two commands in a row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from torch.nn import functional
+from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
+
+from eventseg.dataset_manifest import Manifest
+from eventseg.errors import LabelError, TrainingError
+from eventseg.evaluation import report
+from eventseg.evaluation.baselines import baseline_rows, teacher_row
+from eventseg.evaluation.compare import group_seeds, is_published_data, read_run_summary
+from eventseg.evaluation.evaluate import Row, Setting, blocks_of, evaluate
+from eventseg.evaluation.inference import PUBLISHED, Passes, network_input, probabilities
+from eventseg.evaluation.run_evaluation import Request, evaluate_run
+from eventseg.labels import ClassTable, load_class_table, merge_labels, merge_of
+from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
+from eventseg.splits import EVSEGNET_ROWS
+from eventseg.training import trainer
+from eventseg.training.run_folder import read_metrics
+from eventseg.training.sources import open_source
+from eventseg.windows import parse_anchor
+from eventseg_cli.main import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    one_thread()
+    yield
+    torch.set_num_threads(before)
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Leave pictures of runs and reports out: they are most of the time here."""
+    patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
+    patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+    patch.setattr(report, "picture", lambda *_a, **_k: "")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return street_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learnt labels of two label sets: truth, and a teacher's."""
+    root = tmp_path_factory.mktemp("runs") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        train_tiny(data, root)
+    return root
+
+
+@pytest.fixture
+def taught(data: Path, tmp_path: Path) -> Path:
+    """A copy of the data set with a teacher that leaves the left half out."""
+    for path in data.parent.glob("*.h*5"):
+        shutil.copy(path, tmp_path)
+    copied = Path(shutil.copytree(data, tmp_path / "streets"))
+    manifest = Manifest.read(copied / "manifest.toml")
+    labels = {**manifest.labels, "guess": manifest.labels["truth"]}
+    replace(manifest, labels=labels).write(copied / "manifest.toml")
+    (copied / "labels/guess").mkdir()
+    for path in (copied / "labels/truth").iterdir():
+        values = np.array(Image.open(path))
+        values[:, :32] = 255
+        Image.fromarray(values).save(copied / "labels/guess" / path.name)
+    return copied
+
+
+def random_network(kind: str = "events", *, classes: ClassTable | None = None) -> TrainedNetwork:
+    torch.manual_seed(1)
+    table = classes or load_class_table("cityscapes19")
+    channels = {"events": 6, "gray": 1, "both": 7}[kind]
+    blueprint = Blueprint("fastscnn", channels, len(table))
+    inputs: Any = InputSpec(kind, channels, tiny().input.scaling, ("50ms",))  # type: ignore[arg-type]
+    return TrainedNetwork(blueprint.build().eval(), blueprint, inputs, table)
+
+
+def counted(truth: np.ndarray, guess: np.ndarray, classes: int) -> np.ndarray:
+    matrix = np.zeros((classes, classes), np.int64)
+    for row, column in zip(truth.ravel().tolist(), guess.ravel().tolist(), strict=True):
+        if row != 255:
+            matrix[row, column] += 1
+    return matrix
+
+
+def scored_samples(source: Any, window: str) -> list[int]:
+    of_test = np.array(source.splits) == "test"
+    return np.flatnonzero(of_test & (source.covered(window) == 1)).tolist()
+
+
+def soft(network: TrainedNetwork, x: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        logits = network.network(x)
+    assert isinstance(logits, torch.Tensor)
+    return logits.softmax(1)
+
+
+def test_matrices_equal_a_loop(data: Path) -> None:
+    source, network = open_source(data), random_network()
+    rows = evaluate(network, source, windows=("10ms", "50ms"), batch_size=3)
+    assert [row.window for row in rows] == ["10ms", "50ms"]
+    for row in rows:
+        indices = scored_samples(source, row.window)
+        assert row.ids == tuple(source.ids[i] for i in indices)
+        for i, matrix in zip(indices, row.matrices, strict=True):
+            x = torch.from_numpy(source.events(i, row.window, normalise="evsegnet"))
+            guess = soft(network, x[None]).argmax(1)[0].numpy()
+            np.testing.assert_array_equal(matrix, counted(source.labels(i), guess, 19))
+    assert not np.array_equal(rows[0].matrices.sum(0), rows[1].matrices.sum(0))
+
+
+def test_probabilities_are_merged_before_the_best_is_taken(data: Path) -> None:
+    source, network = open_source(data), random_network("both")
+    table = load_class_table("evsegnet6")
+    (row,) = evaluate(network, source, windows=("50ms",), classes=table)
+    merge = merge_of(source.classes, table)
+    differs = 0
+    for i, matrix in zip(scored_samples(source, "50ms"), row.matrices, strict=True):
+        gray = source.image(i, colour=False) * np.float32(network.inputs.scaling.top)
+        x = np.concatenate([gray, source.events(i, "50ms", normalise="evsegnet")])
+        single = soft(network, torch.from_numpy(x)[None])[0].numpy()
+        summed = np.zeros((6, 48, 64))
+        for old, new in enumerate(merge):
+            if new != 255:
+                summed[new] += single[old]
+        truth = merge_labels(source.labels(i), merge)
+        np.testing.assert_array_equal(matrix, counted(truth, summed.argmax(0), 6))
+        naive = np.array(merge)[single.argmax(0)]
+        differs += int((naive != summed.argmax(0)).sum())
+    assert differs > 0
+
+
+def test_six_passes_equal_a_loop(data: Path) -> None:
+    source, network = open_source(data), random_network("both")
+    i = scored_samples(source, "50ms")[0]
+    x = network_input(source, i, inputs=network.inputs, window="50ms")[None]
+    total = torch.zeros(1, 19, 40, 72)
+    for scale in (1.0, 0.75, 1.5):
+        size = (int(48 * scale), int(64 * scale))
+        gray = functional.interpolate(x[:, :1], size=size, mode="bilinear")
+        events = functional.interpolate(x[:, 1:], size=size, mode="nearest-exact")
+        seen = torch.cat([gray, events], 1)
+        for mirrored in (False, True):
+            with torch.inference_mode():
+                logits = network.network(seen.flip(-1) if mirrored else seen)
+            assert isinstance(logits, torch.Tensor)
+            logits = logits.flip(-1) if mirrored else logits
+            total += functional.interpolate(logits, size=(40, 72), mode="bilinear").softmax(1)
+    got = probabilities(network, x, size=(40, 72), passes=PUBLISHED)
+    torch.testing.assert_close(got, total / 6)
+    torch.testing.assert_close(got.sum(1), torch.ones(1, 40, 72))
+    with pytest.raises(TrainingError, match="above 0"):
+        Passes((1.0, -1.0))
+
+
+def test_paper_protocol_scores_at_352x224(data: Path) -> None:
+    source, network = open_source(data), random_network("gray")
+    setting = Setting.of("paper")
+    assert (setting.passes, setting.size) == (PUBLISHED, (224, 352))
+    (row,) = evaluate(network, source, windows=("50ms",), setting=replace(setting, passes=Passes()))
+    i = scored_samples(source, "50ms")[0]
+    where = row.ids.index(source.ids[i])
+    # In single precision, as torch has it: some places lie half-way between two pixels.
+    row_of_row, column = (
+        ((np.arange(n, dtype=np.float32) + np.float32(0.5)) * np.float32(size / n)).astype(int)
+        for n, size in ((224, 48), (352, 64))
+    )
+    labels = source.labels(i)[row_of_row][:, column]
+    matrix = row.matrices[where]
+    np.testing.assert_array_equal(matrix.sum(1), np.bincount(labels.ravel(), minlength=256)[:19])
+
+
+def test_validation_of_the_run_equals_its_evaluation(data: Path, run: Path) -> None:
+    source, trained = open_source(data), load_network(run / "best.pt")
+    (row,) = evaluate(
+        trained, source, windows=trained.inputs.windows, setting=Setting(split="val"), workers=1
+    )
+    best = max(read_metrics(run)[0], key=lambda epoch: epoch.val_miou)
+    assert 100 * row.scores.miou_present == pytest.approx(best.val_miou, abs=1e-9)
+    assert 100 * row.scores.pixel_accuracy == pytest.approx(best.val_accuracy, abs=1e-9)
+
+
+def test_samples_that_are_not_covered_are_left_out(data: Path) -> None:
+    source, network = open_source(data), random_network()
+    counts = [
+        len(evaluate(network, source, windows=("100ms",), setting=setting)[0].ids)
+        for setting in (Setting(), Setting(min_covered=0.0))
+    ]
+    assert counts == [len(scored_samples(source, "100ms")), source.splits.count("test")]
+    assert counts[0] < counts[1]
+    with pytest.raises(TrainingError, match="no labelled samples of split other"):
+        evaluate(network, source, windows=("50ms",), setting=Setting(split="other"))
+
+
+def test_baselines_equal_counts_by_hand(data: Path) -> None:
+    source = open_source(data)
+    majority, prior = baseline_rows(
+        source, setting=Setting(), classes=source.classes, window="50ms"
+    )
+    maps = [source.labels(i) for i, split in enumerate(source.splits) if split == "train"]
+    counts = np.array([[(labels == k) for labels in maps] for k in range(19)]).sum(1)
+    often = int(counts.sum((1, 2)).argmax())
+    assert majority.name == f"majority class ({source.classes.names[often]})"
+    for k, i in enumerate(scored_samples(source, "50ms")):
+        truth = source.labels(i)
+        everywhere = np.full_like(truth, often)
+        np.testing.assert_array_equal(majority.matrices[k], counted(truth, everywhere, 19))
+        np.testing.assert_array_equal(prior.matrices[k], counted(truth, counts.argmax(0), 19))
+
+
+def test_teacher_is_scored_where_it_says_something(taught: Path) -> None:
+    truth, teacher = open_source(taught), open_source(taught, label_set="guess")
+    row = teacher_row(truth, teacher, setting=Setting(), classes=truth.classes, window="50ms")
+    assert row.scores.pixel_accuracy == 1
+    assert row.matrices[0].sum() == int(
+        (truth.labels(scored_samples(truth, "50ms")[0])[:, 32:] < 255).sum()
+    )
+    left = [truth.labels(i) for i in scored_samples(truth, "50ms")]
+    share = sum((x[:, :32] < 255).sum() for x in left) / sum((x < 255).sum() for x in left)
+    assert row.note.startswith(f"{100 * share:.2f} %")
+
+
+def test_labels_outside_the_classes_are_one_line(taught: Path) -> None:
+    source = open_source(taught)
+    i = scored_samples(source, "50ms")[0]
+    Image.new("L", (64, 48), 77).save(taught / "labels/truth" / f"{source.ids[i]}.png")
+    for workers in (0, 1):
+        with pytest.raises(LabelError, match=rf"^labels of {source.ids[i]} hold 77; allowed"):
+            evaluate(random_network(), source, windows=("50ms",), workers=workers)
+
+
+def row_of(matrices: list[list[list[int]]], sequences: str) -> Row:
+    table = ClassTable(("a", "b"), ((0, 0, 0), (255, 255, 255)))
+    ids = tuple(f"s{i}" for i in range(len(matrices)))
+    return Row("net", "50ms", ids, tuple(sequences), np.array(matrices), table)
+
+
+def test_interval_needs_two_blocks_with_pixels() -> None:
+    right, none = [[5, 1], [2, 9]], [[0, 0], [0, 0]]
+    assert row_of([right], "x").interval() is None
+    assert row_of([right, none], "xy").interval() is None
+    found = row_of([right, right], "xy").interval()
+    assert found is not None
+    assert found.low == found.high == pytest.approx((5 / 8 + 9 / 12) / 2)
+    assert np.isnan(row_of([right, none], "xy").sample_accuracy).tolist() == [False, True]
+
+
+def test_blocks_are_stretches_of_one_recording() -> None:
+    sequences = ["a"] * 250 + ["b"] * 1750
+    blocks = blocks_of(sequences)
+    assert sorted(np.concatenate(blocks).tolist()) == list(range(2000))
+    for block in blocks:
+        assert len(block) <= 100
+        assert len({sequences[i] for i in block}) == 1
+        assert (np.diff(block) == 1).all()
+    assert len(blocks_of(["a"] * 12)) == 12
+
+
+class Tags(HTMLParser):
+    """Checks that every tag is closed in its order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [str(value) for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked_page(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert all(source.startswith("data:image/png;base64,") for source in tags.sources)
+    return text
+
+
+def test_report_of_a_run_on_a_teachers_labels(
+    taught: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(
+        windows=("10ms", "50ms"), labels="guess", teacher="truth", classes="evsegnet6",
+        device="cpu",
+    )  # fmt: skip
+    page, rows = evaluate_run(run, taught, request=request)
+    assert page == run / "evaluation-streets-guess-test-clean/report.html"
+    names = [row.name for row in rows]
+    assert names[:2] == ["tiny", "tiny"]
+    assert names[2].startswith("majority class (")
+    assert names[3:] == ["position prior", "tiny, clock 50 ms late", "frame teacher"]
+    text = checked_page(page)
+    assert "a score measures agreement with it" in text
+    assert text.count("<img") == 5  # bars, two matrices, curves, samples
+    held = json.loads((page.parent / "scores.json").read_text())
+    assert [row["name"] for row in held["rows"]] == names
+    assert held["rows"][0]["scores"]["miou_present"] == rows[0].scores.miou_present
+    assert held["rows"][0]["confusion"] == rows[0].matrices.sum(0).tolist()
+    assert held["about"]["data digests"] == open_source(taught, label_set="guess").digests
+    with (page.parent / "scores.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line["miou_present"]) for line in lines] == [
+        row.scores.miou_present for row in rows
+    ]
+    words = (page.parent / "scores.md").read_text()
+    assert words.startswith("**The labels are those of the teacher guess")
+    assert "optimistic" not in words
+    draw_nothing(monkeypatch)
+    request = Request(split="val", baselines=False, device="cpu")
+    page, (row,) = evaluate_run(run, taught, request=request)
+    assert row.name == "tiny"
+    assert "was chosen by its score on the part val" in checked_page(page)
+    assert "| position prior |" in words
+
+
+def test_train_then_evaluate(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing(monkeypatch)
+    settings = [
+        f"--set={name}={json.dumps(value)}" for name, value in TINY.items() if name != "epochs"
+    ]
+    out = tmp_path / "run"
+    called = ["train", str(data), *settings, "--protocol", "paper", "--epochs", "1", "--device",
+              "cpu", "--out", str(out)]  # fmt: skip
+    trained = CliRunner().invoke(main, called)
+    assert trained.exit_code == 0, trained.output
+    assert "best epoch 1 of 1: mIoU" in trained.stdout
+    assert trained.stdout.endswith(f"{out}/best.pt\n")
+    # What the run was made with need not be said again.
+    resumed = CliRunner().invoke(
+        main, ["train", str(data), "--out", str(out), "--resume", "-q", "--device", "cpu"]
+    )
+    assert resumed.exit_code == 0, resumed.output
+    refused = CliRunner().invoke(
+        main,
+        ["train", str(data), "--out", str(out), "--resume", "--seed", "9", "--device", "cpu"],
+    )
+    assert refused.exit_code == 1
+    assert "error: " in refused.stderr
+    assert "other settings" in refused.stderr
+    scored = CliRunner().invoke(
+        main,
+        ["evaluate", str(out), str(data), "--classes", "evsegnet6", "--scales", "1,0.75", "--flip",
+         "--size", "80x60", "--workers", "0", "--device", "cpu", "--out", str(tmp_path / "report")],
+    )  # fmt: skip
+    assert scored.exit_code == 0, scored.output
+    text = checked_page(tmp_path / "report/report.html")
+    assert "chosen by its score on the test part" in text
+    held = json.loads((tmp_path / "report/scores.json").read_text())
+    assert held["size"] == [60, 80]
+    assert held["passes"] == "scales 1, 0.75 and flip"
+    assert held["classes"] == list(load_class_table("evsegnet6").names)
+    assert "| run | 50ms |" in scored.stdout
+    wrong = CliRunner().invoke(main, ["evaluate", str(out), str(data), "--split", "nothing"])
+    assert wrong.exit_code == 1
+    assert "no labelled samples of split nothing" in wrong.stderr
+
+
+def test_compare(data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing(monkeypatch)
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(run, first, ignore=shutil.ignore_patterns("evaluation-*"))
+    train_tiny(data, second, seed=3)
+    train_tiny(data, tmp_path / "gray", epochs=1, input__kind="gray")
+    scored = {"name": "first", "window": "50ms", "scores": {"miou_present": 0.25}}
+    other = {**scored, "name": "position prior", "window": "-"}
+    folder = first / "evaluation-streets-truth-test-clean"
+    folder.mkdir()
+    (folder / "scores.json").write_text(json.dumps({"rows": [scored, other]}))
+    one, two = (read_run_summary(path) for path in (first, second))
+    assert one.scored == {"streets-truth-test-clean 50ms": (25.0,)}
+    (group,) = group_seeds([one, two])
+    assert group.val_miou == (*one.val_miou, *two.val_miou)
+    called = [
+        "compare",
+        *map(str, (first, second, tmp_path / "gray")),
+        "--out",
+        str(tmp_path / "c"),
+    ]
+    result = CliRunner().invoke(main, called)
+    assert result.exit_code == 0, result.output
+    mean, deviation = np.mean(group.val_miou), np.std(group.val_miou, ddof=1)
+    assert f"| {mean:.2f} ± {deviation:.2f} | 25.00 |" in result.stdout
+    assert "| first, second | 2 | enet | events | 50ms | truth |" in result.stdout
+    assert "| gray | 1 | enet | gray | - | truth |" in result.stdout
+    assert "accuracy 89.76, miou 54.81" in result.stdout
+    assert "| not comparable |" in result.stdout
+    assert "same data" not in result.stdout
+    text = checked_page(tmp_path / "c/compare.html")
+    assert text.count("<img") == 0  # without a window the run on frames has more samples
+    CliRunner().invoke(main, ["compare", str(first), str(second), "--out", str(tmp_path / "d")])
+    assert checked_page(tmp_path / "d/compare.html").count("<img") == 1
+    (folder / "scores.json").write_text("{}")
+    refused = CliRunner().invoke(main, ["compare", str(first)])
+    assert refused.exit_code == 1
+    assert "run eventseg evaluate again" in refused.stderr
+    with pytest.raises(TrainingError, match="cannot read"):
+        read_run_summary(tmp_path)
+
+
+def test_published_data_is_known_by_recordings_and_anchor(data: Path, tmp_path: Path) -> None:
+    manifest = Manifest.read(data / "manifest.toml")
+    assert not is_published_data(data, classes=["a"] * 6)
+    entries = tuple(replace(manifest.recordings[0], name=name) for name in EVSEGNET_ROWS)
+    settings = replace(manifest.settings, anchor=parse_anchor("evsegnet"))
+    replace(manifest, recordings=entries, settings=settings).write(tmp_path / "manifest.toml")
+    assert is_published_data(tmp_path, classes=["a"] * 6)
+    assert not is_published_data(tmp_path, classes=["a"] * 19)
+    replace(manifest, recordings=entries[1:], settings=settings).write(tmp_path / "manifest.toml")
+    assert not is_published_data(tmp_path, classes=["a"] * 6)

@@ -1,0 +1,664 @@
+"""Training runs: equal to the bit, resumed, refused; and what samples are made of."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+
+from eventseg import whole_file
+from eventseg.dataset import open_dataset
+from eventseg.dataset_manifest import Manifest
+from eventseg.errors import CheckpointError, DatasetError, OutputError, TrainingError
+from eventseg.labels import load_class_table, merge_labels, merge_of
+from eventseg.networks import load_network
+from eventseg.training import trainer
+from eventseg.training.reproduce import first_difference, reproduce
+from eventseg.training.run_folder import best_of, read_metrics, read_run, read_timing
+from eventseg.training.samples import EpochBatches, Place, Samples, draw_window, load_batches, pick
+from eventseg.training.sources import EventSource, open_source
+from eventseg_cli.main import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    one_thread()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return street_dataset(tmp_path_factory.mktemp("data"), normalise="raw")
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Draw no pictures: they are most of the time of a tiny run."""
+    patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
+    patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def plain(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("plain") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        train_tiny(data, out)
+    return out
+
+
+class Stop(Exception):
+    """What a test stops a run with."""
+
+
+def state(path: Path, key: str = "state_dict") -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)[key]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = state(one), state(other)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
+
+
+def test_folder_holds_everything_and_equal_runs_are_equal(
+    data: Path, plain: Path, tmp_path: Path
+) -> None:
+    made = train_tiny(data, tmp_path / "a")
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {
+        "config.toml", "run.json", "metrics.csv", "timing.csv", "best.pt", "last.pt", "curves.png",
+        "samples.png",
+    }  # fmt: skip
+    for name in ("curves.png", "samples.png"):
+        with Image.open(tmp_path / "a" / name) as picture:
+            assert min(picture.size) > 100
+    assert (tmp_path / "a/metrics.csv").read_bytes() == (plain / "metrics.csv").read_bytes()
+    assert same_weights(tmp_path / "a/best.pt", plain / "best.pt")
+    assert same_weights(tmp_path / "a/last.pt", plain / "last.pt")
+    history, names = read_metrics(tmp_path / "a")
+    assert tuple(repr(row) for row in history) == tuple(repr(row) for row in made.history)
+    assert len(names) == 19
+    assert made.reason == "length"
+    assert best_of(history, min_delta=0).epoch == made.best.epoch
+    assert [cost.epoch for cost in read_timing(tmp_path / "a")] == [1, 2]
+    run = read_run(tmp_path / "a/run.json")
+    with open_dataset(data) as dataset:
+        entries = dataset.manifest.recordings
+        assert run["inputs"].items() >= {entry.name: entry.sha256 for entry in entries}.items()
+        assert run["inputs"]["drive truth"] == dataset.manifest.recording("drive").truth_sha256
+        whole = dataset.covered("50ms") == 1
+        for part in ("train", "val"):
+            count = int((whole & (np.array(dataset.samples.split) == part)).sum())
+            assert run["parts"][part]["samples"] == count > 0
+    assert run["command"] == ["tiny"]
+    assert (run["device"], run["threads"], run["seed"]) == ("cpu", 1, 0)
+    assert run["config"] == (tmp_path / "a/config.toml").read_text()
+    trained = load_network(tmp_path / "a/best.pt")
+    assert (trained.inputs.kind, trained.inputs.windows) == ("events", ("50ms",))
+    assert run["parameters"] == sum(p.numel() for p in trained.network.parameters())
+
+
+RESUMED: dict[str, Any] = {
+    "epochs": 3, "ema_decay": 0.9, "schedule__kind": "plateau", "schedule__patience": 0,
+    "input__windows": ["10ms", "50ms"], "augmentation__drop": 0.2, "accumulation": 2,
+    "loss__class_weights": "enet", "gradient_clip": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def straight(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("straight") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        train_tiny(data, out, **RESUMED)
+    return out
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
+    for name in ("last.pt", "best.pt"):
+        assert same_weights(one / name, other / name)
+    first, second = state(one / "last.pt", "training"), state(other / "last.pt", "training")
+    for name, tensor in first["average"].items():
+        assert torch.equal(tensor, second["average"][name])
+    assert first["plateau"] == second["plateau"]
+
+
+@pytest.mark.usefixtures("blind")
+def test_stopped_run_resumes_to_the_same_bits(data: Path, tmp_path: Path, straight: Path) -> None:
+    after = 1
+
+    def stop(progress: trainer.Progress) -> None:
+        if progress.epoch == after + 1 and progress.images:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_tiny(data, tmp_path / "out", progress=stop, **RESUMED)
+    assert len(read_metrics(tmp_path / "out")[0]) == after
+    trained = train_tiny(data, tmp_path / "out", resume=True, **RESUMED)
+    assert len(trained.history) == 3
+    assert_same_run(straight, tmp_path / "out")
+    assert len(read_run(tmp_path / "out/run.json")["resumed"]) == 1
+    # A run that is done is left as it is.
+    before = (tmp_path / "out/last.pt").read_bytes()
+    train_tiny(data, tmp_path / "out", resume=True, **RESUMED)
+    assert (tmp_path / "out/last.pt").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("blind")
+def test_killed_run_resumes_to_the_same_bits(data: Path, tmp_path: Path, straight: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from training_fixtures import one_thread, train_tiny
+from eventseg.training import trainer
+trainer.picture_curves = trainer.picture_samples = lambda *a, **k: None
+one_thread()
+def kill(progress):
+    if progress.epoch == 2 and progress.images:
+        os.kill(os.getpid(), signal.SIGKILL)
+train_tiny(Path({str(data)!r}), Path({str(tmp_path / "out")!r}), progress=kill, **{RESUMED!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, timeout=300, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    train_tiny(data, tmp_path / "out", resume=True, **RESUMED)
+    assert_same_run(straight, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("blind")
+def test_save_that_fails_keeps_the_previous_checkpoint(
+    data: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[bytes] = []
+
+    write = whole_file.write_whole
+
+    def full(path: Path, fill: Any) -> None:
+        def part(file: Any) -> None:
+            file.write(b"half of it")
+            raise OSError(28, "No space left on device")
+
+        if path.name == "last.pt" and path.is_file():
+            kept.append(path.read_bytes())
+            write(path, part)
+        write(path, fill)
+
+    monkeypatch.setattr("eventseg.networks.checkpoints.write_whole", full)
+    with pytest.raises(OutputError, match=r"cannot write .*last\.pt: No space left"):
+        train_tiny(data, tmp_path / "out")
+    monkeypatch.setattr("eventseg.networks.checkpoints.write_whole", write)
+    assert [(tmp_path / "out/last.pt").read_bytes()] == kept
+    assert list((tmp_path / "out").glob("*.tmp")) == []
+    train_tiny(data, tmp_path / "out", resume=True)
+    assert same_weights(tmp_path / "out/last.pt", plain / "last.pt")
+
+
+@pytest.mark.usefixtures("blind")
+def test_loss_that_is_no_number_stops_and_says_where(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source(data)
+    bad = int(pick(source, tiny(), split="train")[5])
+    read = EventSource.events
+
+    def broken(self: EventSource, i: int, *args: Any, **kwargs: Any) -> Any:
+        tensor = read(self, i, *args, **kwargs)
+        return tensor * np.float32("nan") if i == bad else tensor
+
+    monkeypatch.setattr(EventSource, "events", broken)
+    with pytest.raises(TrainingError) as caught:
+        train_tiny(data, tmp_path / "out")
+    message = str(caught.value)
+    assert re.search(r"the loss is nan at update \d+, epoch [12], samples ", message)
+    assert source.ids[bad] in message
+    held = torch.load(tmp_path / "out/failed.pt", weights_only=True)
+    assert bad in held["samples"]
+    assert len(held["samples"]) == 4
+    assert load_network(tmp_path / "out/failed.pt").blueprint.name == "enet"
+
+
+@dataclass
+class Spy:
+    """Note every sample that is read of a source."""
+
+    source: Any
+    read: set[int] = field(default_factory=set)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.source, name)
+        if name not in ("labels", "events", "image", "confidence"):
+            return value
+
+        def noted(i: int, *args: Any, **kwargs: Any) -> Any:
+            self.read.add(i)
+            return value(i, *args, **kwargs)
+
+        return noted
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(("protocol", "allowed"), [("clean", "val"), ("paper", "test")])
+def test_no_sample_is_read_that_the_protocol_forbids(
+    data: Path, tmp_path: Path, protocol: str, allowed: str
+) -> None:
+    spy = Spy(open_source(data))
+    config = tiny(
+        protocol=protocol, loss__class_weights="median_frequency", epochs=1, input__kind="both"
+    )
+    trainer.train(spy, tmp_path / "out", config=config)
+    assert {spy.splits[i] for i in spy.read} == {"train", allowed}
+    assert "gap" in spy.splits
+    assert "val" in spy.splits
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(
+    ("settings", "channels"),
+    [
+        ({"input__kind": "gray"}, 1),
+        ({"input__kind": "rgb"}, 3),
+        ({"input__kind": "both"}, 7),
+        ({"input__kind": "both", "input__fusion": "late"}, 7),
+    ],
+)
+def test_inputs(data: Path, tmp_path: Path, settings: dict[str, Any], channels: int) -> None:
+    if settings["input__kind"] == "rgb":
+        settings = {**settings, "input__scaling.mean": [0.5] * 3, "input__scaling.std": [0.25] * 3}
+    trained = train_tiny(data, tmp_path / "out", epochs=1, **settings)
+    network = load_network(tmp_path / "out/best.pt")
+    assert network.inputs.channels == network.blueprint.in_channels == channels
+    assert np.isfinite(trained.best.val_loss)
+
+
+def test_several_windows_are_drawn_and_validation_has_the_first(data: Path) -> None:
+    source = open_source(data)
+    config = tiny(input__windows=["10ms", "50ms"], augmentation__flip=0)
+    config = replace(config, augmentation=type(config.augmentation)())
+    samples = Samples(source, config, 19, training=True)
+    seen = set()
+    for index in pick(source, config, split="train").tolist():
+        window = draw_window(
+            config.input.windows, training=True, seed=config.seed, epoch=3, index=index
+        )
+        seen.add(window)
+        expected = source.events(index, window, normalise="evsegnet")
+        np.testing.assert_array_equal(samples[Place(3, index)]["x"].numpy(), expected)
+    assert seen == {"10ms", "50ms"}
+    validation = Samples(source, config, 19, training=False)[Place(3, 0)]["x"].numpy()
+    np.testing.assert_array_equal(validation, source.events(0, "10ms", normalise="evsegnet"))
+
+
+def test_live_encoding_equals_the_dump_to_the_bit(data: Path) -> None:
+    source = open_source(data)
+    dumped = Samples(source, tiny(), 19, training=True)
+    live = Samples(source, tiny(input__live=True), 19, training=True)
+    for index in (1, 5):
+        one, other = dumped[Place(0, index)], live[Place(0, index)]
+        assert torch.equal(one["x"], other["x"])
+        assert torch.equal(one["labels"], other["labels"])
+    source.close()
+
+
+def test_events_are_augmented_before_they_are_encoded(data: Path) -> None:
+    source = open_source(data)
+    plain = replace(tiny(), augmentation=type(tiny().augmentation)())
+    before = Samples(source, plain, 19, training=True)[Place(0, 5)]["x"]
+    for change in (
+        {"drop": 0.9}, {"noise": 0.9}, {"polarity": 1.0}, {"window_jitter": 0.5},
+    ):  # fmt: skip
+        config = replace(plain, augmentation=replace(plain.augmentation, **change))
+        samples = Samples(source, config, 19, training=True)
+        first = samples[Place(0, 5)]["x"]
+        assert not torch.equal(first, before), change
+        assert torch.equal(first, samples[Place(0, 5)]["x"])
+        whole = Samples(source, config, 19, training=False)[Place(0, 5)]["x"]
+        assert torch.equal(whole, before)
+        if "polarity" in change:
+            assert torch.equal(first[0], before[1])
+    source.close()
+
+
+@pytest.mark.usefixtures("blind")
+def test_labels_are_merged(data: Path, tmp_path: Path) -> None:
+    train_tiny(data, tmp_path / "out", epochs=1, labels__classes="evsegnet6")
+    table = load_class_table("evsegnet6")
+    assert load_network(tmp_path / "out/best.pt").classes.names == table.names
+    source = open_source(data)
+    merge = merge_of(source.classes, table)
+    config = tiny(labels__classes="evsegnet6")
+    got = Samples(source, config, 6, training=False, merge=merge)[Place(0, 2)]["labels"].numpy()
+    np.testing.assert_array_equal(got, merge_labels(source.labels(2), merge))
+
+
+@pytest.fixture
+def copied(data: Path, tmp_path: Path) -> Path:
+    """A copy of the data set that may be changed, beside its recordings."""
+    for path in data.parent.glob("*.h*5"):
+        shutil.copy(path, tmp_path)
+    return Path(shutil.copytree(data, tmp_path / "streets"))
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_labels_outside_the_classes_are_one_line(
+    copied: Path, tmp_path: Path, workers: int
+) -> None:
+    source = open_source(copied)
+    for i in pick(source, tiny(), split="train").tolist():
+        Image.new("L", (64, 48), 77).save(copied / "labels/truth" / f"{source.ids[i]}.png")
+    with pytest.raises(TrainingError, match=r"^labels of drive_\S+ hold 77; allowed are 0 to 18"):
+        train_tiny(copied, tmp_path / "out", workers=workers)
+
+
+def test_parts_that_are_empty_are_named(copied: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no samples of split train"):
+        train_tiny(copied, tmp_path / "out", input__windows=["5s"])
+    assert not (tmp_path / "out").exists()
+    table = copied / "samples.csv"
+    assert table.is_file()
+    table.write_text(table.read_text().replace(",val,", ",gap,"))
+    with pytest.raises(TrainingError, match=r"no samples of split val .*set validation_share"):
+        train_tiny(copied, tmp_path / "out")
+    source = open_source(copied)
+    config = tiny(validation_share=0.25)
+    train, val = (set(pick(source, config, split=name)) for name in ("train", "val"))
+    assert not train & val
+    assert {source.splits[i] for i in train | val} == {"train"}
+    # As published nothing is held back, and a share of the training part is a share of it all.
+    paper = pick(source, tiny(validation_share=0.25, protocol="paper"), split="train")
+    assert set(paper) == train | val
+    assert len(pick(source, tiny(fraction=0.5), split="train")) == round(len(paper) / 2)
+
+
+def test_samples_without_labels_are_left_out(data: Path, tmp_path: Path) -> None:
+    from recording_fixtures import write_recording
+
+    from eventseg.dataset_writer import encode_dataset
+    from eventseg.events import SensorSize
+    from eventseg.windows import parse_anchor
+
+    plain = write_recording(tmp_path / "plain.hdf5", sensor=SensorSize(48, 64))
+    encode_dataset(
+        [data.parent / "drive.hdf5", plain], tmp_path / "out", anchor=parse_anchor("stride:20ms"),
+        store="none",
+    )  # fmt: skip
+    source = open_source(tmp_path / "out")
+    picked = pick(source, tiny(), split="train")
+    assert 0 < len(picked) < source.splits.count("train")
+    for i in picked.tolist():
+        assert source.sequences[i] == "drive"
+        assert source.labels(i).shape == (48, 64)
+
+
+@pytest.mark.usefixtures("blind")
+def test_runs_that_cannot_go_on_are_refused(data: Path, copied: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    train_tiny(data, out, epochs=1)
+    with pytest.raises(TrainingError, match=r"other settings \(seed = 0 there, seed = 5 asked\)"):
+        train_tiny(data, out, epochs=1, seed=5, resume=True)
+    with pytest.raises(TrainingError, match="holds a run; go on with --resume"):
+        train_tiny(data, out, epochs=1)
+    manifest = Manifest.read(copied / "manifest.toml")
+    (first, second) = manifest.recordings
+    changed = replace(manifest, recordings=(replace(first, sha256="0" * 64), second))
+    changed.write(copied / "manifest.toml")
+    with pytest.raises(TrainingError, match="holds a run on other data"):
+        train_tiny(copied, out, epochs=1, resume=True)
+    shutil.copy(out / "last.pt", tmp_path / "enet.pt")
+    other = tmp_path / "other"
+    train_tiny(data, other, epochs=1, network__name="cgnet")
+    shutil.copy(tmp_path / "enet.pt", other / "last.pt")
+    with pytest.raises(CheckpointError, match="of another network or damaged"):
+        train_tiny(data, other, epochs=1, network__name="cgnet", resume=True)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/text").write_text("mine")
+    with pytest.raises(OutputError, match="holds files but no run"):
+        train_tiny(data, tmp_path / "thesis")
+
+
+@pytest.mark.usefixtures("blind")
+def test_confidence_weighs(copied: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no confidence for the label set 'truth'"):
+        train_tiny(copied, tmp_path / "none", loss__weigh_by_confidence=True)
+    source = open_source(copied)
+    manifest = Manifest.read(copied / "manifest.toml")
+    replace(manifest, labels={**manifest.labels, "guess": source.classes}).write(
+        copied / "manifest.toml"
+    )
+    for name in ("labels/guess", "confidence/guess"):
+        (copied / name).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for path in (copied / "labels/truth").iterdir():
+        shutil.copy(path, copied / "labels/guess")
+        sure = generator.integers(0, 256, (48, 64), dtype=np.uint8)
+        Image.fromarray(sure).save(copied / "confidence/guess" / path.name)
+    config = tiny(labels__set="guess", loss__weigh_by_confidence=True, augmentation__rotation_deg=0)
+    guess = open_source(copied, label_set="guess")
+    sample = Samples(guess, config, 19, training=True)[Place(1, 4)]
+    labels, sure = sample["labels"], sample["confidence"]
+    assert sure.shape == labels.shape
+    assert "confidence" not in Samples(guess, config, 19, training=False)[Place(1, 4)]
+    weighed = train_tiny(copied, tmp_path / "yes", label_set="guess", config=config)
+    plain = train_tiny(
+        copied, tmp_path / "no", label_set="guess", labels__set="guess",
+        augmentation__rotation_deg=0,
+    )  # fmt: skip
+    assert weighed.history[0].train_loss != plain.history[0].train_loss
+
+
+@pytest.mark.usefixtures("blind")
+def test_workers_change_nothing(data: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"epochs": 2, "input__live": True}
+    train_tiny(data, tmp_path / "none", **settings)
+    train_tiny(data, tmp_path / "one", workers=1, **settings)
+    assert (tmp_path / "none/metrics.csv").read_bytes() == (
+        tmp_path / "one/metrics.csv"
+    ).read_bytes()
+    assert same_weights(tmp_path / "none/last.pt", tmp_path / "one/last.pt")
+
+
+def test_loading_draws_nothing_from_torch(data: Path) -> None:
+    # A worker's loader stays over epochs: what its first epoch drew a resumed run would not.
+    source = open_source(data)
+    batches = EpochBatches(np.arange(4), batch_size=2, seed=0)
+    loader = load_batches(Samples(source, tiny(), 19, training=True), batches, workers=0)
+    torch.manual_seed(3)
+    assert len(list(loader)) == 2
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))
+
+
+@pytest.mark.usefixtures("blind")
+def test_patience_ends_a_run(data: Path, tmp_path: Path) -> None:
+    made = train_tiny(data, tmp_path / "out", epochs=9, patience=1, optimiser__learning_rate=1e-12)
+    assert (made.reason, len(made.history)) == ("patience", 2)
+
+
+@pytest.mark.usefixtures("blind")
+def test_iterations_end_in_the_middle_of_an_epoch(data: Path, tmp_path: Path) -> None:
+    made = train_tiny(data, tmp_path / "out", iterations=4, epochs=0)
+    assert [row.iteration for row in made.history] == [3, 4]
+
+
+@pytest.mark.usefixtures("blind")
+def test_reproduce(copied: Path, plain: Path, tmp_path: Path) -> None:
+    made = reproduce(plain / "run.json", data=copied, out=tmp_path / "again")
+    assert (made.difference, made.versions) == ("", {})
+    run = tmp_path / "run"
+    shutil.copytree(plain, run)
+    metrics = (run / "metrics.csv").read_text()
+    first = metrics.splitlines()[2].split(",")
+    first[3] = "0.5"
+    lines = metrics.splitlines()
+    (run / "metrics.csv").write_text("\n".join([*lines[:2], ",".join(first)]) + "\n")
+    found = first_difference(run / "metrics.csv", plain / "metrics.csv")
+    assert re.fullmatch(r"epoch 2: train_loss was 0\.5 and is [\d.]+", found)
+    (run / "metrics.csv").write_text("\n".join(lines[:2]) + "\n")
+    assert first_difference(run / "metrics.csv", plain / "metrics.csv") == (
+        "the run had 1 epochs and has 2"
+    )
+    manifest = Manifest.read(copied / "manifest.toml")
+    (one, two) = manifest.recordings
+    replace(manifest, recordings=(replace(one, truth_sha256="0" * 64), two)).write(
+        copied / "manifest.toml"
+    )
+    called = ["reproduce", str(run), "--data", str(copied), "--out", str(tmp_path / "no"), "-q"]
+    refused = CliRunner().invoke(main, called)
+    assert refused.exit_code == 1
+    assert "digests of the data differ" in refused.stderr
+    assert not (tmp_path / "no").exists()
+
+
+def test_command_says_whether_a_run_is_equal(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eventseg.training import reproduce as module
+
+    for difference, code in (("", 0), ("epoch 1: val_miou was 1 and is 2", 1)):
+        made = module.Reproduced(tmp_path, difference, {"torch": ("1", "2")})
+        monkeypatch.setattr(module, "reproduce", lambda *_a, made=made, **_k: made)
+        result = CliRunner().invoke(main, ["reproduce", str(plain)])
+        assert result.exit_code == code
+        assert difference in result.stdout
+        assert "torch was 1 and is 2" in result.stderr
+
+
+def test_run_json_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"data": "here"}))
+    with pytest.raises(TrainingError, match=r"is no run\.json"):
+        read_run(tmp_path / "run.json")
+
+
+def picture(path: Path, size: tuple[int, int], *, value: int = 3, mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, value if mode == "L" else (value, value, value)).save(path)
+
+
+def camvid(root: Path, *, size: tuple[int, int] = (64, 48)) -> Path:
+    for split in ("train", "val", "test"):
+        for k in range(4):
+            picture(root / split / f"0001TP_{split}{k}.png", size, value=40 * k, mode="RGB")
+            picture(root / f"{split}annot" / f"0001TP_{split}{k}.png", size, value=11 - k)
+    return root
+
+
+def test_camvid_layout(tmp_path: Path) -> None:
+    source = open_source(camvid(tmp_path / "CamVid"))
+    assert source.splits == ("train",) * 4 + ("val",) * 4 + ("test",) * 4
+    assert set(source.sequences) == {"0001TP"}
+    assert source.classes.names == load_class_table("camvid11").names
+    assert set(np.unique(source.labels(0))) == {255}
+    assert set(np.unique(source.labels(1))) == {10}
+    assert source.image(1, colour=True).shape == (3, 48, 64)
+    np.testing.assert_allclose(source.image(1, colour=False), 40 / 255, rtol=1e-6)
+    with pytest.raises(TrainingError, match="pictures and no events"):
+        source.events(0, "50ms", normalise="evsegnet")
+    with pytest.raises(TrainingError, match="label set truth only"):
+        open_source(tmp_path / "CamVid", label_set="guess")
+
+
+@pytest.mark.usefixtures("blind")
+def test_training_on_a_folder(tmp_path: Path) -> None:
+    made = train_tiny(
+        camvid(tmp_path / "CamVid"), tmp_path / "out", epochs=1, input__kind="rgb",
+        size__rescale=0.75,
+    )  # fmt: skip
+    assert len(made.history[0].val_iou) == 11
+    # What it was trained at is what it is to be used at.
+    assert load_network(tmp_path / "out/best.pt").inputs.size == (36, 48)
+
+
+def test_folders_that_are_damaged(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "CamVid")
+    picture(root / "train/0001TP_train1.png", (32, 48), mode="RGB")
+    with pytest.raises(DatasetError, match=r"is 32x48, the others of .* are 64x48"):
+        open_source(root).image(1, colour=True)
+    noisy = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noisy).save(root / "train/0001TP_train2.png")
+    whole = (root / "train/0001TP_train2.png").read_bytes()
+    (root / "train/0001TP_train2.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match=r"cannot read .*train2\.png"):
+        open_source(root).image(2, colour=True)
+    (root / "train/notes.txt").write_text("not a picture")
+    assert len(open_source(root).ids) == 12
+    (root / "valannot/0001TP_val0.png").unlink()
+    with pytest.raises(DatasetError, match=r"1 labels are missing, first .*0001TP_val0\.png"):
+        open_source(root)
+    shutil.rmtree(root / "val")
+    assert set(open_source(root).splits) == {"train", "test"}
+    (root / "trainannot/0001TP_train0.png").write_bytes(b"")
+    with pytest.raises(DatasetError, match="cannot read"):
+        open_source(root)
+    with pytest.raises(DatasetError, match="is no data set"):
+        open_source(tmp_path)
+
+
+def test_cityscapes_layout(tmp_path: Path) -> None:
+    root = tmp_path / "Cityscapes"
+    for split, city, kind in (
+        ("train", "aachen", "gtFine_labelIds"),
+        ("train_extra", "augsburg", "gtCoarse_labelIds"),
+        ("val", "ulm", "gtFine_labelTrainIds"),
+        ("test", "berlin", "gtFine_labelIds"),
+    ):
+        stem = f"{city}_000000_000019"
+        picture(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", (64, 32),
+                mode="RGB")  # fmt: skip
+        folder = kind.partition("_")[0]
+        picture(root / folder / split / city / f"{stem}_{kind}.png", (64, 32), value=7)
+    source = open_source(root)
+    assert source.splits == ("train", "train", "val")
+    assert source.sequences == ("aachen", "augsburg", "ulm")
+    # Id 7 is road; as a train id 7 is traffic sign.
+    assert [int(source.labels(i)[0, 0]) for i in range(3)] == [0, 0, 7]
+    assert len(source.classes) == 19
+
+
+def test_released_layout(tmp_path: Path) -> None:
+    root = tmp_path / "released"
+    tensors = np.random.default_rng(1).normal(size=(2, 48, 64, 6))
+    for split, tensor in zip(("train", "test"), tensors, strict=True):
+        name = f"rec1_export_{split}"
+        picture(root / "images" / split / f"{name}.png", (64, 48))
+        picture(root / "labels" / split / f"{name}.png", (64, 48))
+        (root / "events" / split).mkdir(parents=True)
+        np.save(root / "events" / split / f"{name}.npy", tensor)
+    source = open_source(root)
+    assert source.splits == ("train", "test")
+    assert source.sequences == ("rec1", "rec1")
+    got = source.events(1, "50ms", normalise="evsegnet")
+    np.testing.assert_array_equal(got, tensors[1].transpose(2, 0, 1).astype(np.float32))
+    assert got.dtype == np.float32
+    with pytest.raises(TrainingError, match="no other window"):
+        source.events(1, "10ms", normalise="evsegnet")
+    path = root / "events/test/rec1_export_test.npy"
+    np.save(path, tensors[1][:40])
+    with pytest.raises(DatasetError, match="has the shape"):
+        source.events(1, "50ms", normalise="evsegnet")
+    path.write_bytes(b"")
+    with pytest.raises(DatasetError, match="cannot read tensor"):
+        source.events(1, "50ms", normalise="evsegnet")
