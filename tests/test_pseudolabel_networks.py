@@ -56,7 +56,9 @@ def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
     assert teacher.classes == CITYSCAPES
     gray = PICTURES[:, :1].expand(-1, 3, -1, -1)
     expected = trained.network((gray[:, :1] / 255 - 0.3) / 0.2)
-    torch.testing.assert_close(teacher.probabilities(gray), expected.softmax(1), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        teacher.probabilities(gray), expected.softmax(1), atol=1e-4, rtol=1e-3
+    )
     # Named by its network too, a file of ours keeps its own scaling.
     assert load(f"fastscnn:{tmp_path / 'best.pt'}").digest == teacher.digest
 
