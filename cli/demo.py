@@ -23,8 +23,8 @@ def command(out: Path, quick: bool, threads: int | None) -> None:
 
     Drives are simulated and encoded; a small teacher learns from other worlds and labels their gray
     frames; a small network learns these labels from the events and is scored, at three windows,
-    against the labels and against the truth. Nothing is downloaded. About 10 minutes on two
-    processors, 2 with --quick.
+    against the labels and against the truth. Nothing is downloaded. About two minutes on
+    two processors with --quick; the whole takes several times as long.
 
     A run that was stopped goes on where it was when it is started again.
 

@@ -78,7 +78,7 @@ QUICK = Plan(
     (Drive("day", 7, 1_600_000), Drive("crossing", 5, 1_000_000)),
     (Drive("day", 101, 1_000_000),),
     unseen="crossing",
-    lesson=Lesson(teacher_epochs=14, epochs=14),
+    lesson=Lesson(teacher_epochs=10, epochs=10),
     moments=3,
 )
 
