@@ -27,7 +27,7 @@ th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: ri
   white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid var(--line); }
 th:first-child, td:first-child, td.words { text-align: left; }
-td.words { white-space: normal; color: var(--soft); }
+td.words { white-space: normal; min-width: 18em; color: var(--soft); }
 img { display: block; max-width: 100%; height: auto; margin: 8px 0; background: #fff;
   border: 1px solid var(--line); border-radius: 8px; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 12px;
