@@ -22,7 +22,7 @@ from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 from eventseg import whole_file
 from eventseg.dataset import open_dataset
 from eventseg.dataset_manifest import Manifest
-from eventseg.errors import CheckpointError, DatasetError, OutputError, TrainingError
+from eventseg.errors import CheckpointError, OutputError, TrainingError
 from eventseg.labels import load_class_table, merge_labels, merge_of
 from eventseg.networks import load_network
 from eventseg.training import trainer
@@ -373,6 +373,15 @@ def test_labels_outside_the_classes_are_one_line(
         train_tiny(copied, tmp_path / "out", workers=workers)
 
 
+@pytest.mark.usefixtures("blind")
+def test_labels_that_are_all_ignored_teach_nothing(copied: Path, tmp_path: Path) -> None:
+    for path in (copied / "labels/truth").glob("*.png"):
+        Image.new("L", (64, 48), 255).save(path)
+    with pytest.raises(TrainingError, match="'truth' has no labelled pixel"):
+        train_tiny(copied, tmp_path / "out")
+    assert not (tmp_path / "out/best.pt").exists()
+
+
 def test_parts_that_are_empty_are_named(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no samples of split train"):
         train_tiny(copied, tmp_path / "out", input__windows=["5s"])
@@ -551,114 +560,3 @@ def test_run_json_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"data": "here"}))
     with pytest.raises(TrainingError, match=r"is no run\.json"):
         read_run(tmp_path / "run.json")
-
-
-def picture(path: Path, size: tuple[int, int], *, value: int = 3, mode: str = "L") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value if mode == "L" else (value, value, value)).save(path)
-
-
-def camvid(root: Path, *, size: tuple[int, int] = (64, 48)) -> Path:
-    for split in ("train", "val", "test"):
-        for k in range(4):
-            picture(root / split / f"0001TP_{split}{k}.png", size, value=40 * k, mode="RGB")
-            picture(root / f"{split}annot" / f"0001TP_{split}{k}.png", size, value=11 - k)
-    return root
-
-
-def test_camvid_layout(tmp_path: Path) -> None:
-    source = open_source(camvid(tmp_path / "CamVid"))
-    assert source.splits == ("train",) * 4 + ("val",) * 4 + ("test",) * 4
-    assert set(source.sequences) == {"0001TP"}
-    assert source.classes.names == load_class_table("camvid11").names
-    assert set(np.unique(source.labels(0))) == {255}
-    assert set(np.unique(source.labels(1))) == {10}
-    assert source.image(1, colour=True).shape == (3, 48, 64)
-    np.testing.assert_allclose(source.image(1, colour=False), 40 / 255, rtol=1e-6)
-    with pytest.raises(TrainingError, match="pictures and no events"):
-        source.events(0, "50ms", normalise="evsegnet")
-    with pytest.raises(TrainingError, match="label set truth only"):
-        open_source(tmp_path / "CamVid", label_set="guess")
-
-
-@pytest.mark.usefixtures("blind")
-def test_training_on_a_folder(tmp_path: Path) -> None:
-    made = train_tiny(
-        camvid(tmp_path / "CamVid"), tmp_path / "out", epochs=1, input__kind="rgb",
-        size__rescale=0.75,
-    )  # fmt: skip
-    assert len(made.history[0].val_iou) == 11
-    # What it was trained at is what it is to be used at.
-    assert load_network(tmp_path / "out/best.pt").inputs.size == (36, 48)
-
-
-def test_folders_that_are_damaged(tmp_path: Path) -> None:
-    root = camvid(tmp_path / "CamVid")
-    picture(root / "train/0001TP_train1.png", (32, 48), mode="RGB")
-    with pytest.raises(DatasetError, match=r"is 32x48, the others of .* are 64x48"):
-        open_source(root).image(1, colour=True)
-    noisy = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-    Image.fromarray(noisy).save(root / "train/0001TP_train2.png")
-    whole = (root / "train/0001TP_train2.png").read_bytes()
-    (root / "train/0001TP_train2.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match=r"cannot read .*train2\.png"):
-        open_source(root).image(2, colour=True)
-    (root / "train/notes.txt").write_text("not a picture")
-    assert len(open_source(root).ids) == 12
-    (root / "valannot/0001TP_val0.png").unlink()
-    with pytest.raises(DatasetError, match=r"1 labels are missing, first .*0001TP_val0\.png"):
-        open_source(root)
-    shutil.rmtree(root / "val")
-    assert set(open_source(root).splits) == {"train", "test"}
-    (root / "trainannot/0001TP_train0.png").write_bytes(b"")
-    with pytest.raises(DatasetError, match="cannot read"):
-        open_source(root)
-    with pytest.raises(DatasetError, match="is no data set"):
-        open_source(tmp_path)
-
-
-def test_cityscapes_layout(tmp_path: Path) -> None:
-    root = tmp_path / "Cityscapes"
-    for split, city, kind in (
-        ("train", "aachen", "gtFine_labelIds"),
-        ("train_extra", "augsburg", "gtCoarse_labelIds"),
-        ("val", "ulm", "gtFine_labelTrainIds"),
-        ("test", "berlin", "gtFine_labelIds"),
-    ):
-        stem = f"{city}_000000_000019"
-        picture(root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png", (64, 32),
-                mode="RGB")  # fmt: skip
-        folder = kind.partition("_")[0]
-        picture(root / folder / split / city / f"{stem}_{kind}.png", (64, 32), value=7)
-    source = open_source(root)
-    assert source.splits == ("train", "train", "val")
-    assert source.sequences == ("aachen", "augsburg", "ulm")
-    # Id 7 is road; as a train id 7 is traffic sign.
-    assert [int(source.labels(i)[0, 0]) for i in range(3)] == [0, 0, 7]
-    assert len(source.classes) == 19
-
-
-def test_released_layout(tmp_path: Path) -> None:
-    root = tmp_path / "released"
-    tensors = np.random.default_rng(1).normal(size=(2, 48, 64, 6))
-    for split, tensor in zip(("train", "test"), tensors, strict=True):
-        name = f"rec1_export_{split}"
-        picture(root / "images" / split / f"{name}.png", (64, 48))
-        picture(root / "labels" / split / f"{name}.png", (64, 48))
-        (root / "events" / split).mkdir(parents=True)
-        np.save(root / "events" / split / f"{name}.npy", tensor)
-    source = open_source(root)
-    assert source.splits == ("train", "test")
-    assert source.sequences == ("rec1", "rec1")
-    got = source.events(1, "50ms", normalise="evsegnet")
-    np.testing.assert_array_equal(got, tensors[1].transpose(2, 0, 1).astype(np.float32))
-    assert got.dtype == np.float32
-    with pytest.raises(TrainingError, match="no other window"):
-        source.events(1, "10ms", normalise="evsegnet")
-    path = root / "events/test/rec1_export_test.npy"
-    np.save(path, tensors[1][:40])
-    with pytest.raises(DatasetError, match="has the shape"):
-        source.events(1, "50ms", normalise="evsegnet")
-    path.write_bytes(b"")
-    with pytest.raises(DatasetError, match="cannot read tensor"):
-        source.events(1, "50ms", normalise="evsegnet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -11,7 +12,7 @@ from torch.nn import functional
 from eventseg.errors import NetworkError
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, ABC):
     """Base of all networks; a network defines :meth:`heads` and nothing else.
 
     Parameters
@@ -41,12 +42,12 @@ class SegmentationNetwork(nn.Module):
         self.align_corners = align_corners
         self.frozen_batch_norm = False
 
+    @abstractmethod
     def heads(self, x: Tensor) -> Sequence[Tensor]:
         """Return logits (N, classes, h, w) of any size: the main head, then auxiliary ones.
 
         Auxiliary heads run in training mode only, where the network was built with them.
         """
-        raise NotImplementedError
 
     def imagenet_trunk(self) -> str | None:
         """Return torchvision's name of the trunk that it has ImageNet weights of, or None."""

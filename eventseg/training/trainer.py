@@ -299,6 +299,11 @@ def _one_epoch(
             f"{root / FAILED}; lower the learning rate or clip gradients"
         ) from error
     trained_s = time.perf_counter() - begin
+    if not learnt.matrix.any():
+        raise TrainingError(
+            f"the label set {config.labels.set!r} has no labelled pixel in the training samples of "
+            "an epoch: nothing can be learnt; make labels with a lower threshold"
+        )
     judged = learner.plain if learner.average is None else learner.average
     begin = time.perf_counter()
     found = validation_pass(
