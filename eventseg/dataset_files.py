@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -93,14 +94,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         The file is missing, damaged, or has colours or another depth.
     """
     try:
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        # Reading alone does not look at the last checksum, so that values could change unseen.
+        Image.open(BytesIO(content), formats=("PNG",)).verify()
+        with Image.open(BytesIO(content), formats=("PNG",)) as image:
             if image.mode not in ("L", "P"):
                 raise DatasetError(f"image {path} has mode {image.mode}, not 8-bit gray")
             return np.array(image)
-    # Pillow raises SyntaxError and others on damaged files.
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, DatasetError):
-            raise
+    except DatasetError:
+        raise
+    # A damaged file raises errors of several modules.
+    except Exception as error:
         raise DatasetError(f"cannot read image {path}: {error}") from error
 
 

@@ -13,6 +13,7 @@ from recording_fixtures import SMALL, tree, write_recording
 
 from eventseg.dataset import EventDataset, open_dataset
 from eventseg.dataset_check import check_dataset
+from eventseg.dataset_files import read_image, write_image
 from eventseg.dataset_plan import crop_rows
 from eventseg.dataset_writer import Progress, encode_dataset
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
@@ -374,3 +375,18 @@ def test_frame_that_is_no_gray_picture_is_an_error(dataset: EventDataset) -> Non
 def test_folder_that_is_no_data_set_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no manifest\.toml"):
         open_dataset(tmp_path)
+
+
+def test_picture_with_any_byte_changed_is_refused_or_read_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "frame.png"
+    picture = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    write_image(file, picture)
+    whole = file.read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
+        try:
+            assert np.array_equal(read_image(file), picture)
+        except DatasetError:
+            refused += 1
+    assert refused > len(whole) // 2
