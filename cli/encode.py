@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from eventseg.dataset_plan import Crop
     from eventseg.dataset_writer import Progress
     from eventseg.events import SensorSize
+    from eventseg.filters import Filters
     from eventseg.tensors_device import Device
     from eventseg.tensors_representation import Representation
     from eventseg.windows import Anchor
@@ -42,6 +43,17 @@ def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> 
     try:
         return parse_representation(text)
     except WindowError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> Filters:
+    """Return the filters that ``hot`` or ``refractory:1ms,background:5ms`` name."""
+    from eventseg.errors import EventsegError
+    from eventseg.filters import parse_filters
+
+    try:
+        return parse_filters(texts)
+    except EventsegError as error:
         raise click.BadParameter(str(error)) from error
 
 
@@ -89,6 +101,15 @@ def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> 
     metavar="NAME",
     help="What the channels mean: mean-std (EV-SegNet's six), count, count-latest, voxel[:BINS], "
     "stack[:BINS] or time-surface[:TAU].",
+)
+@click.option(
+    "--filter",
+    "filters",
+    callback=_filters,
+    multiple=True,
+    metavar="FILTER[,FILTER...]",
+    help="Events to drop: hot[:FACTOR] pixels, refractory[:LENGTH], background[:LENGTH] activity; "
+    "may be repeated. They apply in this order to the whole recording.  [default: none]",
 )
 @click.option(
     "--device",

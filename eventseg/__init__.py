@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from eventseg.events import EVENT_DTYPE as EVENT_DTYPE
     from eventseg.events import EventStream as EventStream
     from eventseg.events import SensorSize as SensorSize
+    from eventseg.filters import Filters as Filters
+    from eventseg.filters import filter_events as filter_events
+    from eventseg.filters import parse_filters as parse_filters
     from eventseg.plots import figure_sample as figure_sample
     from eventseg.recording_tensors import encode_counted as encode_counted
     from eventseg.recording_tensors import encode_recording as encode_recording
@@ -59,6 +62,9 @@ _HOME = {
     "open_dataset": "dataset",
     "check_dataset": "dataset_check",
     "encode_dataset": "dataset_writer",
+    "Filters": "filters",
+    "filter_events": "filters",
+    "parse_filters": "filters",
     "figure_sample": "plots",
 }
 

@@ -26,6 +26,8 @@ from eventseg.dataset_files import (
 from eventseg.dataset_manifest import Manifest
 from eventseg.dataset_samples import SampleTable, read_rows
 from eventseg.errors import DatasetError
+from eventseg.events import EventStream
+from eventseg.filters_recording import filtered
 from eventseg.recordings import Recording, open_recording
 from eventseg.tensors import Normalisation, encode, normalise_evsegnet
 from eventseg.tensors_representation import MEAN_STD
@@ -183,13 +185,34 @@ class EventDataset:
         settings = self.manifest.settings
         t0_us, t1_us = self.window_of(i, window)
         return encode(
-            self.recording_of(i).events(t0_us, t1_us),
+            self.events_of(i, (t0_us, t1_us)),
             window=(t0_us, t1_us),
             normalise=self._normalise(normalise),
             ddof=settings.ddof,
             rows=settings.rows,
             representation=settings.representation,
         )
+
+    def events_of(self, i: int, span_us: tuple[int, int]) -> EventStream:
+        """Return the events of a span of a sample's recording that the data set's filters keep.
+
+        The same whichever span they are asked for with; filters read a lead before it.
+
+        Parameters
+        ----------
+        i : int
+            Index of the sample.
+        span_us : (int, int)
+            Half-open span ``[t0_us, t1_us)``.
+
+        Raises
+        ------
+        DatasetError
+            The recording is gone or has changed.
+        """
+        recording = self.recording_of(i)
+        filters, entry = self.manifest.settings.filters, self.manifest.recording(recording.name)
+        return filtered(recording, filters, hot_pixels=entry.hot_pixels).events(*span_us)
 
     def _normalise(self, asked: Normalisation | None) -> Normalisation:
         six = self.manifest.settings.representation == MEAN_STD

@@ -28,6 +28,7 @@ from eventseg.dataset_manifest import RecordingEntry, Settings
 from eventseg.dataset_samples import encoded_samples
 from eventseg.dataset_truth import TRUTH, true_labels
 from eventseg.errors import DatasetError, EventsegError
+from eventseg.filters_recording import survey_filters
 from eventseg.labels import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
 from eventseg.simulate.truth import truth_path
@@ -264,7 +265,10 @@ def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> 
             if entry.truth_sha256
             else None
         )
-        for row, _, tensors in encoded_samples(recording, settings):
+        survey = survey_filters(recording, settings.filters)
+        if (survey.hot_pixels, survey.dropped) != (entry.hot_pixels, entry.dropped):
+            yield f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording"
+        for row, _, tensors in encoded_samples(recording, settings, hot_pixels=entry.hot_pixels):
             i = index_of.get(row.id)
             if i is None:
                 yield f"{SAMPLES}: {row.id} is missing"

@@ -24,6 +24,8 @@ from eventseg.dataset_manifest import RecordingEntry, Settings
 from eventseg.dataset_samples import Row, encoded_samples, sample_count, with_splits
 from eventseg.dataset_truth import TRUTH, find_truth, true_labels
 from eventseg.events import SensorSize
+from eventseg.filters import Filters
+from eventseg.filters_recording import survey_filters
 from eventseg.recordings import open_recording
 from eventseg.tensors_device import Device
 from eventseg.windows import Anchor
@@ -42,6 +44,7 @@ class SurveyJob:
     groups: tuple[tuple[int, ...], ...]
     sensor: SensorSize | None
     rotate180: bool
+    filters: Filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,10 @@ class Survey:
 
 
 def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
-    """Index a recording, take its digest and count the samples it will give; ticks in bytes."""
+    """Index a recording, take its digest and count the samples it will give; ticks in bytes.
+
+    Filters are tried out on the whole recording, so that the manifest can tell what they drop.
+    """
     size = job.path.stat().st_size
     with ThreadPoolExecutor(1) as pool:
         # Beside the index, which reads the same bytes.
@@ -74,6 +80,7 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
             # Notes tell of the index cache too, which says nothing about the recording.
             notes = tuple(str(note) for note in report.pop("notes", ()))
             truth = find_truth(recording)
+            survey = survey_filters(recording, job.filters)
             if truth is not None:
                 notes += (f"true labels of {len(truth.classes)} classes found beside it",)
             entry = RecordingEntry(
@@ -87,9 +94,12 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
                 frames=len(recording.frames.t_us),
                 report=report,
                 truth_sha256="" if truth is None else truth.sha256,
+                dropped=survey.dropped,
+                hot_pixels=survey.hot_pixels,
             )
             samples = tuple(
-                sample_count(recording, anchor=job.anchor, windows_us=group) for group in job.groups
+                sample_count(recording, anchor=job.anchor, windows_us=group, events=entry.kept)
+                for group in job.groups
             )
             tick(size)
             classes = () if truth is None else truth.classes
@@ -98,7 +108,10 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
 
 @dataclass(frozen=True, slots=True)
 class EncodeJob:
-    """A recording to encode into the data set folder ``root``, with its truth or without."""
+    """A recording to encode into the data set folder ``root``, with its truth or without.
+
+    ``hot_pixels`` are those that its survey found.
+    """
 
     path: Path
     root: Path
@@ -106,6 +119,7 @@ class EncodeJob:
     threads: int
     device: Device
     truth: bool
+    hot_pixels: tuple[int, ...]
 
 
 def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
@@ -142,6 +156,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
         for row, t0_us, tensors in encoded_samples(
             recording,
             settings,
+            hot_pixels=job.hot_pixels,
             threads=job.threads,
             device=job.device,
             have=lambda sample_id: all(path.exists() for path in targets(sample_id)),

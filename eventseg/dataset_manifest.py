@@ -14,6 +14,7 @@ import tomli_w
 
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
+from eventseg.filters import Filters, parse_filters
 from eventseg.labels import ClassTable
 from eventseg.tensors import Normalisation
 from eventseg.tensors_representation import MEAN_STD, Representation, parse_representation
@@ -72,6 +73,8 @@ class Settings:
         Whether recordings are turned by 180 degrees on reading.
     held_out : tuple of str
         Recordings held out for test, sorted.
+    filters : Filters
+        Events that are dropped before they are encoded, over each whole recording.
     """
 
     anchor: Anchor
@@ -84,6 +87,7 @@ class Settings:
     rotate180: bool = False
     held_out: tuple[str, ...] = ()
     representation: Representation = MEAN_STD
+    filters: Filters = Filters()  # noqa: RUF009 - frozen
 
     @property
     def windows(self) -> tuple[str, ...]:
@@ -122,6 +126,7 @@ class Settings:
                 if self.representation != MEAN_STD
                 else {}
             ),
+            **({"filters": list(self.filters.names.values())} if self.filters else {}),
         }
 
     @classmethod
@@ -145,6 +150,7 @@ class Settings:
             rotate180=bool(table["rotate180"]),
             held_out=tuple(table["held_out"]),
             representation=parse_representation(table.get("representation", str(MEAN_STD))),
+            filters=parse_filters(table.get("filters", ())),
         )
 
 
@@ -154,6 +160,8 @@ class RecordingEntry:
 
     ``path`` is relative to the data set where that is possible; ``report`` holds the counts of
     the reading report; ``truth_sha256`` is that of the truth file beside it, empty without one.
+    ``events`` are those before any filter, ``dropped`` those that each filter drops, by its name;
+    ``hot_pixels`` are numbers of pixels, row x width + column.
     """
 
     name: str
@@ -166,6 +174,13 @@ class RecordingEntry:
     frames: int
     report: Mapping[str, Any] = field(default_factory=dict)
     truth_sha256: str = ""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    hot_pixels: tuple[int, ...] = ()
+
+    @property
+    def kept(self) -> int:
+        """Number of events that the filters keep."""
+        return self.events - sum(self.dropped.values())
 
     def file_from(self, root: Path) -> Path:
         """Return where the recording lies, seen from the data set's folder."""
@@ -184,6 +199,8 @@ class RecordingEntry:
             "t_last_us": self.t_last_us,
             "events": self.events,
             "frames": self.frames,
+            **({"dropped": dict(self.dropped)} if self.dropped else {}),
+            **({"hot_pixels": list(self.hot_pixels)} if self.hot_pixels else {}),
             "report": _without_none(self.report),
         }
 
@@ -201,6 +218,8 @@ class RecordingEntry:
             frames=int(table["frames"]),
             report=dict(table["report"]),
             truth_sha256=str(table.get("truth_sha256", "")),
+            dropped={name: int(count) for name, count in table.get("dropped", {}).items()},
+            hot_pixels=tuple(map(int, table.get("hot_pixels", ()))),
         )
 
 
@@ -301,7 +320,7 @@ class Manifest:
 
 def difference(made: Manifest, asked: Manifest) -> str | None:
     """Return the first setting or recording in which two manifests differ, in words, or None."""
-    default = {"representation": str(MEAN_STD)}
+    default: dict[str, Any] = {"representation": str(MEAN_STD), "filters": []}
     before, now = (default | manifest.settings.to_dict() for manifest in (made, asked))
     for name in before:
         if before[name] != now[name]:

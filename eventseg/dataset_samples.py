@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from eventseg.dataset_files import Tensor
 from eventseg.dataset_manifest import Settings
 from eventseg.errors import DatasetError, WindowError
-from eventseg.recording_tensors import encode_counted, encode_recording
+from eventseg.filters_recording import filtered
+from eventseg.recording_tensors import Source, encode_counted, encode_recording
 from eventseg.recordings import Recording
 from eventseg.splits import hold_back_validation, split_of
-from eventseg.tensors_device import Device
+from eventseg.tensors_device import Device, where
 from eventseg.whole_file import write_whole
 from eventseg.windows import Anchor, Windows, covered_share, cut_windows, sample_ids
 
@@ -52,9 +53,11 @@ class Encoded(NamedTuple):
 
 
 def sample_count(
-    recording: Recording, *, anchor: Anchor, windows_us: Sequence[int]
+    recording: Recording, *, anchor: Anchor, windows_us: Sequence[int], events: int
 ) -> tuple[int, int]:
     """Return how many samples a recording gives, and how many of them have a frame at most.
+
+    ``events`` is the number of events that its filters keep.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def sample_count(
         The anchor finds no sample in this recording.
     """
     if anchor.kind == "count":
-        samples = -(-recording.n_events // anchor.value)
+        samples = -(-events // anchor.value)
         framed = samples if len(recording.frames) else 0
     else:
         windows = _cut(recording, anchor=anchor, windows_us=windows_us)[0]
@@ -76,6 +79,7 @@ def encoded_samples(
     recording: Recording,
     settings: Settings,
     *,
+    hot_pixels: Sequence[int] = (),
     threads: int = 1,
     device: Device = "cpu",
     have: Callable[[str], bool] = lambda _: False,
@@ -87,7 +91,9 @@ def encoded_samples(
     recording : Recording
         Opened with the sensor and rotation of the settings.
     settings : Settings
-        Anchor, windows, representation, normalisation, rows and ddof.
+        Anchor, windows, filters, representation, normalisation, rows and ddof.
+    hot_pixels : sequence of int
+        Numbers of the pixels that the filter of hot pixels drops, as the manifest has them.
     threads : int
         Threads of the kernels.
     device : {"cpu", "cuda", "auto"}
@@ -102,8 +108,9 @@ def encoded_samples(
     DatasetError
         Two windows of a fixed count end at the same microsecond.
     """
+    source = filtered(recording, settings.filters, hot_pixels=hot_pixels, device=where(device))
     if settings.anchor.kind == "count":
-        yield from _counted(recording, settings, have=have)
+        yield from _counted(recording, source, settings, have=have)
         return
     cut = _cut(recording, anchor=settings.anchor, windows_us=settings.windows_us)
     ids = sample_ids(recording.name, anchor=settings.anchor, windows=cut[0])
@@ -116,7 +123,7 @@ def encoded_samples(
     ]
     t0_us = np.min([windows.t0_us for windows in cut], axis=0)
     samples = encode_recording(
-        recording,
+        source,
         cut,
         normalise=settings.normalise,
         ddof=settings.ddof,
@@ -164,13 +171,13 @@ def _splits(
 
 
 def _counted(
-    recording: Recording, settings: Settings, *, have: Callable[[str], bool]
+    recording: Recording, source: Source, settings: Settings, *, have: Callable[[str], bool]
 ) -> Iterator[Encoded]:
     """Yield samples of a fixed count, their split still open: it depends on the longest."""
     name = settings.windows[0]
     before = None
     for sample in encode_counted(
-        recording,
+        source,
         events_per_window=settings.anchor.value,
         normalise=settings.normalise,
         ddof=settings.ddof,
@@ -212,7 +219,7 @@ class SampleTable:
     t_us : int64 (N,)
         Time of the frame, or end of the window, in us of the sensor's clock.
     events : int64 (N, W)
-        Events in each window, over the whole sensor.
+        Events in each window, over the whole sensor; those that the filters keep.
     covered : float64 (N, W)
         Share of each window that lies within the recording's events.
     windows : tuple of str (W,)

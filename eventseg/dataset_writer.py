@@ -17,6 +17,7 @@ from eventseg.dataset_folder import DatasetFolder, claim, release
 from eventseg.dataset_jobs import run_jobs
 from eventseg.dataset_manifest import (
     Manifest,
+    RecordingEntry,
     Settings,
     Store,
     canonical,
@@ -27,6 +28,7 @@ from eventseg.dataset_samples import Row, SampleTable
 from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
+from eventseg.filters import Filters
 from eventseg.labels import ClassTable, table_of
 from eventseg.tensors import Normalisation
 from eventseg.tensors_device import Device, where
@@ -70,9 +72,23 @@ class DatasetSummary:
             *(
                 f"  {entry.name}: {entry.events:,} events in "
                 f"{(entry.t_last_us - entry.t_first_us) / 1e6:.3f} s, {entry.frames:,} frames"
+                f"{dropped_words(entry)}"
                 for entry in self.manifest.recordings
             ),
         ]
+
+
+def dropped_words(entry: RecordingEntry) -> str:
+    """Return what the filters dropped of a recording, in words; empty where there are none."""
+    if not entry.dropped:
+        return ""
+    share = sum(entry.dropped.values()) / max(1, entry.events)
+    pixels = f" of {len(entry.hot_pixels):,} pixels" if "hot" in entry.dropped else ""
+    each = ", ".join(
+        f"{count:,} {name}{pixels if name == 'hot' else ''}"
+        for name, count in entry.dropped.items()
+    )
+    return f"; dropped {each} ({share:.1%} of all events)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,7 @@ def encode_dataset(
     anchor: Anchor = Anchor("frame"),  # noqa: B008 - frozen
     normalise: Normalisation = "raw",
     representation: Representation = MEAN_STD,
+    filters: Filters = Filters(),  # noqa: B008 - frozen
     crop: Crop = "auto",
     store: Store = "npy",
     workers: int = 1,
@@ -120,6 +137,9 @@ def encode_dataset(
         What to store; raw tensors are normalised on load. Rival representations are raw.
     representation : Representation
         What the channels mean, see :func:`eventseg.tensors_representation.parse_representation`.
+    filters : Filters
+        Events to drop before the windows are filled; none by default. They are defined on each
+        whole recording, which is read once more for them, twice to find hot pixels.
     crop : "auto", "none" or (row0, row1)
         Sensor rows that tensors keep; ``auto`` keeps rows 0-199 of a 346x260 sensor, as
         EV-SegNet did, and all rows of others. Frames keep all rows.
@@ -181,7 +201,7 @@ def encode_dataset(
             stack.enter_context(locked(folder))
         stack.callback(release, root, folders)
         surveys = _survey(
-            [SurveyJob(path, anchor, groups, sensor, rotate180) for path in paths],
+            [SurveyJob(path, anchor, groups, sensor, rotate180, filters) for path in paths],
             workers=workers,
             progress=say,
         )
@@ -201,6 +221,7 @@ def encode_dataset(
                 sensor=size,
                 rotate180=rotate180,
                 held_out=tuple(sorted(held_out)),
+                filters=filters,
             )
             entries = tuple(
                 replace(survey.entry, path=relative_to(path, folder))
@@ -296,7 +317,8 @@ def _encode(
     """Encode what is missing of every data set."""
     todo = [(dataset, name) for dataset in datasets for name in dataset.missing]
     threads = max(1, (os.cpu_count() or 1) // workers)
-    total = sum(dataset.manifest.recording(name).events for dataset, name in todo)
+    entries = [dataset.manifest.recording(name) for dataset, name in todo]
+    total = sum(entry.events for entry in entries)
 
     def finished(index: int, rows: list[Row]) -> None:
         dataset, name = todo[index]
@@ -311,9 +333,10 @@ def _encode(
                 dataset.manifest.settings,
                 threads,
                 device,
-                truth=bool(dataset.manifest.recording(name).truth_sha256),
+                truth=bool(entry.truth_sha256),
+                hot_pixels=entry.hot_pixels,
             )
-            for dataset, name in todo
+            for (dataset, name), entry in zip(todo, entries, strict=True)
         ],
         workers=workers,
         progress=lambda done: progress(Progress("encode", done, total)),

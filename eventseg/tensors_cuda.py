@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from eventseg.errors import DeviceError, EventsError, WindowError
+from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
 from eventseg.tensors import bounds, rows_kept
+from eventseg.tensors_columns import (
+    Columns,
+    check_columns,
+    launch,
+    limits_of,
+    memory_advice,
+    read_only,
+    upload,
+)
 from eventseg.tensors_device import choose_device
 from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.tensors_rivals import decay_tables
 from eventseg.tensors_run import Normalisation, Tensor, beyond_packed, check_settings, encode_run
 
-Columns = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-COLUMN_TYPES = (torch.int64, torch.uint16, torch.uint16, torch.int8)
 SCRATCH_BYTES = 256 << 20
 """Memory for the sums: windows that need more are encoded in several launches."""
-BLOCKS_A_MULTIPROCESSOR = 16
-LEAST_BLOCKS = 128
 LOOPS = {
     "add_slices": rivals_cuda.add_slices,
     "add_voxels": rivals_cuda.add_voxels,
@@ -87,11 +90,11 @@ def encode_batch(
         Numba cannot use the GPU, or it has too little memory.
     """
     columns: Columns = (t, x, y, p)
-    _check_columns(columns)
-    lo, hi, t0_us, t1_us = _limits(bounds, windows, events=len(t))
+    check_columns(columns)
+    lo, hi, t0_us, t1_us = limits_of(bounds, windows, events=len(t))
     check_settings(t0_us, t1_us, normalise=normalise, ddof=ddof, representation=representation)
     shape = (len(lo), representation.channels, rows_kept(sensor, rows), sensor.width)
-    with _memory_advice(len(lo)):
+    with memory_advice(len(lo)):
         made = torch.empty(shape, dtype=torch.float32, device=t.device) if out is None else out
     if made.shape != shape or made.dtype != torch.float32 or made.device != t.device:
         raise WindowError(
@@ -103,14 +106,14 @@ def encode_batch(
     first_row = 0 if rows is None else rows[0]
     if not (t.is_cuda or cuda_device.SIMULATED):
         encode_run(
-            _read_only(columns), lo, hi, t0_us, t1_us,
+            read_only(columns), lo, hi, t0_us, t1_us,
             normalise=normalise, ddof=ddof, representation=representation,
             out=made.numpy(), first_row=first_row,
         )  # fmt: skip
         return made
     choose_device("cuda")
     plan = np.stack([np.arange(len(lo)), lo, hi, t0_us, t1_us], axis=1)
-    with _memory_advice(len(lo)):
+    with memory_advice(len(lo)):
         if representation == MEAN_STD:
             wide = beyond_packed(lo, hi, t0_us, t1_us)
             _encode_words(
@@ -139,7 +142,7 @@ def encode_on_gpu(
     device = torch.device("cpu" if cuda_device.SIMULATED else "cuda")
     lo, hi = bounds(events, t0_us, t1_us)
     first, last = (int(lo.min()), int(hi.max())) if len(lo) else (0, 0)
-    with _memory_advice(len(lo)):
+    with memory_advice(len(lo)):
         # Copied, since torch takes no read-only arrays.
         t, x, y, p = (
             torch.from_numpy(column[first:last].copy()).to(device)
@@ -178,11 +181,11 @@ def _encode_words(
     flat = out.view(len(out), out.shape[1], height * width)
     for part, sums in _groups(plan, (2 * height * width, words), out.device):
         if len(columns[0]):
-            _launch(accumulate, *columns, part, sums, first_row, height, width, windows=len(part))
+            launch(accumulate, *columns, part, sums, first_row, height, width, windows=len(part))
         largest = torch.zeros((len(part), 2), dtype=torch.int64, device=out.device)
         if evsegnet:
-            _launch(encode_cuda.find_largest, sums, largest, windows=len(part))
-        _launch(encode_cuda.finalize, part, sums, largest, flat, ddof, evsegnet, windows=len(part))
+            launch(encode_cuda.find_largest, sums, largest, windows=len(part))
+        launch(encode_cuda.finalize, part, sums, largest, flat, ddof, evsegnet, windows=len(part))
 
 
 def _encode_rival(
@@ -199,22 +202,14 @@ def _encode_rival(
     surface = representation.kind == "time-surface"
     table = decay_tables(representation.decay_us) if surface else representation.of_window
     finalize = rivals_cuda.finalize_decay if surface else rivals_cuda.finalize_shares
-    on_gpu = _upload(table.copy(), out.device)
+    on_gpu = upload(table.copy(), out.device)
     for part, sums in _groups(plan, (planes, height * width), out.device):
         for name, plane0 in representation.steps if len(columns[0]) else ():
-            _launch(
+            launch(
                 LOOPS[name], *columns, part, sums, plane0, representation.bins,
                 first_row, height, width, windows=len(part),
             )  # fmt: skip
-        _launch(finalize, part, sums, on_gpu, flat, windows=len(part))
-
-
-def _read_only(columns: Columns) -> Any:
-    """Return tensors on the CPU as a stream's columns, for which the kernels are compiled."""
-    arrays = tuple(column.numpy() for column in columns)
-    for array in arrays:
-        array.flags.writeable = False
-    return arrays
+        launch(finalize, part, sums, on_gpu, flat, windows=len(part))
 
 
 def _groups(
@@ -228,80 +223,7 @@ def _groups(
         return
     size = min(len(plan), max(1, SCRATCH_BYTES // (8 * shape[0] * shape[1])))
     sums = torch.zeros((size, *shape), dtype=torch.int64, device=device)
-    whole = _upload(plan, device)
+    whole = upload(plan, device)
     for first in range(0, len(plan), size):
         part = whole[first : first + size]
         yield part, sums[: len(part)]
-
-
-def _upload(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Return a small array on the device; CUDA stages pageable memory at once, nothing waits."""
-    return torch.from_numpy(array).to(device, non_blocking=True)
-
-
-def _launch(kernel: Any, *arguments: object, windows: int) -> None:
-    """Put a kernel on torch's current stream of the device of its tensors."""
-    tensors = [each for each in arguments if isinstance(each, torch.Tensor)]
-    device = tensors[0].device
-    if cuda_device.SIMULATED:
-        index, handle, blocks, threads = 0, 0, 2, 8
-    else:
-        index, handle = device.index, torch.cuda.current_stream(device).cuda_stream
-        processors = torch.cuda.get_device_properties(device).multi_processor_count
-        blocks = max(LEAST_BLOCKS, BLOCKS_A_MULTIPROCESSOR * processors)
-        threads = encode_cuda.THREADS
-    with cuda_device.on_device(index):
-        grid, block = (-(-blocks // windows), windows), (threads, 1)
-        kernel[grid, block, cuda_device.stream_of(handle)](
-            *(cuda_device.array_of(a) if isinstance(a, torch.Tensor) else a for a in arguments)
-        )
-
-
-def _check_columns(columns: Columns) -> None:
-    t = columns[0]
-    for name, column, dtype in zip("txyp", columns, COLUMN_TYPES, strict=True):
-        if column.dtype != dtype or column.ndim != 1 or not column.is_contiguous():
-            raise EventsError(
-                f"column {name} must be contiguous {dtype} (N,), "
-                f"got {column.dtype} {tuple(column.shape)}"
-            )
-        if len(column) != len(t) or column.device != t.device:
-            raise EventsError(
-                f"columns must be of one length and on one device, got {len(t)} on {t.device} "
-                f"for t and {len(column)} on {column.device} for {name}"
-            )
-
-
-def _limits(
-    bounds: ArrayLike, windows: ArrayLike, *, events: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return first and last event, begin and end of each window, looked at on the CPU."""
-    try:
-        lo, hi = np.asarray(bounds, np.int64)
-        t0_us, t1_us = np.asarray(windows, np.int64)
-    except (TypeError, ValueError) as error:
-        raise WindowError(
-            f"bounds and windows must be int64 (2, K) on the CPU, where they are checked: {error}"
-        ) from error
-    if not lo.shape == t0_us.shape or lo.ndim != 1:
-        raise WindowError(
-            f"bounds and windows must be of one shape (2, K), got (2, {lo.shape}) "
-            f"and (2, {t0_us.shape})"
-        )
-    wrong = np.flatnonzero((lo < 0) | (lo > hi) | (hi > events))
-    if len(wrong):
-        k = wrong[0]
-        raise WindowError(f"bounds {lo[k]}:{hi[k]} of window {k} lie outside the {events} events")
-    return lo, hi, t0_us, t1_us
-
-
-@contextmanager
-def _memory_advice(windows: int) -> Iterator[None]:
-    """Say what to do where the GPU runs out of memory."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"the GPU has too little memory for {windows} windows; encode fewer at a time, keep "
-            "fewer rows, or use device cpu"
-        ) from error

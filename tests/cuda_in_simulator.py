@@ -18,6 +18,7 @@ from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, cuda_device, encode_cuda, scratch
 from eventseg.tensors import bounds, encode_windows
+from eventseg.tensors_columns import COLUMN_TYPES
 from eventseg.tensors_cuda import encode_batch
 from eventseg.tensors_device import choose_device
 from eventseg.tensors_representation import parse_representation
@@ -182,7 +183,7 @@ def test_a_batch_joins_several_streams_and_writes_where_it_is_told():
 
 
 def test_nothing_to_encode():
-    columns = [torch.empty(0, dtype=dtype) for dtype in tensors_cuda.COLUMN_TYPES]
+    columns = [torch.empty(0, dtype=dtype) for dtype in COLUMN_TYPES]
     size = SensorSize(2, 3)
     none = encode_batch(*columns, np.empty((2, 0)), np.empty((2, 0)), sensor=size)
     assert none.shape == (0, 6, 2, 3)
@@ -231,7 +232,7 @@ def test_columns_that_no_stream_checked_write_nowhere_else():
         values = ([first_us, 3, 3], [0, 4, 2], [0, 60_000, 2], [1, 1, 100])
         columns = [
             torch.tensor(column, dtype=dtype)
-            for column, dtype in zip(values, tensors_cuda.COLUMN_TYPES, strict=True)
+            for column, dtype in zip(values, COLUMN_TYPES, strict=True)
         ]
         representation = parse_representation(name)
         guarded = torch.full((3, representation.channels, *SIZE), 7.0)

@@ -53,3 +53,60 @@ def evsegnet(raw):
             result[mean, y, x] = 2 * raw[mean, y, x] - 1 if n > 0 else 0
             result[std, y, x] = min(1, 2 * raw[std, y, x])
     return result
+
+
+def splitmix64(key, n):
+    """Return the first n words of SplitMix64 from a seed, as Python integers."""
+    words = []
+    for _ in range(n):
+        key = (key + 0x9E3779B97F4A7C15) % 2**64
+        word = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        word = (word ^ word >> 27) * 0x94D049BB133111EB % 2**64
+        words.append(word ^ word >> 31)
+    return words
+
+
+def changed(events, change):
+    """Return the events (t, x, y, p) of a stream after an EventChange, sorted by time."""
+    height, width = events.sensor
+    words = splitmix64(change.key, len(events) + 2 * change.noise)
+    steps = 2 * change.jitter_us + 1
+    made = []
+    for t, x, y, p in events.to_records().tolist():
+        high, low = divmod(words.pop(0), 2**32)
+        t += low * steps // 2**32 - change.jitter_us
+        t = sorted((events.t0_us, t, events.t1_us - 1))[1]
+        x = (width - 1 - x if change.flip else x) + change.dx
+        y += change.dy
+        on_sensor = x in range(width) and y in range(height)
+        if on_sensor and high >= round(change.drop * 2**32):
+            made.append((t, x, y, 1 - p if change.swap else p))
+    while words:
+        when, where = words.pop(0), words.pop(0)
+        t = events.t0_us + when % (events.t1_us - events.t0_us)
+        high, low = divmod(where, 2**32)
+        made.append((t, high * width // 2**32, low // 2 * height // 2**31, where % 2))
+    return sorted(made, key=lambda event: event[0])
+
+
+def fates(events, *, hot=None, refractory_us=0, support_us=0):
+    """Return what becomes of each event, by looking at all events before it: a list of words."""
+    found = []
+    columns = [[int(value) for value in getattr(events, name)] for name in "txy"]
+    stream = list(zip(*columns, strict=True))
+    for i, (t, x, y) in enumerate(stream):
+        mine = [t2 for t2, x2, y2 in stream[:i] if (x2, y2) == (x, y)]
+        beside = [
+            t2
+            for (t2, x2, y2), fate in zip(stream, found, strict=False)
+            if fate in ("kept", "background") and max(abs(x2 - x), abs(y2 - y)) == 1
+        ]
+        if hot is not None and hot[y, x]:
+            found.append("hot")
+        elif refractory_us and any(t - t2 < refractory_us for t2 in mine):
+            found.append("refractory")
+        elif support_us and not any(t - t2 <= support_us for t2 in beside):
+            found.append("background")
+        else:
+            found.append("kept")
+    return found

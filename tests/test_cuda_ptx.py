@@ -9,7 +9,7 @@ import sys
 import pytest
 from numba import types
 
-from eventseg.kernels import encode_cuda, rivals_cuda
+from eventseg.kernels import augment_cuda, encode_cuda, filters_cuda, rivals_cuda
 from eventseg.kernels.cuda_device import cuda
 
 pytestmark = pytest.mark.skipif(
@@ -18,22 +18,32 @@ pytestmark = pytest.mark.skipif(
 
 INTS_2D, INTS_3D = types.int64[:, ::1], types.int64[:, :, ::1]
 FLOATS_3D = types.float32[:, :, ::1]
-TYPES = {
+COLUMNS = {
     "t": types.int64[::1],
     "x": types.uint16[::1],
     "y": types.uint16[::1],
     "p": types.int8[::1],
+}
+TYPES = {
+    **COLUMNS,
     "plan": INTS_2D,
+    **{f"out_{name}": column for name, column in COLUMNS.items()},
     "sums": INTS_3D,
     "largest": INTS_2D,
     "out": FLOATS_3D,
     "of_window": types.boolean[::1],
     "decay": types.float64[:, ::1],
     "evsegnet": types.boolean,
+    "hot": types.boolean[::1],
+    "pixel": types.int32[::1],
+    "fates": types.uint8[::1],
+    "order": types.int64[::1],
+    "starts": types.int64[::1],
 }
 """Type of each argument by its name, all others int64."""
 
 ATOMICS = {
+    "change": set(),
     "accumulate_packed": {"add.u64"},
     "accumulate_wide": {"add.u64"},
     "find_largest": {"max.s64"},
@@ -43,10 +53,13 @@ ATOMICS = {
     "keep_latest": {"max.s64"},
     "finalize_shares": set(),
     "finalize_decay": set(),
+    "number_pixels": set(),
+    "drop_refractory": set(),
+    "drop_background": set(),
 }
 KERNELS = {
     name: kernel
-    for module in (encode_cuda, rivals_cuda)
+    for module in (augment_cuda, encode_cuda, rivals_cuda, filters_cuda)
     for name, kernel in vars(module).items()
     if getattr(kernel, "py_func", None) and kernel.py_func.__module__ == module.__name__
 }

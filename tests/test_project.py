@@ -26,7 +26,7 @@ LAYERS = [
     {"whole_file"},
     {"events", "splits", "labels"},
     {"windows", "kernels", "metrics", "networks"},
-    {"recordings", "tensors"},
+    {"recordings", "tensors", "filters"},
     {"recording_tensors", "simulate", "plots"},
     {"dataset"},
     {"pseudolabel"},
@@ -64,7 +64,7 @@ def imports(path: Path) -> set[str]:
 def layer(module: str) -> int | None:
     """Return the layer of ``eventseg.NAME`` or of ``eventseg.FAMILY_NAME``."""
     name = module.split(".")[1]
-    for family in ("dataset", "demo", "labels", "metrics", "plots", "tensors"):
+    for family in ("dataset", "demo", "filters", "labels", "metrics", "plots", "tensors"):
         if name.startswith(f"{family}_"):
             name = family
     return next((i for i, names in enumerate(LAYERS) if name in names), None)

@@ -1,0 +1,119 @@
+"""Event filters on a GPU: torch tensors in and out, with the results of the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eventseg.events import EventStream, SensorSize, concatenate
+from eventseg.filters import FATES, Filters, checked_hot, dropped_by
+from eventseg.kernels import cuda_device
+from eventseg.kernels.filters import KEPT
+from eventseg.kernels.filters_cuda import drop_background, drop_refractory, number_pixels
+from eventseg.tensors_columns import launch
+from eventseg.tensors_device import choose_device
+
+
+def event_fates(
+    t: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    filters: Filters,
+    sensor: SensorSize,
+    hot: NDArray[np.bool_] | None = None,
+) -> torch.Tensor:
+    """Return what becomes of each event of one stream, on the GPU where its columns are.
+
+    Nothing waits: the work is put on torch's current stream of that device.
+
+    Parameters
+    ----------
+    t : int64 (N,)
+        Times in us, not decreasing; from :attr:`Filters.lead_us` before the first event whose
+        fate is asked for.
+    x, y : uint16 (N,)
+        Column and row.
+    filters, hot
+        As for :func:`eventseg.filters.filter_events`.
+    sensor : SensorSize
+        Size of the sensor. An event outside it is kept.
+
+    Returns
+    -------
+    uint8 (N,)
+        Index into :data:`eventseg.filters.FATES`, 0 for an event that is kept.
+
+    Raises
+    ------
+    EventsError
+        As for :func:`eventseg.filters.filter_events`.
+    DeviceError
+        There is no GPU to use.
+    """
+    choose_device("cuda")
+    outside = sensor.height * sensor.width
+    is_hot = torch.from_numpy(checked_hot(hot, filters, sensor).ravel().copy())
+    # CUDA stages pageable memory at once, so nothing waits.
+    is_hot = is_hot.to(t.device, non_blocking=True)
+    pixel = torch.empty(len(t), dtype=torch.int32, device=t.device)
+    fates = torch.empty(len(t), dtype=torch.uint8, device=t.device)
+    if not len(t):
+        return fates
+    launch(number_pixels, x, y, is_hot, pixel, fates, *sensor, windows=1)
+    if filters.refractory_us:
+        _, order = torch.sort(pixel, stable=True)
+        launch(
+            drop_refractory, t, pixel, order, fates, filters.refractory_us, outside, windows=1
+        )  # fmt: skip
+    if filters.support_us:
+        taking_part = torch.where(fates == KEPT, pixel, outside)
+        by_pixel, order = torch.sort(taking_part, stable=True)
+        starts = torch.searchsorted(
+            by_pixel, torch.arange(outside + 1, dtype=torch.int32, device=t.device)
+        )
+        launch(
+            drop_background, t, taking_part, order, starts, fates, filters.support_us, *sensor,
+            windows=1,
+        )  # fmt: skip
+    return fates
+
+
+class GpuEventFilter:
+    """Filters consecutive pieces of one recording on a GPU, each together with its lead.
+
+    Parameters, attributes and results as :class:`eventseg.filters.EventFilter`.
+    """
+
+    def __init__(
+        self, filters: Filters, *, sensor: SensorSize, hot: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.fates = np.zeros(len(FATES), np.int64)
+        self._filters = filters
+        self._hot = checked_hot(hot, filters, sensor)
+        self._lead: list[EventStream] = []
+
+    def __call__(self, events: EventStream) -> EventStream:
+        """Return what is kept of the next piece."""
+        joined = concatenate([*self._lead, events])
+        device = torch.device("cpu" if cuda_device.SIMULATED else "cuda")
+        # Copied, since torch takes no read-only arrays.
+        t, x, y = (
+            torch.from_numpy(column.copy()).to(device) for column in (joined.t, joined.x, joined.y)
+        )
+        made = event_fates(t, x, y, filters=self._filters, sensor=events.sensor, hot=self._hot)
+        fates = made[len(joined) - len(events) :].cpu().numpy()
+        self.fates += np.bincount(fates, minlength=len(FATES))
+        first_us = max(joined.t0_us, joined.t1_us - self._filters.lead_us)
+        self._lead = [joined.between(first_us, joined.t1_us)]
+        keep = fates == KEPT
+        return EventStream(
+            events.t[keep], events.x[keep], events.y[keep], events.p[keep],
+            events.sensor, events.t0_us, events.t1_us,
+        )  # fmt: skip
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Number of events dropped so far by each filter that is on."""
+        return dropped_by(self._filters, self.fates)

@@ -1,0 +1,63 @@
+"""The CUDA filters: in Numba's simulator without a GPU, and on one with ``pytest -m gpu``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eventseg.events import EventStream, SensorSize
+from eventseg.filters import EventFilter, Filters
+from eventseg.filters_cuda import GpuEventFilter, event_fates
+from eventseg.kernels.filters import KEPT
+from eventseg.tensors_device import choose_device
+
+
+def test_filters_in_the_simulator_drop_what_the_cpu_drops():
+    checks = Path(__file__).with_name("filters_in_simulator.py")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", str(checks), "-p", "no:cacheprovider"],
+        cwd=checks.parents[1],
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.gpu
+def test_fates_of_20_million_events_are_those_of_the_cpu():
+    choose_device("cuda")  # a DeviceError names what is missing
+    sensor, n = SensorSize(260, 346), 20_000_000
+    rng = np.random.default_rng(0)
+    at = rng.integers(0, sensor.height * sensor.width, n)
+    at[rng.random(n) < 0.3] //= 40
+    x, y = (at % sensor.width).astype(np.uint16), (at // sensor.width).astype(np.uint16)
+    t = np.sort(rng.integers(0, n, n))
+    events = EventStream(t, x, y, (at & 1).astype(np.int8), sensor, 0, n)
+    hot = rng.random(sensor) < 0.001
+    filters = Filters(3.0, 1_000, 50)
+    keep = EventFilter(filters, sensor=sensor, hot=hot)
+    expected = keep(events)
+    assert (keep.fates > 0).all()
+    columns = [torch.from_numpy(column).cuda() for column in (t, x, y)]
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        made = event_fates(*columns, filters=filters, sensor=sensor, hot=hot)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    kept = made.cpu().numpy() == KEPT
+    assert int(kept.sum()) == len(expected)
+    for name in "txyp":
+        np.testing.assert_array_equal(getattr(events, name)[kept], getattr(expected, name))
+    pieces = GpuEventFilter(filters, sensor=sensor, hot=hot)
+    parts = [pieces(events.between(t0, t0 + n // 4)) for t0 in range(0, n, n // 4)]
+    np.testing.assert_array_equal(np.concatenate([part.t for part in parts]), expected.t)
+    assert pieces.dropped == keep.dropped
