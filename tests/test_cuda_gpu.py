@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
-from eventseg.tensors import bounds, encode_windows
+from eventseg.tensors import bounds, encode, encode_windows
 from eventseg.tensors_cuda import encode_batch
 from eventseg.tensors_device import choose_device
 from eventseg.tensors_representation import parse_representation
+from eventseg.training.augment_events import change_events
+from eventseg.training.augment_events_device import change_columns
+from eventseg.training.augment_events_draw import draw_event_change
+from eventseg.training.augmentation import Augmentation
 from eventseg.windows import Windows
 
 pytestmark = pytest.mark.gpu
@@ -61,6 +67,32 @@ def test_rivals_have_the_bits_of_the_cpu(events, name):
     made = encode_windows(events, windows, representation=representation, device="cuda")
     expected = encode_windows(events, windows, representation=representation, threads=4)
     np.testing.assert_array_equal(made.view(np.int32), expected.view(np.int32))
+
+
+def test_changed_events_have_the_bits_of_the_cpu(events):
+    windows = every(200_000, 50_000)
+    columns, limits, spans = batch_of(events, windows)
+    augmentation = Augmentation(drop=0.3, noise=0.2, polarity=0.5, time_jitter_us=500)
+    changes = [
+        replace(
+            draw_event_change(augmentation, seed=0, epoch=0, index=k, events=int(hi - lo)),
+            flip=k % 2 == 1, dx=k % 7 - 3, dy=3 - k % 5,
+        )
+        for k, (lo, hi) in enumerate(limits.T)
+    ]  # fmt: skip
+    # The way a kernel is loaded waits; what follows must not.
+    change_columns(*columns, limits, spans, changes, sensor=SENSOR)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        made, made_limits = change_columns(*columns, limits, spans, changes, sensor=SENSOR)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    tensors = encode_batch(*made, made_limits, spans, sensor=SENSOR, normalise="evsegnet").cpu()
+    for tensor, (t0_us, t1_us), change in zip(tensors.numpy(), spans.T, changes, strict=True):
+        changed = change_events(events.between(int(t0_us), int(t1_us)), change)
+        expected = encode(changed, normalise="evsegnet")
+        np.testing.assert_array_equal(tensor.view(np.int32), expected.view(np.int32))
 
 
 def batch_of(events, windows):

@@ -1,4 +1,4 @@
-"""The CUDA kernels without a GPU: Numba's simulator, in a process of its own."""
+"""The CUDA kernels without a GPU: Numba's simulator, in processes of their own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_kernels_in_the_simulator_have_the_bits_of_the_cpu():
-    checks = Path(__file__).with_name("cuda_in_simulator.py")
+CHECKS = sorted(Path(__file__).parent.glob("cuda_*in_simulator.py"))
+
+
+@pytest.mark.parametrize("checks", CHECKS, ids=lambda path: path.stem)
+def test_kernels_in_the_simulator_have_the_bits_of_the_cpu(checks):
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", str(checks), "-p", "no:cacheprovider"],
         cwd=checks.parents[1],

@@ -19,12 +19,15 @@ from eventseg.training.augment_image import change_image
 from eventseg.training.augment_map import PixelMap, pixel_map
 from eventseg.training.augmentation import Augmentation, Draw, draw
 
-Value = TypeVar("Value", np.float32, np.uint8)
+Value = TypeVar("Value", np.float32, np.uint8, np.int32)
 
 Border = float | Sequence[float]
 """A value of all channels, or one a channel."""
 
-EMPTY: dict[Normalisation, Border] = {"raw": 0, "evsegnet": (-1, -1, 0, 0, 0, 0)}
+OUTSIDE = -1
+"""Number of a pixel that does not come from the picture."""
+
+EMPTY: dict[Normalisation, tuple[float, ...]] = {"raw": (0,), "evsegnet": (-1, -1, 0, 0, 0, 0)}
 """What a pixel without events holds, by normalisation; ``evsegnet`` is of six channels."""
 
 
@@ -42,16 +45,19 @@ class Sample:
         Gray or RGB, from 0 to 1.
     confidence : uint8 (H, W), optional
         Of pseudo-labels.
+    pixels : int32 (H, W), optional
+        Any number of each pixel, for events that are encoded later; -1 outside.
     """
 
     labels: Labels
     events: Tensor | None = None
     image: Tensor | None = None
     confidence: NDArray[np.uint8] | None = None
+    pixels: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         size = self.labels.shape
-        for name in ("events", "image", "confidence"):
+        for name in ("events", "image", "confidence", "pixels"):
             array = getattr(self, name)
             if array is not None and array.shape[-2:] != size:
                 raise TrainingError(
@@ -92,7 +98,7 @@ def augment(
         New arrays; those of an unmoved sample may be the given ones.
     """
     happens = draw(augmentation, seed=seed, epoch=epoch, index=index)
-    border = EMPTY[normalise] if augmentation.event_border == "empty" else 0
+    border: Border = EMPTY[normalise] if augmentation.event_border == "empty" else 0
     moved = warp(
         sample, happens, event_border=border, image_border=augmentation.image_border,
         resize=resize, crop=crop,
@@ -129,6 +135,7 @@ def warp(
         confidence=(
             None if sample.confidence is None else _nearest(sample.confidence[None], moves, 0)[0]
         ),
+        pixels=None if sample.pixels is None else _nearest(sample.pixels[None], moves, OUTSIDE)[0],
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventseg.errors import TrainingError
 from eventseg.events import EventStream
+from eventseg.kernels import augment as kernel
+from eventseg.kernels.augment_cells import LOST_ROW
+from eventseg.training.augment_events_draw import EventChange, draw_event_change, plan_changes
 from eventseg.training.augmentation import EVENTS, Augmentation, generator
 
 
@@ -37,68 +39,77 @@ def jitter_window(
 def augment_events(
     events: EventStream, *, augmentation: Augmentation, seed: int, epoch: int, index: int
 ) -> EventStream:
-    """Return a stream with events dropped, random ones added and perhaps ON and OFF swapped.
+    """Return a stream with events dropped, random ones added, times and polarity changed.
 
-    The share to drop and that to add are drawn from 0 up to the augmentation's. Labels stay
-    valid: no event moves.
+    Labels stay valid: no event changes its place. See :class:`EventChange` for each change.
 
     Parameters
     ----------
     events : EventStream
+        The events of one window.
     augmentation : Augmentation
-        Its ``drop``, ``noise`` and ``polarity``.
+        Its ``drop``, ``noise``, ``polarity`` and ``time_jitter_us``.
     seed, epoch, index : int
-        Decide the draw.
+        Decide the draw, as in :func:`eventseg.training.augment_events_draw.draw_event_change`.
 
     Returns
     -------
     EventStream
-        Of the same sensor and span, sorted.
+        Of the same sensor and span, sorted; the one given where nothing happens.
     """
-    rng = generator(seed=seed, epoch=epoch, index=index, stream=EVENTS)
-    # The first number is that of the window's jitter.
-    _, drop, noise, polarity = rng.random(4)
-    added = rng.poisson(augmentation.noise * noise * len(events))
-    kept = drop_events(events, share=augmentation.drop * drop, rng=rng)
-    noisy = add_noise(kept, count=int(added), rng=rng)
-    return swap_polarity(noisy) if polarity < augmentation.polarity else noisy
-
-
-def drop_events(events: EventStream, *, share: float, rng: np.random.Generator) -> EventStream:
-    """Return the stream without a random share of its events, each dropped by itself."""
-    if share == 0:
-        return events
-    kept = rng.random(len(events), dtype=np.float32) >= share
-    return _with(events, events.t[kept], events.x[kept], events.y[kept], events.p[kept])
-
-
-def add_noise(events: EventStream, *, count: int, rng: np.random.Generator) -> EventStream:
-    """Return the stream with events added, even over its span, its pixels and polarities."""
-    if count == 0 or events.t1_us == events.t0_us:
-        return events
-    t = np.concatenate([events.t, rng.integers(events.t0_us, events.t1_us, count)])
-    x = rng.integers(0, events.sensor.width, count, dtype=np.uint16)
-    y = rng.integers(0, events.sensor.height, count, dtype=np.uint16)
-    p = rng.integers(0, 2, count, dtype=np.int8)
-    order = np.argsort(t, kind="stable")
-    return _with(
-        events,
-        t[order],
-        np.concatenate([events.x, x])[order],
-        np.concatenate([events.y, y])[order],
-        np.concatenate([events.p, p])[order],
+    change = draw_event_change(
+        augmentation, seed=seed, epoch=epoch, index=index, events=len(events)
     )
+    return change_events(events, change)
 
 
-def swap_polarity(events: EventStream) -> EventStream:
-    """Return the stream with ON as OFF and OFF as ON, as of a scene in negative."""
-    return _with(events, events.t, events.x, events.y, 1 - events.p)
+def change_events(events: EventStream, change: EventChange) -> EventStream:
+    """Return the stream after a change; its span is the window that the change is of.
+
+    Parameters
+    ----------
+    events : EventStream
+    change : EventChange
+
+    Returns
+    -------
+    EventStream
+        Of the same sensor and span, sorted; the one given where nothing happens.
+
+    Raises
+    ------
+    TrainingError, WindowError
+        As :func:`eventseg.training.augment_events_draw.plan_changes`.
+    """
+    if not change.changes:
+        return events
+    plan = plan_changes(
+        [change],
+        np.array([[0], [len(events)]]),
+        np.array([[events.t0_us], [events.t1_us]]),
+        sensor=events.sensor,
+    )
+    n = len(events) + change.noise
+    t, x, y, p = np.empty(n, np.int64), *np.empty((2, n), np.uint16), np.empty(n, np.int8)
+    kernel.change(
+        events.t, events.x, events.y, events.p, plan, t, x, y, p,
+        events.sensor.height, events.sensor.width,
+    )  # fmt: skip
+    order = np.flatnonzero(y != LOST_ROW)
+    if change.jitter_us or change.noise:
+        # Time and place in one word: sorted much faster than by argsort, and equal times stay
+        # in order.
+        words = (t[order] - events.t0_us << 32) | order
+        words.sort()
+        order = words & (2**32 - 1)
+    return EventStream(
+        t[order], x[order], y[order], p[order], events.sensor, events.t0_us, events.t1_us
+    )
 
 
 def flip_events(events: EventStream) -> EventStream:
     """Return the stream mirrored left to right; labels must be mirrored too."""
-    x = np.uint16(events.sensor.width - 1) - events.x
-    return _with(events, events.t, x, events.y, events.p)
+    return change_events(events, EventChange(flip=True))
 
 
 def shift_events(events: EventStream, *, dx: int, dy: int) -> EventStream:
@@ -111,21 +122,4 @@ def shift_events(events: EventStream, *, dx: int, dy: int) -> EventStream:
     TrainingError
         A shift by the whole sensor or more.
     """
-    width, height = events.sensor.width, events.sensor.height
-    if abs(dx) >= width or abs(dy) >= height:
-        raise TrainingError(f"a shift by {dx}, {dy} leaves nothing of a sensor of {events.sensor}")
-    x, y = events.x.astype(np.int32) + dx, events.y.astype(np.int32) + dy
-    kept = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return _with(
-        events,
-        events.t[kept],
-        x[kept].astype(np.uint16),
-        y[kept].astype(np.uint16),
-        events.p[kept],
-    )
-
-
-def _with(
-    events: EventStream, t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray
-) -> EventStream:
-    return EventStream(t, x, y, p, events.sensor, events.t0_us, events.t1_us)
+    return change_events(events, EventChange(dx=dx, dy=dy))

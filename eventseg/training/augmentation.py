@@ -15,6 +15,9 @@ Range = tuple[float, float]
 GEOMETRY, EVENTS = 1, 2
 """Streams of random numbers of one sample, so that one kind of draw does not move the other."""
 
+LARGEST_JITTER_US = 2**30
+"""Largest time jitter: twice it still fits 32 bits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
@@ -56,6 +59,8 @@ class Augmentation:
         Probability that ON and OFF are swapped.
     window_jitter : float
         Largest change of the window's length, as a share of it; its end stays.
+    time_jitter_us : int
+        Largest change of an event's time, each event by itself; none leaves its window.
 
     Raises
     ------
@@ -81,6 +86,7 @@ class Augmentation:
     noise: float = 0.0
     polarity: float = 0.0
     window_jitter: float = 0.0
+    time_jitter_us: int = 0
 
     def __post_init__(self) -> None:
         for name in ("flip", "photometric", "polarity", "shift", "add", "drop"):
@@ -91,6 +97,10 @@ class Augmentation:
                 raise TrainingError(f"{name} must not be below 0, got {getattr(self, name)}")
         if not 0 <= self.window_jitter < 1:
             raise TrainingError(f"window_jitter must be in [0, 1), got {self.window_jitter}")
+        if not 0 <= self.time_jitter_us <= LARGEST_JITTER_US:
+            raise TrainingError(
+                f"time_jitter_us must be from 0 to {LARGEST_JITTER_US}, got {self.time_jitter_us}"
+            )
         for name in ("scale", "multiply", "contrast", "saturation", "blur_px"):
             low, high = getattr(self, name)
             least = 0.01 if name == "scale" else 0.0
@@ -107,6 +117,11 @@ class Augmentation:
                 raise TrainingError(
                     f"{name} {getattr(self, name)!r} is none of {', '.join(allowed)}"
                 )
+
+    @property
+    def changes_events(self) -> bool:
+        """Whether events of a window may change before they are encoded."""
+        return bool(self.drop or self.noise or self.polarity or self.time_jitter_us)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
