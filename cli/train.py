@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ SETTINGS = {
     "init": "network.init",
     "kind": "input.kind",
     "fusion": "input.fusion",
-    "live": "input.live",
     "labels": "labels.set",
     "classes": "labels.classes",
     "epochs": "epochs",
@@ -27,9 +27,17 @@ SETTINGS = {
     "amp": "amp",
     "compile": "compile",
     "workers": "workers",
+    "bad_samples": "bad_samples",
     "seed": "seed",
 }
 """Setting that each option stands for."""
+
+ENCODED = {
+    "nowhere": "",
+    "workers": ", events encoded by the workers",
+    "device": ", events encoded on the device",
+}
+"""What is said of the place where live events are encoded."""
 
 
 @click.command(
@@ -40,8 +48,10 @@ Examples:
   eventseg train drives.eventseg --network fastscnn --input both --window 10ms,50ms,250ms
   eventseg train drives.eventseg --labels segformer-b5 --epochs 60 --out runs/teacher
   eventseg train drives.eventseg --recipe evsegnet-code --fraction 0.25
+  eventseg train drives.eventseg --encode live --device cuda --set augmentation.drop=0.2
   eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
   eventseg train drives.eventseg --out runs/teacher --resume
+  torchrun --nproc-per-node 2 --no-python eventseg train drives.eventseg
   eventseg train --list-recipes
 """,
 )
@@ -66,7 +76,12 @@ Examples:
     metavar="LENGTH[,LENGTH...]",
     help="Windows, one drawn for each sample.  [default: 50ms]",
 )
-@click.option("--live", is_flag=True, default=None, help="Encode from the recordings, not tensors.")
+@click.option(
+    "--encode",
+    type=click.Choice(["stored", "live"]),
+    help="Tensors as stored where they are, or live from the recordings: on the GPU that trains, "
+    "else by the workers.  [default: stored]",
+)
 @click.option("--labels", metavar="SET", help="Label set to learn.  [default: truth]")
 @click.option("--classes", metavar="TABLE", help="Class table to merge the labels into.")
 @click.option("--init", help="random, imagenet, or imagenet:PATH.  [default: random]")
@@ -83,6 +98,12 @@ Examples:
 @click.option("--amp", type=click.Choice(["off", "bf16", "fp16"]), help="Precision. [default: off]")
 @click.option("--compile", is_flag=True, default=None, help="Compile the network with torch.")
 @click.option("--workers", type=click.IntRange(0), help="Loading processes.  [default: 2]")
+@click.option(
+    "--bad-samples",
+    type=click.Choice(["raise", "skip"]),
+    help="What to do with samples that cannot be read: stop, or list them in skipped.csv and go on "
+    "without.  [default: raise]",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of everything random.  [default: 0]")
 @click.option(
     "--set",
@@ -106,6 +127,7 @@ def command(
     data: Path | None,
     recipe: str | None,
     window: str | None,
+    encode: str | None,
     settings: tuple[str, ...],
     device: str,
     out: Path | None,
@@ -129,6 +151,8 @@ def command(
     overrides = {SETTINGS[name]: value for name, value in options.items() if value is not None}
     if window is not None:
         overrides["input.windows"] = [part.strip() for part in window.split(",")]
+    if encode is not None:
+        overrides["input.live"] = encode == "live"
     overrides |= dict(map(configs.parse_override, settings))
     if resume and recipe is None and out is not None and (out / "config.toml").is_file():
         recipe = str(out / "config.toml")
@@ -139,6 +163,9 @@ def command(
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
     from eventseg.training.device import choose_device
+    from eventseg.training.distributed import rank
+    from eventseg.training.loading import encoded_where
+    from eventseg.training.skipped import SKIPPED, read_skipped
     from eventseg.training.sources import open_source
     from eventseg.training.trainer import train
 
@@ -149,9 +176,15 @@ def command(
         name = "-".join([name, *config.input.windows])
     root = out or Path("runs") / name
     source = open_source(data, label_set=config.labels.set)
+    # Of several processes the first one speaks.
+    quiet = quiet or rank() > 0
     bar = Bar(hidden=quiet)
     if not quiet:
-        click.echo(f"{config.network.name} on {chosen}, run folder {root}", err=True)
+        click.echo(
+            f"{config.network.name} on {chosen}{ENCODED[encoded_where(config.input, chosen)]}, "
+            f"run folder {root}",
+            err=True,
+        )
     try:
         trained = train(
             source, root, config=config, device=chosen, resume=resume, progress=bar.update,
@@ -164,6 +197,15 @@ def command(
     finally:
         bar.close()
         source.close()
+    if rank() > 0:
+        return
+    skipped = read_skipped(trained.path)
+    if skipped:
+        click.echo(
+            f"went on without samples that cannot be read: {len(skipped)}, see "
+            f"{trained.path / SKIPPED}",
+            err=True,
+        )
     best = trained.best
     click.echo(
         f"best epoch {best.epoch} of {len(trained.history)}: mIoU {best.val_miou:.2f} %, accuracy "
@@ -193,7 +235,8 @@ class Bar:
         self._hidden = hidden
         self._bar: Any = None
         self._images = 0
-        self._begin = 0.0
+        self._since = 0.0
+        self._rate = math.nan
 
     def update(self, progress: Progress) -> None:
         """Move the bar."""
@@ -207,14 +250,20 @@ class Bar:
             self._bar = tqdm(
                 total=progress.updates, initial=progress.update, unit="update", dynamic_ncols=True
             )
-            self._begin = time.monotonic()
-        self._images += progress.images
-        rate = self._images / max(1e-9, time.monotonic() - self._begin)
+        now = time.monotonic()
+        if self._since == 0 or progress.images == 0:
+            # Validation and pictures are no training: images are counted from the next batch on.
+            self._images, self._since = 0, now if progress.images else 0.0
+        else:
+            self._images += progress.images
+            self._rate = self._images / max(1e-9, now - self._since)
         self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
-        self._bar.set_postfix_str(
-            f"loss {progress.loss:.3f}, val mIoU {progress.val_miou:.1f}, {rate:.1f} images/s",
-            refresh=False,
-        )
+        shown = [f"loss {progress.loss:.3f}"]
+        if not math.isnan(progress.val_miou):
+            shown.append(f"val mIoU {progress.val_miou:.1f}")
+        if not math.isnan(self._rate):
+            shown.append(f"{self._rate:.1f} images/s")
+        self._bar.set_postfix_str(", ".join(shown), refresh=False)
         self._bar.update(progress.update - self._bar.n)
 
     def close(self) -> None:

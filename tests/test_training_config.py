@@ -14,9 +14,6 @@ from eventseg.events import SensorSize
 from eventseg.labels import load_class_table
 from eventseg.networks.converters.layout import Scaling
 from eventseg.training.config import (
-    InputSettings,
-    NetworkSettings,
-    SizeSettings,
     TrainConfig,
     load_config,
     parse_override,
@@ -27,6 +24,7 @@ from eventseg.training.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec, parameter_groups
 from eventseg.training.recipes import Recipe, load_recipe
 from eventseg.training.schedules import ScheduleSpec, learning_rate
+from eventseg.training.settings import InputSettings, NetworkSettings, SizeSettings
 
 RECIPES = {
     "evsegnet-paper", "evsegnet-code", "deeplabv3-cityscapes", "deeplabv3plus-exp1",
@@ -48,6 +46,7 @@ CONFIGS = st.builds(
         kind=st.just("both"),
         fusion=st.sampled_from(["early", "late"]),
         windows=st.sampled_from([("50ms",), ("10ms", "0.25s")]),
+        encode=st.sampled_from(["auto", "workers"]),
         scaling=st.just(Scaling(255.0, (1.0, 2.0, 3.0), (1.0, 1.0, 4.5), "bgr")),
     ),
     size=st.builds(SizeSettings, crop=st.sampled_from([None, SensorSize(200, 346)])),
@@ -63,6 +62,8 @@ CONFIGS = st.builds(
     batch_size=st.integers(1, 64),
     protocol=st.sampled_from(["clean", "paper"]),
     compile=st.booleans(),
+    bad_samples=st.sampled_from(["raise", "skip"]),
+    shuffle_block=st.integers(0, 100),
 )
 
 

@@ -42,16 +42,17 @@ def picture(path: Path, size: tuple[int, int], *, value: int = 3, mode: str = "L
     Image.new(mode, size, value if mode == "L" else (value, value, value)).save(path)
 
 
-def camvid(root: Path, *, size: tuple[int, int] = (64, 48)) -> Path:
+def camvid(root: Path, *, size: tuple[int, int] = (64, 48), suffix: str = ".png") -> Path:
     for split in ("train", "val", "test"):
         for k in range(4):
-            picture(root / split / f"0001TP_{split}{k}.png", size, value=40 * k, mode="RGB")
+            picture(root / split / f"0001TP_{split}{k}{suffix}", size, value=40 * k, mode="RGB")
             picture(root / f"{split}annot" / f"0001TP_{split}{k}.png", size, value=11 - k)
     return root
 
 
-def test_camvid_layout(tmp_path: Path) -> None:
-    source = open_source(camvid(tmp_path / "CamVid"))
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_camvid_layout(tmp_path: Path, suffix: str) -> None:
+    source = open_source(camvid(tmp_path / "CamVid", suffix=suffix))
     assert source.splits == ("train",) * 4 + ("val",) * 4 + ("test",) * 4
     assert set(source.sequences) == {"0001TP"}
     assert source.classes.names == load_class_table("camvid11").names

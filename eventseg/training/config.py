@@ -12,139 +12,12 @@ from typing import Any, Literal
 import tomli_w
 
 from eventseg.errors import TrainingError
-from eventseg.events import SensorSize
-from eventseg.networks.converters.layout import Scaling
-from eventseg.tensors import Normalisation
 from eventseg.training.augmentation import Augmentation
 from eventseg.training.config_tables import from_table, to_table
 from eventseg.training.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec
 from eventseg.training.schedules import ScheduleSpec
-from eventseg.windows import parse_duration
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSettings:
-    """The network, as :func:`eventseg.networks.build` takes it.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``evsegnet``, or ``smp:ARCHITECTURE/ENCODER``.
-    init : str
-        ``random``, ``imagenet``, or ``imagenet:PATH``.
-    frozen_batch_norm : bool
-        Whether batch norms keep their statistics, scales and shifts.
-    options : mapping
-        Options of the network's constructor.
-    """
-
-    name: str = "evsegnet"
-    init: str = "random"
-    frozen_batch_norm: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputSettings:
-    """What the network sees.
-
-    Parameters
-    ----------
-    kind : {"events", "gray", "rgb", "both"}
-        ``both`` is gray followed by the six channels of the events.
-    fusion : {"early", "late"}
-        Of ``both``: one network on seven channels, or two whose logits are averaged.
-    windows : tuple of str
-        Window lengths such as ``50ms``; one is drawn for each sample.
-    normalise : {"evsegnet", "raw"}
-        Normalisation of the event tensor.
-    live : bool
-        Whether events are encoded from the recordings even where tensors are stored.
-    scaling : Scaling
-        Of the image: what 255 becomes, then mean and deviation.
-
-    Raises
-    ------
-    TrainingError
-        No window, or late fusion of one input.
-    WindowError
-        A window that is no duration.
-    """
-
-    kind: Literal["events", "gray", "rgb", "both"] = "events"
-    fusion: Literal["early", "late"] = "early"
-    windows: tuple[str, ...] = ("50ms",)
-    normalise: Normalisation = "evsegnet"
-    live: bool = False
-    scaling: Scaling = field(default_factory=lambda: Scaling(mean=(0.0,), std=(1.0,)))
-
-    def __post_init__(self) -> None:
-        if not self.windows:
-            raise TrainingError("windows must name at least one length, such as 50ms")
-        for window in self.windows:
-            parse_duration(window)
-        if self.fusion == "late" and self.kind != "both":
-            raise TrainingError(f"late fusion needs the input both, not {self.kind}")
-        scaling = self.scaling
-        if len(scaling.mean) != len(scaling.std) or not all(one > 0 for one in scaling.std):
-            raise TrainingError("scaling needs as many deviations as means, all above 0")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSettings:
-    """What the network learns.
-
-    Parameters
-    ----------
-    set : str
-        Label set of the data set: ``truth``, or a teacher's name.
-    classes : str
-        Class table to merge it into, by name or file; empty for the set's own.
-    """
-
-    set: str = "truth"
-    classes: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeSettings:
-    """At which size it sees it; by default as the data set has it.
-
-    Parameters
-    ----------
-    resize : SensorSize, optional
-        Size that all pictures are brought to, in training and in validation.
-    rescale : float
-        Factor in place of a size.
-    crop : SensorSize, optional
-        Size of training samples, cut out or padded after augmentation's enlargement.
-    validation_crop : SensorSize, optional
-        Size of the part about the centre that validation during training sees.
-
-    Raises
-    ------
-    TrainingError
-        Both a size and a factor, or a factor that is not above 0.
-    """
-
-    resize: SensorSize | None = None
-    rescale: float = 1.0
-    crop: SensorSize | None = None
-    validation_crop: SensorSize | None = None
-
-    def __post_init__(self) -> None:
-        if not self.rescale > 0 or (self.resize is not None and self.rescale != 1):
-            raise TrainingError(
-                f"give resize or a rescale above 0, not resize {self.resize} with rescale "
-                f"{self.rescale}"
-            )
-
-    def resized(self, size: SensorSize) -> SensorSize:
-        """Return the size that pictures of a size are brought to."""
-        if self.resize is not None:
-            return self.resize
-        return SensorSize(round(size.height * self.rescale), round(size.width * self.rescale))
+from eventseg.training.settings import InputSettings, LabelSettings, NetworkSettings, SizeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +57,12 @@ class TrainConfig:
         Memory layout, and :func:`torch.compile`.
     workers : int
         Processes that load samples.
+    bad_samples : {"raise", "skip"}
+        What happens to a sample whose files cannot be read: an error that names it, or its batch
+        goes on without it and the run folder lists it.
+    shuffle_block : int
+        Shuffle blocks of so many neighbours of a recording, to read files nearly in order; 0
+        shuffles each sample by itself.
     seed : int
 
     Raises
@@ -220,13 +99,15 @@ class TrainConfig:
     channels_last: bool = False
     compile: bool = False
     workers: int = 2
+    bad_samples: Literal["raise", "skip"] = "raise"
+    shuffle_block: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulation"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("patience", "min_delta", "gradient_clip", "workers", "seed"):
+        for name in ("patience", "min_delta", "gradient_clip", "workers", "shuffle_block", "seed"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be below 0, got {getattr(self, name)}")
         if min(self.epochs, self.iterations) != 0 or max(self.epochs, self.iterations) < 1:

@@ -16,13 +16,17 @@ from eventseg.errors import DatasetError, TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels import IGNORED, ClassTable, Labels, load_class_table, merge_labels, merge_of
 from eventseg.tensors import Normalisation, Tensor
+from eventseg.training.live import LiveWindow
 
 EVSEGNET_ROOTS = ("images", "events", "labels")
+
+FIRST_INSTANCE = 1000
+"""In instance files of Cityscapes a thing is 1000 times the id of its class and its number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Files of one sample: picture, labels, and events where the layout has them.
+    """Files of one sample: picture, labels, and events and instance ids where it has them.
 
     ``merge`` is the class of each value in the label file; without it they are classes.
     """
@@ -34,6 +38,7 @@ class Item:
     labels: Path
     events: Path | None = None
     merge: tuple[int, ...] | None = None
+    instances: Path | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,7 +82,10 @@ class Folder:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digest of the list of files and their sizes; their bytes are not read."""
+        """Digest of the list of files and their sizes; their bytes are not read.
+
+        Without instance ids, of which no training knows.
+        """
         listed = hashlib.sha256()
         for item in self.items:
             for path in (item.image, item.labels, item.events):
@@ -103,6 +111,16 @@ class Folder:
 
     def confidence(self, _i: int) -> None:
         """Return None: labels of folders are truth."""
+
+    def instances(self, i: int) -> NDArray[np.int32] | None:
+        """Return which thing each pixel is of, int32 (H, W), 0 for none; None without the file."""
+        path = self.items[i].instances
+        if path is None:
+            return None
+        values: NDArray[np.int32] = self._read(path, "I").astype(np.int32)
+        # A number below is a class: what cannot be counted, or a crowd that is drawn as one.
+        values[values < FIRST_INSTANCE] = 0
+        return values
 
     def image(self, i: int, *, colour: bool) -> Tensor:
         """Return the picture, float32 (1 or 3, H, W), from 0 to 1."""
@@ -130,10 +148,20 @@ class Folder:
             raise DatasetError(f"{path} has the shape {tensor.shape}, not {(*self.size, 6)}")
         return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
+    def live_window(self, i: int, window: str, **_asked: Any) -> LiveWindow:
+        """Raise a TrainingError: folders hold no recordings."""
+        raise TrainingError(
+            f"{self.path} holds no recordings to encode {window} of {self.ids[i]} from; set "
+            "input.live=false"
+        )
+
+    def open_recordings(self, indices: Sequence[int] | NDArray[np.int64]) -> None:
+        """Folders hold no recordings."""
+
     def close(self) -> None:
         """Nothing stays open."""
 
-    def _read(self, path: Path, mode: str) -> NDArray[np.uint8]:
+    def _read(self, path: Path, mode: str) -> NDArray[Any]:
         try:
             with Image.open(path) as picture:
                 # Indexed labels hold classes as indices: they must not become colours.
@@ -184,7 +212,8 @@ def _camvid(path: Path) -> Sequence[Item]:
             path / f"{split}annot" / f"{image.stem}.png", merge=void,
         )
         for split in ("train", "val", "test")
-        for image in sorted((path / split).glob("*.png"))
+        for image in sorted((path / split).glob("*"))
+        if image.suffix in (".png", ".jpg")
     ]  # fmt: skip
 
 
@@ -204,7 +233,13 @@ def _cityscapes(path: Path) -> Sequence[Item]:
         ]
         labels = next((choice for choice in choices if choice.is_file()), choices[1])
         merge = ids if labels.stem.endswith("_labelIds") else None
-        items.append(Item(stem, split.removesuffix("_extra"), city, image, labels, merge=merge))
+        things = path / "gtFine" / split / city / f"{stem}_gtFine_instanceIds.png"
+        items.append(
+            Item(
+                stem, split.removesuffix("_extra"), city, image, labels, merge=merge,
+                instances=things if things.is_file() else None,
+            )
+        )  # fmt: skip
     return items
 
 

@@ -1,0 +1,197 @@
+"""A data set folder of recordings as a source of training samples."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset import EventDataset
+from eventseg.dataset_truth import TRUTH
+from eventseg.errors import DatasetError, RecordingError
+from eventseg.events import SensorSize
+from eventseg.labels import ClassTable, Labels
+from eventseg.tensors import Normalisation, Tensor
+from eventseg.training.augment_events_draw import UNCHANGED
+from eventseg.training.live import ChangeWindow, DrawChange, Encoding, LiveWindow
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EventSource:
+    """Samples of a data set folder, cropped to the manifest's rows.
+
+    Parameters
+    ----------
+    dataset : EventDataset
+    label_set : str
+        Label set to learn or to score.
+    """
+
+    dataset: EventDataset
+    label_set: str
+
+    @property
+    def path(self) -> Path:
+        """Folder of the data set."""
+        return self.dataset.path
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Sample ids."""
+        return self.dataset.ids
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Split of each sample."""
+        return self.dataset.samples.split
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Recording of each sample."""
+        return self.dataset.samples.recording
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each sample has a frame, and for truth a recording whose truth is known."""
+        samples, manifest = self.dataset.samples, self.dataset.manifest
+        known = {entry.name for entry in manifest.recordings if entry.truth_sha256}
+        of_known = np.array([self.label_set != TRUTH or n in known for n in samples.recording])
+        made: NDArray[np.bool_] = (samples.frame >= 0) & of_known.astype(bool)
+        return made
+
+    @property
+    def size(self) -> SensorSize:
+        """Size of the tensors."""
+        return SensorSize(*self.dataset.manifest.settings.tensor_shape[1:])
+
+    @property
+    def event_channels(self) -> int:
+        """Channels of the tensors."""
+        return self.dataset.manifest.settings.tensor_shape[0]
+
+    @property
+    def classes(self) -> ClassTable:
+        """Classes of the label set."""
+        return self.dataset.manifest.labels[self.label_set]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digests of recordings and truths, of the data set's settings and the label set's."""
+        manifest, name = self.dataset.manifest, self.label_set
+        found = {entry.name: entry.sha256 for entry in manifest.recordings}
+        if name == TRUTH:
+            found |= {f"{e.name} truth": e.truth_sha256 for e in manifest.recordings}
+        made = {"classes": self.classes.names, **manifest.label_settings.get(name, {})}
+        found["settings"] = _digest(manifest.settings.to_dict())
+        found[f"labels {name}"] = _digest(made)
+        return found
+
+    def covered(self, window: str) -> NDArray[np.float64]:
+        """Return the covered share of each sample's window."""
+        return self.dataset.covered(window)
+
+    def labels(self, i: int) -> Labels:
+        """Return the labels of a sample within the crop."""
+        return self._crop(self.dataset.labels(i, self.label_set))
+
+    def confidence(self, i: int) -> NDArray[np.uint8] | None:
+        """Return the confidence of a sample's labels within the crop, where the set has one."""
+        if not (self.dataset.path / "confidence" / self.label_set).is_dir():
+            return None
+        return self._crop(self.dataset.confidence(i, self.label_set))
+
+    def instances(self, _i: int) -> None:
+        """Return None: neither label sets nor truth files hold instance ids."""
+
+    def image(self, i: int, *, colour: bool) -> Tensor:
+        """Return the frame within the crop; three equal channels in colour."""
+        gray = self._crop(self.dataset.frame(i)).astype(np.float32)[None] / np.float32(255)
+        return np.repeat(gray, 3, axis=0) if colour else gray
+
+    def events(
+        self,
+        i: int,
+        window: str,
+        *,
+        normalise: Normalisation,
+        live: bool = False,
+        change_window: ChangeWindow | None = None,
+        draw_change: DrawChange | None = None,
+    ) -> Tensor:
+        """Return the tensor of a window, stored or encoded live.
+
+        Raises
+        ------
+        DatasetError
+            As :meth:`eventseg.dataset.EventDataset.tensor`.
+        """
+        if not (live or change_window or draw_change):
+            return self.dataset.tensor(i, window, normalise=normalise)
+        found = self.live_window(
+            i, window, normalise=normalise, change_window=change_window,
+            draw_change=draw_change,
+        )  # fmt: skip
+        return found.tensor()
+
+    def live_window(
+        self,
+        i: int,
+        window: str,
+        *,
+        normalise: Normalisation,
+        change_window: ChangeWindow | None = None,
+        draw_change: DrawChange | None = None,
+    ) -> LiveWindow:
+        """Return the events of a window, read from the recording.
+
+        Raises
+        ------
+        DatasetError
+            As :meth:`eventseg.dataset.EventDataset.events_of`.
+        """
+        settings = self.dataset.manifest.settings
+        span = self.dataset.window_of(i, window)
+        events = self.dataset.events_of(i, change_window(span) if change_window else span)
+        return LiveWindow(
+            events,
+            Encoding(
+                settings.sensor, settings.rows, normalise, settings.ddof, settings.representation
+            ),
+            draw_change(len(events)) if draw_change else UNCHANGED,
+        )
+
+    def open_recordings(self, indices: Sequence[int] | NDArray[np.int64]) -> None:
+        """Open the recordings of some samples, as far as they can be read.
+
+        To open one is to check the digest of the whole file, which each worker would do for itself
+        unless it is started with the recordings open. One that cannot be read is left to the
+        samples that need it.
+        """
+        for i in {self.sequences[i]: int(i) for i in indices}.values():
+            with contextlib.suppress(DatasetError, RecordingError):
+                self.dataset.recording_of(i)
+
+    def close(self) -> None:
+        """Close the recordings."""
+        self.dataset.close()
+
+    def _crop(self, whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        settings = self.dataset.manifest.settings
+        if whole.shape != tuple(settings.sensor):
+            raise DatasetError(
+                f"frame or labels of {whole.shape[1]}x{whole.shape[0]} in a data set of "
+                f"{settings.sensor}; make them again"
+            )
+        return whole[slice(*settings.rows)]
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

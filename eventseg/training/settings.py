@@ -1,0 +1,144 @@
+"""Settings of a kind each: the network, what it sees, what it learns, and at which size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from eventseg.errors import TrainingError
+from eventseg.events import SensorSize
+from eventseg.networks.converters.layout import Scaling
+from eventseg.tensors import Normalisation
+from eventseg.windows import parse_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """The network, as :func:`eventseg.networks.build` takes it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``evsegnet``, or ``smp:ARCHITECTURE/ENCODER``.
+    init : str
+        ``random``, ``imagenet``, or ``imagenet:PATH``.
+    frozen_batch_norm : bool
+        Whether batch norms keep their statistics, scales and shifts.
+    options : mapping
+        Options of the network's constructor.
+    """
+
+    name: str = "evsegnet"
+    init: str = "random"
+    frozen_batch_norm: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSettings:
+    """What the network sees.
+
+    Parameters
+    ----------
+    kind : {"events", "gray", "rgb", "both"}
+        ``both`` is gray followed by the six channels of the events.
+    fusion : {"early", "late"}
+        Of ``both``: one network on seven channels, or two whose logits are averaged.
+    windows : tuple of str
+        Window lengths such as ``50ms``; one is drawn for each sample.
+    normalise : {"evsegnet", "raw"}
+        Normalisation of the event tensor.
+    live : bool
+        Whether events are encoded from the recordings even where tensors are stored.
+    encode : {"auto", "workers", "device"}
+        Where live events are encoded: by the processes that load them, or batch by batch on the
+        device of the network. ``auto`` takes a CUDA device, else the workers. Both give the same
+        tensors.
+    scaling : Scaling
+        Of the image: what 255 becomes, then mean and deviation.
+
+    Raises
+    ------
+    TrainingError
+        No window, late fusion of one input, or stored tensors to be encoded on the device.
+    WindowError
+        A window that is no duration.
+    """
+
+    kind: Literal["events", "gray", "rgb", "both"] = "events"
+    fusion: Literal["early", "late"] = "early"
+    windows: tuple[str, ...] = ("50ms",)
+    normalise: Normalisation = "evsegnet"
+    live: bool = False
+    encode: Literal["auto", "workers", "device"] = "auto"
+    scaling: Scaling = field(default_factory=lambda: Scaling(mean=(0.0,), std=(1.0,)))
+
+    def __post_init__(self) -> None:
+        if not self.windows:
+            raise TrainingError("windows must name at least one length, such as 50ms")
+        for window in self.windows:
+            parse_duration(window)
+        if self.fusion == "late" and self.kind != "both":
+            raise TrainingError(f"late fusion needs the input both, not {self.kind}")
+        if self.encode == "device" and not self.live:
+            raise TrainingError("encode device is for live encoding: set input.live=true too")
+        scaling = self.scaling
+        if len(scaling.mean) != len(scaling.std) or not all(one > 0 for one in scaling.std):
+            raise TrainingError("scaling needs as many deviations as means, all above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSettings:
+    """What the network learns.
+
+    Parameters
+    ----------
+    set : str
+        Label set of the data set: ``truth``, or a teacher's name.
+    classes : str
+        Class table to merge it into, by name or file; empty for the set's own.
+    """
+
+    set: str = "truth"
+    classes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeSettings:
+    """At which size it sees it; by default as the data set has it.
+
+    Parameters
+    ----------
+    resize : SensorSize, optional
+        Size that all pictures are brought to, in training and in validation.
+    rescale : float
+        Factor in place of a size.
+    crop : SensorSize, optional
+        Size of training samples, cut out or padded after augmentation's enlargement.
+    validation_crop : SensorSize, optional
+        Size of the part about the centre that validation during training sees.
+
+    Raises
+    ------
+    TrainingError
+        Both a size and a factor, or a factor that is not above 0.
+    """
+
+    resize: SensorSize | None = None
+    rescale: float = 1.0
+    crop: SensorSize | None = None
+    validation_crop: SensorSize | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rescale > 0 or (self.resize is not None and self.rescale != 1):
+            raise TrainingError(
+                f"give resize or a rescale above 0, not resize {self.resize} with rescale "
+                f"{self.rescale}"
+            )
+
+    def resized(self, size: SensorSize) -> SensorSize:
+        """Return the size that pictures of a size are brought to."""
+        if self.resize is not None:
+            return self.resize
+        return SensorSize(round(size.height * self.rescale), round(size.width * self.rescale))

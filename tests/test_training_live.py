@@ -1,0 +1,460 @@
+"""Live encoding: the bits of the dump whichever path, bad samples, order of the samples."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch.utils.data._utils.pin_memory import pin_memory
+from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+
+from eventseg import dataset
+from eventseg.dataset import EventDataset
+from eventseg.dataset_writer import encode_dataset
+from eventseg.errors import DatasetError, RecordingError, TrainingError
+from eventseg.events import EventStream, SensorSize
+from eventseg.tensors import encode
+from eventseg.tensors_representation import MEAN_STD, parse_representation
+from eventseg.training.config import TrainConfig
+from eventseg.training.live import Encoding, LiveWindow, batch_windows
+from eventseg.training.loading import (
+    EpochBatches,
+    each_batch,
+    encoded_where,
+    load_batches,
+    to_device,
+)
+from eventseg.training.parts import pick
+from eventseg.training.samples import Samples
+from eventseg.training.skipped import read_skipped, write_skipped
+from eventseg.training.sources import Source, open_source
+from eventseg.training.steps import memory_advice
+from eventseg_cli.main import main
+
+CPU = torch.device("cpu")
+
+# Torch thinks more workers than cores unwise; here they are to be right, not fast.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    one_thread()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings, of which both have samples to train on."""
+    root = tmp_path_factory.mktemp("data")
+    street_dataset(root)
+    encode_dataset(
+        [root / "drive.hdf5", root / "other.hdf5"], root / "both", windows_us=(10_000, 50_000)
+    )
+    return root / "both"
+
+
+def opened(path: Path) -> closing[Source]:
+    return closing(open_source(path))
+
+
+@pytest.fixture
+def source(data: Path):
+    with opened(data) as found:
+        yield found
+
+
+def loaded(
+    source: Source,
+    config: TrainConfig,
+    *,
+    workers: int = 0,
+    start: Any = None,
+    training: bool = True,
+    epoch: int = 1,
+    device: torch.device = CPU,
+    **order: Any,
+) -> list[dict[str, Any]]:
+    """Return the batches of an epoch with their input as the network gets it."""
+    samples = Samples(source, config, 19, training=training)
+    part = pick(source, config, split="train")
+    batches = EpochBatches(part, batch_size=4, seed=config.seed if training else None, **order)
+    batches.epoch = epoch
+    loader = load_batches(samples, batches, workers=workers, start=start, device=device)
+    found = []
+    for batch in each_batch(loader):
+        x, labels = to_device(batch, device, channels_last=False)
+        assert x.device.type == labels.device.type == device.type
+        found.append({**batch, "x": x.cpu(), "labels": labels.cpu()})
+    return found
+
+
+def assert_same_batches(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    assert len(one) == len(other) > 0
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a["index"], b["index"])
+        assert torch.equal(a["labels"], b["labels"])
+        assert a["x"].shape == b["x"].shape
+        assert a["x"].numpy().tobytes() == b["x"].numpy().tobytes()
+
+
+MOVING: dict[str, Any] = {"input__windows": ["10ms", "50ms"], "augmentation__placement": "random"}
+RESIZED: dict[str, Any] = {
+    **MOVING, "size__resize": "72x40", "size__crop": "80x48", "size__validation_crop": "96x24",
+}  # fmt: skip
+ON_DEVICE: dict[str, Any] = {"input__live": True, "input__encode": "device"}
+STILL: dict[str, Any] = {
+    f"augmentation__{name}": value
+    for name, value in {"flip": 0, "scale": [1.0, 1.0], "shift": 0, "rotation_deg": 0}.items()
+}
+
+
+@pytest.mark.parametrize("kind", ["events", "both"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "changed",
+    [STILL, MOVING, RESIZED, {**MOVING, "augmentation__event_border": "zero"},
+     {**STILL, "augmentation__flip": 0.5, "input__normalise": "raw"}],
+    ids=["still", "moving", "resized", "zero border", "flip, raw"],
+)  # fmt: skip
+def test_the_same_sample_has_the_same_bits_on_every_path(
+    source: Source, kind: str, training: bool, changed: dict[str, Any]
+) -> None:
+    asked = {"input__kind": kind, **changed}
+    stored = loaded(source, tiny(**asked), training=training)
+    assert {source.sequences[i] for batch in stored for i in batch["index"]} == {"drive", "other"}
+    for path in ({"input__live": True}, ON_DEVICE):
+        found = loaded(source, tiny(**asked, **path), training=training)
+        assert_same_batches(found, stored)
+    if kind == "events" and not training and changed is STILL:
+        first = stored[0]
+        for x, index in zip(first["x"], first["index"].tolist(), strict=True):
+            np.testing.assert_array_equal(x, source.dataset.tensor(index, "50ms"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"drop": 0.9}, {"noise": 0.9}, {"polarity": 1.0}, {"window_jitter": 0.5},
+     {"time_jitter_us": 3000}],
+    ids=lambda changed: next(iter(changed)),
+)  # fmt: skip
+def test_changed_events_have_the_same_bits_on_both_paths(
+    source: Source, changed: dict[str, Any]
+) -> None:
+    asked = {**MOVING, **{f"augmentation__{name}": value for name, value in changed.items()}}
+    by_workers = loaded(source, tiny(input__live=True, **asked))
+    assert_same_batches(loaded(source, tiny(**asked, **ON_DEVICE)), by_workers)
+    plain = loaded(source, tiny(**MOVING))
+    assert not torch.equal(by_workers[0]["x"], plain[0]["x"])
+
+
+@pytest.mark.parametrize(
+    ("encode", "workers", "start"),
+    [("device", 2, "fork"), ("device", 4, "fork"), ("workers", 4, "fork"), ("device", 1, "spawn")],
+)
+def test_workers_change_neither_order_nor_bits(
+    data: Path, encode: str, workers: int, start: str
+) -> None:
+    asked = {**MOVING, "input__kind": "both", "augmentation__drop": 0.3, **ON_DEVICE}
+    with opened(data) as source:
+        alone = loaded(source, tiny(**asked), block=2)
+    with opened(data) as source:
+        config = tiny(**{**asked, "input__encode": encode})
+        found = loaded(source, config, workers=workers, start=start, block=2)
+    assert_same_batches(found, alone)
+
+
+def test_workers_stay_over_epochs(data: Path) -> None:
+    with opened(data) as source:
+        config = tiny(**MOVING, **ON_DEVICE)
+        batches = EpochBatches(pick(source, config, split="train"), batch_size=4, seed=0)
+        loader = load_batches(
+            Samples(source, config, 19, training=True), batches, workers=2, start="fork"
+        )
+        seen = []
+        for epoch in (0, 1, 0):
+            batches.epoch = epoch
+            seen.append(
+                [to_device(batch, CPU, channels_last=False)[0] for batch in each_batch(loader)]
+            )
+    assert all(torch.equal(a, b) for a, b in zip(seen[0], seen[2], strict=True))
+    assert not torch.equal(seen[0][0], seen[1][0])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_same_sample_has_the_same_bits_on_a_gpu(source: Source, workers: int) -> None:
+    asked = {**RESIZED, "input__kind": "both", "augmentation__drop": 0.3, "input__live": True}
+    cuda = torch.device("cuda")
+    assert encoded_where(tiny(**asked).input, cuda) == "device"
+    found = loaded(source, tiny(**asked), workers=workers, device=cuda)
+    assert_same_batches(found, loaded(source, tiny(**asked)))
+
+
+@pytest.mark.parametrize("name", ["mean-std", "voxel:3", "time-surface", "count"])
+def test_representations_and_rows_batch_by_batch(name: str) -> None:
+    rng = np.random.default_rng(1)
+    sensor = SensorSize(20, 30)
+    representation = MEAN_STD if name == "mean-std" else parse_representation(name)
+    encoding = Encoding(sensor, (3, 17), "raw", 1, representation)
+    windows = []
+    # Far from zero, without events, and of different lengths.
+    for begin, length, count in ((7_000_000_000, 50_000, 900), (5, 10_000, 0), (0, 1_500_000, 400)):
+        t = np.sort(rng.integers(begin, begin + length, count))
+        x, y, p = (rng.integers(0, limit, count) for limit in (30, 20, 2))
+        events = EventStream.from_arrays(
+            t, x, y, p, sensor=sensor, t0_us=begin, t1_us=begin + length
+        )
+        windows.append(LiveWindow(events, encoding))
+    made = batch_windows(windows).encoded(CPU).numpy()
+    for window, tensor in zip(windows, made, strict=True):
+        expected = encode(window.events, rows=(3, 17), representation=representation)
+        assert tensor.tobytes() == expected.tobytes()
+
+
+def test_batches_are_compact_and_begin_at_their_window(source: Source) -> None:
+    window = source.live_window(3, "50ms", normalise="raw")
+    batch = batch_windows([window, window])
+    n = len(window.events)
+    assert len(batch) == 2
+    assert sum(c.element_size() for c in (batch.t, batch.x, batch.y, batch.p)) == 9
+    assert batch.bounds.tolist() == [[0, n], [n, 2 * n]]
+    assert 0 <= int(batch.t.min()) <= int(batch.t.max()) < 50_000
+    assert batch.pixels is None
+
+
+def test_loader_pins_every_column(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the loader calls where the network is on a GPU; pinning itself needs one.
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor, *_: tensor.clone())
+    window = replace(
+        source.live_window(3, "50ms", normalise="raw"),
+        pixels=np.arange(48 * 64, dtype=np.int32).reshape(48, 64),
+    )
+    batch = batch_windows([window])
+    pinned = pin_memory({"events": batch, "unreadable": {3: "why"}})
+    assert pinned["unreadable"] == {3: "why"}
+    for name in ("t", "x", "y", "p", "pixels"):
+        before, after = getattr(batch, name), getattr(pinned["events"], name)
+        assert torch.equal(before, after)
+        assert before.data_ptr() != after.data_ptr()
+    assert torch.equal(pinned["events"].encoded(CPU), batch.encoded(CPU))
+
+
+def test_windows_beyond_the_recording_are_as_stored(data: Path, tmp_path: Path) -> None:
+    from eventseg.windows import parse_anchor
+
+    encode_dataset(
+        [data.parent / "drive.hdf5"], tmp_path / "edge", anchor=parse_anchor("stride:20ms"),
+        windows_us=(50_000,),
+    )  # fmt: skip
+    with opened(tmp_path / "edge") as source:
+        assert source.covered("50ms").min() < 1
+        assert source.covered("700ms").max() < 1
+        for i in (0, len(source.ids) - 1):
+            found = source.live_window(i, "50ms", normalise="raw")
+            assert found.encoding.tensor(found.events).tobytes() == (
+                source.events(i, "50ms", normalise="raw").tobytes()
+            )
+            longer = source.live_window(i, "700ms", normalise="raw")
+            made = batch_windows([longer]).encoded(CPU)[0].numpy()
+            assert made.tobytes() == source.events(i, "700ms", normalise="raw").tobytes()
+
+
+@pytest.fixture
+def damaged(data: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A copy of the data set in which the labels of one sample are cut short."""
+    for path in data.parent.glob("*.h*5"):
+        shutil.copy(path, tmp_path)
+    copied = Path(shutil.copytree(data, tmp_path / "both"))
+    with opened(copied) as source:
+        bad = source.ids[int(pick(source, tiny(), split="train")[3])]
+    image = copied / "labels/truth" / f"{bad}.png"
+    image.write_bytes(image.read_bytes()[:60])
+    return copied, bad
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_sample_that_cannot_be_read_is_named(damaged: tuple[Path, str], workers: int) -> None:
+    path, bad = damaged
+    with (
+        opened(path) as source,
+        pytest.raises(DatasetError, match=rf"^sample {bad}: cannot read image .*\.png") as caught,
+    ):
+        loaded(source, tiny(**ON_DEVICE), workers=workers)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_sample_that_cannot_be_read_is_left_out(
+    damaged: tuple[Path, str], workers: int, tmp_path: Path
+) -> None:
+    path, bad = damaged
+    with opened(path) as source:
+        config = tiny(**ON_DEVICE, bad_samples="skip")
+        part = pick(source, config, split="train")
+        batches = EpochBatches(part, batch_size=3)
+        samples = Samples(source, config, 19, training=True)
+        loader = load_batches(samples, batches, workers=workers)
+        skipped: dict[int, str] = {}
+        sizes, seen = [], []
+        for _ in range(2):
+            for batch in each_batch(loader, skipped=skipped):
+                x, labels = to_device(batch, CPU, channels_last=False)
+                assert len(x) == len(labels) == len(batch["index"])
+                sizes.append(len(x))
+                seen += batch["index"].tolist()
+        (index,) = skipped
+        assert source.ids[index] == bad
+        assert "cannot read image" in skipped[index]
+        assert Counter(seen) == {int(i): 2 for i in part if i != index}
+        assert sizes[1] == 2
+    write_skipped(tmp_path, {bad: skipped[index]})
+    write_skipped(tmp_path, {bad: "again", "other": 'of "another", run'})
+    assert read_skipped(tmp_path) == {bad: skipped[index], "other": 'of "another", run'}
+
+
+def test_run_goes_on_without_a_sample_and_says_so(
+    damaged: tuple[Path, str], tmp_path: Path
+) -> None:
+    path, bad = damaged
+    called = [
+        "train", str(path), "--network", "enet", "--encode", "live", "--epochs", "1",
+        "--batch-size", "4", "--workers", "0", "--device", "cpu", "-q", "--out",
+    ]  # fmt: skip
+    refused = CliRunner().invoke(main, [*called, str(tmp_path / "raise")])
+    assert refused.exit_code == 1
+    assert f"sample {bad}: cannot read image" in refused.stderr
+    done = CliRunner().invoke(main, [*called, str(tmp_path / "skip"), "--bad-samples", "skip"])
+    assert done.exit_code == 0, done.stderr
+    assert f"went on without samples that cannot be read: 1, see {tmp_path / 'skip'}" in done.stderr
+    assert list(read_skipped(tmp_path / "skip")) == [bad]
+
+
+def test_training_live_is_training_from_the_dump(data: Path, tmp_path: Path) -> None:
+    asked = {**MOVING, "epochs": 1, "input__kind": "both"}
+    train_tiny(data, tmp_path / "stored", **asked)
+    train_tiny(data, tmp_path / "device", **asked, **ON_DEVICE)
+    metrics = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("stored", "device")]
+    assert metrics[0] == metrics[1]
+
+
+def test_recordings_are_checked_once_for_all_workers(
+    damaged: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = damaged
+    checked: list[str] = []
+    digest = dataset.digest_of
+    monkeypatch.setattr(
+        dataset, "digest_of", lambda file: (checked.append(file.name), digest(file))[1]
+    )
+    (path.parent / "other.hdf5").unlink()
+    with opened(path) as source:
+        config = tiny(**ON_DEVICE, bad_samples="skip")
+        samples = Samples(source, config, 19, training=True)
+        batches = EpochBatches(pick(source, config, split="train"), batch_size=4)
+        loader = load_batches(samples, batches, workers=1, start="fork")
+        assert checked == ["drive.hdf5"]
+        # A recording that is gone is not told before a sample of it is read.
+        skipped: dict[int, str] = {}
+        seen = [i for batch in each_batch(loader, skipped=skipped) for i in batch["index"].tolist()]
+        assert {source.sequences[i] for i in seen} == {"drive"}
+        assert {source.sequences[i] for i in skipped} == {"drive", "other"}
+        load_batches(replace(samples, config=tiny()), batches, workers=1)
+        assert checked == ["drive.hdf5"]
+
+
+def test_recording_that_changes_under_the_reader_is_left_out(damaged: tuple[Path, str]) -> None:
+    path, _ = damaged
+    with opened(path) as source:
+        config = tiny(**ON_DEVICE, bad_samples="skip")
+        samples = Samples(source, config, 19, training=False)
+        part = pick(source, config, split="train")
+        loader = load_batches(samples, EpochBatches(part, batch_size=4), workers=0)
+        assert len(list(each_batch(loader))) == len(loader)
+        file = path.parent / "other.hdf5"
+        os.truncate(file, file.stat().st_size - 1)
+        skipped: dict[int, str] = {}
+        list(each_batch(loader, skipped=skipped))
+        changed = {i for i, why in skipped.items() if "changed since it was opened" in why}
+        assert changed == {i for i in part.tolist() if source.sequences[i] == "other"}
+
+
+def broken_reader(monkeypatch: pytest.MonkeyPatch, broken: set[int]) -> None:
+    """Let a packet inside the windows of some samples be damaged since the recording was opened."""
+    read = EventDataset.events_of
+
+    def events_of(self: EventDataset, i: int, span_us: tuple[int, int]) -> EventStream:
+        if i in broken:
+            raise RecordingError(f"row {i} cannot be read")
+        return read(self, i, span_us)
+
+    monkeypatch.setattr(EventDataset, "events_of", events_of)
+
+
+@pytest.mark.parametrize("path", [{"input__live": True}, ON_DEVICE], ids=["workers", "device"])
+def test_batches_without_any_sample_are_passed_over(
+    source: Source, monkeypatch: pytest.MonkeyPatch, path: dict[str, Any]
+) -> None:
+    config = tiny(bad_samples="skip", **path)
+    part = pick(source, config, split="train")
+    samples = Samples(source, config, 19, training=False)
+    broken_reader(monkeypatch, set(part[2:4].tolist()))
+    loader = load_batches(samples, EpochBatches(part, batch_size=2), workers=0)
+    found = [i for batch in each_batch(loader) for i in batch["index"].tolist()]
+    assert found == [*part[:2], *part[4:]]
+    shared = EpochBatches(part, batch_size=4, world=2)
+    loader = load_batches(samples, shared, workers=0)
+    assert next(len(batch["index"]) for batch in each_batch(loader)) == 1
+    broken_reader(monkeypatch, {int(part[0]), int(part[2])})
+    loader = load_batches(samples, shared, workers=0)
+    with pytest.raises(TrainingError, match="leave the others waiting: row"):
+        list(each_batch(loader))
+    with pytest.raises(RecordingError, match=rf"sample {source.ids[part[0]]}: row"):
+        loaded(source, tiny(**path), training=False)
+
+
+def test_more_than_half_that_cannot_be_read_is_an_error(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(bad_samples="skip", **ON_DEVICE)
+    part = pick(source, config, split="train")
+    half = len(part) // 2
+    samples = Samples(source, config, 19, training=False)
+    loader = load_batches(samples, EpochBatches(part, batch_size=2), workers=0)
+    broken_reader(monkeypatch, set(part[:half].tolist()))
+    assert sum(len(batch["index"]) for batch in each_batch(loader)) == len(part) - half
+    broken_reader(monkeypatch, set(part.tolist()))
+    with pytest.raises(TrainingError, match=rf"^{len(part)} of {len(part)} samples cannot be read"):
+        list(each_batch(loader))
+
+
+def test_where_events_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = tiny(input__live=True).input
+    cuda = torch.device("cuda")
+    assert encoded_where(tiny().input, cuda) == "nowhere"
+    assert encoded_where(replace(live, kind="gray"), cuda) == "nowhere"
+    assert encoded_where(live, CPU) == "workers"
+    assert encoded_where(replace(live, encode="device"), CPU) == "device"
+    assert encoded_where(replace(live, encode="workers"), cuda) == "workers"
+    for name, place in (("cuda", "device"), ("cpu", "workers")):
+        choice = type("Choice", (), {"name": name})
+        monkeypatch.setattr("eventseg.training.loading.choose_device", lambda _, c=choice: c)
+        assert encoded_where(live, cuda) == place
+    with pytest.raises(TrainingError, match=r"set input\.live=true too"):
+        tiny(input__encode="device")
+
+
+def test_out_of_memory_says_what_to_do() -> None:
+    with pytest.raises(TrainingError, match=r"batch_size.*amp.*size\.crop"), memory_advice():
+        raise torch.OutOfMemoryError("CUDA out of memory")
