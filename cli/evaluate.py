@@ -52,13 +52,15 @@ Examples:
 def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any) -> None:
     """Score RUN, a run folder or a checkpoint, on a part of DATA.
 
-    Writes report.html, scores.json, scores.csv and scores.md, and prints the table. Beside the
+    Writes report.html, scores.json, scores.csv and scores.md, and prints the tables, of categories
+    and instances too where the data has them. Another request gets another folder. Beside the
     network stand the majority class, the position prior of the training part and the network with
     its clock 50 ms off; with --teacher also the labels of a frame teacher.
     """
     from eventseg.evaluation.page import markdown
-    from eventseg.evaluation.report import HEADER, summary_rows
-    from eventseg.evaluation.run_evaluation import Request, evaluate_run
+    from eventseg.evaluation.report_tables import HEADER, group_tables, summary_rows
+    from eventseg.evaluation.request import Request
+    from eventseg.evaluation.run_evaluation import evaluate_run
 
     window, scales = options.pop("window"), options.pop("scales")
     request = Request(
@@ -72,6 +74,8 @@ def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any
     finally:
         bar.close()
     click.echo(markdown(HEADER, summary_rows(rows)), nl=False)
+    for title, header, lines in group_tables(rows):
+        click.echo(f"\n{title}, %\n\n{markdown(header, lines)}", nl=False)
     click.echo(f"{page}")
 
 

@@ -25,6 +25,11 @@ CITYSCAPES_MEAN_PIXELS = {
 }
 """Mean pixels of an instance in the training images of Cityscapes, as its scripts use them."""
 
+RULE_IIOU = (
+    "every instance weighs as much as one of its class's mean size; true pixels of no instance, "
+    "such as crowds, count neither as found nor as missed; mean over the classes with instances"
+)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class InstanceCounts:
@@ -40,12 +45,16 @@ class InstanceCounts:
         Sum over the instances of the share of their pixels that is predicted as their class.
     false : int64 (K,)
         Pixels of other classes that are predicted as this one.
+    images, image_pixels : int
+        Number of images, and of all their pixels.
     """
 
     instances: NDArray[np.int64]
     pixels: NDArray[np.int64]
     found: NDArray[np.float64]
     false: NDArray[np.int64]
+    images: int
+    image_pixels: int
 
     def __add__(self, other: Self) -> InstanceCounts:
         """Return the counts of both."""
@@ -54,6 +63,8 @@ class InstanceCounts:
             self.pixels + other.pixels,
             self.found + other.found,
             self.false + other.false,
+            self.images + other.images,
+            self.image_pixels + other.image_pixels,
         )
 
 
@@ -94,6 +105,8 @@ def instance_counts(truth: Ids, instances: Ids, prediction: Ids, *, classes: int
         np.bincount(owner, minlength=classes).astype(np.int64),
         np.bincount(of_class, right / size, minlength=classes).astype(np.float64),
         matrix.sum(0) - np.diag(matrix),
+        1,
+        truth.size,
     )
 
 

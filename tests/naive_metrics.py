@@ -29,7 +29,7 @@ def class_scores(truth, prediction, k):
     )
 
 
-def instance_iou(truth, instances, prediction, k):
+def instance_iou(truth, instances, prediction, k, mean=None):
     """Return the iIoU of class k: weights on single pixels, mean size from these instances."""
     size = {}
     for true, thing in zip(truth, instances, strict=True):
@@ -37,7 +37,7 @@ def instance_iou(truth, instances, prediction, k):
             size[thing] = size.get(thing, 0) + 1
     if not size:
         return math.nan
-    mean = sum(size.values()) / len(size)
+    mean = sum(size.values()) / len(size) if mean is None else mean
     tp = fn = fp = 0.0
     for true, thing, predicted in zip(truth, instances, prediction, strict=True):
         if true == k and thing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,19 +21,19 @@ from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 
 from eventseg.dataset_manifest import Manifest
 from eventseg.errors import LabelError, TrainingError
-from eventseg.evaluation import report
+from eventseg.evaluation import report_page
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.compare import group_seeds, is_published_data, read_run_summary
-from eventseg.evaluation.evaluate import Row, Setting, blocks_of, evaluate
+from eventseg.evaluation.evaluate import Setting, evaluate
 from eventseg.evaluation.inference import PUBLISHED, Passes, network_input, probabilities
-from eventseg.evaluation.run_evaluation import Request, evaluate_run
+from eventseg.evaluation.request import Request, folder_name, words_of
+from eventseg.evaluation.rows import Row, blocks_of
+from eventseg.evaluation.run_evaluation import evaluate_run
+from eventseg.events import SensorSize
 from eventseg.labels import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
-from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training import trainer
 from eventseg.training.run_folder import read_metrics
 from eventseg.training.sources import open_source
-from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 
 
@@ -48,7 +49,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Leave pictures of runs and reports out: they are most of the time here."""
     patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
     patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
-    patch.setattr(report, "picture", lambda *_a, **_k: "")
+    patch.setattr(report_page, "picture", lambda *_a, **_k: "")
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,17 @@ def test_baselines_equal_counts_by_hand(data: Path) -> None:
         np.testing.assert_array_equal(prior.matrices[k], counted(truth, counts.argmax(0), 19))
 
 
+def test_baselines_are_scored_at_the_size_of_the_network(data: Path) -> None:
+    source, setting = open_source(data), Setting(size=(24, 32))
+    _, prior = baseline_rows(source, setting=setting, classes=source.classes, window="50ms")
+    _, native = baseline_rows(source, setting=Setting(), classes=source.classes, window="50ms")
+    (row,) = evaluate(random_network(), source, windows=("50ms",), setting=setting)
+    # Half the size: the nearest of four pixels is the one below and to the right.
+    truth = source.labels(scored_samples(source, "50ms")[0])[1::2, 1::2]
+    np.testing.assert_array_equal(prior.matrices.sum(2), row.matrices.sum(2))
+    assert prior.matrices[0].sum() == (truth != 255).sum() < native.matrices[0].sum()
+
+
 def test_teacher_is_scored_where_it_says_something(taught: Path) -> None:
     truth, teacher = open_source(taught), open_source(taught, label_set="guess")
     row = teacher_row(truth, teacher, setting=Setting(), classes=truth.classes, window="50ms")
@@ -307,7 +319,8 @@ def test_report_of_a_run_on_a_teachers_labels(
         device="cpu",
     )  # fmt: skip
     page, rows = evaluate_run(run, taught, request=request)
-    assert page == run / "evaluation-streets-guess-test-clean/report.html"
+    name = "evaluation-streets-guess-test-clean-evsegnet6-10ms+50ms-teacher-truth"
+    assert page == run / name / "report.html"
     names = [row.name for row in rows]
     assert names[:2] == ["tiny", "tiny"]
     assert names[2].startswith("majority class (")
@@ -326,7 +339,7 @@ def test_report_of_a_run_on_a_teachers_labels(
         row.scores.miou_present for row in rows
     ]
     words = (page.parent / "scores.md").read_text()
-    assert words.startswith("**The labels are those of the teacher guess")
+    assert words.startswith("# Evaluation of tiny\n\n**The labels are those of the teacher guess")
     assert "optimistic" not in words
     draw_nothing(monkeypatch)
     request = Request(split="val", baselines=False, device="cpu")
@@ -378,55 +391,58 @@ def test_train_then_evaluate(data: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert "no labelled samples of split nothing" in wrong.stderr
 
 
-def test_compare(data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_nothing(monkeypatch)
-    first, second = tmp_path / "first", tmp_path / "second"
-    shutil.copytree(run, first, ignore=shutil.ignore_patterns("evaluation-*"))
-    train_tiny(data, second, seed=3)
-    train_tiny(data, tmp_path / "gray", epochs=1, input__kind="gray")
-    scored = {"name": "first", "window": "50ms", "scores": {"miou_present": 0.25}}
-    other = {**scored, "name": "position prior", "window": "-"}
-    folder = first / "evaluation-streets-truth-test-clean"
-    folder.mkdir()
-    (folder / "scores.json").write_text(json.dumps({"rows": [scored, other]}))
-    one, two = (read_run_summary(path) for path in (first, second))
-    assert one.scored == {"streets-truth-test-clean 50ms": (25.0,)}
-    (group,) = group_seeds([one, two])
-    assert group.val_miou == (*one.val_miou, *two.val_miou)
-    called = [
-        "compare",
-        *map(str, (first, second, tmp_path / "gray")),
-        "--out",
-        str(tmp_path / "c"),
-    ]
-    result = CliRunner().invoke(main, called)
-    assert result.exit_code == 0, result.output
-    mean, deviation = np.mean(group.val_miou), np.std(group.val_miou, ddof=1)
-    assert f"| {mean:.2f} ± {deviation:.2f} | 25.00 |" in result.stdout
-    assert "| first, second | 2 | enet | events | 50ms | truth |" in result.stdout
-    assert "| gray | 1 | enet | gray | - | truth |" in result.stdout
-    assert "accuracy 89.76, miou 54.81" in result.stdout
-    assert "| not comparable |" in result.stdout
-    assert "same data" not in result.stdout
-    text = checked_page(tmp_path / "c/compare.html")
-    assert text.count("<img") == 0  # without a window the run on frames has more samples
-    CliRunner().invoke(main, ["compare", str(first), str(second), "--out", str(tmp_path / "d")])
-    assert checked_page(tmp_path / "d/compare.html").count("<img") == 1
-    (folder / "scores.json").write_text("{}")
-    refused = CliRunner().invoke(main, ["compare", str(first)])
-    assert refused.exit_code == 1
-    assert "run eventseg evaluate again" in refused.stderr
-    with pytest.raises(TrainingError, match="cannot read"):
-        read_run_summary(tmp_path)
+def test_folder_names_tell_requests_apart_and_stay_short(
+    data: Path, taught: Path, tmp_path: Path
+) -> None:
+    own = open_source(data).digests
+    table = load_class_table("cityscapes19")
 
+    def name(
+        path: Path = taught,
+        *,
+        labels: str = "truth",
+        checkpoint: str = "best.pt",
+        classes: ClassTable = table,
+        kind: str = "events",
+        own: dict[str, str] | None = own,
+        **changes: Any,
+    ) -> str:
+        request = Request(**changes)
+        source = open_source(path, label_set=labels)
+        return folder_name(
+            request, words_of(request, labels=labels, checkpoint=checkpoint), source=source,
+            trained=random_network(kind), classes=classes, own=own,
+            windows=request.windows or ("50ms",),
+        )  # fmt: skip
 
-def test_published_data_is_known_by_recordings_and_anchor(data: Path, tmp_path: Path) -> None:
-    manifest = Manifest.read(data / "manifest.toml")
-    assert not is_published_data(data, classes=["a"] * 6)
-    entries = tuple(replace(manifest.recordings[0], name=name) for name in EVSEGNET_ROWS)
-    settings = replace(manifest.settings, anchor=parse_anchor("evsegnet"))
-    replace(manifest, recordings=entries, settings=settings).write(tmp_path / "manifest.toml")
-    assert is_published_data(tmp_path, classes=["a"] * 6)
-    assert not is_published_data(tmp_path, classes=["a"] * 19)
-    replace(manifest, recordings=entries[1:], settings=settings).write(tmp_path / "manifest.toml")
-    assert not is_published_data(tmp_path, classes=["a"] * 6)
+    plain = "evaluation-streets-truth-test-clean"
+    # The same data elsewhere, the usual in other words, how it is computed: the same request.
+    assert name() == name(data) == name(windows=("0.05s",)) == plain
+    assert name(device="cpu", batch_size=9, workers=3, size=None, flip=False) == plain
+    assert name(kind="gray", windows=("10ms",)) == plain
+    six, user = load_class_table("evsegnet6"), ClassTable(("a",), ((0, 0, 0),))
+    other = shutil.copytree(taught, tmp_path / "elsewhere/streets")
+    manifest = Manifest.read(other / "manifest.toml")
+    changed = tuple(replace(entry, sha256="0" * 64) for entry in manifest.recordings)
+    replace(manifest, recordings=changed).write(other / "manifest.toml")
+    wanted = {
+        name(labels="guess"): "evaluation-streets-guess-test-clean",
+        name(split="val"): "evaluation-streets-truth-val-clean",
+        name(protocol="paper"): "evaluation-streets-truth-test-paper",
+        name(windows=("10ms", "50ms")): f"{plain}-10ms+50ms",
+        name(classes=six): f"{plain}-evsegnet6",
+        name(scales=(1.0, 0.5)): f"{plain}-scales1+0.5",
+        name(flip=True): f"{plain}-flip",
+        name(protocol="paper", flip=False): "evaluation-streets-truth-test-paper-noflip",
+        name(size=SensorSize(60, 80)): f"{plain}-80x60",
+        name(checkpoint="last.pt"): f"{plain}-last",
+        name(baselines=False): f"{plain}-nobaselines",
+        name(teacher="guess"): f"{plain}-teacher-guess",
+    }
+    assert list(wanted) == list(wanted.values())
+    digested = [name(other), name(own=None), name(classes=user)]
+    assert [re.sub("@[0-9a-f]{6}", "@", found) for found in digested] == [
+        plain.replace("streets", "streets@"), plain.replace("streets", "streets@"),
+        f"{plain}-1classes@",
+    ]  # fmt: skip
+    assert len({*wanted, *digested, plain}) == len(wanted) + 4

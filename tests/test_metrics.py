@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import naive_metrics as naive
 import numpy as np
@@ -27,7 +28,6 @@ from eventseg.metrics import (
 )
 from eventseg.metrics_instances import (
     CITYSCAPES_MEAN_PIXELS,
-    InstanceCounts,
     instance_counts,
     instance_scores,
 )
@@ -85,7 +85,11 @@ def test_scores_equal_scikit_learn(pair):
     assert found.jaccard_weighted == pytest.approx(jaccard(t, p, average="weighted"))
     close(np.nan_to_num(found.iou), jaccard(t, p, average=None, **every))
     close(np.nan_to_num(found.dice), sklearn_metrics.f1_score(t, p, average=None, **every))
-    close(np.nan_to_num(found.accuracy), sklearn_metrics.recall_score(t, p, average=None, **every))
+    recall = sklearn_metrics.recall_score
+    close(np.nan_to_num(found.accuracy), recall(t, p, average=None, **every))
+    assert found.mean_accuracy == pytest.approx(
+        recall(t, p, average="macro", labels=np.unique(t), zero_division=0)
+    )
 
 
 @settings(max_examples=50)
@@ -106,6 +110,32 @@ def test_scores_equal_torchmetrics(pair):
         assert score == pytest.approx(float(theirs), abs=1e-6)
     theirs = torch_metrics.multiclass_accuracy(*given_, average="micro", **same)
     assert found.pixel_accuracy == pytest.approx(float(theirs), abs=1e-6)
+    for values, score in (
+        (found.iou, torch_metrics.multiclass_jaccard_index),
+        (found.dice, torch_metrics.multiclass_f1_score),
+        (found.accuracy, torch_metrics.multiclass_recall),
+    ):
+        each = score(*given_, average="none", **same).numpy()
+        np.testing.assert_allclose(np.nan_to_num(values), each, atol=1e-6)
+
+
+@settings(max_examples=50)
+@given(pairs(classes=19))
+def test_category_scores_equal_scikit_learn_on_merged_labels(pair):
+    truth, prediction = pair
+    matrix = confusion_matrix(truth, prediction, classes=19)
+    groups = groups_of("cityscapes19", "cityscapes_categories")
+    found = scores(matrix, categories=groups)
+    merge = np.array(merge_of("cityscapes19", "cityscapes_categories"))
+    t, p = merge[truth[truth != 255]], merge[prediction[truth != 255]]
+    assert list(found.categories) == list(groups)
+    if not t.size:
+        assert all(map(math.isnan, (*found.categories.values(), found.category_miou)))
+        return
+    each = sklearn_metrics.jaccard_score(t, p, average=None, labels=range(7), zero_division=0)
+    close(np.nan_to_num(list(found.categories.values())), each)
+    macro = sklearn_metrics.jaccard_score(t, p, average="macro")
+    assert found.category_miou == pytest.approx(macro)
 
 
 def test_degenerate_inputs_by_hand():
@@ -314,7 +344,7 @@ def test_instance_iou_weighs_small_things_as_large_ones():
         "iiou": [None, 0.5], "mean": 0.5,
     }  # fmt: skip
     # With 5 false pixels the given mean size matters: 20 * 1 / (20 * 2 + 5).
-    more = InstanceCounts(counts.instances, counts.pixels, counts.found, np.array([0, 5]))
+    more = replace(counts, false=np.array([0, 5]))
     sizes = np.array([math.nan, 20.0])
     close(instance_scores(more, mean_pixels=sizes).iiou[1], 20 / 45)
     with pytest.raises(LabelError, match="mean sizes"):

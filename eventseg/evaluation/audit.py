@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.evaluation.audit_maps import Pair
-from eventseg.evaluation.evaluate import Row
+from eventseg.evaluation.rows import Row
 from eventseg.labels import IGNORED
 from eventseg.metrics import confusion_matrix
 from eventseg.metrics_reliability import LEVELS, Bin, Reliability, reliability_counts

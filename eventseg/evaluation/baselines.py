@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.evaluate import Row, Setting, merge_into, part, truth_of
+from eventseg.evaluation.evaluate import (
+    Setting,
+    add_things,
+    merge_into,
+    nearest_labels,
+    part,
+    truth_of,
+)
+from eventseg.evaluation.rows import Row
 from eventseg.labels import IGNORED, ClassTable, Labels, merge_labels
 from eventseg.metrics import confusion_matrix
+from eventseg.metrics_instances import InstanceCounts
 from eventseg.training.sources import Source
+
+POSITION_PRIOR = "position prior"
 
 
 def position_counts(
@@ -37,7 +51,7 @@ def baseline_rows(
     ----------
     source : Source
     setting : Setting
-        Its split and least covered share; baselines are scored at native size.
+        Its split, least covered share and size: what is guessed at native size is brought to it.
     classes : ClassTable
     window : str, optional
         Window that decides which samples are scored.
@@ -59,10 +73,12 @@ def baseline_rows(
     size = prior.shape
     guesses = {
         f"majority class ({classes.names[majority]})": np.full(size, majority, np.uint8),
-        "position prior": prior,
+        POSITION_PRIOR: prior,
     }
-    indices = part(source, setting, window)
-    return [_row(name, source, indices, guess, classes=classes) for name, guess in guesses.items()]
+    return [
+        _row(name, source, _always(guess), setting=setting, classes=classes, window=window)
+        for name, guess in guesses.items()
+    ]
 
 
 def teacher_row(
@@ -79,41 +95,53 @@ def teacher_row(
     setting, classes, window
         As for :func:`baseline_rows`.
     """
-    indices = part(truth, setting, window)
-    of_truth = merge_into(truth.classes, classes)
-    of_teacher = merge_into(teacher.classes, classes)
-    matrices, left_out, pixels = [], 0, 0
-    for i in indices:
-        labels = truth_of(truth, int(i), merge=of_truth).numpy().copy()
-        guess = teacher.labels(int(i))
-        guess = guess if of_teacher is None else merge_labels(guess, of_teacher)
-        scored = labels != IGNORED
-        left_out += int((scored & (guess == IGNORED)).sum())
-        pixels += int(scored.sum())
-        labels[guess == IGNORED] = IGNORED
-        matrices.append(confusion_matrix(labels, guess, classes=len(classes)))
-    note = f"{100 * left_out / max(1, pixels):.2f} % of the pixels have no label of the teacher"
-    return Row(
-        "frame teacher", "-",
-        tuple(truth.ids[i] for i in indices), tuple(truth.sequences[i] for i in indices),
-        np.array(matrices), classes, note,
-    )  # fmt: skip
+    merge = merge_into(teacher.classes, classes)
+
+    def guess(i: int) -> Labels:
+        labels = teacher.labels(i)
+        return labels if merge is None else merge_labels(labels, merge)
+
+    return _row("frame teacher", truth, guess, setting=setting, classes=classes, window=window)
 
 
 def _row(
     name: str,
     source: Source,
-    indices: NDArray[np.int64],
-    guess: Labels,
+    guess_of: Callable[[int], Labels],
     *,
+    setting: Setting,
     classes: ClassTable,
+    window: str | None,
 ) -> Row:
+    """Return guesses scored; pixels that a guess ignores are not, and are told in the note."""
     merge = merge_into(source.classes, classes)
-    matrices = [
-        confusion_matrix(truth_of(source, int(i), merge=merge).numpy(), guess, classes=len(classes))
-        for i in indices
-    ]
+    indices = part(source, setting, window)
+    matrices, left_out, pixels = [], 0, 0
+    things: InstanceCounts | None = None
+    for i in indices.tolist():
+        truth, guess = (
+            _at_size(labels, setting)
+            for labels in (truth_of(source, i, merge=merge), torch.from_numpy(guess_of(i)))
+        )
+        silent = guess == IGNORED
+        scored = truth != IGNORED
+        left_out += int((scored & silent).sum())
+        pixels += int(scored.sum())
+        truth = truth.masked_fill(silent, IGNORED)
+        matrices.append(confusion_matrix(truth.numpy(), guess.numpy(), classes=len(classes)))
+        things = add_things(things, source, i, truth, guess, classes=len(classes))
+    share = f"{100 * left_out / max(1, pixels):.2f} % of the pixels have no label of the teacher"
     return Row(
         name, "-", tuple(source.ids[i] for i in indices),
         tuple(source.sequences[i] for i in indices), np.array(matrices), classes,
+        share if left_out else "", things,
     )  # fmt: skip
+
+
+def _always(guess: Labels) -> Callable[[int], Labels]:
+    return lambda _i: guess
+
+
+def _at_size(labels: torch.Tensor, setting: Setting) -> torch.Tensor:
+    """Return a label map (H, W) as int64 at the size that is scored at."""
+    return nearest_labels(labels[None], setting.size or (labels.shape[0], labels.shape[1]))[0]

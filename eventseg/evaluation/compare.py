@@ -9,14 +9,57 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from eventseg.dataset_files import MANIFEST
-from eventseg.dataset_manifest import Manifest
 from eventseg.errors import TrainingError
-from eventseg.splits import EVSEGNET_ROWS
+from eventseg.evaluation.published import published_data
+from eventseg.evaluation.request import FOLDER, classes_word, short_digest
 from eventseg.training.config import TrainConfig, to_toml
 from eventseg.training.config_tables import from_table
 from eventseg.training.run_folder import RUN, best_of, read_metrics, read_run, read_timing
+from eventseg.windows import parse_duration
+
+
+class Evaluation(NamedTuple):
+    """How runs were scored: those of equal data, labels and setting can be compared.
+
+    Parameters
+    ----------
+    how : str
+        See :func:`eventseg.evaluation.request.words_of`, after the name of the data.
+    classes : str
+        Classes that were scored, see :func:`eventseg.evaluation.request.classes_word`.
+    data : str
+        Digest of data and labels.
+    labels, split : str
+    """
+
+    how: str
+    classes: str
+    data: str
+    labels: str
+    split: str
+
+
+class Score(NamedTuple):
+    """Scores of a network at one window in percent; NaN for what there is not."""
+
+    samples: int
+    accuracy: float
+    miou: float
+    low: float
+    high: float
+    miou_all: float
+
+
+Scored = Mapping[Evaluation, Mapping[str, tuple[Score, ...]]]
+"""By evaluation and window, one score a seed that has it."""
+
+PICK = (
+    "the one that most runs have; of several the one against the truth, then on the test part, "
+    "then the one at most windows, then the first by name"
+)
+"""Which evaluation the table of runs shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +74,14 @@ class RunSummary:
     best_epoch : str
     val_miou : tuple of float
         Of the best epoch in percent, one a seed.
-    scored : mapping of str to tuple of float
-        mIoU in percent by evaluation and window, one a seed that has it.
+    scored : mapping
+        See :data:`Scored`.
     train_s, peak_memory_mib : float
         Of all epochs; the mean and the largest of several seeds.
     data : str
         Digest of data and classes, by which runs are alike.
-    published_data : bool
-        Whether the data set is EV-SegNet's.
+    published_data : str
+        Data set with published results that this is, empty for another.
     """
 
     name: str
@@ -46,11 +89,11 @@ class RunSummary:
     parameters: int
     best_epoch: str
     val_miou: tuple[float, ...]
-    scored: Mapping[str, tuple[float, ...]]
+    scored: Scored
     train_s: float
     peak_memory_mib: float
     data: str
-    published_data: bool
+    published_data: str
 
 
 def read_run_summary(run: str | Path) -> RunSummary:
@@ -67,33 +110,22 @@ def read_run_summary(run: str | Path) -> RunSummary:
     history, classes = read_metrics(root)
     best = best_of(history, min_delta=config.min_delta)
     costs = read_timing(root)
+    scored: dict[Evaluation, dict[str, tuple[Score, ...]]] = {}
+    for path in sorted(root.glob(f"{FOLDER}*/scores.json")):
+        evaluation, found = _read_scores(path)
+        # Evaluations that differ only in their windows are one.
+        scored.setdefault(evaluation, {}).update(found)
     return RunSummary(
         name=root.resolve().name,
         config=config,
         parameters=int(held["parameters"]),
         best_epoch=str(best.epoch),
         val_miou=(best.val_miou,),
-        scored={
-            name: (value,)
-            for path in sorted(root.glob("evaluation-*/scores.json"))
-            for name, value in _scored(path).items()
-        },
+        scored=scored,
         train_s=math.fsum(cost.train_s for cost in costs),
         peak_memory_mib=max((cost.peak_memory_mib for cost in costs), default=math.nan),
         data=json.dumps([held["inputs"], classes], sort_keys=True),
-        published_data=is_published_data(Path(held["data"]), classes=classes),
-    )
-
-
-def is_published_data(data: Path, *, classes: Sequence[str]) -> bool:
-    """Return whether a data set has EV-SegNet's seven recordings, rows and six classes."""
-    if not (data / MANIFEST).is_file():
-        return False
-    manifest = Manifest.read(data / MANIFEST)
-    return (
-        manifest.settings.anchor.kind == "evsegnet"
-        and {entry.name for entry in manifest.recordings} == set(EVSEGNET_ROWS)
-        and len(classes) == 6
+        published_data=published_data(Path(held["data"]), classes=classes),
     )
 
 
@@ -105,16 +137,53 @@ def group_seeds(runs: Sequence[RunSummary]) -> list[RunSummary]:
     return [_merged(group) for group in alike.values()]
 
 
-def _scored(path: Path) -> dict[str, float]:
-    """Return the network's mIoU in percent by evaluation and window."""
-    name = path.parent.name.removeprefix("evaluation-")
+def pick_evaluation(runs: Sequence[RunSummary], *, split: str = "") -> Evaluation | None:
+    """Return the evaluation that runs are compared by, :data:`PICK`; None where there is none.
+
+    With ``split`` of those of that part only.
+    """
+    found = {
+        evaluation for run in runs for evaluation in run.scored if split in ("", evaluation.split)
+    }
+
+    def order(evaluation: Evaluation) -> tuple[int, bool, bool, int, Evaluation]:
+        having = [run.scored[evaluation] for run in runs if evaluation in run.scored]
+        windows = {window for scores in having for window in scores}
+        return (
+            -len(having), evaluation.labels != "truth", evaluation.split != "test", -len(windows),
+            evaluation,
+        )  # fmt: skip
+
+    return min(found, key=order, default=None)
+
+
+def evaluation_names(runs: Sequence[RunSummary]) -> dict[Evaluation, str]:
+    """Return a name for each evaluation; data of one name that differs is told by its digest."""
+    found = sorted({evaluation for run in runs for evaluation in run.scored})
+    words = [f"{evaluation.how}, {evaluation.classes}" for evaluation in found]
+    return {
+        evaluation: name if words.count(name) == 1 else f"{name} (data {evaluation.data})"
+        for evaluation, name in zip(found, words, strict=True)
+    }
+
+
+def by_length(window: str) -> int:
+    """Return a key that sorts windows by their length, ``-`` first."""
+    return 0 if window == "-" else parse_duration(window)
+
+
+def _read_scores(path: Path) -> tuple[Evaluation, dict[str, tuple[Score, ...]]]:
+    """Return how an evaluation was made, and the network's scores at each window."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        network = held["rows"][0]["name"]
-        return {
-            f"{name} {row['window']}".removesuffix(" -"): 100 * row["scores"]["miou_present"]
-            for row in held["rows"]
-            if row["name"] == network and row["scores"]["miou_present"] is not None
+        about, network = held["about"], held["rows"][0]["name"]
+        evaluation = Evaluation(
+            f"{about['data']}-{about['scored as']}", classes_word(held["classes"]),
+            short_digest(about["data digests"]),
+            about["label set"], held["split"],
+        )  # fmt: skip
+        return evaluation, {
+            row["window"]: (_score(row),) for row in held["rows"] if row["name"] == network
         }
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise TrainingError(
@@ -122,19 +191,37 @@ def _scored(path: Path) -> dict[str, float]:
         ) from error
 
 
+def _score(row: Mapping[str, object]) -> Score:
+    scores, interval = row["scores"], row["interval_95"]
+    if not isinstance(scores, dict) or not isinstance(row["samples"], int):
+        raise TypeError("scores")
+    low, high = interval if isinstance(interval, list) else (None, None)
+    return Score(
+        row["samples"],
+        *(
+            math.nan if value is None else 100 * float(value)
+            for value in (
+                scores["pixel_accuracy"], scores["miou_present"], low, high, scores["miou_all"]
+            )
+        ),
+    )  # fmt: skip
+
+
 def _merged(group: Sequence[RunSummary]) -> RunSummary:
     if len(group) == 1:
         return group[0]
-    names = {name for run in group for name in run.scored}
+    scored: dict[Evaluation, dict[str, tuple[Score, ...]]] = {}
+    for run in group:
+        for evaluation, windows in run.scored.items():
+            held = scored.setdefault(evaluation, {})
+            for window, found in windows.items():
+                held[window] = held.get(window, ()) + found
     return replace(
         group[0],
         name=", ".join(run.name for run in group),
         best_epoch=", ".join(run.best_epoch for run in group),
         val_miou=tuple(value for run in group for value in run.val_miou),
-        scored={
-            name: tuple(value for run in group for value in run.scored.get(name, ()))
-            for name in names
-        },
+        scored=scored,
         train_s=statistics.fmean(run.train_s for run in group),
         peak_memory_mib=max(run.peak_memory_mib for run in group),
     )

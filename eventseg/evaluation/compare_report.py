@@ -1,35 +1,54 @@
-"""Runs side by side as a table, beside published rows, with one picture of the same samples."""
+"""Runs side by side as tables, beside published rows, with one picture of the same samples."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from eventseg.errors import TrainingError
-from eventseg.evaluation.compare import RunSummary, group_seeds, read_run_summary
-from eventseg.evaluation.inference import network_input, probabilities
+from eventseg.evaluation.compare import (
+    PICK,
+    Evaluation,
+    RunSummary,
+    Score,
+    by_length,
+    evaluation_names,
+    group_seeds,
+    pick_evaluation,
+    read_run_summary,
+)
+from eventseg.evaluation.compare_picture import same_samples
 from eventseg.evaluation.page import markdown, page, paragraph, picture, table, write_text
-from eventseg.labels import paint_labels
-from eventseg.networks import load_network
-from eventseg.plots import Figure
-from eventseg.plots_training import figure_panels
+from eventseg.evaluation.published import DDD17, PUBLISHED_ON
+from eventseg.metrics import RULE_ALL, RULE_PRESENT
 from eventseg.training.config import TrainConfig, load_config, recipe_names
-from eventseg.training.recipes import load_recipe
-from eventseg.training.run_folder import BEST, RUN, read_run
-from eventseg.training.samples import class_table_of, parts_of
-from eventseg.training.sources import open_source
+from eventseg.training.recipes import Published, load_recipe
 
 ALWAYS = "evsegnet-paper"
 """Recipe whose published rows stand beside every comparison."""
 
-PUBLISHED_HEADER = ("published", "network", "setting", "split", "scores, %", "cost", "comparable")
+EVERY_HEADER = (
+    "run", "seeds", "evaluation", "window", "samples", "accuracy", "mIoU present", "95 % interval",
+    "mIoU all",
+)  # fmt: skip
 
-SHOWN = 3
-"""Samples in the picture."""
+PUBLISHED_HEADER = (
+    "published", "network", "setting", "split", "scores, %", "cost", "ours, mIoU %", "comparable",
+)  # fmt: skip
+
+
+WORDS = {
+    "miou": "mIoU",
+    "input.kind": "input",
+    "size.resize": "size",
+    "batch_size": "batch",
+    "optimiser.learning_rate": "rate",
+    "gpu_memory_mb": "GPU MB",
+    "training_minutes": "minutes",
+}
+"""Short names of settings, scores and costs of published rows."""
 
 
 def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, str]:
@@ -54,72 +73,189 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
     if not runs:
         raise TrainingError("give one or more run folders")
     summaries = [read_run_summary(run) for run in runs]
-    header, rows = run_rows(group_seeds(summaries))
-    published = published_rows(summaries)
+    groups = group_seeds(summaries)
+    chosen, names = pick_evaluation(groups), evaluation_names(groups)
+    reading = [
+        "Validation mIoU is of the best epoch; runs that differ only in the seed are one row, mean "
+        "± deviation. Training time is the mean of the seeds, memory the most.",
+        f"mIoU by window is that of the evaluation {names[chosen]}: {PICK}."
+        if chosen
+        else "No run has an evaluation: eventseg evaluate RUN DATA makes one.",
+        f"mIoU present: {RULE_PRESENT}; so are all that are named mIoU only. mIoU all: {RULE_ALL}.",
+    ]
+    tables = [
+        ("Runs", *run_rows(groups, chosen)),
+        ("Every evaluation", EVERY_HEADER, evaluation_rows(groups)),
+        ("Published", PUBLISHED_HEADER, published_rows(groups)),
+    ]
+    tables = [one for one in tables if one[2]]
     words = "\n".join(
         [
-            "Validation mIoU is of the best epoch, over the classes that occur, in per cent.\n",
-            markdown(header, rows),
-            markdown(PUBLISHED_HEADER, published),
+            "# Runs side by side\n",
+            *(f"{line}\n" for line in reading),
+            *(f"## {title}\n\n{markdown(header, rows)}" for title, header, rows in tables),
         ]
     )
     sections = [
-        ("Runs", table(header, rows)),
-        ("Published", table(PUBLISHED_HEADER, published, words=True)),
+        (title, table(header, rows, wrapped=title == "Published")) for title, header, rows in tables
     ]
-    figure = _same_samples([Path(run) for run in runs], summaries)
-    if figure is not None:
-        sections.insert(1, ("Same samples", picture(figure, alternative="predictions of each run")))
-    else:
-        reason = "The runs have other data, parts or classes: no sample is shown for all of them."
-        sections.insert(1, ("Same samples", paragraph(reason, kind="soft")))
-    lead = "Validation mIoU is of the best epoch, over the classes that occur, in per cent."
+    sections[0] = (
+        sections[0][0],
+        sections[0][1] + "".join(paragraph(line, kind="soft") for line in reading),
+    )
+    figure, reason = same_samples([Path(run) for run in runs], summaries)
+    shown = (
+        paragraph(reason, kind="soft")
+        if figure is None
+        else picture(figure, alternative="predictions of each run") + paragraph(reason, kind="soft")
+    )
+    sections.insert(1, ("Same samples", shown))
+    lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
     write_text(root / "compare.md", words)
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
     return root / "compare.html", words
 
 
-def run_rows(runs: Sequence[RunSummary]) -> tuple[tuple[str, ...], list[list[str]]]:
+def run_rows(
+    runs: Sequence[RunSummary], chosen: Evaluation | None
+) -> tuple[tuple[str, ...], list[list[str]]]:
     """Return header and text cells of the table of our runs, one a group of seeds."""
-    scored = sorted({name for run in runs for name in run.scored})
+    windows = sorted(
+        {window for run in runs for window in run.scored.get(chosen, ())} if chosen else (),
+        key=by_length,
+    )
     header = (
         "run", "seeds", "network", "input", "windows", "labels", "parameters", "best epoch",
-        "val mIoU", *(f"mIoU {name}" for name in scored), "training", "peak memory",
+        "val mIoU", *(f"mIoU {window}".removesuffix(" -") for window in windows), "training",
+        "peak memory",
     )  # fmt: skip
-    rows = [
-        [
-            run.name, str(len(run.val_miou)), run.config.network.name, _input(run.config),
-            ", ".join(run.config.input.windows) if _sees_events(run.config) else "-",
-            run.config.labels.set, f"{run.parameters:,}", run.best_epoch, _spread(run.val_miou),
-            *(_spread(run.scored.get(name, ())) for name in scored),
-            f"{run.train_s:,.0f} s", f"{run.peak_memory_mib:,.0f} MiB",
-        ]
-        for run in runs
-    ]  # fmt: skip
+    rows = []
+    for run in runs:
+        scored = run.scored.get(chosen, {}) if chosen else {}
+        rows.append(
+            [
+                run.name, str(len(run.val_miou)), run.config.network.name, _input(run.config),
+                ", ".join(run.config.input.windows) if _sees_events(run.config) else "-",
+                run.config.labels.set, f"{run.parameters:,}", run.best_epoch,
+                spread(run.val_miou),
+                *(spread([score.miou for score in scored.get(at, ())]) for at in windows),
+                f"{run.train_s:,.0f} s", f"{run.peak_memory_mib:,.0f} MiB",
+            ]
+        )  # fmt: skip
     return header, rows
 
 
+def evaluation_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
+    """Return text cells of every evaluation of every run, as :data:`EVERY_HEADER`."""
+    names = evaluation_names(runs)
+    return [
+        [
+            run.name, str(len(scores)), names[evaluation], window, f"{scores[0].samples:,}",
+            spread([score.accuracy for score in scores]), spread([score.miou for score in scores]),
+            _interval(scores), spread([score.miou_all for score in scores]),
+        ]
+        for run in runs
+        for evaluation in sorted(run.scored)
+        for window, scores in sorted(
+            run.scored[evaluation].items(), key=lambda item: by_length(item[0])
+        )
+    ]  # fmt: skip
+
+
 def published_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
-    """Return the published rows of EV-SegNet and of the recipes of the runs' networks."""
+    """Return the published rows of EV-SegNet and of the recipes of the runs' networks.
+
+    Beside each stand our scores of the same network on the same data and part.
+    """
     networks = {run.config.network.name for run in runs}
-    same_data = all(run.published_data for run in runs)
     rows = []
     for name in recipe_names():
         network = load_config(name).network.name
         if name != ALWAYS and network not in networks:
             continue
         recipe = load_recipe(name)
+        same = [
+            run
+            for run in runs
+            if run.published_data and run.published_data == PUBLISHED_ON.get(name)
+        ]
         for row in recipe.published:
-            setting = ", ".join(f"{key} {value}" for key, value in row.setting.items())
-            numbers = ", ".join(f"{key} {value:g}" for key, value in row.scores.items())
-            costs = ", ".join(f"{key} {value:g}" for key, value in row.costs.items())
-            comparable = same_data and name == ALWAYS
+            ours = [_ours(run, row) for run in same if _fits(run, row, network=network)]
             rows.append(
-                [recipe.title, network, setting or "-", row.split, numbers or "-", costs or "-",
-                 "same data, labels of another teacher" if comparable else "not comparable"]
+                [
+                    recipe.title, network, _pairs(row.setting), row.split,
+                    _pairs(row.scores), _pairs(row.costs),
+                    "; ".join(text for text in ours if text) or "-",
+                    _comparable(name, has_data=bool(same)),
+                ]
             )  # fmt: skip
     return rows
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return a number, or mean and sample deviation of several; ``-`` for none."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return f"{known[0]:.2f}"
+    return f"{statistics.fmean(known):.2f} ± {statistics.stdev(known):.2f}"
+
+
+def _comparable(recipe: str, *, has_data: bool) -> str:
+    if not has_data:
+        return "not comparable"
+    of_teacher = PUBLISHED_ON[recipe] == DDD17
+    return "same data, labels of another teacher" if of_teacher else "same data"
+
+
+def _fits(run: RunSummary, row: Published, *, network: str) -> bool:
+    """Return whether a run is of the network and the kind of input of a published row."""
+    kind = row.setting.get("input.kind", run.config.input.kind)
+    return run.config.network.name == network and run.config.input.kind == kind
+
+
+def _ours(run: RunSummary, row: Published) -> str:
+    """Return our mIoU on the part of a published row in words, empty where there is none."""
+    chosen = pick_evaluation([run], split=row.split)
+    if chosen is not None:
+        values = run.scored[chosen]
+        words = ", ".join(
+            f"{window} {spread([score.miou for score in values[window]])}".removeprefix("- ")
+            for window in sorted(values, key=by_length)
+        )
+    elif row.split == _judged(run.config):
+        words = spread(run.val_miou)
+    else:
+        return ""
+    setting = f"batch {run.config.batch_size}, rate {run.config.optimiser.learning_rate:g}"
+    return f"{run.name}: {words} ({setting})"
+
+
+def _judged(config: TrainConfig) -> str:
+    """Return the part that the validation scores are of; empty for a share held back of train."""
+    if config.protocol == "paper":
+        return "test"
+    return "" if config.validation_share else "val"
+
+
+def _interval(scores: Sequence[Score]) -> str:
+    """Return the interval of one seed; the deviation says more of several."""
+    if len(scores) > 1 or math.isnan(scores[0].low):
+        return "-"
+    return f"{scores[0].low:.2f} to {scores[0].high:.2f}"
+
+
+def _pairs(values: object) -> str:
+    if not isinstance(values, dict) or not values:
+        return "-"
+    pairs = []
+    for key, value in values.items():
+        name, _, window = key.partition("_") if key.endswith("ms") else (key, "", "")
+        words = " ".join(filter(None, (WORDS.get(name, name.replace("_", " ")), window)))
+        pairs.append(f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}")
+    return ", ".join(pairs)
 
 
 def _input(config: TrainConfig) -> str:
@@ -129,45 +265,3 @@ def _input(config: TrainConfig) -> str:
 
 def _sees_events(config: TrainConfig) -> bool:
     return config.input.kind in ("events", "both")
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Return a number, or mean and sample deviation of several."""
-    if not values:
-        return "-"
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
-
-
-def _same_samples(runs: Sequence[Path], summaries: Sequence[RunSummary]) -> Figure | None:
-    """Return truth and every run's prediction of the same samples, None where they differ."""
-    held = [read_run(run / RUN) for run in runs]
-    alike = {
-        (summary.data, str(one["parts"])) for summary, one in zip(summaries, held, strict=True)
-    }
-    if len(alike) > 1 or not Path(held[0]["data"]).is_dir():
-        return None
-    config = summaries[0].config
-    source = open_source(held[0]["data"], label_set=config.labels.set)
-    try:
-        _, judging = parts_of(source, config).values()
-        places = np.linspace(0, len(judging) - 1, min(SHOWN, len(judging)))
-        chosen = [int(judging[round(place)]) for place in places]
-        classes, _ = class_table_of(source, config)
-        rows = [[paint_labels(source.labels(i), source.classes)] for i in chosen]
-        for run in runs:
-            trained = load_network(run / BEST)
-            windows = trained.inputs.windows
-            for row, i in zip(rows, chosen, strict=True):
-                x = network_input(source, i, inputs=trained.inputs, window=windows[0])
-                with torch.inference_mode():
-                    found = probabilities(trained, x[None], size=source.size)
-                prediction = found[0].argmax(0).to(torch.uint8).numpy()
-                row.append(paint_labels(prediction, trained.classes))
-        return figure_panels(
-            rows, titles=("labels", *(summary.name for summary in summaries)),
-            names=[source.ids[i] for i in chosen], table=classes,
-        )  # fmt: skip
-    finally:
-        source.close()

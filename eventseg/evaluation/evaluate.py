@@ -13,82 +13,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation.inference import PUBLISHED, SINGLE, Passes, network_input, probabilities
+from eventseg.evaluation.rows import Row
 from eventseg.labels import ClassTable, merge_labels, merge_of, unknown_labels
-from eventseg.metrics import Interval, Scores, bootstrap_interval, scores
+from eventseg.metrics_instances import InstanceCounts, instance_counts
 from eventseg.networks import TrainedNetwork
-from eventseg.training.samples import each_batch
+from eventseg.training.loading import each_batch
 from eventseg.training.sources import Source
 from eventseg.training.steps import confusion
 
 Protocol = Literal["clean", "paper"]
 
-BLOCK = 100
-"""Most consecutive samples of one recording in a block of the bootstrap."""
-
 EVSEGNET_SIZE = (224, 352)
 """Height and width that EV-SegNet scores at."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Row:
-    """Scores of one predictor at one window.
-
-    Parameters
-    ----------
-    name : str
-        The network's run, or the baseline.
-    window : str
-        Window of the events; ``-`` where there is none.
-    ids : tuple of str (N,)
-        Samples that were scored.
-    sequences : tuple of str (N,)
-        Recording of each.
-    matrices : int64 (N, K, K)
-        Confusion matrix of each sample; rows are the truth.
-    classes : ClassTable
-    """
-
-    name: str
-    window: str
-    ids: tuple[str, ...]
-    sequences: tuple[str, ...]
-    matrices: NDArray[np.int64]
-    classes: ClassTable
-    note: str = ""
-
-    @property
-    def scores(self) -> Scores:
-        """Scores of the one matrix of all samples."""
-        return scores(self.matrices.sum(0), names=self.classes.names)
-
-    @property
-    def sample_accuracy(self) -> NDArray[np.float64]:
-        """Pixel accuracy of each sample, (N,), NaN where nothing is scored."""
-        right = np.trace(self.matrices, axis1=1, axis2=2)
-        pixels = self.matrices.sum((1, 2))
-        return np.where(pixels > 0, right / np.maximum(pixels, 1), np.nan)
-
-    def interval(self, *, seed: int = 0) -> Interval | None:
-        """Return the bootstrap interval of the mIoU; None where there are too few blocks."""
-        blocks = blocks_of(self.sequences)
-        summed = np.array([self.matrices[block].sum(0) for block in blocks])
-        if sum(matrix.any() for matrix in summed) < 2:
-            return None
-        return bootstrap_interval(summed, seed=seed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the samples' matrices, as JSON holds it."""
-        found = self.interval()
-        return {
-            "name": self.name,
-            "window": self.window,
-            "samples": len(self.ids),
-            "note": self.note,
-            "scores": self.scores.to_dict(),
-            "interval_95": None if found is None else [found.low, found.high],
-            "interval_blocks": None if found is None else found.blocks,
-            "confusion": self.matrices.sum(0).tolist(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +142,8 @@ def evaluate(
     for window, indices in parts.items():
         inputs = _Inputs(source, trained, window, shift_us, of_truth, indices)
         matrices = []
+        things: InstanceCounts | None = None
+        left = iter(indices)
         loader = DataLoader(inputs, batch_size=batch_size, num_workers=workers)
         for batch in each_batch(loader):
             labels = batch["labels"].to(on).long()
@@ -219,16 +157,50 @@ def evaluate(
                 found = torch.einsum("kc,nchw->nkhw", kept, found)
             for one, truth in zip(found, labels, strict=True):
                 matrices.append(confusion(one[None], truth[None], classes=len(table)))
+                things = add_things(
+                    things, source, int(next(left)), truth, one.argmax(0), classes=len(table)
+                )
             done += len(labels)
             progress(done, total)
         rows.append(
             Row(
                 name, window if uses_events else "-",
                 tuple(source.ids[i] for i in indices), tuple(source.sequences[i] for i in indices),
-                np.array(matrices), table,
+                np.array(matrices), table, things=things,
             )
         )  # fmt: skip
     return rows
+
+
+def add_things(
+    counts: InstanceCounts | None,
+    source: Source,
+    i: int,
+    truth: torch.Tensor,
+    prediction: torch.Tensor,
+    *,
+    classes: int,
+) -> InstanceCounts | None:
+    """Return the counts of the iIoU with those of one more sample, where it has instance ids.
+
+    Parameters
+    ----------
+    counts : InstanceCounts, optional
+        Of the samples before; None without any.
+    source : Source
+    i : int
+    truth, prediction : integer (H, W)
+        Merged, at the size that is scored at; the instance ids are brought to it.
+    classes : int
+    """
+    found = source.instances(i)
+    if found is None:
+        return counts
+    ids = nearest_labels(torch.from_numpy(found)[None], (truth.shape[0], truth.shape[1]))[0]
+    new = instance_counts(
+        truth.cpu().numpy(), ids.numpy(), prediction.cpu().numpy(), classes=classes
+    )
+    return new if counts is None else counts + new
 
 
 def part(source: Source, setting: Setting, window: str | None) -> NDArray[np.int64]:
@@ -276,22 +248,14 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
 
 
 def nearest_labels(labels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return label maps (N, H, W) at another size, the nearest pixel."""
+    """Return maps of ids (N, H, W) as int64 at another size, the nearest pixel."""
+    if tuple(labels.shape[-2:]) == size:
+        return labels.long()
+    # Float32 holds every id: class ids are bytes, instance ids of 16 bits.
     resized = torch.nn.functional.interpolate(
         labels[:, None].float(), size=size, mode="nearest-exact"
     )
     return resized[:, 0].long()
-
-
-def blocks_of(sequences: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Return stretches of consecutive samples of one recording, about ten or more in all."""
-    longest = max(1, min(BLOCK, len(sequences) // 10))
-    names = np.array(sequences)
-    blocks = []
-    for name in dict.fromkeys(sequences):
-        of = np.flatnonzero(names == name)
-        blocks += np.array_split(of, -(-len(of) // longest))
-    return blocks
 
 
 def _sums(merge: tuple[int, ...], classes: int) -> torch.Tensor:

@@ -16,18 +16,19 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #fbfaf7; color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 16px 64px; }
+main { max-width: 1200px; margin: 0 auto; padding: 32px 16px 64px; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3em; }
 h2 { font-size: 1.25rem; margin: 40px 0 6px; }
 p { max-width: 75ch; margin: .3em 0 .8em; }
 .soft { color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; background: #fff; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: 4px 8px; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid var(--line); }
 th:first-child, td:first-child, td.words { text-align: left; }
 td.words { white-space: normal; min-width: 18em; color: var(--soft); }
+.wrapped td, .wrapped th { white-space: normal; min-width: 5em; text-align: left; }
 img { display: block; max-width: 100%; height: auto; margin: 8px 0; background: #fff;
   border: 1px solid var(--line); border-radius: 8px; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 12px;
@@ -65,8 +66,17 @@ def page(title: str, *, lead: str, sections: Sequence[tuple[str, str]]) -> str:
 """
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """Return a table; cells are escaped, ``words`` sets the last column as text."""
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: bool = False,
+    wrapped: bool = False,
+) -> str:
+    """Return a table; cells are escaped.
+
+    ``words`` sets the last column as text, ``wrapped`` breaks the lines of all cells.
+    """
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     lines = []
     for row in rows:
@@ -74,7 +84,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool =
         cells = [f"<td>{escape(cell)}</td>" for cell in row[:-1]]
         cells.append(f"<td{last}>{escape(row[-1])}</td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
+    kind = "wide wrapped" if wrapped else "wide"
+    return f'<div class="{kind}"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
 def paragraph(text: str, *, kind: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.evaluate import Protocol, Row, Setting, evaluate, merge_into, truth_of
-from eventseg.evaluation.inference import Passes, network_input, probabilities
+from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of
+from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.report import write_report
-from eventseg.events import SensorSize
+from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
+from eventseg.evaluation.rows import Row
 from eventseg.labels import ClassTable, load_class_table, paint_labels
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots import Figure
@@ -25,7 +25,6 @@ from eventseg.training.config import load_config
 from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture
 from eventseg.training.run_folder import (
-    BEST,
     CONFIG,
     METRICS,
     RUN,
@@ -37,62 +36,6 @@ from eventseg.training.sources import Source, open_source
 
 CLOCK_SHIFT_US = 50_000
 """How far off the clock is in the baseline of a wrong clock."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to score and how; what is left out follows from the run and the protocol.
-
-    Parameters
-    ----------
-    windows : tuple of str
-        By default those the network was trained on.
-    labels : str, optional
-        Label set; by default the one the run learnt.
-    classes : str, optional
-        Class table that truth and prediction are merged into.
-    protocol : {"clean", "paper"}
-    split : str
-    scales : tuple of float, optional
-    flip : bool, optional
-    size : SensorSize, optional
-        By default those of the protocol.
-    teacher : str, optional
-        Label set to score as the frame teacher.
-    baselines : bool
-    checkpoint : str
-        File in the run folder.
-    device : str
-    batch_size, workers : int
-    """
-
-    windows: tuple[str, ...] = ()
-    labels: str | None = None
-    classes: str | None = None
-    protocol: Protocol = "clean"
-    split: str = "test"
-    scales: tuple[float, ...] | None = None
-    flip: bool | None = None
-    size: SensorSize | None = None
-    teacher: str | None = None
-    baselines: bool = True
-    checkpoint: str = BEST
-    device: str = "auto"
-    batch_size: int = 4
-    workers: int = 0
-
-    def setting(self) -> Setting:
-        """Return the protocol's setting with what was asked otherwise."""
-        base = Setting.of(self.protocol, split=self.split)
-        return Setting(
-            self.protocol,
-            self.split,
-            Passes(
-                self.scales or base.passes.scales,
-                base.passes.flip if self.flip is None else self.flip,
-            ),
-            base.size if self.size is None else (self.size.height, self.size.width),
-        )
 
 
 def evaluate_run(
@@ -113,8 +56,8 @@ def evaluate_run(
         Data set folder or image folder.
     request : Request, optional
     out : path, optional
-        Folder of the report; by default one in the run folder, named after data, labels, split
-        and protocol.
+        Folder of the report; by default one in the run folder, see
+        :func:`eventseg.evaluation.request.folder_name`.
     progress : callable
         Called with what is scored, samples done and in all.
 
@@ -140,15 +83,12 @@ def evaluate_run(
     source = open_source(data, label_set=labels)
     table = load_class_table(request.classes) if request.classes else trained.classes
     uses_events = trained.inputs.kind in ("events", "both")
-    windows = request.windows or trained.inputs.windows or ("50ms",)
-    folder = (
-        Path(out)
-        if out is not None
-        else home
-        / "-".join(
-            ["evaluation", Path(data).resolve().name, labels, setting.split, setting.protocol]
-        )
-    )
+    windows = request.windows or windows_of(trained)
+    own = read_run(home / RUN)["inputs"] if (home / RUN).is_file() else None
+    how = words_of(request, labels=labels, checkpoint=checkpoint.name)
+    folder = home / folder_name(
+        request, how, source=source, trained=trained, classes=table, windows=windows, own=own
+    ) if out is None else Path(out)  # fmt: skip
 
     def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
         return evaluate(
@@ -173,7 +113,7 @@ def evaluate_run(
                     window=windows[0] if uses_events else None,
                 )
             )  # fmt: skip
-        about = _about(home, checkpoint, trained, source, labels)
+        about = _about(home, checkpoint, trained, source, labels, how)
         page = write_report(
             folder,
             rows,
@@ -191,7 +131,7 @@ def evaluate_run(
 
 
 def _about(
-    home: Path, checkpoint: Path, trained: TrainedNetwork, source: Source, labels: str
+    home: Path, checkpoint: Path, trained: TrainedNetwork, source: Source, labels: str, how: str
 ) -> dict[str, Any]:
     about: dict[str, Any] = {
         "network": trained.blueprint.name,
@@ -201,6 +141,7 @@ def _about(
         "checkpoint": checkpoint.name,
         "data": source.path.name,
         "label set": labels,
+        "scored as": how,
         "data digests": source.digests,
     }
     if (home / RUN).is_file():

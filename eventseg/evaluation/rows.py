@@ -1,0 +1,159 @@
+"""One line of an evaluation: the counts of one predictor at one window, and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import LabelError
+from eventseg.labels import CITYSCAPES_19, ClassTable, groups_of
+from eventseg.metrics import Interval, Scores, bootstrap_interval, scores
+from eventseg.metrics_instances import (
+    CITYSCAPES_MEAN_PIXELS,
+    InstanceCounts,
+    InstanceScores,
+    instance_scores,
+)
+
+BLOCK = 100
+"""Most consecutive samples of one recording in a block of the bootstrap."""
+
+CATEGORIES = "cityscapes_categories"
+"""Class table whose classes are the categories."""
+
+CITYSCAPES_PIXELS = 2048 * 1024
+"""Pixels of the pictures that the mean sizes of Cityscapes are of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Scores of one predictor at one window.
+
+    Parameters
+    ----------
+    name : str
+        The network's run, or the baseline.
+    window : str
+        Window of the events; ``-`` where there is none.
+    ids : tuple of str (N,)
+        Samples that were scored.
+    sequences : tuple of str (N,)
+        Recording of each.
+    matrices : int64 (N, K, K)
+        Confusion matrix of each sample; rows are the truth.
+    classes : ClassTable
+    note : str
+    things : InstanceCounts, optional
+        Of the samples that have instance ids; None where none has.
+    """
+
+    name: str
+    window: str
+    ids: tuple[str, ...]
+    sequences: tuple[str, ...]
+    matrices: NDArray[np.int64]
+    classes: ClassTable
+    note: str = ""
+    things: InstanceCounts | None = None
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Scores of the one matrix of all samples, with those of the categories if there are."""
+        return scores(
+            self.matrices.sum(0), names=self.classes.names, categories=categories_of(self.classes)
+        )
+
+    @cached_property
+    def instance_scores(self) -> InstanceScores | None:
+        """The iIoU of each class; None without instance ids."""
+        if self.things is None:
+            return None
+        return instance_scores(self.things, mean_pixels=self._mean_pixels())
+
+    @property
+    def sample_accuracy(self) -> NDArray[np.float64]:
+        """Pixel accuracy of each sample, (N,), NaN where nothing is scored."""
+        right = np.trace(self.matrices, axis1=1, axis2=2)
+        pixels = self.matrices.sum((1, 2))
+        return np.where(pixels > 0, right / np.maximum(pixels, 1), np.nan)
+
+    def interval(self, *, seed: int = 0) -> Interval | None:
+        """Return the bootstrap interval of the mIoU; None where there are too few blocks."""
+        blocks = blocks_of(self.sequences)
+        summed = np.array([self.matrices[block].sum(0) for block in blocks])
+        if sum(matrix.any() for matrix in summed) < 2:
+            return None
+        return bootstrap_interval(summed, seed=seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the samples' matrices, as JSON holds it.
+
+        Categories and instances are there only where they are scored.
+        """
+        found, held = self.interval(), self.scores.to_dict()
+        if not self.scores.categories:
+            del held["categories"], held["category_miou"]
+        if self.things is not None and self.instance_scores is not None:
+            held["iiou"] = {
+                "mean": self.instance_scores.to_dict()["mean"],
+                "samples": self.things.images,
+                "instances": dict(
+                    zip(self.classes.names, self.things.instances.tolist(), strict=True)
+                ),
+                "per_class": dict(
+                    zip(self.classes.names, self.instance_scores.to_dict()["iiou"], strict=True)
+                ),
+            }
+        return {
+            "name": self.name,
+            "window": self.window,
+            "samples": len(self.ids),
+            "note": self.note,
+            "scores": held,
+            "interval_95": None if found is None else [found.low, found.high],
+            "interval_blocks": None if found is None else found.blocks,
+            "confusion": self.matrices.sum(0).tolist(),
+        }
+
+    def _mean_pixels(self) -> NDArray[np.float64] | None:
+        if self.things is None or not has_mean_pixels(self.classes):
+            return None
+        shrunk = self.things.image_pixels / self.things.images / CITYSCAPES_PIXELS
+        return (
+            np.array([CITYSCAPES_MEAN_PIXELS.get(name, np.nan) for name in self.classes.names])
+            * shrunk
+        )
+
+
+def has_mean_pixels(table: ClassTable) -> bool:
+    """Return whether the iIoU of these classes takes the mean sizes that Cityscapes published."""
+    return table.names == CITYSCAPES_19.names
+
+
+def categories_of(table: ClassTable) -> dict[str, tuple[int, ...]]:
+    """Return the classes of each category of Cityscapes; empty where a class has none.
+
+    Only a table with a category for each class is scored by them: what is predicted as a class
+    of no category could not be counted.
+    """
+    try:
+        groups = groups_of(table, CATEGORIES)
+    except LabelError:  # no merge of this table is known
+        return {}
+    return groups if sum(map(len, groups.values())) == len(table) else {}
+
+
+def blocks_of(sequences: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Return stretches of consecutive samples of one recording, about ten or more in all."""
+    longest = max(1, min(BLOCK, len(sequences) // 10))
+    names = np.array(sequences)
+    blocks = []
+    for name in dict.fromkeys(sequences):
+        of = np.flatnonzero(names == name)
+        blocks += np.array_split(of, -(-len(of) // longest))
+    return blocks

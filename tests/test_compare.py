@@ -1,0 +1,284 @@
+"""Runs side by side: seeds, evaluations that fit, published rows, the same samples."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+
+from eventseg.dataset_manifest import Manifest
+from eventseg.errors import TrainingError
+from eventseg.evaluation.compare import (
+    Evaluation,
+    RunSummary,
+    Score,
+    evaluation_names,
+    group_seeds,
+    pick_evaluation,
+    read_run_summary,
+)
+from eventseg.evaluation.compare_report import PUBLISHED_HEADER, published_rows
+from eventseg.evaluation.published import CAMVID, DDD17, PUBLISHED_ON, published_data
+from eventseg.labels import load_class_table
+from eventseg.splits import EVSEGNET_ROWS
+from eventseg.training import trainer
+from eventseg.training.config import TrainConfig, recipe_names
+from eventseg.windows import parse_anchor
+from eventseg_cli.main import main
+
+NAN = math.nan
+CITYSCAPES_19, EVSEGNET_6 = (load_class_table(n).names for n in ("cityscapes19", "evsegnet6"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    one_thread()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return street_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of a run, and one on frames in six classes."""
+    root = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
+        patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+        train_tiny(data, root / "first", epochs=1)
+        train_tiny(data, root / "second", epochs=1, seed=3)
+        train_tiny(data, root / "gray", epochs=1, input__kind="gray", labels__classes="evsegnet6")
+    return root
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "runs"))
+
+
+def row(window: str, miou: float, name: str = "net") -> dict[str, Any]:
+    scores = {"pixel_accuracy": 0.5, "miou_present": miou, "miou_all": None}
+    return {"name": name, "window": window, "samples": 9, "scores": scores,
+            "interval_95": [miou - 0.1, miou + 0.1]}  # fmt: skip
+
+
+def write_scores(
+    run: Path,
+    folder: str,
+    rows: list[dict[str, Any]],
+    *,
+    how: str = "truth-test-clean",
+    data: str = "x",
+    names: tuple[str, ...] = CITYSCAPES_19,
+) -> Path:
+    labels, split, _ = how.split("-", 2)
+    about = {"data": "streets", "scored as": how, "data digests": {"drive": data},
+             "label set": labels}  # fmt: skip
+    path = run / f"evaluation-{folder}" / "scores.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"about": about, "split": split, "classes": names, "rows": rows}))
+    return path
+
+
+def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) -> None:
+    write_scores(runs / "first", "a", [row("50ms", 0.25), row("-", 0.9, "position prior")])
+    write_scores(runs / "second", "a", [row("50ms", 0.35)])
+    one, two = (read_run_summary(runs / name) for name in ("first", "second"))
+    (group,) = group_seeds([one, two])
+    assert group.val_miou == (*one.val_miou, *two.val_miou)
+    ((_, windows),) = group.scored.items()
+    assert [score.miou for score in windows["50ms"]] == [25.0, 35.0]
+    out = tmp_path / "c"
+    paths = [str(runs / name) for name in ("first", "second", "gray")]
+    result = CliRunner().invoke(main, ["compare", *paths, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    mean, deviation = np.mean(group.val_miou), np.std(group.val_miou, ddof=1)
+    assert f"| {mean:.2f} ± {deviation:.2f} | 30.00 ± {np.std([25, 35], ddof=1):.2f} |" in (
+        result.stdout
+    )
+    assert "| first, second | 2 | enet | events | 50ms | truth |" in result.stdout
+    assert "| gray | 1 | enet | gray | - | truth |" in result.stdout
+    assert "90.00" not in result.stdout  # baselines are no runs
+    assert "accuracy 89.76, mIoU 54.81, accuracy 10ms 86.46, mIoU 10ms 45.85," in result.stdout
+    assert "| not comparable |" in result.stdout
+    assert "same data" not in result.stdout
+    page = (out / "compare.html").read_text()
+    # The samples that judged all of them, in one picture though classes and inputs differ.
+    assert page.count("<img") == 1
+    assert (out / "compare.md").read_text() == result.stdout.rpartition(f"{out}")[0]
+
+
+def test_evaluations_are_told_apart_and_one_is_picked(runs: Path, tmp_path: Path) -> None:
+    first = runs / "first"
+    write_scores(first, "a", [row("50ms", 0.25)])
+    write_scores(first, "b", [row("10ms", 0.21), row("50ms", 0.22)], names=EVSEGNET_6)
+    write_scores(first, "c", [row("250ms", 0.23)], names=EVSEGNET_6)
+    write_scores(first, "d", [row("50ms", 0.31)], how="guess-test-clean", names=EVSEGNET_6)
+    write_scores(runs / "gray", "a", [row("-", 0.41)], names=EVSEGNET_6)
+    both = [read_run_summary(runs / name) for name in ("first", "gray")]
+    chosen = pick_evaluation(both)
+    assert chosen is not None
+    assert evaluation_names(both)[chosen] == "streets-truth-test-clean, evsegnet6"
+    # What differs only in its windows is one evaluation.
+    assert {w: s[0].miou for w, s in both[0].scored[chosen].items()} == {
+        "10ms": 21.0, "50ms": 22.0, "250ms": 23.0
+    }  # fmt: skip
+    result = CliRunner().invoke(
+        main, ["compare", str(first), str(runs / "gray"), "--out", str(tmp_path / "c")]
+    )
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.stdout.split())
+    assert "that of the evaluation streets-truth-test-clean, evsegnet6: the one that most" in words
+    assert "| mIoU | mIoU 10ms | mIoU 50ms | mIoU 250ms |" in result.stdout
+    assert "| - | 21.00 | 22.00 | 23.00 |" in result.stdout
+    assert "| 41.00 | - | - | - |" in result.stdout
+    assert (
+        "| first | 1 | streets-guess-test-clean, evsegnet6 | 50ms | 9 | 50.00 | 31.00 "
+        "| 21.00 to 41.00 | - |" in result.stdout
+    )
+
+
+def summary(scored: Any = None, **changes: Any) -> RunSummary:
+    made = RunSummary("net", TrainConfig(), 1, "1", (50.0,), scored or {}, 1.0, 1.0, "d", "")
+    return replace(made, **changes)
+
+
+def score(miou: float) -> tuple[Score, ...]:
+    return (Score(9, 50.0, miou, NAN, NAN, NAN),)
+
+
+def test_rule_of_the_picked_evaluation() -> None:
+    def made(how: str, labels: str = "truth", split: str = "test", data: str = "x") -> Evaluation:
+        return Evaluation(how, "evsegnet6", data, labels, split)
+
+    at_one, at_two = {"50ms": score(1)}, {"50ms": score(1), "10ms": score(2)}
+    guess, val, test = made("a", labels="guess"), made("b", split="val"), made("c")
+    assert pick_evaluation([summary()]) is None
+    assert pick_evaluation([summary({guess: at_two, val: at_two, test: at_one})]) == test
+    assert pick_evaluation([summary({guess: at_two, val: at_one})]) == val
+    assert pick_evaluation([summary({guess: at_two, test: at_one})], split="val") is None
+    assert pick_evaluation([summary({made("z"): at_two, test: at_one})]) == made("z")
+    assert pick_evaluation([summary({made("z"): at_one, test: at_one})]) == test
+    assert pick_evaluation([summary({guess: at_one}), summary({guess: at_one, test: at_two})]) == (
+        guess
+    )
+    # Data of one name that differs is told by its digest.
+    names = evaluation_names([summary({test: at_one, made("c", data="y"): at_one, val: at_one})])
+    assert sorted(names.values()) == [
+        "b, evsegnet6", "c, evsegnet6 (data x)", "c, evsegnet6 (data y)"
+    ]  # fmt: skip
+
+
+def test_scores_that_cannot_be_read_are_one_line(runs: Path, tmp_path: Path) -> None:
+    path = write_scores(runs / "first", "a", [row("50ms", 0.25)])
+    for text in ("{}", "", json.dumps({"rows": []})):
+        path.write_text(text)
+        refused = CliRunner().invoke(main, ["compare", str(runs / "first")])
+        assert refused.exit_code == 1
+        assert "run eventseg evaluate again" in refused.stderr
+    with pytest.raises(TrainingError, match="cannot read"):
+        read_run_summary(tmp_path)
+
+
+def test_runs_of_other_data_have_no_common_picture(runs: Path, tmp_path: Path) -> None:
+    path = runs / "second/run.json"
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps({**held, "inputs": {**held["inputs"], "drive": "other"}}))
+    paths = [str(runs / name) for name in ("first", "second")]
+    for moved, reason in ((False, "other recordings"), (True, "no longer at")):
+        if moved:
+            for name in ("first", "second"):
+                gone = {**held, "data": str(tmp_path / "gone")}
+                (runs / name / "run.json").write_text(json.dumps(gone))
+        result = CliRunner().invoke(main, ["compare", *paths, "--out", str(tmp_path / "c")])
+        assert result.exit_code == 0, result.output
+        page = (tmp_path / "c/compare.html").read_text()
+        assert "<img" not in page
+        assert reason in page
+
+
+def test_published_data_is_known_by_recordings_and_anchor(data: Path, tmp_path: Path) -> None:
+    manifest = Manifest.read(data / "manifest.toml")
+    assert published_data(data, classes=EVSEGNET_6) == ""
+    assert published_data(tmp_path / "gone", classes=EVSEGNET_6) == ""
+    entries = tuple(replace(manifest.recordings[0], name=name) for name in EVSEGNET_ROWS)
+    settings = replace(manifest.settings, anchor=parse_anchor("evsegnet"))
+    replace(manifest, recordings=entries, settings=settings).write(tmp_path / "manifest.toml")
+    assert published_data(tmp_path, classes=EVSEGNET_6) == DDD17
+    assert published_data(tmp_path, classes=CITYSCAPES_19) == ""
+    replace(manifest, recordings=entries[1:], settings=settings).write(tmp_path / "manifest.toml")
+    assert published_data(tmp_path, classes=EVSEGNET_6) == ""
+
+
+def test_camvid_is_known_by_its_drives_and_counts(tmp_path: Path) -> None:
+    classes = load_class_table("camvid11").names
+    drives = ("0001TP", "0006R0", "0016E5", "Seq05VD")
+    tiny_picture = tmp_path / "picture.png"
+    Image.new("L", (4, 3)).save(tiny_picture)
+    root = tmp_path / "CamVid"
+    for split, count in (("train", 367), ("val", 101), ("test", 233)):
+        for folder in (root / split, root / f"{split}annot"):
+            folder.mkdir(parents=True)
+            for k in range(count):
+                (folder / f"{drives[k % 4]}_{split}{k}.png").hardlink_to(tiny_picture)
+    assert published_data(root, classes=classes) == CAMVID
+    assert published_data(root, classes=EVSEGNET_6) == ""
+    for folder in (root / "val", root / "valannot"):
+        (folder / "0001TP_val0.png").unlink()
+    assert published_data(root, classes=classes) == ""
+    (root / "valannot/0006R0_val1.png").unlink()  # damaged: labels are missing
+    assert published_data(root, classes=classes) == ""
+
+
+def test_published_rows_stand_beside_ours_where_the_data_is_the_same() -> None:
+    assert set(PUBLISHED_ON) < set(recipe_names())
+    config = tiny(network__name="enet", input__kind="rgb", batch_size=10)
+    test, val = (Evaluation("h", "camvid11", "x", "truth", split) for split in ("test", "val"))
+    ours = summary({test: {"-": score(51.5)}}, name="ours", config=config, published_data=CAMVID)
+    elsewhere = replace(ours, name="elsewhere", published_data="")
+    rows = [
+        dict(zip(PUBLISHED_HEADER, line, strict=True)) for line in published_rows([ours, elsewhere])
+    ]
+    of_camvid = [line for line in rows if line["published"] == "ENet on CamVid"]
+    assert {line["comparable"] for line in of_camvid} == {"same data"}
+    shown = {(line["split"], line["ours, mIoU %"]) for line in of_camvid}
+    rate = f"{config.optimiser.learning_rate:g}"
+    assert shown == {
+        ("val", f"ours: 50.00 (batch 10, rate {rate})"),
+        ("test", f"ours: 51.50 (batch 10, rate {rate})"),
+    }
+    others = [line for line in rows if line not in of_camvid]
+    assert {line["comparable"] for line in others} == {"not comparable"}
+    assert {line["ours, mIoU %"] for line in others} == {"-"}
+    # An evaluation of the part is better than the last validation.
+    (better, *_) = published_rows([replace(ours, scored={val: {"-": score(49.0)}})])
+    assert better[6].startswith("ours: 49.00 (")
+    for changed in ({"protocol": "paper"}, {"validation_share": 0.1}):
+        unlike = replace(ours, scored={}, config=replace(config, **changed))
+        shown = {line[3]: line[6] for line in published_rows([unlike]) if "CamVid" in line[0]}
+        judged = "ours: 50.00" if "protocol" in changed else "-"
+        assert shown["val"] == "-"
+        assert shown["test"].startswith(judged)
+    network = tiny(network__name="evsegnet")
+    windows = {"250ms": score(3), "10ms": score(1), "50ms": score(2)}
+    ours = summary({test: windows}, name="a", config=network, published_data=DDD17)
+    rows = [dict(zip(PUBLISHED_HEADER, line, strict=True)) for line in published_rows([ours])]
+    events, *others = (line for line in rows if line["published"].startswith("EV-SegNet, settings"))
+    assert events["comparable"] == "same data, labels of another teacher"
+    assert events["ours, mIoU %"].startswith("a: 10ms 1.00, 50ms 2.00, 250ms 3.00 (batch ")
+    assert {line["ours, mIoU %"] for line in others[:2]} == {"-"}  # gray and both
