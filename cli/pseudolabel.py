@@ -52,25 +52,18 @@ Examples:
 )
 @click.option("--set", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]")
 @click.option(
-    "--classes",
-    "table",
-    default="evsegnet6",
-    show_default=True,
-    metavar="TABLE",
+    "--classes", "table", default="evsegnet6", show_default=True, metavar="TABLE",
     help="Classes to label in: a class table by name or a .toml file.",
-)
+)  # fmt: skip
 @click.option(
-    "--teacher-classes",
-    metavar="TABLE",
+    "--teacher-classes", metavar="TABLE",
     help="Classes of the teacher, where its file does not name them.",
-)
+)  # fmt: skip
 @click.option(
-    "--preset",
+    "--preset", default="default", show_default=True,
     type=click.Choice(["default", "evsegnet-labels", "delft-labels"]),
-    default="default",
-    show_default=True,
     help="Where the options below begin: ours, or how labels of DDD17 were made in 2018 and 2022.",
-)
+)  # fmt: skip
 @click.option(
     "--scales", callback=_scales, metavar="F,F,...", help="Enlargements.  [preset default: 2,3,4]"
 )
@@ -90,21 +83,16 @@ Examples:
     "--agreement", type=float, help="Least share of scales and flips that give the label, 0 to 1."
 )
 @click.option(
-    "--temporal",
-    type=int,
-    metavar="PIXELS",
+    "--temporal", type=int, metavar="PIXELS",
     help="Keep labels that frames before and after also have, so many pixels away at most.",
-)
+)  # fmt: skip
 @click.option(
     "--ego", metavar="ROW0:ROW1|PNG", help="Ignore the ego vehicle: rows, or where a PNG is not 0."
 )
 @click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda[:N]",
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]",
     help="Where teachers compute.",
-)
+)  # fmt: skip
 @click.option(
     "--batch", type=click.IntRange(min=1), help="Frames at once.  [default: 8 on a GPU, 1 on a CPU]"
 )
@@ -197,6 +185,7 @@ def command(
                 progress=update,
             )
             click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
+            _warn(film.warning)
             return
         from eventseg.pseudolabel import label_dataset
         from eventseg.pseudolabel.label_set_folder import set_name_of
@@ -220,6 +209,13 @@ def command(
             click.echo(f"interrupted; run the same command again to go on with {name}", err=True)
             raise click.exceptions.Exit(130) from None
     click.echo("\n".join(summary.lines()))
+    _warn(summary.warning)
+
+
+def _warn(words: str) -> None:
+    """Print a warning, also where notes are not wanted: the labels are of no use."""
+    if words:
+        click.echo(f"warning: {words}", err=True)
 
 
 def _recipe(

@@ -15,6 +15,8 @@ from recording_fixtures import tree, write_recording
 from eventseg.dataset_check import check_dataset
 from eventseg.dataset_manifest import Manifest
 from eventseg.dataset_writer import encode_dataset
+from eventseg.pseudolabel.advice import warning_of
+from eventseg.pseudolabel.confidence import Filters, parse_ego
 from eventseg_cli.main import main
 
 
@@ -47,7 +49,7 @@ def test_labels_a_data_set_and_prints_licence_and_shares(work: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].endswith("data: label set tiny done")
     assert lines[1] == "  3 frames of 3 samples, 6 classes"
-    assert sum(float(line.split()[-2]) for line in lines[2:]) == pytest.approx(100, abs=0.5)
+    assert sum(float(line.split()[-2]) for line in lines[2:9]) == pytest.approx(100, abs=0.5)
     assert "teacher hf:tiny: 19 classes, sha256 " in result.stderr
     assert "weights: licence unknown" in result.stderr
     assert "s a frame on the CPU: about" in result.stderr
@@ -100,6 +102,42 @@ def test_classes_are_a_table_by_name_or_file(work: Path) -> None:
     result = run(work, "--teacher-classes", "evsegnet6")
     assert result.exit_code == 1
     assert "has 19 classes, the table told has 6" in result.stderr
+
+
+def test_labels_that_are_nearly_all_ignored_are_told(work: Path) -> None:
+    more = ["--scales", "1", "--agreement", "0.5"]
+    result = run(work, *more, "--threshold", "1", "--quiet", "--set", "none")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-2:] == [
+        "  ignored          100.0 %", "  nearly all is ignored: not fit to train on"
+    ]  # fmt: skip
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: 100.0 % of the pixels are ignored: a network can learn next")
+    assert "lower --threshold (it is 1), or lower --agreement (it is 0.5), or use a" in line
+    kept = run(work, *more, "--threshold", "0", "--quiet", "--set", "some")
+    assert (kept.exit_code, kept.stderr) == (0, "")
+    assert "nearly all" not in kept.stdout
+    film = run(
+        work, "--out", str(work / "film"), "--threshold", "1", *more, "--quiet", data="data/frames"
+    )
+    assert "warning: 100.0 % of the pixels are ignored" in film.stderr
+
+
+@pytest.mark.parametrize(
+    ("share", "filters", "teachers", "ways"),
+    [
+        (0.98, Filters(threshold=0.9), 1, None),
+        (0.99, Filters(), 1, "; use a teacher that knows"),
+        (1.0, Filters(), 2, "; ask fewer than 2 teachers, or use a teacher"),
+        (1.0, Filters(temporal=0, quantile=0.9), 1, "; lower --quantile (it is 0.9), or raise --t"),
+        (1.0, Filters(ego=parse_ego("0:9")), 1, "; make --ego smaller, or"),
+    ],
+)
+def test_warning_names_what_was_asked(
+    share: float, filters: Filters, teachers: int, ways: str | None
+) -> None:
+    words = warning_of(share, filters, teachers=teachers)
+    assert (words == "") if ways is None else (ways in words)
 
 
 def test_film_of_frames(work: Path) -> None:

@@ -15,6 +15,7 @@ from eventseg.dataset import EventDataset, open_dataset
 from eventseg.dataset_files import locked, write_image
 from eventseg.errors import DatasetError, LabelError
 from eventseg.labels import ClassTable, merge_of
+from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.filtering import Report, filter_frames
 from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder, check_set_name, frames_of
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
@@ -40,6 +41,8 @@ class LabelSummary:
         Frames that were labelled, and samples that have them.
     pixels : tuple of int (K + 1,)
         Pixels of each class and, last, ignored, over all frames; empty where nothing was done.
+    warning : str
+        What to do where nearly every pixel is ignored; empty otherwise.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class LabelSummary:
     frames: int
     samples: int
     pixels: tuple[int, ...] = ()
+    warning: str = ""
 
     def lines(self) -> list[str]:
         """Return the summary in words."""
@@ -61,6 +65,7 @@ class LabelSummary:
                 f"  {name:<16} {100 * count / total:5.1f} %"
                 for name, count in zip(names, self.pixels, strict=bool(self.pixels))
             ),
+            *(["  nearly all is ignored: not fit to train on"] if self.warning else []),
         ]
 
 
@@ -149,7 +154,8 @@ def label_dataset(
             dataset, folder, frames, classes=classes, recipe=recipe, report=progress
         )
         folder.finish(classes)
-    return LabelSummary(dataset.path, name, classes, len(frames), samples, pixels)
+    warning = warning_of(pixels[-1] / max(1, sum(pixels)), recipe.filters, teachers=len(teachers))
+    return LabelSummary(dataset.path, name, classes, len(frames), samples, pixels, warning)
 
 
 def settings_of(

@@ -12,6 +12,7 @@ import numpy as np
 
 from eventseg.errors import LabelError
 from eventseg.labels import IGNORED, ClassTable, Labels, merge_of, paint_labels
+from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import confident, least_level
 from eventseg.pseudolabel.film import Picture, check_out, open_film, write_film
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
@@ -23,11 +24,15 @@ DEFAULT_FPS = Fraction(25)
 
 @dataclass(frozen=True, slots=True)
 class FilmSummary:
-    """A labelled film: where it is, how many pictures, and the share of pixels ignored."""
+    """A labelled film: where it is, how many pictures, and the share of pixels ignored.
+
+    ``warning`` says what to do where that is nearly all of them; it is empty otherwise.
+    """
 
     path: Path
     pictures: int
     ignored: float
+    warning: str = ""
 
 
 def overlay(picture: Picture, labels: Labels, classes: ClassTable) -> Picture:
@@ -120,4 +125,5 @@ def label_film(
             progress("label", done, film.count)
 
     write_film(out, shown(), names=film.names, fps=fps or film.fps or DEFAULT_FPS)
-    return FilmSummary(Path(out), done, ignored / max(1, pixels))
+    share = ignored / max(1, pixels)
+    return FilmSummary(Path(out), done, share, warning_of(share, filters, teachers=len(teachers)))
