@@ -21,10 +21,10 @@ import click
 def command(out: Path, quick: bool, threads: int | None) -> None:
     """Do the whole job on simulated drives, and leave a page that shows it all.
 
-    Drives are simulated and encoded; a small teacher learns from other worlds and labels their gray
-    frames; a small network learns these labels from the events and is scored, at three windows,
-    against the labels and against the truth. Nothing is downloaded. About two minutes on
-    two processors with --quick; the whole takes several times as long.
+    Drives are simulated and encoded; on small streets a teacher learns from gray frames and labels
+    the frames of other streets; a network learns these labels from the events and is scored, at
+    three windows, against the labels and against the truth of streets that neither has seen.
+    Nothing is downloaded. About two minutes on two processors with --quick, ten without.
 
     A run that was stopped goes on where it was when it is started again.
 

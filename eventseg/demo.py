@@ -11,31 +11,20 @@ from pathlib import Path
 
 from eventseg.dataset import open_dataset
 from eventseg.dataset_writer import encode_dataset
-from eventseg.demo_learn import RUNS, TEACHER_DATA, Learnt, Lesson, learn
+from eventseg.demo_drives import Drive, Progress, simulate_drive, streets
+from eventseg.demo_learn import RECORDINGS, RUNS, STREETS, TEACHER_DATA, Learnt, Lesson, learn
 from eventseg.demo_page import demo_page
 from eventseg.demo_pictures import picture_drive
-from eventseg.errors import EventsegError, OutputError
+from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.simulate.street import DAVIS346, simulate_street
-from eventseg.simulate.truth import Truth, truth_path
+from eventseg.simulate.street import DAVIS346
 from eventseg.whole_file import write_whole
 from eventseg.windows import format_duration
 
 WINDOWS_US = (10_000, 50_000, 250_000)
 """The three windows of EV-SegNet."""
 
-RECORD, PAGE, DATASET, RECORDINGS, PICTURES = (
-    "demo.json", "index.html", "dataset", "recordings", "pictures",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """One drive of the demo: a scenario, a seed and how long it lasts."""
-
-    scenario: str
-    seed: int
-    duration_us: int
+RECORD, PAGE, DATASET, PICTURES = "demo.json", "index.html", "dataset", "pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +34,49 @@ class Plan:
     Parameters
     ----------
     drives : tuple of Drive
-        Drives of different scenarios, each at least 0.4 s long.
-    teacher_drives : tuple of Drive
-        Other worlds, which only the teacher sees.
-    unseen : str
-        Scenario of the drive that is held out for test.
+        Drives of different scenarios that the page shows, each at least 0.4 s long.
     lesson : Lesson, optional
-        How long is trained; without, nothing is.
+        What is learnt, and from which streets; without, nothing is.
     moments : int
         Moments of each drive that the page shows.
     """
 
     drives: tuple[Drive, ...]
-    teacher_drives: tuple[Drive, ...] = ()
-    unseen: str = ""
     lesson: Lesson | None = None
     moments: int = 4
 
 
+SMALL = SensorSize(128, 176)
+"""Size of the streets that are learnt: a quarter of the pixels of a DAVIS346."""
+
 FULL = Plan(
     (
-        Drive("day", 7, 5_000_000),
-        Drive("night", 11, 5_000_000),
-        Drive("fast-turn", 3, 5_000_000),
-        Drive("crossing", 5, 5_000_000),
+        Drive("day", 7, 4_000_000),
+        Drive("night", 11, 4_000_000),
+        Drive("fast-turn", 3, 4_000_000),
+        Drive("crossing", 5, 4_000_000),
     ),
-    (Drive("day", 101, 3_000_000), Drive("night", 102, 3_000_000)),
-    unseen="crossing",
-    lesson=Lesson(teacher_epochs=10, epochs=6),
+    Lesson(
+        SMALL,
+        teacher_drives=streets(("day", "glare"), count=16, seed=101, duration_us=1_000_000),
+        drives=streets(("day", "glare", "crossing"), count=30, seed=201, duration_us=1_200_000),
+        unseen=streets(("day", "glare", "crossing"), count=9, seed=301, duration_us=800_000),
+        teacher_iterations=600,
+        iterations=900,
+    ),
 )
 QUICK = Plan(
-    (Drive("day", 7, 1_600_000), Drive("crossing", 5, 1_000_000)),
-    (Drive("day", 101, 1_000_000),),
-    unseen="crossing",
-    lesson=Lesson(teacher_epochs=10, epochs=10),
+    (Drive("day", 7, 1_200_000), Drive("crossing", 5, 800_000)),
+    Lesson(
+        SMALL,
+        teacher_drives=streets(("day",), count=5, seed=101, duration_us=800_000),
+        drives=streets(("day",), count=7, seed=201, duration_us=1_000_000),
+        unseen=streets(("day",), count=3, seed=301, duration_us=600_000),
+        teacher_iterations=120,
+        iterations=160,
+    ),
     moments=3,
 )
-
-Progress = Callable[[str, float], None]
-"""Called with the name of a stage and the share of it that is done."""
 
 
 def run_demo(
@@ -134,31 +127,19 @@ def run_demo(
     }
     _claim(root, settings, say=say)
     recordings = [root / RECORDINGS / f"{drive.scenario}.hdf5" for drive in plan.drives]
-    others = [root / RECORDINGS / f"teacher-{drive.scenario}.hdf5" for drive in plan.teacher_drives]
-    for drive, recording in zip(
-        (*plan.drives, *plan.teacher_drives), (*recordings, *others), strict=True
-    ):
-        stage = f"simulate {recording.stem}"
-        if _is_simulated(recording, drive, sensor=sensor):
-            say(f"{stage}: done before")
-            continue
-        (root / PAGE).unlink(missing_ok=True)
-        # The truth is renamed last, so that it stands for the pair.
-        truth_path(recording).unlink(missing_ok=True)
-        simulate_street(
-            recording,
-            duration_us=drive.duration_us,
-            seed=drive.seed,
-            scenario=drive.scenario,
-            sensor=sensor,
-            threads=threads,
+    for drive, recording in zip(plan.drives, recordings, strict=True):
+        stage = f"simulate {drive.scenario}"
+        if simulate_drive(
+            recording, drive, sensor=sensor, threads=threads,
             progress=lambda share, stage=stage: progress(stage, share),  # type: ignore[misc]
-        )
+        ):  # fmt: skip
+            (root / PAGE).unlink(missing_ok=True)
+        else:
+            say(f"{stage}: done before")
     summary = encode_dataset(
         recordings,
         root / DATASET,
         windows_us=WINDOWS_US,
-        held_out=(plan.unseen,) if plan.unseen else (),
         store="npz",  # a tenth of the space: events touch few pixels
         progress=lambda now: progress(now.phase, now.done / now.total if now.total else 1.0),
     )
@@ -172,10 +153,9 @@ def run_demo(
         learnt = (
             learn(
                 root,
-                root / DATASET,
-                teacher_recordings=others,
-                windows=[format_duration(window_us) for window_us in WINDOWS_US],
                 lesson=plan.lesson,
+                windows=[format_duration(window_us) for window_us in WINDOWS_US],
+                threads=threads,
                 progress=progress,
             )
             if plan.lesson
@@ -196,7 +176,7 @@ def _claim(root: Path, settings: dict[str, object], *, say: Callable[[str], None
         say(f"{root} holds a demo of other drives: its data set and page are made anew")
         try:
             (root / PAGE).unlink(missing_ok=True)
-            for name in (DATASET, PICTURES, TEACHER_DATA, RUNS):
+            for name in (DATASET, PICTURES, TEACHER_DATA, STREETS, RUNS):
                 if (root / name).exists():
                     shutil.rmtree(root / name)
         except OSError as error:
@@ -210,19 +190,6 @@ def _read(record: Path) -> object:
         return json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _is_simulated(recording: Path, drive: Drive, *, sensor: SensorSize) -> bool:
-    """Return whether a recording and its truth are there and were made from these numbers."""
-    if not recording.exists() or not truth_path(recording).exists():
-        return False
-    try:
-        with Truth(truth_path(recording)) as truth:
-            made = (truth.recipe["scenario"], truth.recipe["seed"], truth.sensor)
-            lasts_us = truth.recipe["t1_us"] - truth.recipe["t0_us"]
-    except EventsegError:
-        return False
-    return made == (drive.scenario, drive.seed, sensor) and lasts_us == drive.duration_us
 
 
 def _write_page(

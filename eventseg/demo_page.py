@@ -234,12 +234,13 @@ def _next(
         f'<a href="{_link(story.truth, root)}">its truth</a></li>'
         for story in stories
     )
-    learning = (
-        f"eventseg audit {data} --labels taught --truth truth\n"
-        f"eventseg evaluate {_link(learnt.network, root)} {data} --labels truth\n"
-        if learnt
-        else ""
-    )
+    learning = ""
+    if learnt:
+        streets, network = _link(learnt.dataset, root), _link(learnt.network, root)
+        learning = (
+            f"eventseg audit {streets} --labels taught --truth truth\n"
+            f"eventseg evaluate {network} {streets} --labels truth\n"
+        )
     return f"""<h2 id="next">Go on from here</h2>
 <p>All is on disk beside this page. The recordings have the layout of DDD17, so what works here
 works on real drives.</p>

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from eventseg import demo
 from eventseg.dataset_check import check_dataset
-from eventseg.demo import Drive, Plan, run_demo
+from eventseg.demo import Plan, run_demo
+from eventseg.demo_drives import Drive, streets
 from eventseg.demo_learn import Lesson
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
@@ -145,13 +146,15 @@ def test_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Path) -> None:
-    plan = Plan(
-        (Drive("day", 7, 1_000_000), Drive("crossing", 5, 400_000)),
-        (Drive("day", 101, 700_000),),
-        unseen="crossing",
-        lesson=Lesson(teacher_epochs=2, epochs=1),
-        moments=1,
+    lesson = Lesson(
+        SensorSize(48, 64),
+        teacher_drives=(Drive("day", 101, 700_000),),
+        drives=streets(("day", "glare"), count=2, seed=7, duration_us=900_000),
+        unseen=(Drive("crossing", 5, 400_000),),
+        teacher_iterations=2,
+        iterations=2,
     )
+    plan = Plan((Drive("day", 7, 400_000),), lesson, moments=1)
     stages: list[str] = []
     words: list[str] = []
 
@@ -163,12 +166,13 @@ def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Pa
 
     page = run()
     assert list(dict.fromkeys(stages)) == [
-        "simulate day", "simulate crossing", "simulate teacher-day", "read", "encode",
-        "train the teacher", "pseudo-label", "train on events", "score, truth", "score, taught",
-        "page",
+        "simulate day", "read", "encode", "teacher's streets", "streets to learn",
+        "streets to score", "streets", "train the teacher", "pseudo-label", "train on events",
+        "score, truth", "score, taught", "page",
     ]  # fmt: skip
     root = page.parent
-    assert check_dataset(root / "dataset", deep=True) == []
+    for dataset in ("dataset", "streets"):
+        assert check_dataset(root / dataset, deep=True) == []
     for labels in ("truth", "taught"):
         (scores,) = root.glob(f"runs/events/evaluation-*-{labels}-*/scores.json")
         rows = json.loads(scores.read_text())["rows"]
@@ -181,6 +185,7 @@ def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Pa
     page.unlink()
     stages.clear()
     run()
+    assert stages.count("streets to learn") == 0
     assert not any(stage.startswith(("simulate", "encode", "train")) for stage in stages)
     assert (root / "runs/events/best.pt").is_file()
 

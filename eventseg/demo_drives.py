@@ -1,0 +1,98 @@
+"""The drives of the demo: which there are, and how they are simulated once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventseg.errors import EventsegError
+from eventseg.events import SensorSize
+from eventseg.simulate.street import simulate_street
+from eventseg.simulate.truth import Truth, truth_path
+
+Progress = Callable[[str, float], None]
+"""Called with the name of a stage and the share of it that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One drive of the demo: a scenario, a seed and how long it lasts."""
+
+    scenario: str
+    seed: int
+    duration_us: int
+
+
+def streets(
+    scenarios: Sequence[str], *, count: int, seed: int, duration_us: int
+) -> tuple[Drive, ...]:
+    """Return drives through streets that all differ, the scenarios in turn."""
+    return tuple(Drive(scenarios[k % len(scenarios)], seed + k, duration_us) for k in range(count))
+
+
+def simulate_drive(
+    recording: Path,
+    drive: Drive,
+    *,
+    sensor: SensorSize,
+    threads: int | None,
+    progress: Callable[[float], None],
+) -> bool:
+    """Simulate a drive, unless the recording and its truth are there and are of this drive.
+
+    Returns
+    -------
+    bool
+        Whether there was something to do.
+    """
+    if _is_simulated(recording, drive, sensor=sensor):
+        return False
+    # The truth is renamed last, so that it stands for the pair.
+    truth_path(recording).unlink(missing_ok=True)
+    simulate_street(
+        recording,
+        duration_us=drive.duration_us,
+        seed=drive.seed,
+        scenario=drive.scenario,
+        sensor=sensor,
+        threads=threads,
+        progress=progress,
+    )
+    return True
+
+
+def simulate_drives(
+    folder: Path,
+    drives: Sequence[Drive],
+    *,
+    sensor: SensorSize,
+    threads: int | None,
+    progress: Callable[[float], None],
+) -> tuple[Path, ...]:
+    """Simulate drives into a folder, ``SCENARIO-SEED.hdf5`` each, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for place, drive in enumerate(drives):
+        path = folder / f"{drive.scenario}-{drive.seed}.hdf5"
+        simulate_drive(
+            path, drive, sensor=sensor, threads=threads,
+            progress=lambda share, place=place: progress(  # type: ignore[misc]
+                (place + share) / len(drives)
+            ),
+        )  # fmt: skip
+        paths.append(path)
+    return tuple(paths)
+
+
+def _is_simulated(recording: Path, drive: Drive, *, sensor: SensorSize) -> bool:
+    """Return whether a recording and its truth are there and were made from these numbers."""
+    if not recording.exists() or not truth_path(recording).exists():
+        return False
+    try:
+        with Truth(truth_path(recording)) as truth:
+            made = (truth.recipe["scenario"], truth.recipe["seed"], truth.sensor)
+            lasts_us = truth.recipe["t1_us"] - truth.recipe["t0_us"]
+    except EventsegError:
+        return False
+    return made == (drive.scenario, drive.seed, sensor) and lasts_us == drive.duration_us
