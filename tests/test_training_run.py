@@ -26,10 +26,13 @@ from eventseg.errors import CheckpointError, OutputError, TrainingError
 from eventseg.labels import load_class_table, merge_labels, merge_of
 from eventseg.networks import load_network
 from eventseg.training import trainer
+from eventseg.training.event_source import EventSource
+from eventseg.training.loading import EpochBatches, load_batches
+from eventseg.training.parts import pick
 from eventseg.training.reproduce import first_difference, reproduce
 from eventseg.training.run_folder import best_of, read_metrics, read_run, read_timing
-from eventseg.training.samples import EpochBatches, Place, Samples, draw_window, load_batches, pick
-from eventseg.training.sources import EventSource, open_source
+from eventseg.training.samples import Place, Samples, draw_window
+from eventseg.training.sources import open_source
 from eventseg_cli.main import main
 
 
@@ -165,27 +168,75 @@ def test_stopped_run_resumes_to_the_same_bits(data: Path, tmp_path: Path, straig
     assert (tmp_path / "out/last.pt").read_bytes() == before
 
 
-@pytest.mark.slow
+IN_A_BATCH = """
+def kill(progress):
+    if progress.epoch == 2 and progress.images:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+IN_A_SAVE = """
+write = checkpoints.write_whole
+def half(path, fill):
+    def part(file):
+        file.write(b"half of it")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, part if path.name == "last.pt" and path.is_file() else fill)
+checkpoints.write_whole = half
+kill = print
+"""
+
+
 @pytest.mark.usefixtures("blind")
-def test_killed_run_resumes_to_the_same_bits(data: Path, tmp_path: Path, straight: Path) -> None:
+@pytest.mark.parametrize(
+    "when", [pytest.param(IN_A_BATCH, marks=pytest.mark.slow, id="batch"),
+             pytest.param(IN_A_SAVE, id="save")],
+)  # fmt: skip
+def test_killed_run_resumes_to_the_same_bits(
+    data: Path, tmp_path: Path, straight: Path, when: str
+) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
 from training_fixtures import one_thread, train_tiny
+from eventseg.networks import checkpoints
 from eventseg.training import trainer
 trainer.picture_curves = trainer.picture_samples = lambda *a, **k: None
 one_thread()
-def kill(progress):
-    if progress.epoch == 2 and progress.images:
-        os.kill(os.getpid(), signal.SIGKILL)
+{when}
 train_tiny(Path({str(data)!r}), Path({str(tmp_path / "out")!r}), progress=kill, **{RESUMED!r})
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, timeout=300, check=False
-    )
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent, timeout=300, check=False, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
     assert done.returncode == -signal.SIGKILL
+    held = json.loads(state(tmp_path / "out/last.pt", "training")["history"])
+    assert [row["epoch"] for row in held] == [1]
     train_tiny(data, tmp_path / "out", resume=True, **RESUMED)
     assert_same_run(straight, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("blind")
+def test_file_that_the_system_refuses_keeps_the_previous_checkpoint(
+    data: Path, plain: Path, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_up(progress: trainer.Progress) -> None:
+        if not progress.images:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+
+    try:
+        with pytest.raises(OutputError, match=r"^cannot write .*\.pt: File too large$"):
+            train_tiny(data, tmp_path / "out", progress=fill_up)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list((tmp_path / "out").glob("*.tmp")) == []
+    held = json.loads(state(tmp_path / "out/last.pt", "training")["history"])
+    assert [row["epoch"] for row in held] == [1]
+    train_tiny(data, tmp_path / "out", resume=True)
+    assert same_weights(tmp_path / "out/last.pt", plain / "last.pt")
 
 
 @pytest.mark.usefixtures("blind")
@@ -554,6 +605,14 @@ def test_command_says_whether_a_run_is_equal(
         assert result.exit_code == code
         assert difference in result.stdout
         assert "torch was 1 and is 2" in result.stderr
+
+
+def test_run_of_several_processes_is_not_made_again_by_one(plain: Path, tmp_path: Path) -> None:
+    held = json.loads((plain / "run.json").read_text())
+    assert held["processes"] == 1
+    (tmp_path / "run.json").write_text(json.dumps({**held, "processes": 2}))
+    with pytest.raises(TrainingError, match=r"run\.json is of 2 processes and this is one of 1"):
+        reproduce(tmp_path / "run.json", out=tmp_path / "again")
 
 
 def test_run_json_of_something_else(tmp_path: Path) -> None:

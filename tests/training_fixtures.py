@@ -10,10 +10,15 @@ import torch
 
 from eventseg.dataset_writer import encode_dataset
 from eventseg.events import SensorSize
+from eventseg.networks import build
 from eventseg.simulate.street import simulate_street
 from eventseg.training import trainer
 from eventseg.training.config import TrainConfig, load_config
+from eventseg.training.distributed import parallel
+from eventseg.training.optimisers import build_optimiser
+from eventseg.training.samples import Batch
 from eventseg.training.sources import open_source
+from eventseg.training.steps import Learner
 
 SENSOR = SensorSize(48, 64)
 
@@ -24,6 +29,9 @@ TINY: Mapping[str, Any] = {
     "workers": 0,
     "optimiser.learning_rate": 1e-3,
 }
+
+OWN = ("resume", "progress", "tensorboard")
+"""Keywords of ``train`` that are no settings."""
 
 
 def street_dataset(root: Path, **settings: Any) -> Path:
@@ -49,13 +57,46 @@ def train_tiny(
     data: Path, out: Path, *, label_set: str = "truth", **settings: Any
 ) -> trainer.Trained:
     """Train on a data set; keywords of ``train`` are given apart from settings."""
-    own = {key: settings.pop(key) for key in ("resume", "progress") if key in settings}
+    own = {key: settings.pop(key) for key in OWN if key in settings}
     config = settings.pop("config", None) or tiny(**settings)
     source = open_source(data, label_set=label_set)
     try:
         return trainer.train(source, out, config=config, command=["tiny"], **own)
     finally:
         source.close()
+
+
+def learner_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> Learner:
+    """Return a learner in float64 whose weights follow from the seed, without any data."""
+    torch.manual_seed(config.seed)
+    network = build(
+        config.network.name, in_channels=channels, classes=classes,
+        frozen_batch_norm=config.network.frozen_batch_norm, **config.network.options,
+    ).double()  # fmt: skip
+    device = torch.device("cpu")
+    return Learner(
+        network=parallel(network, device, some_unused=False),
+        plain=network,
+        optimiser=build_optimiser(network, spec=config.optimiser),
+        config=config,
+        device=device,
+        classes=classes,
+        rate=lambda _update: config.optimiser.learning_rate,
+        class_weights=None,
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+    )
+
+
+def random_batch(
+    images: int, *, channels: int = 6, classes: int = 4, size: tuple[int, int] = (16, 24)
+) -> Batch:
+    """Return a batch in float64 whose pixels are all labelled."""
+    random = torch.Generator().manual_seed(images)
+    return {
+        "x": torch.randn(images, channels, *size, generator=random, dtype=torch.float64),
+        "labels": torch.randint(classes, (images, *size), generator=random).to(torch.uint8),
+        "index": torch.arange(images),
+    }
 
 
 def one_thread() -> None:

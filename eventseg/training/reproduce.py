@@ -14,8 +14,9 @@ from eventseg.errors import TrainingError
 from eventseg.training.config import TrainConfig
 from eventseg.training.config_tables import from_table
 from eventseg.training.device import choose_device
+from eventseg.training.distributed import world
+from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import METRICS, RUN, describe_run, differing_data, read_run
-from eventseg.training.samples import parts_of
 from eventseg.training.sources import open_source
 from eventseg.training.trainer import Progress, train
 
@@ -64,11 +65,18 @@ def reproduce(
     Raises
     ------
     TrainingError
-        No ``run.json``, or data that is not what the run was trained on.
+        No ``run.json``, data that is not what the run was trained on, or another number of
+        processes.
     """
     path = Path(run) / RUN if Path(run).is_dir() else Path(run)
     held, root = read_run(path), path.resolve().parent
     config = from_table(TrainConfig, tomllib.loads(held["config"]))
+    processes = held.get("processes", 1)
+    if processes != world():
+        raise TrainingError(
+            f"{path} is of {processes} processes and this is one of {world()}; start as many with "
+            "torchrun --nproc-per-node"
+        )
     device = choose_device(held["device"])
     target = Path(out) if out is not None else root.with_name(f"{root.name}-reproduced")
     source = open_source(data or held["data"], label_set=config.labels.set)

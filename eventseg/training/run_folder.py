@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import torch
 
 from eventseg.errors import OutputError, TrainingError
 from eventseg.training.config import TrainConfig, to_toml
+from eventseg.training.distributed import world
 from eventseg.training.sources import Source
 from eventseg.whole_file import write_whole
 
@@ -197,6 +197,7 @@ def describe_run(
             torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
         ),
         "threads": torch.get_num_threads(),
+        "processes": world(),
         "parameters": parameters,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -221,7 +222,8 @@ def write_run(root: Path, described: Mapping[str, Any]) -> None:
                 f"{root} holds a run on other data: {other} differ from those in {RUN}; go on "
                 "with the data it began with, or give another folder with --out"
             )
-        again = {name: described[name] for name in ("command", "device", "threads", "versions")}
+        names = ("command", "device", "threads", "processes", "versions")
+        again = {name: described[name] for name in names}
         described = {**held, "resumed": [*held.get("resumed", ()), again]}
     text = json.dumps(described, indent=2) + "\n"
     write_whole(root / RUN, lambda file: file.write(text.encode()))
@@ -251,22 +253,6 @@ def read_run(path: Path) -> dict[str, Any]:
     if not isinstance(held, dict) or not held.keys() >= RUN_KEYS:
         raise TrainingError(f"{path} is no run.json of eventseg train")
     return held
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Return the peak of memory: of the device's allocator, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if os.path.exists("/proc/self/status"):  # noqa: PTH110 - a kernel's file
-        with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-    import resource
-
-    # Bytes on macOS, kilobytes elsewhere.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
 def _first_difference(held: Path, config: TrainConfig) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eventseg.errors import TrainingError
-from eventseg.labels import IGNORED
+from eventseg.kernels.confusion import count_confusion
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.training.config import TrainConfig
+from eventseg.training.distributed import gathered, mean_loss, summed
 from eventseg.training.ema import update_average
+from eventseg.training.loading import to_device
 from eventseg.training.losses import segmentation_loss
 from eventseg.training.optimisers import set_learning_rate
-from eventseg.training.samples import Batch, to_device
+from eventseg.training.samples import Batch
 
 Matrix = NDArray[np.int64]
 
@@ -78,6 +80,25 @@ class Learner:
     iteration: int = 0
 
 
+@contextmanager
+def memory_advice() -> Iterator[None]:
+    """Say what to do where the GPU runs out of memory.
+
+    Raises
+    ------
+    TrainingError
+        In place of torch's error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "the GPU has too little memory for a batch: lower batch_size (accumulation keeps the "
+            "update as large), set amp to bf16 or fp16, or a smaller size.crop"
+        ) from error
+
+
+@memory_advice()
 def train_pass(
     learner: Learner,
     batches: Iterable[Batch],
@@ -105,12 +126,14 @@ def train_pass(
     ------
     LossError
         The loss is not finite; nothing was updated with it.
+    TrainingError
+        The GPU has too little memory.
     """
     config = learner.config
     learner.plain.train()
     learner.optimiser.zero_grad(set_to_none=True)
-    matrix = np.zeros((learner.classes, learner.classes), np.int64)
-    total, images, gathered = 0.0, 0, 0
+    counts = new_counts(learner.classes, learner.device)
+    total, images, waiting = 0.0, 0, 0
     for batch in batches:
         if updates == 0:
             break
@@ -124,25 +147,26 @@ def train_pass(
             class_weights=learner.class_weights,
             pixel_weights=_confidence(batch, learner.device),
         )
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise LossError(
-                f"the loss is {value} at update {learner.iteration}", batch["index"].tolist()
-            )
-        torch.autograd.backward(learner.scaler.scale(loss / config.accumulation))
-        gathered += 1
-        if gathered == config.accumulation:
-            _update(learner)
-            gathered, updates = 0, updates - 1
         main = outputs if isinstance(outputs, Tensor) else outputs[0]
-        matrix += confusion(main.detach(), labels, classes=learner.classes)
-        total, images = total + value * len(x), images + len(x)
-        tell(value, len(x))
-    if gathered and updates:
+        # Before the loss is read, which waits for the device anyway: after it nothing waits.
+        add_confusion(main, labels, counts)
+        value, shared = mean_loss(loss, len(x))
+        if not math.isfinite(value):
+            samples = [i for each in gathered(batch["index"].tolist()) for i in each]
+            raise LossError(f"the loss is {value} at update {learner.iteration}", samples)
+        torch.autograd.backward(learner.scaler.scale(loss / config.accumulation))
+        waiting += 1
+        if waiting == config.accumulation:
+            _update(learner)
+            waiting, updates = 0, updates - 1
+        total, images = total + value * shared, images + shared
+        tell(value, shared)
+    if waiting and updates:
         _update(learner)
-    return Pass(total / max(1, images), matrix)
+    return Pass(total / max(1, images), summed(counts).cpu().numpy())
 
 
+@memory_advice()
 @torch.inference_mode()
 def validation_pass(
     network: SegmentationNetwork,
@@ -155,16 +179,17 @@ def validation_pass(
 ) -> Pass:
     """Return loss and confusion matrix of a network in evaluation mode, at the input's size."""
     network.eval()
-    matrix = np.zeros((classes, classes), np.int64)
-    total, images = 0.0, 0
+    counts = new_counts(classes, device)
+    total = torch.zeros(2, dtype=torch.float64, device=device)
     for batch in batches:
         x, labels = to_device(batch, device, channels_last=config.channels_last)
         with autocast(config, device):
             logits = network(x)
         loss = segmentation_loss(logits, labels, spec=config.loss, class_weights=class_weights)
-        matrix += confusion(logits, labels, classes=classes)
-        total, images = total + float(loss) * len(x), images + len(x)
-    return Pass(total / max(1, images), matrix)
+        add_confusion(logits, labels, counts)
+        total += torch.stack((loss.double() * len(x), total.new_tensor(len(x))))
+    losses, images = summed(total).tolist()
+    return Pass(losses / max(1, images), summed(counts).cpu().numpy())
 
 
 def confusion(logits: Tensor, labels: Tensor, *, classes: int) -> Matrix:
@@ -172,11 +197,36 @@ def confusion(logits: Tensor, labels: Tensor, *, classes: int) -> Matrix:
 
     As :func:`eventseg.metrics.confusion_matrix`, but counted where the logits are.
     """
-    kept = labels != IGNORED
-    pairs = labels[kept] * classes + logits.argmax(1)[kept]
-    counts = torch.bincount(pairs, minlength=classes * classes)
-    matrix: Matrix = counts.reshape(classes, classes).cpu().numpy()
-    return matrix
+    counts = new_counts(classes, logits.device)
+    add_confusion(logits, labels, counts)
+    return counts.cpu().numpy()
+
+
+def new_counts(classes: int, device: torch.device) -> Tensor:
+    """Return an empty confusion matrix on a device, int64 (K, K)."""
+    return torch.zeros((classes, classes), dtype=torch.int64, device=device)
+
+
+def add_confusion(logits: Tensor, labels: Tensor, counts: Tensor) -> None:
+    """Add a batch to a confusion matrix that stays where the logits are.
+
+    Parameters
+    ----------
+    logits : float (N, K, H, W)
+    labels : int64 (N, H, W)
+        255 counts nowhere.
+    counts : int64 (K, K)
+        Row is the label, column the class of the largest logit.
+    """
+    logits, classes = logits.detach(), len(counts)
+    if logits.device.type == "cpu":
+        # NumPy knows no bfloat16; as float32 it is the same number.
+        known = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        count_confusion(known.numpy(), labels.numpy(), counts.numpy())
+        return
+    # An ignored label is beyond all pairs, and goes to one bin behind them: no pixel is selected.
+    pairs = (labels * classes + logits.argmax(1)).clamp_max(classes * classes)
+    counts += torch.bincount(pairs.flatten(), minlength=classes * classes + 1)[:-1].view_as(counts)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:

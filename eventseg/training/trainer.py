@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
-from eventseg.errors import CheckpointError, NetworkError, TrainingError
-from eventseg.labels import ClassTable, merge_labels
+from eventseg.errors import TrainingError
 from eventseg.metrics import scores
-from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count, save_network
-from eventseg.networks.weights import load_file
-from eventseg.training.class_weights import count_labels, enet_weights, median_frequency
-from eventseg.training.config import TrainConfig, to_toml
-from eventseg.training.ema import averaged_copy
-from eventseg.training.optimisers import build_optimiser
+from eventseg.networks import save_network
+from eventseg.training.config import TrainConfig
+from eventseg.training.device import peak_memory_mib
+from eventseg.training.distributed import (
+    gathered,
+    join_processes,
+    rank,
+    share_buffers,
+    wait_for_all,
+)
+from eventseg.training.loading import each_batch
 from eventseg.training.pictures import picture_curves, picture_samples
 from eventseg.training.run_folder import (
     BEST,
@@ -29,31 +30,15 @@ from eventseg.training.run_folder import (
     LAST,
     EpochCost,
     EpochScores,
-    claim_run,
-    describe_run,
-    peak_memory_mib,
     write_metrics,
-    write_run,
     write_timing,
 )
-from eventseg.training.samples import (
-    Batch,
-    EpochBatches,
-    Place,
-    Samples,
-    channels_of,
-    class_table_of,
-    each_batch,
-    load_batches,
-    parts_of,
-)
-from eventseg.training.schedules import Plateau, after_score, learning_rate
+from eventseg.training.session import Session, open_session
+from eventseg.training.skipped import write_skipped
 from eventseg.training.sources import Source
-from eventseg.training.steps import Learner, LossError, Pass, train_pass, validation_pass
+from eventseg.training.state import kept_state
+from eventseg.training.steps import LossError, Pass, train_pass, validation_pass
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
-
-SHOWN = 4
-"""Validation samples in the picture of predictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +87,6 @@ class Trained:
     history: tuple[EpochScores, ...]
     best: EpochScores
     reason: str
-
-
-@dataclass(slots=True)
-class _State:
-    """What changes from epoch to epoch; kept in ``last.pt``, so that a run can go on."""
-
-    history: list[EpochScores]
-    costs: list[EpochCost]
-    plateau: Plateau
-    best: int = -1
-    waited: int = 0
 
 
 def train(
@@ -166,181 +140,103 @@ def train(
     CheckpointError
         The run to resume cannot be read.
     """
-    root, on = Path(out), torch.device(device)
     if tensorboard:
         check_tensorboard()
-    if config.amp == "fp16" and on.type != "cuda":
-        raise TrainingError("amp fp16 needs a CUDA device; use bf16 or off on the CPU")
-    table, merge = class_table_of(source, config)
-    parts = parts_of(source, config)
-    training, judging = parts.values()
-    samples = Samples(source, config, len(table), training=True, merge=merge)
-    checked = Samples(source, config, len(table), training=False, merge=merge)
-    batches = EpochBatches(training, batch_size=config.batch_size, seed=config.seed)
-    loader = _loader(samples, batches, config, on)
-    checker = _loader(checked, EpochBatches(judging, batch_size=config.batch_size), config, on)
-    weights = _class_weights(source, training, merge, config, len(table), on)
-
-    torch.manual_seed(config.seed)
-    blueprint = blueprint_of(config, source, table)
-    network = blueprint.build(init=config.network.init).to(on)
-    if config.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    claim_run(root, config, resume=resume)
-    per_epoch = -(-len(batches) // config.accumulation)
-    updates = config.iterations or config.epochs * per_epoch
-    state = _State([], [], Plateau())
-    learner = Learner(
-        network=torch.compile(network) if config.compile else network,
-        plain=network,
-        optimiser=build_optimiser(network, spec=config.optimiser),
-        config=config,
-        device=on,
-        classes=len(table),
-        rate=lambda update: learning_rate(
-            config.schedule,
-            update,
-            base=config.optimiser.learning_rate,
-            iterations=updates,
-            iterations_per_epoch=per_epoch,
-            plateau=state.plateau,
-        ),
-        class_weights=weights,
-        scaler=torch.amp.GradScaler(on.type, enabled=config.amp == "fp16"),
-        average=averaged_copy(network) if config.ema_decay else None,
+    on = torch.device(device)
+    join_processes(on)
+    session = open_session(
+        source, Path(out), config=config, device=on, resume=resume, command=command
     )
-    resized = config.size.resized(source.size)
-    own_size = config.size.resize is None and resized == source.size
-    inputs = InputSpec(
-        config.input.kind, blueprint.in_channels, config.input.scaling, config.input.windows,
-        config.input.normalise, None if own_size else (resized.height, resized.width),
+    while not (reason := _reason_to_end(session)):
+        _one_epoch(session, progress)
+        if tensorboard and rank() == 0:
+            write_epoch(session.root, session.state.history[-1], classes=session.classes.names)
+    wait_for_all()
+    history = tuple(session.state.history)
+    return Trained(session.root, history, history[session.state.best], reason)
+
+
+def _reason_to_end(session: Session) -> str:
+    patience = session.learner.config.patience
+    if patience and session.state.waited >= patience:
+        return "patience"
+    return "length" if session.learner.iteration >= session.updates else ""
+
+
+def _one_epoch(session: Session, progress: Callable[[Progress], None]) -> None:
+    """Train, validate and write everything."""
+    learner, state = session.learner, session.state
+    skipped: dict[int, str] = {}
+    begin = time.perf_counter()
+    learnt, images = _train(session, progress, skipped)
+    trained_s = time.perf_counter() - begin
+    if not learnt.matrix.any():
+        raise TrainingError(
+            f"the label set {learner.config.labels.set!r} has no labelled pixel in the training "
+            "samples of an epoch: nothing can be learnt; make labels with a lower threshold"
+        )
+    begin = time.perf_counter()
+    share_buffers(learner.plain)
+    if learner.average is not None:
+        share_buffers(learner.average)
+    judged = learner.plain if learner.average is None else learner.average
+    found = validation_pass(
+        judged, each_batch(session.checker, skipped=skipped), config=learner.config,
+        device=learner.device, classes=learner.classes, class_weights=learner.class_weights,
     )  # fmt: skip
-    if (root / LAST).is_file():
-        _restore(root / LAST, learner, state)
-    write_run(
-        root,
-        describe_run(
-            config, source, device=on, parameters=parameter_count(network), command=command,
-            parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
-        ),
+    row = _row(session, learnt, found)
+    cost = EpochCost(
+        row.epoch, trained_s, time.perf_counter() - begin, images / trained_s,
+        peak_memory_mib(learner.device),
     )  # fmt: skip
-    epochs = -(-updates // per_epoch)
-    shown = [checked[Place(0, i)] for i in _spread(judging)]
-    while not _reason(state, learner, config, updates):
-        epoch = len(state.history)
-        _one_epoch(
-            root, state, learner, loader, checker, epoch=epoch, epochs=epochs, updates=updates,
-            per_epoch=per_epoch, table=table, progress=progress,
-            kept=lambda net: TrainedNetwork(net, blueprint, inputs, table, f"run {root.name}"),
-            shown=shown,
-        )  # fmt: skip
-        if tensorboard:
-            write_epoch(root, state.history[-1], classes=table.names)
-    return Trained(
-        root, tuple(state.history), state.history[state.best],
-        _reason(state, learner, config, updates),
-    )  # fmt: skip
+    better = state.add(row, cost, learner.config)
+    left_out = {index: why for each in gathered(skipped) for index, why in each.items()}
+    if rank() == 0:
+        _write(session, better=better, skipped=left_out)
+        _tell(progress, session, epoch=row.epoch, loss=learnt.loss)
 
 
-def blueprint_of(config: TrainConfig, source: Source, table: ClassTable) -> Blueprint:
-    """Return how the network of a configuration is built for a source and its classes."""
-    return Blueprint(
-        config.network.name,
-        channels_of(source, config.input.kind),
-        len(table),
-        fusion=config.input.fusion,
-        frozen_batch_norm=config.network.frozen_batch_norm,
-        options=dict(config.network.options),
-    )
-
-
-def _one_epoch(
-    root: Path,
-    state: _State,
-    learner: Learner,
-    loader: DataLoader[Batch],
-    checker: DataLoader[Batch],
-    *,
-    epoch: int,
-    epochs: int,
-    updates: int,
-    per_epoch: int,
-    table: ClassTable,
-    progress: Callable[[Progress], None],
-    kept: Callable[[Any], TrainedNetwork],
-    shown: Sequence[Batch],
-) -> None:
-    """Train, validate and write everything; ``last.pt`` at the end stands for the epoch."""
-    config = learner.config
-    loader.batch_sampler.epoch = epoch  # type: ignore[union-attr]
+def _train(
+    session: Session, progress: Callable[[Progress], None], skipped: dict[int, str]
+) -> tuple[Pass, int]:
+    """Train over one epoch; return its scores and how many images it had."""
+    learner, epoch = session.learner, len(session.state.history)
+    seed = learner.config.seed
+    session.loader.batch_sampler.epoch = epoch  # type: ignore[union-attr]
     # Dropout's numbers too follow from seed and epoch, so that a resumed run draws the same.
-    torch.manual_seed(int(np.random.SeedSequence([config.seed, 4, epoch]).generate_state(1)[0]))
-    before = state.history[-1].val_miou if state.history else float("nan")
+    drawn = np.random.SeedSequence([seed, 4, epoch, rank()]).generate_state(1)
+    torch.manual_seed(int(drawn[0]))
     seen = 0
 
     def tell(loss: float, images: int) -> None:
         nonlocal seen
         seen += images
-        progress(Progress(epoch + 1, epochs, learner.iteration, updates, images, loss, before))
+        if rank() == 0:
+            _tell(progress, session, epoch=epoch + 1, loss=loss, images=images)
 
-    begin = time.perf_counter()
     try:
         learnt = train_pass(
             learner,
-            each_batch(loader),
-            updates=min(per_epoch, updates - learner.iteration),
+            each_batch(session.loader, skipped=skipped),
+            updates=min(session.updates_per_epoch, session.updates - learner.iteration),
             tell=tell,
         )
     except LossError as error:
-        save_network(root / FAILED, kept(learner.plain), samples=error.samples)
-        names = ", ".join(loader.dataset.source.ids[i] for i in error.samples)  # type: ignore[attr-defined]
+        if rank() == 0:
+            save_network(session.root / FAILED, session.kept(learner.plain), samples=error.samples)
+        names = ", ".join(session.source.ids[i] for i in error.samples)
         raise TrainingError(
             f"{error}, epoch {epoch + 1}, samples {names}; the network before it is in "
-            f"{root / FAILED}; lower the learning rate or clip gradients"
+            f"{session.root / FAILED}; lower the learning rate or clip gradients"
         ) from error
-    trained_s = time.perf_counter() - begin
-    if not learnt.matrix.any():
-        raise TrainingError(
-            f"the label set {config.labels.set!r} has no labelled pixel in the training samples of "
-            "an epoch: nothing can be learnt; make labels with a lower threshold"
-        )
-    judged = learner.plain if learner.average is None else learner.average
-    begin = time.perf_counter()
-    found = validation_pass(
-        judged, each_batch(checker), config=config, device=learner.device, classes=learner.classes,
-        class_weights=learner.class_weights,
-    )  # fmt: skip
-    row = _row(epoch, learner, learnt, found)
-    state.history.append(row)
-    state.costs.append(
-        EpochCost(
-            epoch + 1, trained_s, time.perf_counter() - begin, seen / trained_s,
-            peak_memory_mib(learner.device),
-        )
-    )  # fmt: skip
-    state.plateau = after_score(config.schedule, state.plateau, score=row.val_miou)
-    first = state.best < 0
-    if first or row.val_miou > state.history[state.best].val_miou + config.min_delta:
-        state.best, state.waited = epoch, 0
-        save_network(root / BEST, kept(judged), epoch=epoch + 1, val_miou=row.val_miou)
-        picture_samples(
-            root, judged, shown, table=table, device=learner.device, kind=config.input.kind,
-            names=[checker.dataset.source.ids[sample["index"]] for sample in shown],  # type: ignore[attr-defined]
-            scaling=config.input.scaling,
-        )  # fmt: skip
-    else:
-        state.waited += 1
-    write_metrics(root, state.history, classes=table.names)
-    write_timing(root, state.costs)
-    picture_curves(root, state.history, table=table, best=state.best)
-    save_network(root / LAST, kept(learner.plain), training=_kept_state(learner, state))
-    progress(Progress(epoch + 1, epochs, learner.iteration, updates, 0, learnt.loss, row.val_miou))
+    return learnt, seen
 
 
-def _row(epoch: int, learner: Learner, learnt: Pass, found: Pass) -> EpochScores:
+def _row(session: Session, learnt: Pass, found: Pass) -> EpochScores:
+    learner = session.learner
     seen, judged = scores(learnt.matrix), scores(found.matrix)
     return EpochScores(
-        epoch + 1,
+        len(session.state.history) + 1,
         learner.iteration,
         learner.rate(learner.iteration - 1),
         learnt.loss,
@@ -353,83 +249,39 @@ def _row(epoch: int, learner: Learner, learnt: Pass, found: Pass) -> EpochScores
     )
 
 
-def _kept_state(learner: Learner, state: _State) -> dict[str, Any]:
-    return {
-        "config": to_toml(learner.config),
-        "iteration": learner.iteration,
-        "optimiser": learner.optimiser.state_dict(),
-        "scaler": learner.scaler.state_dict(),
-        "average": None if learner.average is None else learner.average.state_dict(),
-        "plateau": asdict(state.plateau),
-        "best": state.best,
-        "waited": state.waited,
-        "history": json.dumps([asdict(row) for row in state.history]),
-        "costs": json.dumps([asdict(cost) for cost in state.costs]),
-    }
-
-
-def _restore(path: Path, learner: Learner, state: _State) -> None:
-    """Take up a run where its last whole epoch left it."""
-    loaded = load_file(path)
-    try:
-        held: Mapping[str, Any] = loaded["training"]
-        learner.plain.load_state_dict(loaded["state_dict"])
-        learner.optimiser.load_state_dict(held["optimiser"])
-        learner.scaler.load_state_dict(held["scaler"])
-        if learner.average is not None:
-            learner.average.load_state_dict(held["average"])
-        learner.iteration = held["iteration"]
-        state.plateau = Plateau(**held["plateau"])
-        state.best, state.waited = held["best"], held["waited"]
-        state.history = [
-            EpochScores(**{**row, "val_iou": tuple(row["val_iou"])})
-            for row in json.loads(held["history"])
-        ]
-        state.costs = [EpochCost(**cost) for cost in json.loads(held["costs"])]
-    except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path} is of another network or damaged: {first}") from error
-
-
-def _reason(state: _State, learner: Learner, config: TrainConfig, updates: int) -> str:
-    if config.patience and state.waited >= config.patience:
-        return "patience"
-    return "length" if learner.iteration >= updates else ""
-
-
-def _loader(
-    samples: Samples, batches: EpochBatches, config: TrainConfig, device: torch.device
-) -> DataLoader[Batch]:
-    return load_batches(samples, batches, workers=config.workers, pinned=device.type == "cuda")
-
-
-def _spread(indices: np.ndarray[Any, np.dtype[np.int64]]) -> list[int]:
-    """Return a few samples spread over a part."""
-    places = np.linspace(0, len(indices) - 1, min(SHOWN, len(indices)))
-    return [int(indices[round(place)]) for place in places]
-
-
-def _class_weights(
-    source: Source,
-    part: np.ndarray[Any, np.dtype[np.int64]],
-    merge: tuple[int, ...] | None,
-    config: TrainConfig,
-    classes: int,
-    device: torch.device,
-) -> torch.Tensor | None:
-    """Return the class weights that the configuration derives from the training labels."""
-    if config.loss.class_weights == "none":
-        return None
-    maps = (source.labels(int(i)) for i in part)
-    counts = count_labels(
-        (labels if merge is None else merge_labels(labels, merge) for labels in maps),
-        classes=classes,
-    )
-    if config.loss.class_weights == "enet":
-        weights = enet_weights(counts.pixels_of_class, c=config.loss.enet_c)
-    else:
-        weights = median_frequency(
-            counts.pixels_of_class,
-            pixels_of_images_with_class=counts.pixels_of_images_with_class,
+def _write(session: Session, *, better: bool, skipped: dict[int, str]) -> None:
+    """Write what an epoch leaves; ``last.pt`` at the end stands for the epoch."""
+    root, table = session.root, session.classes
+    learner, state = session.learner, session.state
+    config, ids = learner.config, session.source.ids
+    judged = learner.plain if learner.average is None else learner.average
+    if better:
+        save_network(
+            root / BEST, session.kept(judged), epoch=len(state.history), val_miou=state.val_miou
         )
-    return torch.tensor(weights, dtype=torch.float32, device=device)
+        picture_samples(
+            root, judged, session.shown, table=table, device=learner.device,
+            kind=config.input.kind, scaling=config.input.scaling,
+            names=[ids[sample["index"]] for sample in session.shown],
+        )  # fmt: skip
+    write_metrics(root, state.history, classes=table.names)
+    write_timing(root, state.costs)
+    write_skipped(root, {ids[index]: why for index, why in skipped.items()})
+    picture_curves(root, state.history, table=table, best=state.best)
+    save_network(root / LAST, session.kept(learner.plain), training=kept_state(learner, state))
+
+
+def _tell(
+    progress: Callable[[Progress], None],
+    session: Session,
+    *,
+    epoch: int,
+    loss: float,
+    images: int = 0,
+) -> None:
+    progress(
+        Progress(
+            epoch, session.epochs, session.learner.iteration, session.updates, images, loss,
+            session.state.val_miou,
+        )
+    )  # fmt: skip

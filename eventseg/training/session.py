@@ -1,0 +1,217 @@
+"""What a training works with, built from a configuration: samples, network, update rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from eventseg.errors import TrainingError
+from eventseg.labels import ClassTable, merge_labels
+from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.training.class_weights import count_labels, enet_weights, median_frequency
+from eventseg.training.config import TrainConfig
+from eventseg.training.distributed import parallel, rank, world
+from eventseg.training.ema import averaged_copy
+from eventseg.training.loading import EpochBatches, load_batches
+from eventseg.training.optimisers import build_optimiser
+from eventseg.training.parts import parts_of
+from eventseg.training.run_folder import LAST, claim_run, describe_run, write_run
+from eventseg.training.samples import Batch, Place, Samples, channels_of, class_table_of
+from eventseg.training.schedules import learning_rate
+from eventseg.training.sources import Source
+from eventseg.training.state import State, restore
+from eventseg.training.steps import Learner
+
+SHOWN = 4
+"""Validation samples in the picture of predictions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A training that is ready to go on.
+
+    Parameters
+    ----------
+    root : Path
+        The run folder.
+    source : Source
+    classes : ClassTable
+        What is learnt.
+    loader, checker : DataLoader
+        Batches of the training part and of the part that chooses the best checkpoint.
+    learner : Learner
+    state : State
+    blueprint : Blueprint
+    inputs : InputSpec
+    updates, updates_per_epoch : int
+        Length of the whole training and of an epoch.
+    shown : sequence of Batch
+        Validation samples whose predictions are drawn.
+    """
+
+    root: Path
+    source: Source
+    classes: ClassTable
+    loader: DataLoader[Batch]
+    checker: DataLoader[Batch]
+    learner: Learner
+    state: State
+    blueprint: Blueprint
+    inputs: InputSpec
+    updates: int
+    updates_per_epoch: int
+    shown: Sequence[Batch]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of the whole training; the last may be cut short."""
+        return -(-self.updates // self.updates_per_epoch)
+
+    def kept(self, network: SegmentationNetwork) -> TrainedNetwork:
+        """Return a network with all that is needed to use it."""
+        return TrainedNetwork(
+            network, self.blueprint, self.inputs, self.classes, f"run {self.root.name}"
+        )
+
+
+def open_session(
+    source: Source,
+    root: Path,
+    *,
+    config: TrainConfig,
+    device: torch.device,
+    resume: bool = False,
+    command: Sequence[str] | None = None,
+) -> Session:
+    """Build everything, claim the run folder, and take up the run that it may hold.
+
+    Parameters and errors are those of :func:`eventseg.training.trainer.train`.
+    """
+    if config.amp == "fp16" and device.type != "cuda":
+        raise TrainingError("amp fp16 needs a CUDA device; use bf16 or off on the CPU")
+    table, merge = class_table_of(source, config)
+    parts = parts_of(source, config)
+    training, judging = parts.values()
+    samples = Samples(source, config, len(table), training=True, merge=merge)
+    checked = Samples(source, config, len(table), training=False, merge=merge)
+    share: dict[str, Any] = {"batch_size": config.batch_size, "rank": rank(), "world": world()}
+    batches = EpochBatches(
+        training, seed=config.seed, block=config.shuffle_block,
+        groups=[source.sequences[i] for i in training], **share,
+    )  # fmt: skip
+    loading: dict[str, Any] = {"workers": config.workers, "device": device}
+    updates_per_epoch = -(-len(batches) // config.accumulation)
+    updates = config.iterations or config.epochs * updates_per_epoch
+    weights = _class_weights(source, training, merge, config, classes=len(table))
+
+    torch.manual_seed(config.seed)
+    blueprint = blueprint_of(config, source, table)
+    network = blueprint.build(init=config.network.init).to(device)
+    if config.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    if rank() == 0:
+        claim_run(root, config, resume=resume)
+        described = describe_run(
+            config, source, device=device, parameters=parameter_count(network), command=command,
+            parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
+        )  # fmt: skip
+    state = State()
+    called = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
+    learner = Learner(
+        network=torch.compile(called) if config.compile else called,
+        plain=network,
+        optimiser=build_optimiser(network, spec=config.optimiser),
+        config=config,
+        device=device,
+        classes=len(table),
+        rate=lambda update: learning_rate(
+            config.schedule,
+            update,
+            base=config.optimiser.learning_rate,
+            iterations=updates,
+            iterations_per_epoch=updates_per_epoch,
+            plateau=state.plateau,
+        ),
+        class_weights=None if weights is None else weights.to(device),
+        scaler=torch.amp.GradScaler(device.type, enabled=config.amp == "fp16"),
+        average=averaged_copy(network) if config.ema_decay else None,
+    )
+    if (root / LAST).is_file():
+        state = restore(root / LAST, learner)
+    if rank() == 0:
+        write_run(root, described)
+    return Session(
+        root, source, table,
+        loader=load_batches(samples, batches, **loading),
+        checker=load_batches(checked, EpochBatches(judging, **share), **loading),
+        learner=learner,
+        state=state,
+        blueprint=blueprint,
+        inputs=_inputs_of(config, source, blueprint),
+        updates=updates,
+        updates_per_epoch=updates_per_epoch,
+        # A sample that cannot be read, where such are skipped, has no input to show.
+        shown=[each for i in _spread(judging) if "x" in (each := checked[Place(0, i)])],
+    )  # fmt: skip
+
+
+def blueprint_of(config: TrainConfig, source: Source, table: ClassTable) -> Blueprint:
+    """Return how the network of a configuration is built for a source and its classes."""
+    return Blueprint(
+        config.network.name,
+        channels_of(source, config.input.kind),
+        len(table),
+        fusion=config.input.fusion,
+        frozen_batch_norm=config.network.frozen_batch_norm,
+        options=dict(config.network.options),
+    )
+
+
+def _inputs_of(config: TrainConfig, source: Source, blueprint: Blueprint) -> InputSpec:
+    """Return what the network sees, for whoever uses it later."""
+    resized = config.size.resized(source.size)
+    own_size = config.size.resize is None and resized == source.size
+    return InputSpec(
+        config.input.kind, blueprint.in_channels, config.input.scaling, config.input.windows,
+        config.input.normalise, None if own_size else (resized.height, resized.width),
+    )  # fmt: skip
+
+
+def _spread(indices: NDArray[np.int64]) -> list[int]:
+    """Return a few samples spread over a part."""
+    places = np.linspace(0, len(indices) - 1, min(SHOWN, len(indices)))
+    return [int(indices[round(place)]) for place in places]
+
+
+def _class_weights(
+    source: Source,
+    part: NDArray[np.int64],
+    merge: tuple[int, ...] | None,
+    config: TrainConfig,
+    *,
+    classes: int,
+) -> torch.Tensor | None:
+    """Return the class weights that the configuration derives from the training labels."""
+    if config.loss.class_weights == "none":
+        return None
+    maps = (source.labels(int(i)) for i in part)
+    counts = count_labels(
+        (labels if merge is None else merge_labels(labels, merge) for labels in maps),
+        classes=classes,
+    )
+    if config.loss.class_weights == "enet":
+        weights = enet_weights(counts.pixels_of_class, c=config.loss.enet_c)
+    else:
+        weights = median_frequency(
+            counts.pixels_of_class,
+            pixels_of_images_with_class=counts.pixels_of_images_with_class,
+        )
+    return torch.tensor(weights, dtype=torch.float32)

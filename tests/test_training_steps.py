@@ -1,0 +1,164 @@
+"""One update: confusion matrices, accumulation, precision, memory layout, compilation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_fixtures import learner_of, random_batch, street_dataset, tiny, train_tiny
+
+from eventseg.errors import TrainingError
+from eventseg.metrics import confusion_matrix
+from eventseg.training import trainer
+from eventseg.training.steps import Learner, add_confusion, confusion, new_counts, train_pass
+
+PLAIN: dict[str, Any] = {
+    "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},
+    "optimiser__kind": "sgd", "optimiser__learning_rate": 10.0,
+}  # fmt: skip
+"""Without what looks at a batch as a whole, or at random numbers."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return street_dataset(tmp_path_factory.mktemp("data"), normalise="raw")
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("picture_curves", "picture_samples"):
+        monkeypatch.setattr(trainer, name, lambda *_a, **_k: None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    classes=st.integers(1, 20),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_confusion_is_that_of_the_largest_logits(
+    shape: tuple[int, int, int],
+    classes: int,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    batch, height, width = shape
+    # A few whole numbers only, so that many logits are equal: the first of them wins.
+    values = rng.integers(-3, 4, (batch, classes, height, width))
+    labels = rng.choice([*range(classes), 255], shape)
+    logits = torch.from_numpy(values).to(dtype).contiguous(memory_format=layout)
+    expected = confusion_matrix(labels, values.argmax(1), classes=classes)
+    got = confusion(logits, torch.from_numpy(labels), classes=classes)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_confusion_adds_up_over_batches() -> None:
+    counts = new_counts(4, torch.device("cpu"))
+    logits = torch.randn(2, 4, 5, 6, requires_grad=True)
+    labels = torch.full((2, 5, 6), 255)
+    add_confusion(logits, labels, counts)
+    assert not counts.any()
+    labels[0] = 3
+    for _ in range(2):
+        add_confusion(logits, labels, counts)
+    assert counts.sum() == counts[3].sum() == 2 * 30
+
+
+def updated(learner: Learner, batches: list[dict[str, Any]], *, updates: int) -> torch.Tensor:
+    """Return all weights after some updates, as one row."""
+    train_pass(learner, batches, updates=updates)
+    return torch.cat([weight.detach().flatten() for weight in learner.plain.parameters()])
+
+
+def parts(batch: dict[str, Any], *, of: int) -> list[dict[str, Any]]:
+    cut = {name: tensor.split(of) for name, tensor in batch.items()}
+    return [dict(zip(cut, each, strict=True)) for each in zip(*cut.values(), strict=True)]
+
+
+def test_accumulated_batches_are_one_large_batch() -> None:
+    batch = random_batch(6)
+    large = updated(learner_of(tiny(**PLAIN)), [batch], updates=1)
+    learner = learner_of(tiny(**PLAIN, accumulation=3))
+    small = updated(learner, parts(batch, of=2), updates=1)
+    assert learner.iteration == 1
+    torch.testing.assert_close(small, large, rtol=0, atol=1e-9)
+    apart = updated(learner_of(tiny(**PLAIN)), parts(batch, of=2), updates=3)
+    assert float((apart - large).abs().max()) > 1e-3
+
+
+def test_a_clipped_gradient_has_the_largest_norm() -> None:
+    batch = random_batch(2)
+    rate = PLAIN["optimiser__learning_rate"]
+    begin = updated(learner_of(tiny(**PLAIN)), [], updates=1)
+    free = updated(learner_of(tiny(**PLAIN)), [batch], updates=1) - begin
+    clipped = updated(learner_of(tiny(**PLAIN, gradient_clip=1e-3)), [batch], updates=1) - begin
+    assert float(free.norm()) > 2 * rate * 1e-3
+    torch.testing.assert_close(float(clipped.norm()), rate * 1e-3, rtol=1e-3, atol=0)
+    torch.testing.assert_close(clipped / clipped.norm(), free / free.norm())
+
+
+def test_channels_last_changes_the_layout_and_not_the_update() -> None:
+    batch = random_batch(2)
+    plain = updated(learner_of(tiny(**PLAIN)), [batch], updates=1)
+    learner = learner_of(tiny(**PLAIN, channels_last=True))
+    learner.plain.to(memory_format=torch.channels_last)
+    seen: list[torch.Tensor] = []
+    learner.plain.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    last = updated(learner, [batch], updates=1)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(last, plain, rtol=0, atol=1e-9)
+
+
+@pytest.mark.usefixtures("blind")
+def test_bf16_trains_weights_that_stay_float32(data: Path, tmp_path: Path) -> None:
+    exact = train_tiny(data, tmp_path / "off", epochs=1)
+    mixed = train_tiny(data, tmp_path / "bf16", epochs=1, amp="bf16", channels_last=True)
+    assert mixed.history[0].train_loss != exact.history[0].train_loss
+    assert mixed.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=0.02)
+    kept = torch.load(tmp_path / "bf16/best.pt", weights_only=True)["state_dict"]
+    assert {tensor.dtype for tensor in kept.values()} <= {torch.float32, torch.int64}
+
+
+def test_fp16_on_a_cpu_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="amp fp16 needs a CUDA device; use bf16 or off"):
+        train_tiny(data, tmp_path / "out", amp="fp16")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("blind")
+def test_the_averaged_weights_are_validated_and_kept(data: Path, tmp_path: Path) -> None:
+    train_tiny(data, tmp_path / "out", epochs=1, ema_decay=0.9)
+    best = torch.load(tmp_path / "out/best.pt", weights_only=True)["state_dict"]
+    last = torch.load(tmp_path / "out/last.pt", weights_only=True)
+    average = last["training"]["average"]
+    assert all(torch.equal(best[name], average[name]) for name in best)
+    assert any(not torch.equal(best[name], last["state_dict"][name]) for name in best)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("blind")
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_network_learns_the_same(data: Path, tmp_path: Path) -> None:
+    exact = train_tiny(data, tmp_path / "plain", epochs=1)
+    compiled = train_tiny(data, tmp_path / "compiled", epochs=1, compile=True)
+    assert compiled.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=1e-2)
+    kept = torch.load(tmp_path / "compiled/best.pt", weights_only=True)["state_dict"]
+    plain = torch.load(tmp_path / "plain/best.pt", weights_only=True)["state_dict"]
+    assert kept.keys() == plain.keys()
