@@ -11,6 +11,7 @@ from eventseg.errors import WindowError
 from eventseg.kernels import scratch
 from eventseg.kernels.accumulate import PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.encode import encode_packed, encode_wide
+from eventseg.kernels.ranges import evsegnet_ranges
 from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.tensors_rivals import Columns, encode_rival
 from eventseg.windows import check_window
@@ -63,17 +64,12 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
         raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")
-    result = np.empty_like(tensor) if out is None else out
-    counts = tensor[..., :2, :, :]
-    empty = counts == 0
-    largest = counts.max(axis=(-2, -1), keepdims=True, initial=0)
-    np.multiply(counts, 2 / np.where(largest > 0, largest, 1), out=result[..., :2, :, :])
-    result[..., :2, :, :] -= 1
-    np.multiply(tensor[..., 2:, :, :], 2, out=result[..., 2:, :, :])
-    means = result[..., 2::2, :, :]
-    means -= 1
-    means[empty] = 0
-    np.minimum(result[..., 3::2, :, :], 1, out=result[..., 3::2, :, :])
+    result = np.empty_like(tensor, order="C") if out is None else out
+    shape = (-1, len(CHANNELS), tensor.shape[-2] * tensor.shape[-1])
+    if result.flags.c_contiguous:
+        evsegnet_ranges(np.ascontiguousarray(tensor).reshape(shape), result.reshape(shape))
+    else:
+        result[...] = normalise_evsegnet(np.ascontiguousarray(tensor))
     return result
 
 

@@ -267,6 +267,11 @@ def test_evsegnet_ranges_are_the_specification(events):
     in_place = raw.copy()
     assert normalise_evsegnet(in_place, out=in_place) is in_place
     np.testing.assert_array_equal(in_place, made)
+    # Neither the input nor the output needs to lie in one piece.
+    spread = np.empty((2, *raw.shape[1:], 6), np.float32).transpose(0, 3, 1, 2)
+    spread[:] = raw
+    assert normalise_evsegnet(spread[:1], out=spread[1:]) is not None
+    np.testing.assert_array_equal(spread[1], made)
 
 
 def test_no_array_the_size_of_a_window_is_made_when_out_is_given():
