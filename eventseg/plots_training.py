@@ -61,7 +61,12 @@ def figure_curves(
         colour = tuple(channel / 255 for channel in colours[name])
         right.plot(epochs, values, color=colour, lw=1.4, label=label, marker=_marker(epochs))
     right.set_title("IoU of each class, %", fontsize=10, loc="left")
-    _finish(right, many=len(iou) > 8)
+    _finish(right)
+    # Beside the curves: within, it would hide some of them.
+    right.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8 if len(iou) < 12 else 6,
+        frameon=False,
+    )  # fmt: skip
     return figure
 
 
@@ -143,10 +148,10 @@ def _marker(epochs: Sequence[int]) -> str:
     return "o" if len(epochs) < 3 else ""
 
 
-def _finish(axes: Axes, *, many: bool = False) -> None:
+def _finish(axes: Axes) -> None:
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=6 if many else 8, frameon=False, ncols=2 if many else 1)
+    axes.legend(fontsize=8, frameon=False)

@@ -35,7 +35,13 @@ def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64
     found = np.flatnonzero((of == ("train" if held_out else split)) & source.labelled)
     if config.input.kind in ("events", "both"):
         covered = np.min([source.covered(window) for window in config.input.windows], axis=0)
-        found = found[covered[found] >= config.min_covered]
+        labelled, found = len(found), found[covered[found] >= config.min_covered]
+        if labelled and len(found) == 0:
+            raise TrainingError(
+                f"none of the {labelled} samples of split {split} in {source.path} has "
+                f"{config.min_covered:.0%} of its windows {', '.join(config.input.windows)} within "
+                "its recording; take shorter windows, or lower min_covered"
+            )
     if share and split in ("train", "val"):
         order = np.random.default_rng([config.seed, 1]).permutation(len(found))
         count = max(1, round(share * len(found)))
