@@ -228,6 +228,7 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
         "path": str(dataset.path),
         "version": dataset.manifest.version,
         "settings": settings.to_dict(),
+        "shape": list(settings.tensor_shape),
         "recordings": [entry.to_dict() for entry in dataset.manifest.recordings],
         "samples": len(samples),
         "splits": splits,
@@ -258,14 +259,18 @@ def dataset_lines(info: dict[str, Any]) -> list[str]:
         f"{info['path']}  {info['samples']:,} samples, made by eventseg {info['version']}",
         f"anchor    {settings['anchor']}",
         f"windows   {', '.join(settings['windows'])}",
-        f"tensors   6 x {row1 - row0} x {sensor['width']}, rows {row0}-{row1 - 1} of "
+        f"tensors   {' x '.join(map(str, info['shape']))}, "
+        f"{settings.get('representation', 'count, mean and std')}, rows {row0}-{row1 - 1} of "
         f"{sensor['width']}x{sensor['height']}, {settings['normalise']}, ddof {settings['ddof']}, "
         f"store {settings['store']}",
-        f"recordings {len(info['recordings'])}",
     ]
+    if "filters" in settings:
+        lines.append(f"filters   {','.join(settings['filters'])}")
+    lines.append(f"recordings {len(info['recordings'])}")
     lines += [
         f"  {entry['name']:<32} {entry['events']:>13,} events, {entry['frames']:>7,} frames, "
         f"{(entry['t_last_us'] - entry['t_first_us']) / 1e6:.3f} s"
+        + "".join(f", {n:,} {name} dropped" for name, n in entry.get("dropped", {}).items())
         for entry in info["recordings"]
     ]
     lines.append("splits")

@@ -273,6 +273,18 @@ def test_info_of_a_data_set_counts_splits_and_pixels(recording: Path) -> None:
     assert "no data set" in run("info", "empty").stderr
 
 
+def test_info_of_a_data_set_says_what_its_tensors_are_and_what_filters_dropped(
+    recording: Path,
+) -> None:
+    run("encode", recording, "--representation", "voxel:5", "--filter", "refractory:5ms")
+    text = run("info", "rec.eventseg").stdout
+    (entry,) = json.loads(run("info", "rec.eventseg", "--json").stdout)["recordings"]
+    assert "tensors   5 x 24 x 32, voxel:5, rows 0-23" in text
+    assert "filters   refractory:5ms\n" in text
+    assert 0 < entry["dropped"]["refractory"] < 4_000
+    assert f"{entry['dropped']['refractory']} refractory dropped" in text
+
+
 def test_view_draws_a_moment(recording: Path) -> None:
     result = run("view", recording)
     assert (result.exit_code, result.stdout) == (0, "rec.png\n")
