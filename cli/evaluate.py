@@ -46,7 +46,10 @@ Examples:
 @click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: RUN/NAME]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the report. compare finds those in RUN.  "
+    "[default: RUN/evaluation-DATA-LABELS-SPLIT-PROTOCOL and what differs from the usual]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from eventseg.dataset_writer import encode_dataset
 from eventseg.demo_drives import Drive, Progress, simulate_drives
+from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.page import table
 from eventseg.evaluation.report_tables import HEADER, percent, summary_rows
 from eventseg.evaluation.request import Request
@@ -182,7 +183,7 @@ def learnt_section(learnt: Learnt, *, root: Path) -> str:
         return escape(path.relative_to(root).as_posix(), quote=True)
 
     network = [row for row in learnt.against_truth if row.name == learnt.network.name]
-    prior = next(row for row in learnt.against_truth if row.name == "position prior")
+    prior = next(row for row in learnt.against_truth if row.name == POSITION_PRIOR)
     best = max(network, key=lambda row: row.scores.miou_present)
     rows = [line[:-1] for line in summary_rows(learnt.against_truth)]
     agreement = [line[:-1] for line in summary_rows(learnt.against_taught)[: len(network)]]

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
+from eventseg.dataset_files import digest_of
 from eventseg.dataset_manifest import Manifest
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare import (
@@ -87,7 +88,9 @@ def write_scores(
     names: tuple[str, ...] = CITYSCAPES_19,
 ) -> Path:
     labels, split, _ = how.split("-", 2)
-    about = {"data": "streets", "scored as": how, "data digests": {"drive": data},
+    checkpoint = run / "best.pt"
+    about = {"checkpoint": checkpoint.name, "checkpoint digest": digest_of(checkpoint)}
+    about |= {"data": "streets", "scored as": how, "data digests": {"drive": data},
              "label set": labels}  # fmt: skip
     path = run / f"evaluation-{folder}" / "scores.json"
     path.parent.mkdir()
@@ -101,6 +104,7 @@ def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) 
     one, two = (read_run_summary(runs / name) for name in ("first", "second"))
     (group,) = group_seeds([one, two])
     assert group.val_miou == (*one.val_miou, *two.val_miou)
+    assert [len(one.val_miou) for one in group_seeds([one, two, one])] == [2, 1]
     ((_, windows),) = group.scored.items()
     assert [score.miou for score in windows["50ms"]] == [25.0, 35.0]
     out = tmp_path / "c"
@@ -248,11 +252,22 @@ def test_camvid_is_known_by_its_drives_and_counts(tmp_path: Path) -> None:
 def test_published_rows_stand_beside_ours_where_the_data_is_the_same() -> None:
     assert set(PUBLISHED_ON) < set(recipe_names())
     config = tiny(network__name="enet", input__kind="rgb", batch_size=10)
-    test, val = (Evaluation("h", "camvid11", "x", "truth", split) for split in ("test", "val"))
-    ours = summary({test: {"-": score(51.5)}}, name="ours", config=config, published_data=CAMVID)
-    elsewhere = replace(ours, name="elsewhere", published_data="")
+
+    def made(data: str, classes: str, split: str = "test") -> Evaluation:
+        return Evaluation("h", classes, data, "truth", split)
+
+    test, val = (made("x", "camvid11", split) for split in ("test", "val"))
+    elsewhere, merged = made("y", "camvid11"), made("x", "evsegnet6")
+    ours = summary(
+        {test: {"-": score(51.5)}, elsewhere: {"-": score(1), "50ms": score(2)},
+         merged: {"-": score(3), "50ms": score(4)}},
+        name="ours", config=config, published_data=CAMVID, own=frozenset({test}),
+    )  # fmt: skip
+    away = replace(ours, name="away", published_data="")
+    gray = replace(ours, name="gray", config=replace(config, input=tiny(input__kind="gray").input))
     rows = [
-        dict(zip(PUBLISHED_HEADER, line, strict=True)) for line in published_rows([ours, elsewhere])
+        dict(zip(PUBLISHED_HEADER, line, strict=True))
+        for line in published_rows([ours, away, gray])
     ]
     of_camvid = [line for line in rows if line["published"] == "ENet on CamVid"]
     assert {line["comparable"] for line in of_camvid} == {"same data"}
@@ -266,19 +281,50 @@ def test_published_rows_stand_beside_ours_where_the_data_is_the_same() -> None:
     assert {line["comparable"] for line in others} == {"not comparable"}
     assert {line["ours, mIoU %"] for line in others} == {"-"}
     # An evaluation of the part is better than the last validation.
-    (better, *_) = published_rows([replace(ours, scored={val: {"-": score(49.0)}})])
+    (better, *_) = published_rows(
+        [replace(ours, scored={val: {"-": score(49.0)}}, own=frozenset({val}))]
+    )
     assert better[6].startswith("ours: 49.00 (")
     for changed in ({"protocol": "paper"}, {"validation_share": 0.1}):
-        unlike = replace(ours, scored={}, config=replace(config, **changed))
+        unlike = replace(ours, scored={}, own=frozenset(), config=replace(config, **changed))
         shown = {line[3]: line[6] for line in published_rows([unlike]) if "CamVid" in line[0]}
         judged = "ours: 50.00" if "protocol" in changed else "-"
         assert shown["val"] == "-"
         assert shown["test"].startswith(judged)
     network = tiny(network__name="evsegnet")
     windows = {"250ms": score(3), "10ms": score(1), "50ms": score(2)}
-    ours = summary({test: windows}, name="a", config=network, published_data=DDD17)
+    ours = summary(
+        {test: windows}, name="a", config=network, published_data=DDD17, own=frozenset({test})
+    )
     rows = [dict(zip(PUBLISHED_HEADER, line, strict=True)) for line in published_rows([ours])]
     events, *others = (line for line in rows if line["published"].startswith("EV-SegNet, settings"))
     assert events["comparable"] == "same data, labels of another teacher"
     assert events["ours, mIoU %"].startswith("a: 10ms 1.00, 50ms 2.00, 250ms 3.00 (batch ")
     assert {line["ours, mIoU %"] for line in others[:2]} == {"-"}  # gray and both
+
+
+def test_own_evaluations_are_on_the_data_and_classes_that_were_learnt(runs: Path) -> None:
+    first = runs / "first"
+    inputs = json.loads((first / "run.json").read_text())["inputs"]
+    for folder, digests, names in (
+        ("a", {**inputs, "labels guess": "g"}, CITYSCAPES_19),
+        ("b", {**inputs, "settings": "other"}, CITYSCAPES_19),
+        ("c", inputs, ("a", "b")),
+    ):
+        path = write_scores(first, folder, [row("0.05s", 0.25)], names=names)
+        held = json.loads(path.read_text())
+        held["about"] |= {"data digests": digests, "data": folder}
+        path.write_text(json.dumps(held))
+    found = read_run_summary(first)
+    assert {one.how for one in found.own} == {"a-truth-test-clean"}
+    assert {window for windows in found.scored.values() for window in windows} == {"50ms"}
+
+
+def test_scores_of_a_checkpoint_that_is_no_more_are_refused(runs: Path) -> None:
+    first = runs / "first"
+    write_scores(first, "a", [row("50ms", 0.25)])
+    assert read_run_summary(first).scored
+    best = first / "best.pt"
+    best.write_bytes(best.read_bytes() + b"trained on")
+    with pytest.raises(TrainingError, match=r"scores best\.pt as it was .* evaluate again"):
+        read_run_summary(first)

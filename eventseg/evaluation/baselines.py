@@ -61,10 +61,10 @@ def baseline_rows(
     TrainingError
         No samples to learn from or to score.
     """
-    if "train" not in source.splits:
+    if not (source.labelled & (np.array(source.splits) == "train")).any():
         raise TrainingError(
-            f"{source.path} has no split train to learn the baselines from; score without them: "
-            "--no-baselines"
+            f"{source.path} has no labelled samples of split train to learn the baselines from; "
+            "score without them: --no-baselines"
         )
     learnt = part(source, Setting(split="train", min_covered=0), None)
     counts = position_counts(source, learnt, classes=classes)

@@ -6,18 +6,20 @@ import json
 import math
 import statistics
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from eventseg.dataset_files import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.published import published_data
-from eventseg.evaluation.request import FOLDER, classes_word, short_digest
+from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
 from eventseg.training.config import TrainConfig, to_toml
 from eventseg.training.config_tables import from_table
 from eventseg.training.run_folder import RUN, best_of, read_metrics, read_run, read_timing
-from eventseg.windows import parse_duration
+from eventseg.windows import format_duration, parse_duration
 
 
 class Evaluation(NamedTuple):
@@ -82,6 +84,8 @@ class RunSummary:
         Digest of data and classes, by which runs are alike.
     published_data : str
         Data set with published results that this is, empty for another.
+    own : frozenset of Evaluation
+        Those on the data and in the classes that the run was trained on, with any labels.
     """
 
     name: str
@@ -94,6 +98,7 @@ class RunSummary:
     peak_memory_mib: float
     data: str
     published_data: str
+    own: frozenset[Evaluation] = frozenset()
 
 
 def read_run_summary(run: str | Path) -> RunSummary:
@@ -111,10 +116,14 @@ def read_run_summary(run: str | Path) -> RunSummary:
     best = best_of(history, min_delta=config.min_delta)
     costs = read_timing(root)
     scored: dict[Evaluation, dict[str, tuple[Score, ...]]] = {}
+    own = set()
     for path in sorted(root.glob(f"{FOLDER}*/scores.json")):
-        evaluation, found = _read_scores(path)
+        evaluation, digests, found = _read_scores(path)
         # Evaluations that differ only in their windows are one.
         scored.setdefault(evaluation, {}).update(found)
+        same = _without_labels(digests) == _without_labels(held["inputs"])
+        if same and evaluation.classes == classes_word(classes):
+            own.add(evaluation)
     return RunSummary(
         name=root.resolve().name,
         config=config,
@@ -126,14 +135,22 @@ def read_run_summary(run: str | Path) -> RunSummary:
         peak_memory_mib=max((cost.peak_memory_mib for cost in costs), default=math.nan),
         data=json.dumps([held["inputs"], classes], sort_keys=True),
         published_data=published_data(Path(held["data"]), classes=classes),
+        own=frozenset(own),
     )
 
 
 def group_seeds(runs: Sequence[RunSummary]) -> list[RunSummary]:
-    """Return the runs, those on the same data that differ only in the seed as one."""
-    alike: dict[str, list[RunSummary]] = {}
+    """Return the runs, those on the same data that differ only in the seed as one.
+
+    A run with the seed of an earlier one, such as its reproduction, is no further seed.
+    """
+    alike: dict[tuple[str, int], list[RunSummary]] = {}
+    seen: Counter[str] = Counter()
     for run in runs:
-        alike.setdefault(to_toml(replace(run.config, seed=0)) + run.data, []).append(run)
+        repeated = to_toml(run.config) + run.data
+        alone = to_toml(replace(run.config, seed=0)) + run.data
+        alike.setdefault((alone, seen[repeated]), []).append(run)
+        seen[repeated] += 1
     return [_merged(group) for group in alike.values()]
 
 
@@ -172,23 +189,49 @@ def by_length(window: str) -> int:
     return 0 if window == "-" else parse_duration(window)
 
 
-def _read_scores(path: Path) -> tuple[Evaluation, dict[str, tuple[Score, ...]]]:
-    """Return how an evaluation was made, and the network's scores at each window."""
+def _without_labels(digests: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of a source's recordings or files, and of its settings."""
+    return {**recordings_of(digests), "settings": digests.get("settings", "")}
+
+
+def _read_scores(
+    path: Path,
+) -> tuple[Evaluation, Mapping[str, str], dict[str, tuple[Score, ...]]]:
+    """Return how an evaluation was made, digests of its data, the scores at each window."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         about, network = held["about"], held["rows"][0]["name"]
+        checkpoint = path.parent.parent / about["checkpoint"]
+        if checkpoint.is_file() and digest_of(checkpoint) != about["checkpoint digest"]:
+            raise TrainingError(
+                f"{path} scores {checkpoint.name} as it was before the run went on; run eventseg "
+                f"evaluate again, or delete {path.parent}"
+            )
         evaluation = Evaluation(
             f"{about['data']}-{about['scored as']}", classes_word(held["classes"]),
             short_digest(about["data digests"]),
             about["label set"], held["split"],
         )  # fmt: skip
-        return evaluation, {
-            row["window"]: (_score(row),) for row in held["rows"] if row["name"] == network
-        }
+        return (
+            evaluation,
+            about["data digests"],
+            {
+                _length(row["window"]): (_score(row),)
+                for row in held["rows"]
+                if row["name"] == network
+            },
+        )
+    except TrainingError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise TrainingError(
             f"cannot read {path}: {error!r}; run eventseg evaluate again"
         ) from error
+
+
+def _length(window: str) -> str:
+    """Return a window in its usual words: 0.05s and 50ms are one."""
+    return window if window == "-" else format_duration(parse_duration(window))
 
 
 def _score(row: Mapping[str, object]) -> Score:
@@ -222,6 +265,7 @@ def _merged(group: Sequence[RunSummary]) -> RunSummary:
         best_epoch=", ".join(run.best_epoch for run in group),
         val_miou=tuple(value for run in group for value in run.val_miou),
         scored=scored,
+        own=frozenset().union(*(run.own for run in group)),
         train_s=statistics.fmean(run.train_s for run in group),
         peak_memory_mib=max(run.peak_memory_mib for run in group),
     )

@@ -10,7 +10,7 @@ import torch
 
 from eventseg.evaluation.compare import RunSummary
 from eventseg.evaluation.inference import network_input, probabilities
-from eventseg.evaluation.request import recordings_of
+from eventseg.evaluation.request import recordings_of, windows_of
 from eventseg.labels import ClassTable, paint_labels
 from eventseg.networks import load_network
 from eventseg.plots import Figure
@@ -62,7 +62,7 @@ def same_samples(
             trained = load_network(run / BEST)
             tables.append(trained.classes)
             for row, i in zip(rows, indices, strict=True):
-                window = (trained.inputs.windows or ("50ms",))[0]
+                window = windows_of(trained)[0]
                 x = network_input(source, i, inputs=trained.inputs, window=window)
                 found = probabilities(trained, x[None], size=source.size)
                 prediction = found[0].argmax(0).to(torch.uint8).numpy()

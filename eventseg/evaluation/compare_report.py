@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eventseg.errors import TrainingError
@@ -166,12 +167,13 @@ def evaluation_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
 def published_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
     """Return the published rows of EV-SegNet and of the recipes of the runs' networks.
 
-    Beside each stand our scores of the same network on the same data and part.
+    Beside each stand our scores of the same network and input on the same data, classes and part.
     """
     networks = {run.config.network.name for run in runs}
     rows = []
     for name in recipe_names():
-        network = load_config(name).network.name
+        config = load_config(name)
+        network = config.network.name
         if name != ALWAYS and network not in networks:
             continue
         recipe = load_recipe(name)
@@ -181,7 +183,7 @@ def published_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
             if run.published_data and run.published_data == PUBLISHED_ON.get(name)
         ]
         for row in recipe.published:
-            ours = [_ours(run, row) for run in same if _fits(run, row, network=network)]
+            ours = [_ours(run, row) for run in same if _fits(run.config, row, published=config)]
             rows.append(
                 [
                     recipe.title, network, _pairs(row.setting), row.split,
@@ -210,15 +212,17 @@ def _comparable(recipe: str, *, has_data: bool) -> str:
     return "same data, labels of another teacher" if of_teacher else "same data"
 
 
-def _fits(run: RunSummary, row: Published, *, network: str) -> bool:
+def _fits(config: TrainConfig, row: Published, *, published: TrainConfig) -> bool:
     """Return whether a run is of the network and the kind of input of a published row."""
-    kind = row.setting.get("input.kind", run.config.input.kind)
-    return run.config.network.name == network and run.config.input.kind == kind
+    kind = row.setting.get("input.kind", published.input.kind)
+    return config.network.name == published.network.name and config.input.kind == kind
 
 
 def _ours(run: RunSummary, row: Published) -> str:
     """Return our mIoU on the part of a published row in words, empty where there is none."""
-    chosen = pick_evaluation([run], split=row.split)
+    # A run may have been scored on other data and in other classes too.
+    own = replace(run, scored={one: run.scored[one] for one in run.own})
+    chosen = pick_evaluation([own], split=row.split)
     if chosen is not None:
         values = run.scored[chosen]
         words = ", ".join(

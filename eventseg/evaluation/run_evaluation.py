@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eventseg.dataset_files import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of
@@ -139,7 +140,8 @@ def _about(
         "input": trained.inputs.kind,
         "trained on windows": ", ".join(trained.inputs.windows) or "-",
         "checkpoint": checkpoint.name,
-        "data": source.path.name,
+        "checkpoint digest": digest_of(checkpoint),
+        "data": source.path.resolve().name,
         "label set": labels,
         "scored as": how,
         "data digests": source.digests,
@@ -156,13 +158,16 @@ def _warning(home: Path, setting: Setting, labels: str) -> str:
     """Return what makes the figures optimistic or not what they seem."""
     words = []
     if (home / CONFIG).is_file():
-        protocol = load_config(home / CONFIG).protocol
+        config = load_config(home / CONFIG)
+        protocol = config.protocol
         if protocol == "paper" and setting.split == "test":
             words.append(
                 "The checkpoint was chosen by its score on the test part, as published: its "
                 "figures are optimistic."
             )
-        if setting.split == "train" or (setting.split == "val" and protocol == "clean"):
+        # A share held back of the training part leaves the part val unseen.
+        chose = setting.split == "val" and protocol == "clean" and not config.validation_share
+        if setting.split == "train" or chose:
             did = "was trained on" if setting.split == "train" else "was chosen by its score on"
             words.append(
                 f"The network {did} the part {setting.split}: its figures are optimistic where the "
