@@ -109,7 +109,8 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     multiple=True,
     metavar="FILTER[,FILTER...]",
     help="Events to drop: hot[:FACTOR] pixels, refractory[:LENGTH], background[:LENGTH] activity; "
-    "may be repeated. They apply in this order to the whole recording.  [default: none]",
+    "may be repeated. They apply in this order, however given, to the whole recording.  "
+    "[default: none]",
 )
 @click.option(
     "--device",

@@ -181,7 +181,7 @@ def command(
     bar = Bar(hidden=quiet)
     if not quiet:
         click.echo(
-            f"{config.network.name} on {chosen}{ENCODED[encoded_where(config.input, chosen)]}, "
+            f"{config.network.name} on {chosen}{ENCODED[encoded_where(source, config, chosen)]}, "
             f"run folder {root}",
             err=True,
         )

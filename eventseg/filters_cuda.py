@@ -11,7 +11,7 @@ from eventseg.filters import FATES, Filters, checked_hot, dropped_by
 from eventseg.kernels import cuda_device
 from eventseg.kernels.filters import KEPT
 from eventseg.kernels.filters_cuda import drop_background, drop_refractory, number_pixels
-from eventseg.tensors_columns import launch
+from eventseg.tensors_columns import launch, upload
 from eventseg.tensors_device import choose_device
 
 
@@ -54,9 +54,7 @@ def event_fates(
     """
     choose_device("cuda")
     outside = sensor.height * sensor.width
-    is_hot = torch.from_numpy(checked_hot(hot, filters, sensor).ravel().copy())
-    # CUDA stages pageable memory at once, so nothing waits.
-    is_hot = is_hot.to(t.device, non_blocking=True)
+    is_hot = upload(checked_hot(hot, filters, sensor).ravel().copy(), t.device)
     pixel = torch.empty(len(t), dtype=torch.int32, device=t.device)
     fates = torch.empty(len(t), dtype=torch.uint8, device=t.device)
     if not len(t):
@@ -68,7 +66,7 @@ def event_fates(
             drop_refractory, t, pixel, order, fates, filters.refractory_us, outside, windows=1
         )  # fmt: skip
     if filters.support_us:
-        taking_part = torch.where(fates == KEPT, pixel, outside)
+        taking_part = pixel.masked_fill(fates != KEPT, outside)
         by_pixel, order = torch.sort(taking_part, stable=True)
         starts = torch.searchsorted(
             by_pixel, torch.arange(outside + 1, dtype=torch.int32, device=t.device)

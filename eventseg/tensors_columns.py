@@ -81,8 +81,15 @@ def read_only(columns: Columns) -> Any:
 
 
 def upload(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Return a small array on the device; CUDA stages pageable memory at once, nothing waits."""
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    """Return a small array on the device; nothing waits.
+
+    It is pinned first: CUDA may wait for the stream before it copies pageable memory ("API
+    synchronization behavior" of its reference). torch keeps pinned memory until it is copied.
+    """
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def launch(kernel: Any, *arguments: object, windows: int) -> None:

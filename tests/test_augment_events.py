@@ -13,6 +13,7 @@ from strategies import streams
 
 from eventseg.errors import TrainingError, WindowError
 from eventseg.events import EventStream, SensorSize
+from eventseg.kernels.augment_cells import changed_event
 from eventseg.tensors import encode
 from eventseg.tensors_cuda import encode_batch
 from eventseg.tensors_representation import parse_representation
@@ -319,6 +320,14 @@ def test_an_augmentation_says_whether_it_changes_events(settings, changes_events
 def test_changes_out_of_range_are_refused(settings, word):
     with pytest.raises(TrainingError, match=word):
         EventChange(**settings)
+
+
+def test_the_largest_jitter_fits_the_largest_word():
+    end = 2**31 - 1
+    rules = (0, end, 0, 0, LARGEST_JITTER_US, 0, 0, 0, 12, 17)
+    # As plain integers of NumPy, whose overflow is an error here.
+    time, *_ = changed_event(np.int64(5), 0, 0, 1, np.uint64(2**64 - 1), rules)
+    assert time == 5 + LARGEST_JITTER_US
 
 
 def test_changes_that_do_not_fit_are_refused():

@@ -10,14 +10,19 @@ import torch
 
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
+from eventseg.filters import filter_events, parse_filters
+from eventseg.filters_cuda import event_fates
+from eventseg.filters_hot import count_events, find_hot_pixels
+from eventseg.kernels.filters import KEPT
 from eventseg.tensors import bounds, encode, encode_windows
 from eventseg.tensors_cuda import encode_batch
 from eventseg.tensors_device import choose_device
-from eventseg.tensors_representation import parse_representation
+from eventseg.tensors_representation import MEAN_STD, parse_representation
 from eventseg.training.augment_events import change_events
 from eventseg.training.augment_events_device import change_columns
 from eventseg.training.augment_events_draw import draw_event_change
 from eventseg.training.augmentation import Augmentation
+from eventseg.training.live import Encoding, LiveWindow, batch_windows
 from eventseg.windows import Windows
 
 pytestmark = pytest.mark.gpu
@@ -93,6 +98,35 @@ def test_changed_events_have_the_bits_of_the_cpu(events):
         changed = change_events(events.between(int(t0_us), int(t1_us)), change)
         expected = encode(changed, normalise="evsegnet")
         np.testing.assert_array_equal(tensor.view(np.int32), expected.view(np.int32))
+
+
+def test_filters_keep_what_the_cpu_keeps_and_nothing_waits(events):
+    filters = parse_filters(["hot,refractory:20ms,background:20ms"])
+    hot = find_hot_pixels(count_events([events], sensor=SENSOR), factor=filters.hot_factor)
+    columns = [torch.from_numpy(column.copy()).cuda() for column in (events.t, events.x, events.y)]
+    options = {"filters": filters, "sensor": SENSOR, "hot": hot}
+    event_fates(*columns, **options)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        fates = event_fates(*columns, **options)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    keep = fates.cpu().numpy() == KEPT
+    expected = filter_events(events, filters=filters, hot=hot)
+    assert 0 < len(expected) < len(events)
+    for name in "txyp":
+        np.testing.assert_array_equal(getattr(events, name)[keep], getattr(expected, name))
+
+
+def test_pinned_live_batches_have_the_bits_of_the_cpu(events):
+    encoding = Encoding(SENSOR, (0, 200), "evsegnet", 1, MEAN_STD)
+    none = EventStream(*(getattr(events, name)[:0] for name in "txyp"), SENSOR, 0, 50_000)
+    some = [LiveWindow(events.between(end - 50_000, end), encoding) for end in (50_000, SPAN_US)]
+    for windows in (some, [LiveWindow(none, encoding)]):
+        made = batch_windows(windows).pin_memory().encoded(torch.device("cuda")).cpu().numpy()
+        expected = np.stack([window.tensor() for window in windows])
+        np.testing.assert_array_equal(made.view(np.int32), expected.view(np.int32))
 
 
 def batch_of(events, windows):

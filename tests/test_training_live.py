@@ -197,7 +197,7 @@ def test_workers_stay_over_epochs(data: Path) -> None:
 def test_the_same_sample_has_the_same_bits_on_a_gpu(source: Source, workers: int) -> None:
     asked = {**RESIZED, "input__kind": "both", "augmentation__drop": 0.3, "input__live": True}
     cuda = torch.device("cuda")
-    assert encoded_where(tiny(**asked).input, cuda) == "device"
+    assert encoded_where(source, tiny(**asked), cuda) == "device"
     found = loaded(source, tiny(**asked), workers=workers, device=cuda)
     assert_same_batches(found, loaded(source, tiny(**asked)))
 
@@ -335,7 +335,9 @@ def test_run_goes_on_without_a_sample_and_says_so(
     refused = CliRunner().invoke(main, [*called, str(tmp_path / "raise")])
     assert refused.exit_code == 1
     assert f"sample {bad}: cannot read image" in refused.stderr
-    done = CliRunner().invoke(main, [*called, str(tmp_path / "skip"), "--bad-samples", "skip"])
+    # Class weights count the labels before.
+    asked = [str(tmp_path / "skip"), "--bad-samples", "skip", "--set", "loss.class_weights=enet"]
+    done = CliRunner().invoke(main, [*called, *asked])
     assert done.exit_code == 0, done.stderr
     assert f"went on without samples that cannot be read: 1, see {tmp_path / 'skip'}" in done.stderr
     assert list(read_skipped(tmp_path / "skip")) == [bad]
@@ -439,18 +441,24 @@ def test_more_than_half_that_cannot_be_read_is_an_error(
         list(each_batch(loader))
 
 
-def test_where_events_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    live = tiny(input__live=True).input
+def test_where_events_are_encoded(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    def where(device: torch.device = CPU, **changed: object) -> str:
+        return encoded_where(source, tiny(**changed), device)
+
     cuda = torch.device("cuda")
-    assert encoded_where(tiny().input, cuda) == "nowhere"
-    assert encoded_where(replace(live, kind="gray"), cuda) == "nowhere"
-    assert encoded_where(live, CPU) == "workers"
-    assert encoded_where(replace(live, encode="device"), CPU) == "device"
-    assert encoded_where(replace(live, encode="workers"), cuda) == "workers"
+    assert where(cuda) == "nowhere"
+    assert where(cuda, input__live=True, input__kind="gray") == "nowhere"
+    assert where(input__live=True) == "workers"
+    assert where(input__live=True, input__encode="device") == "device"
+    assert where(cuda, input__live=True, input__encode="workers") == "workers"
+    # What is not stored is read too, and what is changed.
+    assert where(input__windows=["20ms"]) == "workers"
+    assert where(augmentation__drop=0.1) == "workers"
+    assert where(augmentation__window_jitter=0.1) == "workers"
     for name, place in (("cuda", "device"), ("cpu", "workers")):
         choice = type("Choice", (), {"name": name})
         monkeypatch.setattr("eventseg.training.loading.choose_device", lambda _, c=choice: c)
-        assert encoded_where(live, cuda) == place
+        assert where(cuda, input__live=True) == place
     with pytest.raises(TrainingError, match=r"set input\.live=true too"):
         tiny(input__encode="device")
 

@@ -15,8 +15,8 @@ Range = tuple[float, float]
 GEOMETRY, EVENTS = 1, 2
 """Streams of random numbers of one sample, so that one kind of draw does not move the other."""
 
-LARGEST_JITTER_US = 2**30
-"""Largest time jitter: twice it still fits 32 bits."""
+LARGEST_JITTER_US = 2**30 - 1
+"""Largest time jitter: a word of 32 bits times the number of its steps still fits an int64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

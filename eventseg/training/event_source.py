@@ -93,6 +93,11 @@ class EventSource:
         found[f"labels {name}"] = _digest(made)
         return found
 
+    def stores(self, window: str) -> bool:
+        """Return whether the data set stores tensors of a window."""
+        settings = self.dataset.manifest.settings
+        return settings.store != "none" and window in settings.windows
+
     def covered(self, window: str) -> NDArray[np.float64]:
         """Return the covered share of each sample's window."""
         return self.dataset.covered(window)

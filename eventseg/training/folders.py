@@ -99,6 +99,10 @@ class Folder:
         """Channels of the released tensors."""
         return 6
 
+    def stores(self, _window: str) -> bool:
+        """Return True: there is nothing else."""
+        return True
+
     def covered(self, _window: str) -> NDArray[np.float64]:
         """Return 1 for each sample: folders do not tell."""
         return np.ones(len(self.items))

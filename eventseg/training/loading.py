@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from eventseg.errors import EventsegError, TrainingError
 from eventseg.tensors_device import choose_device
+from eventseg.training.config import TrainConfig
 from eventseg.training.live import batch_windows
 from eventseg.training.samples import Batch, Place, Samples
-from eventseg.training.settings import InputSettings
+from eventseg.training.sources import Source
 
 POOL = 16
 """Blocks whose samples are shuffled together."""
@@ -131,13 +132,18 @@ def shuffled(
 
 
 def encoded_where(
-    settings: InputSettings, device: torch.device
+    source: Source, config: TrainConfig, device: torch.device
 ) -> Literal["nowhere", "workers", "device"]:
-    """Return where live events are encoded in a training on a device; ``nowhere`` without any.
+    """Return where a training on a device encodes events; ``nowhere`` where all are stored.
 
-    ``auto`` takes a CUDA device that Numba can use too, else the workers.
+    Events are read from the recordings where that is asked, where they are changed, and where a
+    window is not stored. ``auto`` takes a CUDA device that Numba can use too, else the workers.
     """
-    if not settings.live or settings.kind not in ("events", "both"):
+    settings, augmentation = config.input, config.augmentation
+    if settings.kind not in ("events", "both"):
+        return "nowhere"
+    changed = augmentation.changes_events or augmentation.window_jitter > 0
+    if not (settings.live or changed) and all(map(source.stores, settings.windows)):
         return "nowhere"
     if settings.encode != "auto":
         return settings.encode
@@ -167,7 +173,7 @@ def load_batches(
         How workers are started; by default as Python does on this system.
     """
     device = torch.device("cpu") if device is None else device
-    where = encoded_where(samples.config.input, device)
+    where = encoded_where(samples.source, samples.config, device)
     if workers and where != "nowhere":
         samples.source.open_recordings(batches.indices)
     return DataLoader(

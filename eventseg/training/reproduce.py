@@ -77,7 +77,9 @@ def reproduce(
             f"{path} is of {processes} processes and this is one of {world()}; start as many with "
             "torchrun --nproc-per-node"
         )
-    device = choose_device(held["device"])
+    # The device held is the first process's; of several each takes its own of that kind.
+    kind = held["device"].partition(":")[0]
+    device = choose_device(held["device"] if processes == 1 else kind)
     target = Path(out) if out is not None else root.with_name(f"{root.name}-reproduced")
     source = open_source(data or held["data"], label_set=config.labels.set)
     threads = torch.get_num_threads()

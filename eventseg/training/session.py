@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from eventseg.errors import TrainingError
-from eventseg.labels import ClassTable, merge_labels
+from eventseg.labels import ClassTable, Labels, merge_labels
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.training.class_weights import count_labels, enet_weights, median_frequency
@@ -24,7 +24,14 @@ from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import LAST, claim_run, describe_run, write_run
-from eventseg.training.samples import Batch, Place, Samples, channels_of, class_table_of
+from eventseg.training.samples import (
+    UNREADABLE,
+    Batch,
+    Place,
+    Samples,
+    channels_of,
+    class_table_of,
+)
 from eventseg.training.schedules import learning_rate
 from eventseg.training.sources import Source
 from eventseg.training.state import State, restore
@@ -103,9 +110,10 @@ def open_session(
     samples = Samples(source, config, len(table), training=True, merge=merge)
     checked = Samples(source, config, len(table), training=False, merge=merge)
     share: dict[str, Any] = {"batch_size": config.batch_size, "rank": rank(), "world": world()}
+    ids, sequences = source.ids, source.sequences
     batches = EpochBatches(
         training, seed=config.seed, block=config.shuffle_block,
-        groups=[source.sequences[i] for i in training], **share,
+        groups=[sequences[i] for i in training], **share,
     )  # fmt: skip
     loading: dict[str, Any] = {"workers": config.workers, "device": device}
     updates_per_epoch = -(-len(batches) // config.accumulation)
@@ -121,7 +129,7 @@ def open_session(
         claim_run(root, config, resume=resume)
         described = describe_run(
             config, source, device=device, parameters=parameter_count(network), command=command,
-            parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
+            parts={name: [ids[i] for i in part] for name, part in parts.items()},
         )  # fmt: skip
     state = State()
     called = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
@@ -202,7 +210,7 @@ def _class_weights(
     """Return the class weights that the configuration derives from the training labels."""
     if config.loss.class_weights == "none":
         return None
-    maps = (source.labels(int(i)) for i in part)
+    maps = _readable_labels(source, part, config)
     counts = count_labels(
         (labels if merge is None else merge_labels(labels, merge) for labels in maps),
         classes=classes,
@@ -215,3 +223,17 @@ def _class_weights(
             pixels_of_images_with_class=counts.pixels_of_images_with_class,
         )
     return torch.tensor(weights, dtype=torch.float32)
+
+
+def _readable_labels(
+    source: Source, part: NDArray[np.int64], config: TrainConfig
+) -> Iterator[Labels]:
+    """Yield the labels of a part, without those that are damaged where such samples are skipped."""
+    for i in part:
+        try:
+            labels = source.labels(int(i))
+        except UNREADABLE:
+            if config.bad_samples == "raise":
+                raise
+        else:
+            yield labels

@@ -42,7 +42,7 @@ class InputSettings:
     Parameters
     ----------
     kind : {"events", "gray", "rgb", "both"}
-        ``both`` is gray followed by the six channels of the events.
+        ``both`` is gray followed by the channels of the events.
     fusion : {"early", "late"}
         Of ``both``: one network on seven channels, or two whose logits are averaged.
     windows : tuple of str

@@ -58,6 +58,9 @@ class Source(Protocol):
     def digests(self) -> dict[str, str]:
         """What identifies the data: sha256 by what it is of."""
 
+    def stores(self, window: str) -> bool:
+        """Return whether tensors of a window are stored."""
+
     def covered(self, window: str) -> NDArray[np.float64]:
         """Share of each sample's window that its recording covers, (N,)."""
 
@@ -83,7 +86,7 @@ class Source(Protocol):
         change_window: ChangeWindow | None = None,
         draw_change: DrawChange | None = None,
     ) -> Tensor:
-        """Return the event tensor, float32 (6, H, W)."""
+        """Return the event tensor, float32 (C, H, W), by default the six channels."""
 
     def live_window(
         self,

@@ -187,7 +187,8 @@ def validation_pass(
             logits = network(x)
         loss = segmentation_loss(logits, labels, spec=config.loss, class_weights=class_weights)
         add_confusion(logits, labels, counts)
-        total += torch.stack((loss.double() * len(x), total.new_tensor(len(x))))
+        total[0] += loss.double() * len(x)
+        total[1] += len(x)
     losses, images = summed(total).tolist()
     return Pass(losses / max(1, images), summed(counts).cpu().numpy())
 
@@ -225,8 +226,10 @@ def add_confusion(logits: Tensor, labels: Tensor, counts: Tensor) -> None:
         count_confusion(known.numpy(), labels.numpy(), counts.numpy())
         return
     # An ignored label is beyond all pairs, and goes to one bin behind them: no pixel is selected.
-    pairs = (labels * classes + logits.argmax(1)).clamp_max(classes * classes)
-    counts += torch.bincount(pairs.flatten(), minlength=classes * classes + 1)[:-1].view_as(counts)
+    # Added one by one: torch.bincount would wait for the device, to look for the largest.
+    pairs = (labels * classes + logits.argmax(1)).clamp_max(classes * classes).flatten()
+    sums = counts.new_zeros(classes * classes + 1).scatter_add_(0, pairs, torch.ones_like(pairs))
+    counts += sums[:-1].view_as(counts)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
