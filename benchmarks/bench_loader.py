@@ -5,7 +5,7 @@
 
 soak
     Samples of four recordings through worker processes, twice from one seed: the order and the
-    bits must be the same, the memory of all processes together (proportional set sizes) flat, and
+    bits must be the same, the anonymous memory of all processes together flat, and
     every worker of the beginning alive at the end.
 cpu
     Two workers that encode live against two that read stored tensors, in turn, on a small sensor
@@ -139,11 +139,14 @@ def processes(loader: DataLoader[Batch]) -> list[int]:
 
 
 def memory_mib(pids: list[int]) -> float:
-    """Return the memory of processes together, each page counted once."""
+    """Return the anonymous memory of processes together, each page counted once.
+
+    Pages of files are left out: what libraries take here depends on who else has them open.
+    """
     total = 0
     for pid in pids:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
     return total / 1024
 
 
