@@ -66,14 +66,14 @@ FULL = Plan(
     ),
 )
 QUICK = Plan(
-    (Drive("day", 7, 1_200_000), Drive("crossing", 5, 800_000)),
+    (Drive("day", 7, 1_000_000), Drive("crossing", 5, 600_000)),
     Lesson(
         SMALL,
-        teacher_drives=streets(("day",), count=5, seed=101, duration_us=800_000),
-        drives=streets(("day",), count=7, seed=201, duration_us=1_000_000),
+        teacher_drives=streets(("day",), count=4, seed=101, duration_us=800_000),
+        drives=streets(("day",), count=6, seed=201, duration_us=1_000_000),
         unseen=streets(("day",), count=3, seed=301, duration_us=600_000),
-        teacher_iterations=120,
-        iterations=160,
+        teacher_iterations=60,
+        iterations=90,
     ),
     moments=3,
 )
