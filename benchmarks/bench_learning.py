@@ -23,6 +23,7 @@ from paired import machine, save
 from eventseg.dataset_writer import encode_dataset
 from eventseg.evaluation.inference import SINGLE, network_input, probabilities
 from eventseg.evaluation.request import Request
+from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.labels import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels, paint_labels
@@ -113,6 +114,12 @@ def learn(data: Path, out: Path, settings: dict[str, Any]) -> None:
         source.close()
 
 
+def interval_of(row: Row) -> list[float] | None:
+    """Return the bootstrap interval of the mIoU in percent, None where there are too few blocks."""
+    found = row.interval()
+    return None if found is None else [round(100 * found.low, 1), round(100 * found.high, 1)]
+
+
 def measured(run: Path, data: Path, windows: tuple[str, ...]) -> dict[str, Any]:
     """Return the scores of a run on the unseen drives, and what its training took."""
     request = Request(windows=windows, labels="truth", device="cpu", workers=0)
@@ -122,6 +129,7 @@ def measured(run: Path, data: Path, windows: tuple[str, ...]) -> dict[str, Any]:
         "rows": {
             f"{row.name}, {row.window}": {
                 "miou": round(100 * row.scores.miou_present, 2),
+                "interval_95": interval_of(row),
                 "accuracy": round(100 * row.scores.pixel_accuracy, 2),
             }
             for row in rows
