@@ -66,6 +66,14 @@ def test_camvid_layout(tmp_path: Path, suffix: str) -> None:
         open_source(tmp_path / "CamVid", label_set="guess")
 
 
+def test_picture_in_two_formats_is_one_sample(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "CamVid")
+    picture(root / "train/0001TP_train1.jpg", (64, 48), value=200, mode="RGB")
+    source = open_source(root)
+    assert len(source.ids) == len(set(source.ids)) == 12
+    np.testing.assert_allclose(source.image(1, colour=False), 40 / 255, rtol=1e-6)
+
+
 @pytest.mark.usefixtures("blind")
 def test_training_on_a_folder(tmp_path: Path) -> None:
     made = train_tiny(

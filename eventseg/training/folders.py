@@ -216,9 +216,14 @@ def _camvid(path: Path) -> Sequence[Item]:
             path / f"{split}annot" / f"{image.stem}.png", merge=void,
         )
         for split in ("train", "val", "test")
-        for image in sorted((path / split).glob("*"))
-        if image.suffix in (".png", ".jpg")
+        for image in _pictures(path / split)
     ]  # fmt: skip
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures of a folder by name; where one is there as both, the PNG."""
+    found = sorted(path for path in folder.glob("*") if path.suffix in (".jpg", ".png"))
+    return list({path.stem: path for path in found}.values())
 
 
 def _cityscapes(path: Path) -> Sequence[Item]:
