@@ -17,11 +17,11 @@ import torch
 from paired import machine, rounds, save
 from streams import SENSOR, edges_and_noise, trailing
 
+from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream
 from eventseg.tensors import bounds, encode_windows
 from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_device import choose_device
 from eventseg.windows import Windows
 
 WINDOWS_US = (10_000, 50_000, 250_000)

@@ -40,12 +40,12 @@ from torch.utils.data import DataLoader
 from eventseg.dataset_files import write_image
 from eventseg.dataset_manifest import Manifest
 from eventseg.dataset_writer import encode_dataset
+from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
 from eventseg.labels import load_class_table
 from eventseg.networks import Blueprint
 from eventseg.recordings import DDD17Writer
-from eventseg.tensors_device import choose_device
 from eventseg.training.augmentation import Augmentation
 from eventseg.training.config import TrainConfig, load_config
 from eventseg.training.loading import EpochBatches, each_batch, load_batches, to_device

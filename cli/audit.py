@@ -81,7 +81,7 @@ def command(
     from eventseg.evaluation.audit import audit
     from eventseg.evaluation.audit_maps import open_pair
     from eventseg.evaluation.audit_report import class_header, class_rows, summary, write_audit
-    from eventseg.evaluation.page import markdown
+    from eventseg.html import markdown
     from eventseg.labels import load_class_table
 
     tables = [

@@ -16,9 +16,9 @@ from . import options
 if TYPE_CHECKING:
     from eventseg.dataset_plan import Crop
     from eventseg.dataset_writer import Progress
+    from eventseg.device import Device
     from eventseg.events import SensorSize
     from eventseg.filters import Filters
-    from eventseg.tensors_device import Device
     from eventseg.tensors_representation import Representation
     from eventseg.windows import Anchor
 
@@ -198,7 +198,7 @@ def command(
     from eventseg.dataset_writer import encode_dataset
 
     if device == "auto":
-        from eventseg.tensors_device import choose_device
+        from eventseg.device import choose_device
 
         choice = choose_device(device)
         device = choice.name

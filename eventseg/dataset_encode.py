@@ -23,11 +23,11 @@ from eventseg.dataset_jobs import Tick
 from eventseg.dataset_manifest import RecordingEntry, Settings
 from eventseg.dataset_samples import Row, encoded_samples, sample_count, with_splits
 from eventseg.dataset_truth import TRUTH, find_truth, true_labels
+from eventseg.device import Device
 from eventseg.events import SensorSize
 from eventseg.filters import Filters
 from eventseg.filters_recording import survey_filters
 from eventseg.recordings import open_recording
-from eventseg.tensors_device import Device
 from eventseg.windows import Anchor
 
 WRITING_THREADS = 4

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.errors import DatasetError, OutputError
-from eventseg.whole_file import TEMPORARY, write_whole
+from eventseg.files import TEMPORARY, write_whole
 
 try:
     import fcntl

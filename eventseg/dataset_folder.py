@@ -21,7 +21,7 @@ from eventseg.dataset_manifest import Manifest, Settings, difference
 from eventseg.dataset_samples import Row, SampleTable, read_rows, write_rows
 from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
-from eventseg.whole_file import TEMPORARY
+from eventseg.files import TEMPORARY
 
 NPZ_SHARE = 0.25
 """Size of a compressed tensor as a share of the plain one, for the estimate of disk space."""

@@ -14,11 +14,11 @@ import tomli_w
 
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
+from eventseg.files import write_whole
 from eventseg.filters import Filters, parse_filters
 from eventseg.labels import ClassTable
 from eventseg.tensors import Normalisation
 from eventseg.tensors_representation import MEAN_STD, Representation, parse_representation
-from eventseg.whole_file import write_whole
 from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1

@@ -26,12 +26,12 @@ from eventseg.dataset_manifest import (
 from eventseg.dataset_plan import Crop, crop_rows, recording_names, window_groups
 from eventseg.dataset_samples import Row, SampleTable
 from eventseg.dataset_truth import TRUTH
+from eventseg.device import Device, where
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.filters import Filters
 from eventseg.labels import ClassTable, table_of
 from eventseg.tensors import Normalisation
-from eventseg.tensors_device import Device, where
 from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.windows import Anchor, format_duration
 

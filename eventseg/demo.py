@@ -17,8 +17,8 @@ from eventseg.demo_page import demo_page
 from eventseg.demo_pictures import picture_drive
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
+from eventseg.files import write_whole
 from eventseg.simulate.street import DAVIS346
-from eventseg.whole_file import write_whole
 from eventseg.windows import format_duration
 
 WINDOWS_US = (10_000, 50_000, 250_000)

@@ -13,12 +13,12 @@ import torch
 from eventseg.dataset_writer import encode_dataset
 from eventseg.demo_drives import Drive, Progress, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
-from eventseg.evaluation.page import table
 from eventseg.evaluation.report_tables import HEADER, percent, summary_rows
 from eventseg.evaluation.request import Request
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
+from eventseg.html import table
 from eventseg.labels import EVSEGNET_6
 from eventseg.pseudolabel import LabelRecipe, TestTime, label_dataset, load_teacher
 from eventseg.pseudolabel.confidence import Filters

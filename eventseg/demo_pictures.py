@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.dataset import EventDataset, window_around
+from eventseg.files import write_whole
 from eventseg.labels import (
     CITYSCAPES_19,
     EVSEGNET_6,
@@ -21,7 +22,6 @@ from eventseg.labels import (
 from eventseg.plots import COLOUR_MAPS, channel_limits, render_channel, render_events
 from eventseg.recordings import Recording, open_recording
 from eventseg.simulate.truth import Truth, truth_path
-from eventseg.whole_file import write_whole
 from eventseg.windows import parse_duration
 
 Picture = NDArray[np.uint8]

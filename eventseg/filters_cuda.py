@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eventseg.device import choose_device
 from eventseg.events import EventStream, SensorSize, concatenate
 from eventseg.filters import FATES, Filters, checked_hot, dropped_by
 from eventseg.kernels import cuda_device
 from eventseg.kernels.filters import KEPT
 from eventseg.kernels.filters_cuda import drop_background, drop_refractory, number_pixels
 from eventseg.tensors_columns import launch, upload
-from eventseg.tensors_device import choose_device
 
 
 def event_fates(

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.device import Device, where
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize, concatenate
 from eventseg.tensors import (
@@ -25,7 +26,6 @@ from eventseg.tensors import (
     rows_kept,
     slides,
 )
-from eventseg.tensors_device import Device, where
 from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.windows import Windows
 

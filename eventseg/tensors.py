@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.device import Device, where
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.tensors_device import Device, where
 from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.tensors_run import CHANNELS as CHANNELS
 from eventseg.tensors_run import Normalisation as Normalisation
@@ -137,7 +137,7 @@ def encode_windows(
         Threads to share the windows.
     device : {"cpu", "cuda", "auto"}
         Where to encode; ``auto`` takes a GPU where there is one, and
-        :func:`eventseg.tensors_device.choose_device` tells which it takes and why. The result is
+        :func:`eventseg.device.choose_device` tells which it takes and why. The result is
         the same. Tensors that stay on a GPU: :func:`eventseg.tensors_cuda.encode_batch`.
 
     Returns

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from eventseg.device import choose_device
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
@@ -21,7 +22,6 @@ from eventseg.tensors_columns import (
     read_only,
     upload,
 )
-from eventseg.tensors_device import choose_device
 from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.tensors_rivals import decay_tables
 from eventseg.tensors_run import Normalisation, Tensor, beyond_packed, check_settings, encode_run

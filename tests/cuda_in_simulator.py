@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from strategies import streams
 
 from eventseg import tensors_cuda
+from eventseg.device import choose_device
 from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, cuda_device, encode_cuda, scratch
 from eventseg.tensors import bounds, encode_windows
 from eventseg.tensors_columns import COLUMN_TYPES
 from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_device import choose_device
 from eventseg.tensors_representation import parse_representation
 from eventseg.windows import Windows
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from recording_fixtures import tree, write_recording
 from strategies import streams
 
+from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import SensorSize
 from eventseg.kernels import cuda_device
 from eventseg.tensors import encode, encode_windows
 from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_device import choose_device
 from eventseg.windows import Windows
 
 

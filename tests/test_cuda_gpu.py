@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters import filter_events, parse_filters
@@ -16,7 +17,6 @@ from eventseg.filters_hot import count_events, find_hot_pixels
 from eventseg.kernels.filters import KEPT
 from eventseg.tensors import bounds, encode, encode_windows
 from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_device import choose_device
 from eventseg.tensors_representation import MEAN_STD, parse_representation
 from eventseg.training.augment_events import change_events
 from eventseg.training.augment_events_device import change_columns

@@ -20,13 +20,13 @@ from eventseg.dataset_jobs import run_jobs
 from eventseg.dataset_manifest import Manifest
 from eventseg.dataset_writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
-from eventseg.whole_file import write_whole
+from eventseg.files import write_whole
 from eventseg.windows import parse_anchor
 
 RUN = """
 import os, signal, sys
 from eventseg.dataset_writer import encode_dataset
-from eventseg.whole_file import write_whole
+from eventseg.files import write_whole
 from eventseg.windows import parse_anchor
 
 out, anchor, workers, sign, *recordings = sys.argv[1:]

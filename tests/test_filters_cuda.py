@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from eventseg.device import choose_device
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters import EventFilter, Filters
 from eventseg.filters_cuda import GpuEventFilter, event_fates
 from eventseg.kernels.filters import KEPT
-from eventseg.tensors_device import choose_device
 
 
 def test_filters_in_the_simulator_drop_what_the_cpu_drops():

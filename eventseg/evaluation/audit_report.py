@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from eventseg.evaluation.audit import ASKED, BINS, Against, Audit
 from eventseg.evaluation.audit_maps import Pair
-from eventseg.evaluation.page import page, paragraph, picture, table, write_text
 from eventseg.evaluation.report_tables import percent
+from eventseg.html import page, paragraph, picture, table, write_text
 from eventseg.labels import paint_labels
 from eventseg.metrics import RULE_ALL, RULE_PRESENT
 from eventseg.plots_scores import figure_bars, figure_confusion, figure_reliability

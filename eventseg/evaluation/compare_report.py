@@ -21,8 +21,8 @@ from eventseg.evaluation.compare import (
     read_run_summary,
 )
 from eventseg.evaluation.compare_picture import same_samples
-from eventseg.evaluation.page import markdown, page, paragraph, picture, table, write_text
 from eventseg.evaluation.published import DDD17, PUBLISHED_ON
+from eventseg.html import markdown, page, paragraph, picture, table, write_text
 from eventseg.metrics import RULE_ALL, RULE_PRESENT
 from eventseg.training.config import TrainConfig, load_config, recipe_names
 from eventseg.training.recipes import Published, load_recipe

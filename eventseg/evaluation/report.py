@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.evaluation.evaluate import Setting
-from eventseg.evaluation.page import markdown, write_text
 from eventseg.evaluation.report_page import Panels, report_page
 from eventseg.evaluation.report_tables import (
     HEADER,
@@ -22,6 +21,7 @@ from eventseg.evaluation.report_tables import (
     summary_rows,
 )
 from eventseg.evaluation.rows import Row
+from eventseg.html import markdown, write_text
 
 
 def write_report(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.evaluate import Setting
-from eventseg.evaluation.page import page, paragraph, picture, table
 from eventseg.evaluation.report_tables import (
     HEADER,
     Table,
@@ -23,6 +22,7 @@ from eventseg.evaluation.report_tables import (
     summary_rows,
 )
 from eventseg.evaluation.rows import Row
+from eventseg.html import page, paragraph, picture, table
 from eventseg.labels import ClassTable
 from eventseg.plots_scores import figure_bars, figure_confusion
 from eventseg.plots_training import figure_panels

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import torch
 
 from eventseg.errors import CheckpointError, NetworkError
+from eventseg.files import write_whole
 from eventseg.labels import ClassTable, table_of
 from eventseg.networks.build import Fusion, build
 from eventseg.networks.converters.layout import Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
-from eventseg.whole_file import write_whole
 
 FORMAT = "eventseg network 1"
 """What a file of ours holds under ``format``."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.errors import LabelError, MissingExtraError, OutputError
-from eventseg.whole_file import write_whole
+from eventseg.files import write_whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")

@@ -28,8 +28,8 @@ from eventseg.dataset_files import (
 from eventseg.dataset_manifest import Manifest
 from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.files import write_whole
 from eventseg.labels import ClassTable
-from eventseg.whole_file import write_whole
 
 SETTINGS = "settings.toml"
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from eventseg.device import choose_device
 from eventseg.events import SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
 from eventseg.kernels.augment_cells import NOISE, PLACE
@@ -20,7 +21,6 @@ from eventseg.tensors_columns import (
     read_only,
     upload,
 )
-from eventseg.tensors_device import choose_device
 from eventseg.tensors_rivals import Columns as HostColumns
 from eventseg.training.augment_events_draw import EventChange, plan_changes
 

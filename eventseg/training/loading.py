@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 
+from eventseg.device import choose_device
 from eventseg.errors import EventsegError, TrainingError
-from eventseg.tensors_device import choose_device
 from eventseg.training.config import TrainConfig
 from eventseg.training.live import batch_windows
 from eventseg.training.samples import Batch, Place, Samples

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 from eventseg.errors import OutputError, TrainingError
+from eventseg.files import write_whole
 from eventseg.training.config import TrainConfig, to_toml
 from eventseg.training.distributed import world
 from eventseg.training.sources import Source
-from eventseg.whole_file import write_whole
 
 CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
 BEST, LAST, FAILED = "best.pt", "last.pt", "failed.pt"

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from eventseg.whole_file import write_whole
+from eventseg.files import write_whole
 
 SKIPPED = "skipped.csv"
 

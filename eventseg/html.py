@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from eventseg.files import write_whole
 from eventseg.plots import Figure
-from eventseg.whole_file import write_whole
 
 STYLE = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6470; --line: #e2dfd8; }
