@@ -37,6 +37,7 @@ from paired import machine, ratio, rounds, save
 from streams import SENSOR, edges_and_noise
 from torch.utils.data import DataLoader
 
+from eventseg.augmentation.settings import Augmentation
 from eventseg.dataset_files import write_image
 from eventseg.dataset_manifest import Manifest
 from eventseg.dataset_writer import encode_dataset
@@ -46,7 +47,6 @@ from eventseg.events import EventStream, SensorSize
 from eventseg.labels import load_class_table
 from eventseg.networks import Blueprint
 from eventseg.recordings import DDD17Writer
-from eventseg.training.augmentation import Augmentation
 from eventseg.training.config import TrainConfig, load_config
 from eventseg.training.loading import EpochBatches, each_batch, load_batches, to_device
 from eventseg.training.optimisers import build_optimiser

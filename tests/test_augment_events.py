@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import streams
 
-from eventseg.errors import TrainingError, WindowError
-from eventseg.events import EventStream, SensorSize
-from eventseg.kernels.augment_cells import changed_event
-from eventseg.tensors import encode
-from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_representation import parse_representation
-from eventseg.training.augment import EMPTY, Sample, warp
-from eventseg.training.augment_events import (
+from eventseg.augmentation.event_changes import EventChange, draw_event_change
+from eventseg.augmentation.events import (
     augment_events,
     change_events,
     flip_events,
     jitter_window,
     shift_events,
 )
-from eventseg.training.augment_events_device import change_columns
-from eventseg.training.augment_events_draw import EventChange, draw_event_change
-from eventseg.training.augmentation import LARGEST_JITTER_US, Augmentation, Draw
+from eventseg.augmentation.events_on_device import change_columns
+from eventseg.augmentation.sample import EMPTY, Sample, warp
+from eventseg.augmentation.settings import LARGEST_JITTER_US, Augmentation, Draw
+from eventseg.errors import TrainingError, WindowError
+from eventseg.events import EventStream, SensorSize
+from eventseg.kernels.augment_cells import changed_event
+from eventseg.tensors import encode
+from eventseg.tensors_cuda import encode_batch
+from eventseg.tensors_representation import parse_representation
 
 WILD = Augmentation(drop=0.3, noise=0.2, polarity=0.5, window_jitter=0.3, time_jitter_us=70)
 NAMES = ("mean-std", "count", "count-latest", "voxel:3", "stack:4", "time-surface:300us")

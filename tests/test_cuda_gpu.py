@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from eventseg.augmentation.event_changes import draw_event_change
+from eventseg.augmentation.events import change_events
+from eventseg.augmentation.events_on_device import change_columns
+from eventseg.augmentation.settings import Augmentation
 from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
@@ -18,10 +22,6 @@ from eventseg.kernels.filters import KEPT
 from eventseg.tensors import bounds, encode, encode_windows
 from eventseg.tensors_cuda import encode_batch
 from eventseg.tensors_representation import MEAN_STD, parse_representation
-from eventseg.training.augment_events import change_events
-from eventseg.training.augment_events_device import change_columns
-from eventseg.training.augment_events_draw import draw_event_change
-from eventseg.training.augmentation import Augmentation
 from eventseg.training.live import Encoding, LiveWindow, batch_windows
 from eventseg.windows import Windows
 

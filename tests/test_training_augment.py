@@ -13,12 +13,12 @@ from scipy import ndimage
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as peer
 
+from eventseg.augmentation.image import change_image
+from eventseg.augmentation.sample import EMPTY, Sample, augment, warp
+from eventseg.augmentation.settings import Augmentation, Draw, draw
 from eventseg.errors import TrainingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.tensors import encode
-from eventseg.training.augment import EMPTY, Sample, augment, warp
-from eventseg.training.augment_image import change_image
-from eventseg.training.augmentation import Augmentation, Draw, draw
 
 WILD = Augmentation(
     flip=0.5, scale=(0.5, 2.0), shift=0.2, rotation_deg=15.0, placement="random",

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import tomli_w
 
+from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
-from eventseg.training.augmentation import Augmentation
 from eventseg.training.config_tables import from_table, to_table
 from eventseg.training.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec

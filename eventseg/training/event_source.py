@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.augmentation.event_changes import UNCHANGED
 from eventseg.dataset import EventDataset
 from eventseg.dataset_truth import TRUTH
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable, Labels
 from eventseg.tensors import Normalisation, Tensor
-from eventseg.training.augment_events_draw import UNCHANGED
 from eventseg.training.live import ChangeWindow, DrawChange, Encoding, LiveWindow
 
 

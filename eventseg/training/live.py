@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eventseg.augmentation.event_changes import UNCHANGED, EventChange
+from eventseg.augmentation.events import change_events
+from eventseg.augmentation.sample import OUTSIDE
 from eventseg.events import EventStream, SensorSize
 from eventseg.tensors import Normalisation, Tensor, encode
 from eventseg.tensors_representation import Representation
-from eventseg.training.augment import OUTSIDE
-from eventseg.training.augment_events import change_events
-from eventseg.training.augment_events_draw import UNCHANGED, EventChange
 
 DrawChange = Callable[[int], EventChange]
 """Draws what happens to the events of a window, from how many there are."""
@@ -137,8 +137,8 @@ class EventBatch:
             Numba cannot use the GPU, or it has too little memory.
         """
         # Loaded here, since it needs Numba's part for CUDA.
+        from eventseg.augmentation.events_on_device import change_columns
         from eventseg.tensors_cuda import encode_batch
-        from eventseg.training.augment_events_device import change_columns
 
         encoding = self.encoding
         t, x, y, p = (
@@ -186,7 +186,7 @@ def batch_windows(windows: Sequence[LiveWindow]) -> EventBatch:
 def moved(x: torch.Tensor, pixels: torch.Tensor, *, border: Sequence[float]) -> torch.Tensor:
     """Return the pixels of tensors where samples take them from, and the border elsewhere.
 
-    As :func:`eventseg.training.augment.warp` moves events on the CPU.
+    As :func:`eventseg.augmentation.sample.warp` moves events on the CPU.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.augmentation.settings import Draw
 from eventseg.events import SensorSize
-from eventseg.training.augmentation import Draw
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ def pixel_map(
         Of the source.
     happens : Draw
     resize, crop : SensorSize, optional
-        As for :func:`eventseg.training.augment.augment`.
+        As for :func:`eventseg.augmentation.sample.augment`.
     """
     base = resize or size
     target = crop or base

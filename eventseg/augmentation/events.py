@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from eventseg.augmentation.event_changes import EventChange, draw_event_change, plan_changes
+from eventseg.augmentation.settings import EVENTS, Augmentation, generator
 from eventseg.events import EventStream
 from eventseg.kernels import augment as kernel
 from eventseg.kernels.augment_cells import LOST_ROW
-from eventseg.training.augment_events_draw import EventChange, draw_event_change, plan_changes
-from eventseg.training.augmentation import EVENTS, Augmentation, generator
 
 
 def jitter_window(
@@ -50,7 +50,7 @@ def augment_events(
     augmentation : Augmentation
         Its ``drop``, ``noise``, ``polarity`` and ``time_jitter_us``.
     seed, epoch, index : int
-        Decide the draw, as in :func:`eventseg.training.augment_events_draw.draw_event_change`.
+        Decide the draw, as in :func:`eventseg.augmentation.event_changes.draw_event_change`.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def change_events(events: EventStream, change: EventChange) -> EventStream:
     Raises
     ------
     TrainingError, WindowError
-        As :func:`eventseg.training.augment_events_draw.plan_changes`.
+        As :func:`eventseg.augmentation.event_changes.plan_changes`.
     """
     if not change.changes:
         return events

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.augmentation.settings import EVENTS, LARGEST_JITTER_US, Augmentation, generator
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.kernels.augment_cells import LOST_ROW, PLAN_COLUMNS
-from eventseg.training.augmentation import EVENTS, LARGEST_JITTER_US, Augmentation, generator
 from eventseg.windows import check_window
 
 

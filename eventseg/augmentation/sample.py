@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from eventseg.augmentation.image import change_image
+from eventseg.augmentation.pixel_map import PixelMap, pixel_map
+from eventseg.augmentation.settings import Augmentation, Draw, draw
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels import IGNORED, Labels
 from eventseg.tensors import Normalisation, Tensor
-from eventseg.training.augment_image import change_image
-from eventseg.training.augment_map import PixelMap, pixel_map
-from eventseg.training.augmentation import Augmentation, Draw, draw
 
 Value = TypeVar("Value", np.float32, np.uint8, np.int32)
 
@@ -84,7 +84,7 @@ def augment(
     sample : Sample
     augmentation : Augmentation
     seed, epoch, index : int
-        Decide the draw, as in :func:`eventseg.training.augmentation.draw`.
+        Decide the draw, as in :func:`eventseg.augmentation.settings.draw`.
     normalise : {"raw", "evsegnet"}
         Normalisation of the events, which decides what an empty pixel holds.
     resize : SensorSize, optional

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from eventseg.augmentation.event_changes import EventChange, plan_changes
 from eventseg.device import choose_device
 from eventseg.events import SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
@@ -22,7 +23,6 @@ from eventseg.tensors_columns import (
     upload,
 )
 from eventseg.tensors_rivals import Columns as HostColumns
-from eventseg.training.augment_events_draw import EventChange, plan_changes
 
 
 def change_columns(
@@ -39,7 +39,7 @@ def change_columns(
     """Return columns and bounds of a batch of windows after a change of each.
 
     What :func:`eventseg.tensors_cuda.encode_batch` makes of them has the bits of encoding each
-    window's stream after :func:`eventseg.training.augment_events.change_events`. Events are not
+    window's stream after :func:`eventseg.augmentation.events.change_events`. Events are not
     sorted, and those lost keep their place with row 65535, which lies below any sensor: nothing
     waits for a count. On a GPU it is one launch on torch's current stream.
 
@@ -63,7 +63,7 @@ def change_columns(
     EventsError, WindowError, DeviceError
         As :func:`eventseg.tensors_cuda.encode_batch`.
     TrainingError
-        As :func:`eventseg.training.augment_events_draw.plan_changes`.
+        As :func:`eventseg.augmentation.event_changes.plan_changes`.
     """
     columns: Columns = (t, x, y, p)
     check_columns(columns)
