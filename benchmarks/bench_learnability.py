@@ -19,8 +19,8 @@ from paired import machine, save
 from torch import nn
 from torch.nn import functional
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
 from eventseg.labels import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels
 from eventseg.recordings import open_recording

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from paired import machine, save
 
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.evaluation.inference import SINGLE, network_input, probabilities
 from eventseg.evaluation.request import Request
 from eventseg.evaluation.rows import Row

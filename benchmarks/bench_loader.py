@@ -38,9 +38,9 @@ from streams import SENSOR, edges_and_noise
 from torch.utils.data import DataLoader
 
 from eventseg.augmentation.settings import Augmentation
-from eventseg.dataset_files import write_image
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.layout import write_image
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.writer import encode_dataset
 from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize

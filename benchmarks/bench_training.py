@@ -26,7 +26,7 @@ import torch
 from paired import machine, ratio, rounds, save
 from torch.nn import functional
 
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
 from eventseg.labels import IGNORED
 from eventseg.simulate.street import simulate_street

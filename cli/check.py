@@ -24,7 +24,7 @@ def command(ctx: click.Context, data: Path, deep: bool) -> None:
     eventseg check rec1487339175.eventseg
     eventseg check ddd17 --deep
     """  # noqa: D301
-    from eventseg.dataset_check import check_dataset
+    from eventseg.dataset.check import check_dataset
 
     problems = check_dataset(data, deep=deep)
     for problem in problems[:SHOWN]:

@@ -14,8 +14,8 @@ import click
 from . import options
 
 if TYPE_CHECKING:
-    from eventseg.dataset_plan import Crop
-    from eventseg.dataset_writer import Progress
+    from eventseg.dataset.plan import Crop
+    from eventseg.dataset.writer import Progress
     from eventseg.device import Device
     from eventseg.events import SensorSize
     from eventseg.filters import Filters
@@ -195,7 +195,7 @@ def command(
     if quiet and progress:
         raise click.UsageError("--quiet and --progress exclude each other")
 
-    from eventseg.dataset_writer import encode_dataset
+    from eventseg.dataset.writer import encode_dataset
 
     if device == "auto":
         from eventseg.device import choose_device

@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eventseg.dataset import EventDataset as EventDataset
-    from eventseg.dataset import open_dataset as open_dataset
-    from eventseg.dataset_check import check_dataset as check_dataset
-    from eventseg.dataset_writer import encode_dataset as encode_dataset
+    from eventseg.dataset.check import check_dataset as check_dataset
+    from eventseg.dataset.reader import EventDataset as EventDataset
+    from eventseg.dataset.reader import open_dataset as open_dataset
+    from eventseg.dataset.writer import encode_dataset as encode_dataset
     from eventseg.errors import EventsegError as EventsegError
     from eventseg.events import EVENT_DTYPE as EVENT_DTYPE
     from eventseg.events import EventStream as EventStream

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.demo_drives import Drive, Progress, simulate_drive, streets
 from eventseg.demo_learn import RECORDINGS, RUNS, STREETS, TEACHER_DATA, Learnt, Lesson, learn
 from eventseg.demo_page import demo_page

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.demo_drives import Drive, Progress, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.report_tables import HEADER, percent, summary_rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset import EventDataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.demo_learn import Learnt, learnt_section
 from eventseg.demo_pictures import Channel, Moment, Story, Window
 from eventseg.demo_style import STYLE

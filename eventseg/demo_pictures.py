@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eventseg.dataset import EventDataset, window_around
+from eventseg.dataset.reader import EventDataset, window_around
 from eventseg.files import write_whole
 from eventseg.labels import (
     CITYSCAPES_19,

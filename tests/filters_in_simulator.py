@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recording_fixtures import tree, write_recording
 from test_filters import cases, same
 
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters import EventFilter, Filters, filter_events, parse_filters

@@ -15,9 +15,9 @@ from PIL import Image
 from pseudolabel_teachers import SIX, StubTeacher, by_gray
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_files import confidence_file, label_file, write_image
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.layout import confidence_file, label_file, write_image
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, LabelError
 from eventseg.evaluation.audit import audit
 from eventseg.evaluation.audit_maps import open_pair

@@ -14,8 +14,8 @@ from PIL import Image
 from recording_fixtures import tree, write_recording
 
 from eventseg import dataset_writer
-from eventseg.dataset import open_dataset
-from eventseg.dataset_writer import Progress
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import Progress
 from eventseg_cli.encode import _Bar
 from eventseg_cli.main import COMMANDS, main
 
@@ -182,7 +182,7 @@ def test_interrupt_of_another_command_exits_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eventseg.dataset_check.check_dataset", interrupted)
+    monkeypatch.setattr("eventseg.dataset.check.check_dataset", interrupted)
     result = run("check", recording.parent)
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 

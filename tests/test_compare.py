@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
-from eventseg.dataset_files import digest_of
-from eventseg.dataset_manifest import Manifest
+from eventseg.dataset.layout import digest_of
+from eventseg.dataset.manifest import Manifest
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare import (
     Evaluation,

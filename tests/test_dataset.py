@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from recording_fixtures import SMALL, tree, write_recording
 
-from eventseg.dataset import EventDataset, open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_files import read_image, write_image
-from eventseg.dataset_plan import crop_rows
-from eventseg.dataset_writer import Progress, encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.layout import read_image, write_image
+from eventseg.dataset.plan import crop_rows
+from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.writer import Progress, encode_dataset
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording

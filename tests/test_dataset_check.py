@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from recording_fixtures import write_recording
 
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.windows import parse_anchor
 
 TENSOR = "tensors/50ms/rec_f000003.npy"

@@ -13,19 +13,19 @@ import pytest
 from recording_fixtures import tree, write_recording
 
 from eventseg import dataset_encode, dataset_writer
-from eventseg.dataset import open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_files import locked
-from eventseg.dataset_jobs import run_jobs
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.jobs import run_jobs
+from eventseg.dataset.layout import locked
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.files import write_whole
 from eventseg.windows import parse_anchor
 
 RUN = """
 import os, signal, sys
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.files import write_whole
 from eventseg.windows import parse_anchor
 

@@ -13,10 +13,10 @@ from PIL import Image
 from recording_fixtures import tree, write_recording
 
 from eventseg import dataset_encode
-from eventseg.dataset import open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.events import SensorSize
 from eventseg.labels import CITYSCAPES_19

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from eventseg import demo
-from eventseg.dataset_check import check_dataset
+from eventseg.dataset.check import check_dataset
 from eventseg.demo import Plan, run_demo
 from eventseg.demo_drives import Drive, streets
 from eventseg.demo_learn import Lesson

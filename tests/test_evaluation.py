@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn import functional
 from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 
-from eventseg.dataset_manifest import Manifest
+from eventseg.dataset.manifest import Manifest
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation import report_page
 from eventseg.evaluation.baselines import baseline_rows, teacher_row

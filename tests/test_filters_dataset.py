@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from recording_fixtures import tree, write_recording
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters import Filters, filter_events, parse_filters

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eventseg.dataset_files import read_image
+from eventseg.dataset.layout import read_image
 from eventseg.errors import LabelError, OutputError
 from eventseg.labels import CITYSCAPES_19, EVSEGNET_6, load_class_table, paint_labels, table_of
 from eventseg.labels_files import ROW, legend, read_labels, write_labels

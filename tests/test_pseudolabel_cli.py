@@ -12,9 +12,9 @@ from PIL import Image
 from pseudolabel_teachers import save_segformer
 from recording_fixtures import tree, write_recording
 
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.writer import encode_dataset
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import Filters, parse_ego
 from eventseg_cli.main import main

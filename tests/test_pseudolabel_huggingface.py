@@ -14,9 +14,9 @@ from pseudolabel_teachers import CITYSCAPES, SIX, labels_of, save_mask2former, s
 from recording_fixtures import write_recording
 from torch.nn import functional
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import CheckpointError, LabelError, MissingExtraError
 from eventseg.events import SensorSize
 from eventseg.labels import load_class_table

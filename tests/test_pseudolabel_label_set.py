@@ -17,11 +17,11 @@ from pseudolabel_teachers import CITYSCAPES, SIX, StubTeacher, by_gray
 from recording_fixtures import tree, write_recording
 from torch import Tensor
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_files import locked
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.layout import locked
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.labels import merge_of
 from eventseg.pseudolabel.confidence import Filters, parse_ego

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from recording_fixtures import SMALL, tree, write_recording
 from strategies import streams
 
-from eventseg.dataset import open_dataset
-from eventseg.dataset_check import check_dataset
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream
 from eventseg.tensors import encode, encode_windows

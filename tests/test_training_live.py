@@ -18,8 +18,8 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
 from eventseg import dataset
-from eventseg.dataset import EventDataset
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.reader import EventDataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, RecordingError, TrainingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.tensors import encode

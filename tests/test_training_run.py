@@ -20,8 +20,8 @@ from PIL import Image
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
 from eventseg import whole_file
-from eventseg.dataset import open_dataset
-from eventseg.dataset_manifest import Manifest
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import open_dataset
 from eventseg.errors import CheckpointError, OutputError, TrainingError
 from eventseg.labels import load_class_table, merge_labels, merge_of
 from eventseg.networks import load_network
@@ -456,7 +456,7 @@ def test_parts_that_are_empty_are_named(copied: Path, tmp_path: Path) -> None:
 def test_samples_without_labels_are_left_out(data: Path, tmp_path: Path) -> None:
     from recording_fixtures import write_recording
 
-    from eventseg.dataset_writer import encode_dataset
+    from eventseg.dataset.writer import encode_dataset
     from eventseg.events import SensorSize
     from eventseg.windows import parse_anchor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from eventseg.dataset_writer import encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
 from eventseg.networks import build
 from eventseg.simulate.street import simulate_street

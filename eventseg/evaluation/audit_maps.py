@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset import EventDataset, dataset_folders, open_dataset
-from eventseg.dataset_files import read_image
+from eventseg.dataset.layout import read_image
+from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.errors import DatasetError, LabelError
 from eventseg.labels import ClassTable, Labels, merge_labels, merge_of, table_of
 from eventseg.labels_files import read_labels

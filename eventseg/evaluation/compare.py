@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from eventseg.dataset_files import digest_of
+from eventseg.dataset.layout import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest

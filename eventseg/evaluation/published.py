@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from eventseg.dataset_files import MANIFEST
-from eventseg.dataset_manifest import Manifest
+from eventseg.dataset.layout import MANIFEST
+from eventseg.dataset.manifest import Manifest
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
 from eventseg.labels import load_class_table

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventseg.dataset_files import digest_of
+from eventseg.dataset.layout import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of

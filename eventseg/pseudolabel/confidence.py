@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from eventseg.dataset_files import read_image
+from eventseg.dataset.layout import read_image
 from eventseg.errors import LabelError
 from eventseg.labels import IGNORED
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset import EventDataset
-from eventseg.dataset_files import confidence_file, label_file, read_image, write_image
+from eventseg.dataset.layout import confidence_file, label_file, read_image, write_image
+from eventseg.dataset.reader import EventDataset
 from eventseg.labels import IGNORED, ClassTable
 from eventseg.labels_files import write_labels
 from eventseg.pseudolabel.confidence import (

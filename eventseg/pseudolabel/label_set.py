@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset import EventDataset, open_dataset
-from eventseg.dataset_files import locked, write_image
+from eventseg.dataset.layout import locked, write_image
+from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.errors import DatasetError, LabelError
 from eventseg.labels import ClassTable, merge_of
 from eventseg.pseudolabel.advice import warning_of

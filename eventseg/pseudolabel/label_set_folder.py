@@ -17,16 +17,16 @@ from typing import Any
 
 import tomli_w
 
-from eventseg.dataset import EventDataset
-from eventseg.dataset_files import (
+from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL_LABELS,
     confidence_file,
     label_file,
     temporary_files,
 )
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_truth import TRUTH
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import EventDataset
+from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import write_whole
 from eventseg.labels import ClassTable

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.augmentation.event_changes import UNCHANGED
-from eventseg.dataset import EventDataset
-from eventseg.dataset_truth import TRUTH
+from eventseg.dataset.reader import EventDataset
+from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable, Labels
@@ -135,7 +135,7 @@ class EventSource:
         Raises
         ------
         DatasetError
-            As :meth:`eventseg.dataset.EventDataset.tensor`.
+            As :meth:`eventseg.dataset.reader.EventDataset.tensor`.
         """
         if not (live or change_window or draw_change):
             return self.dataset.tensor(i, window, normalise=normalise)
@@ -159,7 +159,7 @@ class EventSource:
         Raises
         ------
         DatasetError
-            As :meth:`eventseg.dataset.EventDataset.events_of`.
+            As :meth:`eventseg.dataset.reader.EventDataset.events_of`.
         """
         settings = self.dataset.manifest.settings
         span = self.dataset.window_of(i, window)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset import open_dataset
+from eventseg.dataset.reader import open_dataset
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable, Labels

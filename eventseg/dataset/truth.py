@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset_files import digest_of
+from eventseg.dataset.layout import digest_of
 from eventseg.errors import DatasetError
 from eventseg.recordings import Recording
 from eventseg.simulate.truth import Truth, truth_path

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset_files import (
+from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
     SAMPLES,
@@ -23,8 +23,8 @@ from eventseg.dataset_files import (
     read_tensor,
     tensor_file,
 )
-from eventseg.dataset_manifest import Manifest
-from eventseg.dataset_samples import SampleTable, read_rows
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.samples import SampleTable, read_rows
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
 from eventseg.filters_recording import filtered

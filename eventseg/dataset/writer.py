@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from eventseg import dataset_files
-from eventseg.dataset_encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
-from eventseg.dataset_files import locked
-from eventseg.dataset_folder import DatasetFolder, claim, release
-from eventseg.dataset_jobs import run_jobs
-from eventseg.dataset_manifest import (
+from eventseg.dataset.encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
+from eventseg.dataset.folder import DatasetFolder, claim, release
+from eventseg.dataset.jobs import run_jobs
+from eventseg.dataset.layout import locked
+from eventseg.dataset.manifest import (
     Manifest,
     RecordingEntry,
     Settings,
@@ -23,9 +23,9 @@ from eventseg.dataset_manifest import (
     canonical,
     relative_to,
 )
-from eventseg.dataset_plan import Crop, crop_rows, recording_names, window_groups
-from eventseg.dataset_samples import Row, SampleTable
-from eventseg.dataset_truth import TRUTH
+from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_groups
+from eventseg.dataset.samples import Row, SampleTable
+from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, where
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize

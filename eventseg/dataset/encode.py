@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from eventseg.dataset_files import (
+from eventseg.dataset.jobs import Tick
+from eventseg.dataset.layout import (
     digest_of,
     frame_file,
     label_file,
@@ -19,10 +20,9 @@ from eventseg.dataset_files import (
     write_image,
     write_tensor,
 )
-from eventseg.dataset_jobs import Tick
-from eventseg.dataset_manifest import RecordingEntry, Settings
-from eventseg.dataset_samples import Row, encoded_samples, sample_count, with_splits
-from eventseg.dataset_truth import TRUTH, find_truth, true_labels
+from eventseg.dataset.manifest import RecordingEntry, Settings
+from eventseg.dataset.samples import Row, encoded_samples, sample_count, with_splits
+from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device
 from eventseg.events import SensorSize
 from eventseg.filters import Filters

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eventseg.dataset import EventDataset, dataset_folders, open_dataset
-from eventseg.dataset_files import (
+from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
     PARTIAL_LABELS,
@@ -24,9 +23,10 @@ from eventseg.dataset_files import (
     temporary_files,
     tensor_file,
 )
-from eventseg.dataset_manifest import RecordingEntry, Settings
-from eventseg.dataset_samples import encoded_samples
-from eventseg.dataset_truth import TRUTH, true_labels
+from eventseg.dataset.manifest import RecordingEntry, Settings
+from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
+from eventseg.dataset.samples import encoded_samples
+from eventseg.dataset.truth import TRUTH, true_labels
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.filters_recording import survey_filters
 from eventseg.labels import IGNORED, unknown_labels

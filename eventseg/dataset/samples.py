@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset_files import Tensor
-from eventseg.dataset_manifest import Settings
+from eventseg.dataset.layout import Tensor
+from eventseg.dataset.manifest import Settings
 from eventseg.device import Device, where
 from eventseg.errors import DatasetError, WindowError
 from eventseg.files import write_whole

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from eventseg.dataset_manifest import Store
+from eventseg.dataset.manifest import Store
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import SensorSize
 from eventseg.windows import Anchor, check_window, format_duration

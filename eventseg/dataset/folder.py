@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eventseg.dataset_files import (
+from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
     PARTIAL_SAMPLES,
@@ -17,9 +17,9 @@ from eventseg.dataset_files import (
     temporary_files,
     tensor_file,
 )
-from eventseg.dataset_manifest import Manifest, Settings, difference
-from eventseg.dataset_samples import Row, SampleTable, read_rows, write_rows
-from eventseg.dataset_truth import TRUTH
+from eventseg.dataset.manifest import Manifest, Settings, difference
+from eventseg.dataset.samples import Row, SampleTable, read_rows, write_rows
+from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
 from eventseg.files import TEMPORARY
 
