@@ -32,7 +32,7 @@ def command(out: Path, quick: bool, threads: int | None) -> None:
     eventseg demo --quick
     eventseg demo --out /tmp/demo
     """  # noqa: D301
-    from eventseg.demo import FULL, QUICK, run_demo
+    from eventseg.demo.run import FULL, QUICK, run_demo
 
     bars = _Bars()
     try:

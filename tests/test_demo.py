@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from eventseg import demo
 from eventseg.dataset.check import check_dataset
-from eventseg.demo import Plan, run_demo
-from eventseg.demo_drives import Drive, streets
-from eventseg.demo_learn import Lesson
+from eventseg.demo.drives import Drive, streets
+from eventseg.demo.learn import Lesson
+from eventseg.demo.run import Plan, run_demo
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.simulate.truth import truth_path

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from eventseg.dataset.writer import encode_dataset
-from eventseg.demo_drives import Drive, Progress, simulate_drives
+from eventseg.demo.drives import Drive, Progress, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.report_tables import HEADER, percent, summary_rows
 from eventseg.evaluation.request import Request

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.reader import EventDataset
-from eventseg.demo_learn import Learnt, learnt_section
-from eventseg.demo_pictures import Channel, Moment, Story, Window
-from eventseg.demo_style import STYLE
+from eventseg.demo.learn import Learnt, learnt_section
+from eventseg.demo.pictures import Channel, Moment, Story, Window
+from eventseg.demo.style import STYLE
 from eventseg.labels import CITYSCAPES_19, EVSEGNET_6, ClassTable
 
 TITLES = {

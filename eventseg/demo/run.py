@@ -11,10 +11,10 @@ from pathlib import Path
 
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
-from eventseg.demo_drives import Drive, Progress, simulate_drive, streets
-from eventseg.demo_learn import RECORDINGS, RUNS, STREETS, TEACHER_DATA, Learnt, Lesson, learn
-from eventseg.demo_page import demo_page
-from eventseg.demo_pictures import picture_drive
+from eventseg.demo.drives import Drive, Progress, simulate_drive, streets
+from eventseg.demo.learn import RECORDINGS, RUNS, STREETS, TEACHER_DATA, Learnt, Lesson, learn
+from eventseg.demo.page import demo_page
+from eventseg.demo.pictures import picture_drive
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.files import write_whole
