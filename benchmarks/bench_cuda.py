@@ -18,10 +18,10 @@ from paired import machine, rounds, save
 from streams import SENSOR, edges_and_noise, trailing
 
 from eventseg.device import choose_device
+from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.tensors import bounds, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream
-from eventseg.tensors import bounds, encode_windows
-from eventseg.tensors_cuda import encode_batch
 from eventseg.windows import Windows
 
 WINDOWS_US = (10_000, 50_000, 250_000)

@@ -14,9 +14,9 @@ from paired import bandwidth_gb_s, machine, ratio, rounds, save
 from peers import available, bounds, dv_edge_map, plain
 from streams import SENSOR, edges_and_noise, trailing
 
+from eventseg.encoding.one_pass import encode_recording
+from eventseg.encoding.tensors import encode_windows
 from eventseg.events import EventStream
-from eventseg.recording_tensors import encode_recording
-from eventseg.tensors import encode_windows
 from eventseg.windows import Windows
 
 WINDOWS_US = (10_000, 50_000, 250_000)

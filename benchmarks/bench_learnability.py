@@ -21,11 +21,11 @@ from torch.nn import functional
 
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
+from eventseg.encoding.tensors import encode
 from eventseg.events import SensorSize
 from eventseg.labels import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels
 from eventseg.recordings import open_recording
 from eventseg.simulate.street import simulate_street
-from eventseg.tensors import encode
 
 SENSOR = SensorSize(128, 176)
 TRAIN_SEEDS, TEST_SEEDS = range(100, 110), range(200, 204)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from eventseg.dataset.plan import Crop
     from eventseg.dataset.writer import Progress
     from eventseg.device import Device
+    from eventseg.encoding.representation import Representation
     from eventseg.events import SensorSize
     from eventseg.filters import Filters
-    from eventseg.tensors_representation import Representation
     from eventseg.windows import Anchor
 
 
@@ -37,8 +37,8 @@ def _crop(_ctx: click.Context, _param: click.Parameter, text: str) -> Crop:
 
 def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> Representation:
     """Return the representation that ``count`` or ``voxel:5`` names."""
+    from eventseg.encoding.representation import parse_representation
     from eventseg.errors import WindowError
-    from eventseg.tensors_representation import parse_representation
 
     try:
         return parse_representation(text)

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from eventseg.dataset.reader import EventDataset as EventDataset
     from eventseg.dataset.reader import open_dataset as open_dataset
     from eventseg.dataset.writer import encode_dataset as encode_dataset
+    from eventseg.encoding.one_pass import encode_counted as encode_counted
+    from eventseg.encoding.one_pass import encode_recording as encode_recording
+    from eventseg.encoding.tensors import CHANNELS as CHANNELS
+    from eventseg.encoding.tensors import encode as encode
+    from eventseg.encoding.tensors import encode_windows as encode_windows
+    from eventseg.encoding.tensors import normalise_evsegnet as normalise_evsegnet
     from eventseg.errors import EventsegError as EventsegError
     from eventseg.events import EVENT_DTYPE as EVENT_DTYPE
     from eventseg.events import EventStream as EventStream
@@ -22,15 +28,9 @@ if TYPE_CHECKING:
     from eventseg.filters import filter_events as filter_events
     from eventseg.filters import parse_filters as parse_filters
     from eventseg.plots import figure_sample as figure_sample
-    from eventseg.recording_tensors import encode_counted as encode_counted
-    from eventseg.recording_tensors import encode_recording as encode_recording
     from eventseg.recordings import DDD17Writer as DDD17Writer
     from eventseg.recordings import Recording as Recording
     from eventseg.recordings import open_recording as open_recording
-    from eventseg.tensors import CHANNELS as CHANNELS
-    from eventseg.tensors import encode as encode
-    from eventseg.tensors import encode_windows as encode_windows
-    from eventseg.tensors import normalise_evsegnet as normalise_evsegnet
     from eventseg.windows import Windows as Windows
     from eventseg.windows import covered_share as covered_share
     from eventseg.windows import cut_windows as cut_windows

@@ -12,10 +12,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Figure
 from numpy.typing import NDArray
 
+from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream
 from eventseg.recordings import Recording
-from eventseg.tensors import encode
 from eventseg.windows import check_window, format_duration
 
 ON_RGB = (220, 38, 38)

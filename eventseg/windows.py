@@ -177,7 +177,7 @@ def cut_windows(recording: Timed, *, anchor: Anchor, window_us: int) -> Windows:
         Anything with ``name``, ``t_first_us``, ``t_last_us`` and ``frames``.
     anchor : Anchor
         All kinds but ``count``, whose windows depend on the events: see
-        :func:`eventseg.recording_tensors.encode_counted`.
+        :func:`eventseg.encoding.one_pass.encode_counted`.
     window_us : int
         Length of every window in us.
 

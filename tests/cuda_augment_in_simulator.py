@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from eventseg.augmentation.event_changes import EventChange, plan_changes
 from eventseg.augmentation.events import change_events
 from eventseg.augmentation.events_on_device import change_columns
+from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.representation import parse_representation
+from eventseg.encoding.tensors import encode
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
-from eventseg.tensors import encode
-from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_representation import parse_representation
 
 # Words are modulo 2^64 on purpose, of which only NumPy's scalars warn.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar:RuntimeWarning")

@@ -15,13 +15,13 @@ from strategies import streams
 
 from eventseg import tensors_cuda
 from eventseg.device import choose_device
+from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.representation import parse_representation
+from eventseg.encoding.tensors import bounds, encode_windows
 from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, cuda_device, encode_cuda, scratch
-from eventseg.tensors import bounds, encode_windows
 from eventseg.tensors_columns import COLUMN_TYPES
-from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_representation import parse_representation
 from eventseg.windows import Windows
 
 NAMES = ("mean-std", "count", "count-latest", "voxel:3", "stack:4", "time-surface:300us")

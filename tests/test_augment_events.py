@@ -22,12 +22,12 @@ from eventseg.augmentation.events import (
 from eventseg.augmentation.events_on_device import change_columns
 from eventseg.augmentation.sample import EMPTY, Sample, warp
 from eventseg.augmentation.settings import LARGEST_JITTER_US, Augmentation, Draw
+from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.representation import parse_representation
+from eventseg.encoding.tensors import encode
 from eventseg.errors import TrainingError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels.augment_cells import changed_event
-from eventseg.tensors import encode
-from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_representation import parse_representation
 
 WILD = Augmentation(drop=0.3, noise=0.2, polarity=0.5, window_jitter=0.3, time_jitter_us=70)
 NAMES = ("mean-std", "count", "count-latest", "voxel:3", "stack:4", "time-surface:300us")

@@ -11,11 +11,11 @@ from recording_fixtures import tree, write_recording
 from strategies import streams
 
 from eventseg.device import choose_device
+from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import SensorSize
 from eventseg.kernels import cuda_device
-from eventseg.tensors import encode, encode_windows
-from eventseg.tensors_cuda import encode_batch
 from eventseg.windows import Windows
 
 

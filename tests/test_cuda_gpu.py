@@ -13,15 +13,15 @@ from eventseg.augmentation.events import change_events
 from eventseg.augmentation.events_on_device import change_columns
 from eventseg.augmentation.settings import Augmentation
 from eventseg.device import choose_device
+from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.representation import MEAN_STD, parse_representation
+from eventseg.encoding.tensors import bounds, encode, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters import filter_events, parse_filters
 from eventseg.filters_cuda import event_fates
 from eventseg.filters_hot import count_events, find_hot_pixels
 from eventseg.kernels.filters import KEPT
-from eventseg.tensors import bounds, encode, encode_windows
-from eventseg.tensors_cuda import encode_batch
-from eventseg.tensors_representation import MEAN_STD, parse_representation
 from eventseg.training.live import Encoding, LiveWindow, batch_windows
 from eventseg.windows import Windows
 

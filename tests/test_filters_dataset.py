@@ -15,6 +15,7 @@ from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
+from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters import Filters, filter_events, parse_filters
@@ -25,7 +26,6 @@ from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.dvs_kernel import HOT
 from eventseg.simulate.scenarios import scenario_named
 from eventseg.simulate.street import simulate_street
-from eventseg.tensors import encode
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 
@@ -111,8 +111,8 @@ def test_windows_of_a_fixed_count_count_what_is_kept(recording, tmp_path):
 def test_pieces_and_batches_change_nothing(recording, tmp_path, monkeypatch):
     options = {"windows_us": WINDOWS, "filters": FILTERS}
     encode_dataset([recording], tmp_path / "a", **options)
-    monkeypatch.setattr("eventseg.recording_tensors.PIECE_EVENTS", 37)
-    monkeypatch.setattr("eventseg.recording_tensors.BATCH_EVENTS", 300)
+    monkeypatch.setattr("eventseg.encoding.one_pass.PIECE_EVENTS", 37)
+    monkeypatch.setattr("eventseg.encoding.one_pass.BATCH_EVENTS", 300)
     encode_dataset([recording], tmp_path / "b", **options)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 

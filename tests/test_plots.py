@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from recording_fixtures import write_recording
 
+from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.plots import (
@@ -22,7 +23,6 @@ from eventseg.plots import (
     save_figure,
 )
 from eventseg.recordings import open_recording
-from eventseg.tensors import encode
 
 SENSOR = SensorSize(3, 4)
 

@@ -16,10 +16,10 @@ from strategies import streams
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
+from eventseg.encoding.representation import MEAN_STD, parse_representation
+from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream
-from eventseg.tensors import encode, encode_windows
-from eventseg.tensors_representation import MEAN_STD, parse_representation
 from eventseg.windows import Windows, parse_anchor
 
 NAMES = ("count", "count-latest", "voxel:2", "voxel:5", "stack:1", "stack:7", "time-surface:700us")

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import streams
 
+from eventseg.encoding.one_pass import encode_counted, encode_recording
+from eventseg.encoding.tensors import (
+    encode,
+    encode_windows,
+    normalise_evsegnet,
+)
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, scratch
 from eventseg.kernels.accumulate import BLOCK, PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.cells import EXACT_LIMIT
-from eventseg.recording_tensors import encode_counted, encode_recording
-from eventseg.tensors import (
-    encode,
-    encode_windows,
-    normalise_evsegnet,
-)
 from eventseg.windows import Windows
 
 SIZE = SensorSize(7, 9)
@@ -148,7 +148,7 @@ def test_recording_in_one_pass_equals_each_window_alone(monkeypatch):
     skip = np.arange(59) % 3 == 1
     expected = [encode_windows(events, cut, rows=(1, 6)) for cut in cuts]
     # Small batches, so that events are carried over from one to the next.
-    monkeypatch.setattr("eventseg.recording_tensors.BATCH_BYTES", 50_000)
+    monkeypatch.setattr("eventseg.encoding.one_pass.BATCH_BYTES", 50_000)
     for pieces in (1, 7, 90):
         seen = []
         for sample in encode_recording(

@@ -16,9 +16,9 @@ from torchvision.transforms.v2 import functional as peer
 from eventseg.augmentation.image import change_image
 from eventseg.augmentation.sample import EMPTY, Sample, augment, warp
 from eventseg.augmentation.settings import Augmentation, Draw, draw
+from eventseg.encoding.tensors import encode
 from eventseg.errors import TrainingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.tensors import encode
 
 WILD = Augmentation(
     flip=0.5, scale=(0.5, 2.0), shift=0.2, rotation_deg=15.0, placement="random",

@@ -20,10 +20,10 @@ from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 from eventseg import dataset
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.writer import encode_dataset
+from eventseg.encoding.representation import MEAN_STD, parse_representation
+from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, RecordingError, TrainingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.tensors import encode
-from eventseg.tensors_representation import MEAN_STD, parse_representation
 from eventseg.training.config import TrainConfig
 from eventseg.training.live import Encoding, LiveWindow, batch_windows
 from eventseg.training.loading import (

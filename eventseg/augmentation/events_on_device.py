@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventseg.augmentation.event_changes import EventChange, plan_changes
 from eventseg.device import choose_device
+from eventseg.encoding.rivals import Columns as HostColumns
 from eventseg.events import SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
 from eventseg.kernels.augment_cells import NOISE, PLACE
@@ -22,7 +23,6 @@ from eventseg.tensors_columns import (
     read_only,
     upload,
 )
-from eventseg.tensors_rivals import Columns as HostColumns
 
 
 def change_columns(
@@ -38,7 +38,7 @@ def change_columns(
 ) -> tuple[Columns, NDArray[np.int64]]:
     """Return columns and bounds of a batch of windows after a change of each.
 
-    What :func:`eventseg.tensors_cuda.encode_batch` makes of them has the bits of encoding each
+    What :func:`eventseg.encoding.cuda.encode_batch` makes of them has the bits of encoding each
     window's stream after :func:`eventseg.augmentation.events.change_events`. Events are not
     sorted, and those lost keep their place with row 65535, which lies below any sensor: nothing
     waits for a count. On a GPU it is one launch on torch's current stream.
@@ -46,7 +46,7 @@ def change_columns(
     Parameters
     ----------
     t, x, y, p, bounds, windows, sensor
-        As for :func:`eventseg.tensors_cuda.encode_batch`.
+        As for :func:`eventseg.encoding.cuda.encode_batch`.
     changes : sequence of EventChange
         One a window.
 
@@ -61,7 +61,7 @@ def change_columns(
     Raises
     ------
     EventsError, WindowError, DeviceError
-        As :func:`eventseg.tensors_cuda.encode_batch`.
+        As :func:`eventseg.encoding.cuda.encode_batch`.
     TrainingError
         As :func:`eventseg.augmentation.event_changes.plan_changes`.
     """

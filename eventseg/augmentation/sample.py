@@ -14,10 +14,10 @@ from torch.nn import functional
 from eventseg.augmentation.image import change_image
 from eventseg.augmentation.pixel_map import PixelMap, pixel_map
 from eventseg.augmentation.settings import Augmentation, Draw, draw
+from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels import IGNORED, Labels
-from eventseg.tensors import Normalisation, Tensor
 
 Value = TypeVar("Value", np.float32, np.uint8, np.int32)
 

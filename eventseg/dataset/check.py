@@ -27,12 +27,12 @@ from eventseg.dataset.manifest import RecordingEntry, Settings
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
+from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.filters_recording import survey_filters
 from eventseg.labels import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
 from eventseg.simulate.truth import truth_path
-from eventseg.tensors_representation import MEAN_STD
 
 SPLITS = ("train", "val", "test", "other", "gap")
 

@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args
 
 import tomli_w
 
+from eventseg.encoding.representation import MEAN_STD, Representation, parse_representation
+from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
 from eventseg.files import write_whole
 from eventseg.filters import Filters, parse_filters
 from eventseg.labels import ClassTable
-from eventseg.tensors import Normalisation
-from eventseg.tensors_representation import MEAN_STD, Representation, parse_representation
 from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1
@@ -44,7 +44,7 @@ CHANNEL_UNITS: dict[Normalisation, dict[str, str]] = {
         "std-": "half windows, at most 1",
     },
 }
-"""Unit of each of the six channels, in the order of :data:`eventseg.tensors.CHANNELS`."""
+"""Unit of each of the six channels, in the order of :data:`eventseg.encoding.tensors.CHANNELS`."""
 
 
 @dataclass(frozen=True, slots=True)

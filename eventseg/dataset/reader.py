@@ -25,12 +25,12 @@ from eventseg.dataset.layout import (
 )
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.samples import SampleTable, read_rows
+from eventseg.encoding.representation import MEAN_STD
+from eventseg.encoding.tensors import Normalisation, encode, normalise_evsegnet
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
 from eventseg.filters_recording import filtered
 from eventseg.recordings import Recording, open_recording
-from eventseg.tensors import Normalisation, encode, normalise_evsegnet
-from eventseg.tensors_representation import MEAN_STD
 from eventseg.windows import Anchor, parse_duration
 
 
@@ -107,7 +107,7 @@ class EventDataset:
         -------
         float32 (C, H, W)
             Channels as the manifest names them, by default the six of
-            :data:`eventseg.tensors.CHANNELS`; rows as the manifest's crop.
+            :data:`eventseg.encoding.tensors.CHANNELS`; rows as the manifest's crop.
 
         Raises
         ------

@@ -27,12 +27,12 @@ from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_group
 from eventseg.dataset.samples import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, where
+from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.filters import Filters
 from eventseg.labels import ClassTable, table_of
-from eventseg.tensors import Normalisation
-from eventseg.tensors_representation import MEAN_STD, Representation
 from eventseg.windows import Anchor, format_duration
 
 
@@ -136,7 +136,7 @@ def encode_dataset(
     normalise : {"raw", "evsegnet"}
         What to store; raw tensors are normalised on load. Rival representations are raw.
     representation : Representation
-        What the channels mean, see :func:`eventseg.tensors_representation.parse_representation`.
+        What the channels mean, see :func:`eventseg.encoding.representation.parse_representation`.
     filters : Filters
         Events to drop before the windows are filled; none by default. They are defined on each
         whole recording, which is read once more for them, twice to find hot pixels.

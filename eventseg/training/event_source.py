@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from eventseg.augmentation.event_changes import UNCHANGED
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
+from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels import ClassTable, Labels
-from eventseg.tensors import Normalisation, Tensor
 from eventseg.training.live import ChangeWindow, DrawChange, Encoding, LiveWindow
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from eventseg.augmentation.event_changes import UNCHANGED, EventChange
 from eventseg.augmentation.events import change_events
 from eventseg.augmentation.sample import OUTSIDE
+from eventseg.encoding.representation import Representation
+from eventseg.encoding.tensors import Normalisation, Tensor, encode
 from eventseg.events import EventStream, SensorSize
-from eventseg.tensors import Normalisation, Tensor, encode
-from eventseg.tensors_representation import Representation
 
 DrawChange = Callable[[int], EventChange]
 """Draws what happens to the events of a window, from how many there are."""
@@ -25,7 +25,7 @@ ChangeWindow = Callable[[tuple[int, int]], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What decides a tensor besides its events, as :func:`eventseg.tensors.encode` takes it.
+    """What decides a tensor besides its events, as :func:`eventseg.encoding.tensors.encode` takes it.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class EventBatch:
         """
         # Loaded here, since it needs Numba's part for CUDA.
         from eventseg.augmentation.events_on_device import change_columns
-        from eventseg.tensors_cuda import encode_batch
+        from eventseg.encoding.cuda import encode_batch
 
         encoding = self.encoding
         t, x, y, p = (

@@ -16,10 +16,10 @@ from eventseg.augmentation.event_changes import draw_event_change
 from eventseg.augmentation.events import jitter_window
 from eventseg.augmentation.sample import EMPTY, Sample, augment, warp
 from eventseg.augmentation.settings import Draw, generator
+from eventseg.encoding.tensors import Tensor
 from eventseg.errors import DatasetError, EventsegError, RecordingError, TrainingError
 from eventseg.labels import ClassTable, load_class_table, merge_labels, merge_of, unknown_labels
 from eventseg.networks.converters.layout import Scaling
-from eventseg.tensors import Tensor
 from eventseg.training.config import TrainConfig
 from eventseg.training.live import LiveWindow
 from eventseg.training.sources import Source

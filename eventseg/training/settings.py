@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.networks.converters.layout import Scaling
-from eventseg.tensors import Normalisation
 from eventseg.windows import parse_duration
 
 

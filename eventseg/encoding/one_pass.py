@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.device import Device, where
-from eventseg.errors import WindowError
-from eventseg.events import EventStream, SensorSize, concatenate
-from eventseg.tensors import (
+from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.tensors import (
     RUNS_A_THREAD,
     Job,
     Normalisation,
@@ -26,7 +25,8 @@ from eventseg.tensors import (
     rows_kept,
     slides,
 )
-from eventseg.tensors_representation import MEAN_STD, Representation
+from eventseg.errors import WindowError
+from eventseg.events import EventStream, SensorSize, concatenate
 from eventseg.windows import Windows
 
 BATCH_BYTES = 80 << 20
@@ -110,9 +110,9 @@ def encode_recording(
     windows : sequence of Windows
         One for each length, all of N windows in order of time; sample i is the i-th of each.
     normalise, ddof, rows, representation
-        As for :func:`eventseg.tensors.encode`.
+        As for :func:`eventseg.encoding.tensors.encode`.
     device
-        As for :func:`eventseg.tensors.encode_windows`.
+        As for :func:`eventseg.encoding.tensors.encode_windows`.
     threads : int, optional
         Threads that encode, by default one a core; one more reads ahead.
     skip : bool (N,), optional
@@ -126,7 +126,7 @@ def encode_recording(
     Raises
     ------
     WindowError
-        Windows of different numbers or out of order, and as for :func:`eventseg.tensors.encode`.
+        Windows of different numbers or out of order, and as for :func:`eventseg.encoding.tensors.encode`.
     """
     number = {len(each) for each in windows}
     if len(number) != 1:
@@ -200,7 +200,7 @@ def encode_counted(
     events_per_window : int
         Events in each window.
     normalise, ddof, rows, representation
-        As for :func:`eventseg.tensors.encode`.
+        As for :func:`eventseg.encoding.tensors.encode`.
 
     Yields
     ------

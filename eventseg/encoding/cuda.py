@@ -9,10 +9,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.device import choose_device
+from eventseg.encoding.cpu import Normalisation, Tensor, beyond_packed, check_settings, encode_run
+from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.rivals import decay_tables
+from eventseg.encoding.tensors import bounds, rows_kept
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
-from eventseg.tensors import bounds, rows_kept
 from eventseg.tensors_columns import (
     Columns,
     check_columns,
@@ -22,9 +25,6 @@ from eventseg.tensors_columns import (
     read_only,
     upload,
 )
-from eventseg.tensors_representation import MEAN_STD, Representation
-from eventseg.tensors_rivals import decay_tables
-from eventseg.tensors_run import Normalisation, Tensor, beyond_packed, check_settings, encode_run
 
 SCRATCH_BYTES = 256 << 20
 """Memory for the sums: windows that need more are encoded in several launches."""
@@ -54,7 +54,7 @@ def encode_batch(
 
     On a GPU nothing waits: kernels are put on torch's current stream of that device, and the
     result is ready for what is put there after them. Sums are integers, so the result has the
-    bits that :func:`eventseg.tensors.encode` gives on the CPU.
+    bits that :func:`eventseg.encoding.tensors.encode` gives on the CPU.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def encode_batch(
         Size of the sensor. Columns are those of an :class:`eventseg.events.EventStream`, which
         has checked that its events lie in it: on a GPU that would mean to wait.
     rows, normalise, ddof, representation
-        As for :func:`eventseg.tensors.encode`.
+        As for :func:`eventseg.encoding.tensors.encode`.
     out : float32 (K, C, H, W), optional
         Tensor to write into, contiguous and on the device of the events.
 
@@ -85,7 +85,7 @@ def encode_batch(
     EventsError
         Columns of other types, lengths or devices, or not contiguous.
     WindowError
-        Bounds outside the columns, or as for :func:`eventseg.tensors.encode`.
+        Bounds outside the columns, or as for :func:`eventseg.encoding.tensors.encode`.
     DeviceError
         Numba cannot use the GPU, or it has too little memory.
     """

@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.encoding.representation import Representation
 from eventseg.events import SensorSize
 from eventseg.kernels import rivals
 from eventseg.kernels.rival_cells import DECAY_BITS, DECAY_STEPS, DECAY_TABLES
-from eventseg.tensors_representation import Representation
 
 Columns = tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int8]]
 LOOPS = {

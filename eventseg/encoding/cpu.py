@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.rivals import Columns, encode_rival
 from eventseg.errors import WindowError
 from eventseg.kernels import scratch
 from eventseg.kernels.accumulate import PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.encode import encode_packed, encode_wide
 from eventseg.kernels.ranges import evsegnet_ranges
-from eventseg.tensors_representation import MEAN_STD, Representation
-from eventseg.tensors_rivals import Columns, encode_rival
 from eventseg.windows import check_window
 
 Tensor = NDArray[np.float32]

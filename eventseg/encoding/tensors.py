@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.device import Device, where
+from eventseg.encoding.cpu import CHANNELS as CHANNELS
+from eventseg.encoding.cpu import Normalisation as Normalisation
+from eventseg.encoding.cpu import Tensor as Tensor
+from eventseg.encoding.cpu import check_settings, encode_run
+from eventseg.encoding.cpu import normalise_evsegnet as normalise_evsegnet
+from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.tensors_representation import MEAN_STD, Representation
-from eventseg.tensors_run import CHANNELS as CHANNELS
-from eventseg.tensors_run import Normalisation as Normalisation
-from eventseg.tensors_run import Tensor as Tensor
-from eventseg.tensors_run import check_settings, encode_run
-from eventseg.tensors_run import normalise_evsegnet as normalise_evsegnet
 from eventseg.windows import Windows, parse_duration
 
 Job = Callable[[], None]
@@ -64,7 +64,7 @@ def encode(
     rows : (int, int), optional
         Rows to keep, the second excluded; by default all.
     representation : Representation
-        What the channels mean, see :func:`eventseg.tensors_representation.parse_representation`.
+        What the channels mean, see :func:`eventseg.encoding.representation.parse_representation`.
     out : float32 (6, H, W), optional
         Array to write into, C-contiguous.
 
@@ -138,7 +138,7 @@ def encode_windows(
     device : {"cpu", "cuda", "auto"}
         Where to encode; ``auto`` takes a GPU where there is one, and
         :func:`eventseg.device.choose_device` tells which it takes and why. The result is
-        the same. Tensors that stay on a GPU: :func:`eventseg.tensors_cuda.encode_batch`.
+        the same. Tensors that stay on a GPU: :func:`eventseg.encoding.cuda.encode_batch`.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def encode_jobs(
     """
     check_settings(t0_us, t1_us, normalise=normalise, ddof=ddof, representation=representation)
     if device == "cuda":
-        from eventseg.tensors_cuda import encode_on_gpu
+        from eventseg.encoding.cuda import encode_on_gpu
 
         return [
             partial(
