@@ -78,9 +78,9 @@ def command(
 
     from tqdm import tqdm
 
-    from eventseg.evaluation.audit import audit
-    from eventseg.evaluation.audit_maps import open_pair
-    from eventseg.evaluation.audit_report import class_header, class_rows, summary, write_audit
+    from eventseg.evaluation.audit.audit import audit
+    from eventseg.evaluation.audit.maps import open_pair
+    from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
     from eventseg.html import markdown
     from eventseg.labels import load_class_table
 

@@ -19,8 +19,8 @@ from eventseg.dataset.layout import confidence_file, label_file, write_image
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, LabelError
-from eventseg.evaluation.audit import audit
-from eventseg.evaluation.audit_maps import open_pair
+from eventseg.evaluation.audit.audit import audit
+from eventseg.evaluation.audit.maps import open_pair
 from eventseg.evaluation.baselines import teacher_row
 from eventseg.evaluation.evaluate import Setting
 from eventseg.events import SensorSize

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.evaluation.audit_maps import Pair
+from eventseg.evaluation.audit.maps import Pair
 from eventseg.evaluation.rows import Row
 from eventseg.labels import IGNORED
 from eventseg.metrics import confusion_matrix
@@ -183,7 +183,7 @@ def audit(
     Parameters
     ----------
     pair : Pair
-        See :func:`eventseg.evaluation.audit_maps.open_pair`.
+        See :func:`eventseg.evaluation.audit.maps.open_pair`.
     against : {"truth", "teacher"}
     progress : callable
         Called with frames done and in all.

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.evaluation.audit import ASKED, BINS, Against, Audit
-from eventseg.evaluation.audit_maps import Pair
+from eventseg.evaluation.audit.audit import ASKED, BINS, Against, Audit
+from eventseg.evaluation.audit.maps import Pair
 from eventseg.evaluation.report_tables import percent
 from eventseg.html import page, paragraph, picture, table, write_text
 from eventseg.labels import paint_labels
