@@ -27,7 +27,7 @@ def command(runs: tuple[Path, ...], out: Path) -> None:
 
     Runs that differ only in the seed become one row: mean and deviation.
     """
-    from eventseg.evaluation.compare_report import compare_runs
+    from eventseg.evaluation.compare.report import compare_runs
 
     page, words = compare_runs(runs, out=out)
     click.echo(words, nl=False)

@@ -19,7 +19,9 @@ from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 from eventseg.dataset.layout import digest_of
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import TrainingError
-from eventseg.evaluation.compare import (
+from eventseg.evaluation.compare.published import CAMVID, DDD17, PUBLISHED_ON, published_data
+from eventseg.evaluation.compare.report import PUBLISHED_HEADER, published_rows
+from eventseg.evaluation.compare.runs import (
     Evaluation,
     RunSummary,
     Score,
@@ -28,8 +30,6 @@ from eventseg.evaluation.compare import (
     pick_evaluation,
     read_run_summary,
 )
-from eventseg.evaluation.compare_report import PUBLISHED_HEADER, published_rows
-from eventseg.evaluation.published import CAMVID, DDD17, PUBLISHED_ON, published_data
 from eventseg.labels import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training import trainer

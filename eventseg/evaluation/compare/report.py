@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.compare import (
+from eventseg.evaluation.compare.picture import same_samples
+from eventseg.evaluation.compare.published import DDD17, PUBLISHED_ON
+from eventseg.evaluation.compare.runs import (
     PICK,
     Evaluation,
     RunSummary,
@@ -20,8 +22,6 @@ from eventseg.evaluation.compare import (
     pick_evaluation,
     read_run_summary,
 )
-from eventseg.evaluation.compare_picture import same_samples
-from eventseg.evaluation.published import DDD17, PUBLISHED_ON
 from eventseg.html import markdown, page, paragraph, picture, table, write_text
 from eventseg.metrics import RULE_ALL, RULE_PRESENT
 from eventseg.training.config import TrainConfig, load_config, recipe_names

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from eventseg.dataset.layout import digest_of
 from eventseg.errors import TrainingError
-from eventseg.evaluation.published import published_data
+from eventseg.evaluation.compare.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
 from eventseg.training.config import TrainConfig, to_toml
 from eventseg.training.config_tables import from_table

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eventseg.evaluation.compare import RunSummary
+from eventseg.evaluation.compare.runs import RunSummary
 from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.request import recordings_of, windows_of
 from eventseg.labels import ClassTable, paint_labels
