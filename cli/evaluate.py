@@ -60,7 +60,7 @@ def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any
     network stand the majority class, the position prior of the training part and the network with
     its clock 50 ms off; with --teacher also the labels of a frame teacher.
     """
-    from eventseg.evaluation.report_tables import HEADER, group_tables, summary_rows
+    from eventseg.evaluation.report.tables import HEADER, group_tables, summary_rows
     from eventseg.evaluation.request import Request
     from eventseg.evaluation.run_evaluation import evaluate_run
     from eventseg.html import markdown

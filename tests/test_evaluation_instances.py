@@ -17,8 +17,8 @@ from training_fixtures import one_thread, tiny
 
 from eventseg.errors import DatasetError
 from eventseg.evaluation.evaluate import Setting, evaluate
-from eventseg.evaluation.report import write_report
-from eventseg.evaluation.report_tables import group_tables
+from eventseg.evaluation.report.tables import group_tables
+from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.rows import Row, categories_of
 from eventseg.labels import ClassTable, load_class_table, merge_of
 from eventseg.metrics_instances import CITYSCAPES_MEAN_PIXELS, instance_counts

@@ -13,7 +13,7 @@ import torch
 from eventseg.dataset.writer import encode_dataset
 from eventseg.demo.drives import Drive, Progress, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
-from eventseg.evaluation.report_tables import HEADER, percent, summary_rows
+from eventseg.evaluation.report.tables import HEADER, percent, summary_rows
 from eventseg.evaluation.request import Request
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run

@@ -15,7 +15,7 @@ from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of
 from eventseg.evaluation.inference import network_input, probabilities
-from eventseg.evaluation.report import write_report
+from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
 from eventseg.evaluation.rows import Row
 from eventseg.labels import ClassTable, load_class_table, paint_labels

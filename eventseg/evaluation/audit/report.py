@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.evaluation.audit.audit import ASKED, BINS, Against, Audit
 from eventseg.evaluation.audit.maps import Pair
-from eventseg.evaluation.report_tables import percent
+from eventseg.evaluation.report.tables import percent
 from eventseg.html import page, paragraph, picture, table, write_text
 from eventseg.labels import paint_labels
 from eventseg.metrics import RULE_ALL, RULE_PRESENT

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.evaluation.evaluate import Setting
-from eventseg.evaluation.report_page import Panels, report_page
-from eventseg.evaluation.report_tables import (
+from eventseg.evaluation.report.page import Panels, report_page
+from eventseg.evaluation.report.tables import (
     HEADER,
     class_tables,
     group_tables,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.evaluate import Setting
-from eventseg.evaluation.report_tables import (
+from eventseg.evaluation.report.tables import (
     HEADER,
     Table,
     class_tables,
@@ -47,7 +47,7 @@ def report_page(
     curves: Callable[[], Any] | None = None,
     warning: str = "",
 ) -> str:
-    """Return the page; arguments are those of :func:`eventseg.evaluation.report.write_report`."""
+    """Return the page; arguments are those of :func:`eventseg.evaluation.report.write.write_report`."""
     classes, rules = rows[0].classes, rules_of(rows)
     summary = _summary(rows)
     summary += "".join(
