@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eventseg.device import Device
     from eventseg.encoding.representation import Representation
     from eventseg.events import SensorSize
-    from eventseg.filters import Filters
+    from eventseg.filters.rules import Filters
     from eventseg.windows import Anchor
 
 
@@ -49,7 +49,7 @@ def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> 
 def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> Filters:
     """Return the filters that ``hot`` or ``refractory:1ms,background:5ms`` name."""
     from eventseg.errors import EventsegError
-    from eventseg.filters import parse_filters
+    from eventseg.filters.rules import parse_filters
 
     try:
         return parse_filters(texts)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from eventseg.events import EVENT_DTYPE as EVENT_DTYPE
     from eventseg.events import EventStream as EventStream
     from eventseg.events import SensorSize as SensorSize
-    from eventseg.filters import Filters as Filters
-    from eventseg.filters import filter_events as filter_events
-    from eventseg.filters import parse_filters as parse_filters
+    from eventseg.filters.rules import Filters as Filters
+    from eventseg.filters.rules import filter_events as filter_events
+    from eventseg.filters.rules import parse_filters as parse_filters
     from eventseg.plots import figure_sample as figure_sample
     from eventseg.recordings import DDD17Writer as DDD17Writer
     from eventseg.recordings import Recording as Recording

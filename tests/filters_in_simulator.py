@@ -15,8 +15,8 @@ from test_filters import cases, same
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
-from eventseg.filters import EventFilter, Filters, filter_events, parse_filters
-from eventseg.filters_cuda import GpuEventFilter, event_fates
+from eventseg.filters.cuda import GpuEventFilter, event_fates
+from eventseg.filters.rules import EventFilter, Filters, filter_events, parse_filters
 from eventseg.kernels import cuda_device
 from eventseg.kernels.filters import HOT, KEPT
 

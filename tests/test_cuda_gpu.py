@@ -18,9 +18,9 @@ from eventseg.encoding.representation import MEAN_STD, parse_representation
 from eventseg.encoding.tensors import bounds, encode, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
-from eventseg.filters import filter_events, parse_filters
-from eventseg.filters_cuda import event_fates
-from eventseg.filters_hot import count_events, find_hot_pixels
+from eventseg.filters.cuda import event_fates
+from eventseg.filters.hot_pixels import count_events, find_hot_pixels
+from eventseg.filters.rules import filter_events, parse_filters
 from eventseg.kernels.filters import KEPT
 from eventseg.training.live import Encoding, LiveWindow, batch_windows
 from eventseg.windows import Windows

@@ -15,9 +15,9 @@ from strategies import streams
 
 from eventseg.errors import EventsegError, EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.filters import EventFilter, Filters, filter_events, parse_filters
-from eventseg.filters_hot import count_events, find_hot_pixels, hot_map, hot_numbers
-from eventseg.filters_recording import FilteredRecording, filtered, survey_filters
+from eventseg.filters.filtered import FilteredRecording, filtered, survey_filters
+from eventseg.filters.hot_pixels import count_events, find_hot_pixels, hot_map, hot_numbers
+from eventseg.filters.rules import EventFilter, Filters, filter_events, parse_filters
 from eventseg.recordings import open_recording
 
 times = st.sampled_from([0, 1, 2, 50, 400, 3_000])

@@ -13,8 +13,8 @@ import torch
 
 from eventseg.device import choose_device
 from eventseg.events import EventStream, SensorSize
-from eventseg.filters import EventFilter, Filters
-from eventseg.filters_cuda import GpuEventFilter, event_fates
+from eventseg.filters.cuda import GpuEventFilter, event_fates
+from eventseg.filters.rules import EventFilter, Filters
 from eventseg.kernels.filters import KEPT
 
 

@@ -18,9 +18,9 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.filters import Filters, filter_events, parse_filters
-from eventseg.filters_hot import hot_map
-from eventseg.filters_recording import survey_filters
+from eventseg.filters.filtered import survey_filters
+from eventseg.filters.hot_pixels import hot_map
+from eventseg.filters.rules import Filters, filter_events, parse_filters
 from eventseg.recordings import open_recording
 from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.dvs_kernel import HOT

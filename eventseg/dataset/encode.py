@@ -25,8 +25,8 @@ from eventseg.dataset.samples import Row, encoded_samples, sample_count, with_sp
 from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device
 from eventseg.events import SensorSize
-from eventseg.filters import Filters
-from eventseg.filters_recording import survey_filters
+from eventseg.filters.filtered import survey_filters
+from eventseg.filters.rules import Filters
 from eventseg.recordings import open_recording
 from eventseg.windows import Anchor
 

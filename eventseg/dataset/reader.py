@@ -29,7 +29,7 @@ from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.tensors import Normalisation, encode, normalise_evsegnet
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
-from eventseg.filters_recording import filtered
+from eventseg.filters.filtered import filtered
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import Anchor, parse_duration
 

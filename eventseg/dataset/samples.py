@@ -19,7 +19,7 @@ from eventseg.device import Device, where
 from eventseg.encoding.one_pass import Source, encode_counted, encode_recording
 from eventseg.errors import DatasetError, WindowError
 from eventseg.files import write_whole
-from eventseg.filters_recording import filtered
+from eventseg.filters.filtered import filtered
 from eventseg.recordings import Recording
 from eventseg.splits import hold_back_validation, split_of
 from eventseg.windows import Anchor, Windows, covered_share, cut_windows, sample_ids

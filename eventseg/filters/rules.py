@@ -34,7 +34,7 @@ class Filters:
     Parameters
     ----------
     hot_factor : float
-        Drop all events of hot pixels: of those that :func:`eventseg.filters_hot.find_hot_pixels`
+        Drop all events of hot pixels: of those that :func:`eventseg.filters.hot_pixels.find_hot_pixels`
         finds with this factor, above 1.
     refractory_us : int
         Drop an event less than this long after the event before it of the same pixel, of whatever

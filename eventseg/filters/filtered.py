@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
-from eventseg.filters import EventFilter, Filters, filter_events
-from eventseg.filters_hot import count_events, find_hot_pixels, hot_map, hot_numbers
+from eventseg.filters.hot_pixels import count_events, find_hot_pixels, hot_map, hot_numbers
+from eventseg.filters.rules import EventFilter, Filters, filter_events
 from eventseg.recordings import Recording
 
 
@@ -84,7 +84,7 @@ class FilteredRecording:
         if self.device == "cpu":
             return EventFilter(self.filters, sensor=self.sensor, hot=self.hot)
         # Loaded here, so that filtering on the CPU needs no torch.
-        from eventseg.filters_cuda import GpuEventFilter
+        from eventseg.filters.cuda import GpuEventFilter
 
         return GpuEventFilter(self.filters, sensor=self.sensor, hot=self.hot)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eventseg.device import choose_device
 from eventseg.events import EventStream, SensorSize, concatenate
-from eventseg.filters import FATES, Filters, checked_hot, dropped_by
+from eventseg.filters.rules import FATES, Filters, checked_hot, dropped_by
 from eventseg.kernels import cuda_device
 from eventseg.kernels.filters import KEPT
 from eventseg.kernels.filters_cuda import drop_background, drop_refractory, number_pixels
@@ -36,19 +36,19 @@ def event_fates(
     x, y : uint16 (N,)
         Column and row.
     filters, hot
-        As for :func:`eventseg.filters.filter_events`.
+        As for :func:`eventseg.filters.rules.filter_events`.
     sensor : SensorSize
         Size of the sensor. An event outside it is kept.
 
     Returns
     -------
     uint8 (N,)
-        Index into :data:`eventseg.filters.FATES`, 0 for an event that is kept.
+        Index into :data:`eventseg.filters.rules.FATES`, 0 for an event that is kept.
 
     Raises
     ------
     EventsError
-        As for :func:`eventseg.filters.filter_events`.
+        As for :func:`eventseg.filters.rules.filter_events`.
     DeviceError
         There is no GPU to use.
     """
@@ -81,7 +81,7 @@ def event_fates(
 class GpuEventFilter:
     """Filters consecutive pieces of one recording on a GPU, each together with its lead.
 
-    Parameters, attributes and results as :class:`eventseg.filters.EventFilter`.
+    Parameters, attributes and results as :class:`eventseg.filters.rules.EventFilter`.
     """
 
     def __init__(
