@@ -21,7 +21,7 @@ from eventseg.encoding.tensors import bounds, encode_windows
 from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, cuda_device, encode_cuda, scratch
-from eventseg.tensors_columns import COLUMN_TYPES
+from eventseg.kernels.launch import COLUMN_TYPES
 from eventseg.windows import Windows
 
 NAMES = ("mean-std", "count", "count-latest", "voxel:3", "stack:4", "time-surface:300us")

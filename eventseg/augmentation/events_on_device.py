@@ -14,7 +14,7 @@ from eventseg.encoding.rivals import Columns as HostColumns
 from eventseg.events import SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
 from eventseg.kernels.augment_cells import NOISE, PLACE
-from eventseg.tensors_columns import (
+from eventseg.kernels.launch import (
     Columns,
     check_columns,
     launch,

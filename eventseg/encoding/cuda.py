@@ -16,7 +16,7 @@ from eventseg.encoding.tensors import bounds, rows_kept
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
-from eventseg.tensors_columns import (
+from eventseg.kernels.launch import (
     Columns,
     check_columns,
     launch,

@@ -12,7 +12,7 @@ from eventseg.filters.rules import FATES, Filters, checked_hot, dropped_by
 from eventseg.kernels import cuda_device
 from eventseg.kernels.filters import KEPT
 from eventseg.kernels.filters_cuda import drop_background, drop_refractory, number_pixels
-from eventseg.tensors_columns import launch, upload
+from eventseg.kernels.launch import launch, upload
 
 
 def event_fates(
