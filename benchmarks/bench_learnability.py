@@ -23,7 +23,7 @@ from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.tensors import encode
 from eventseg.events import SensorSize
-from eventseg.labels import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels
+from eventseg.labels.maps import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels
 from eventseg.recordings import open_recording
 from eventseg.simulate.street import simulate_street
 

@@ -26,7 +26,7 @@ from eventseg.evaluation.request import Request
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
-from eventseg.labels import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels, paint_labels
+from eventseg.labels.maps import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels, paint_labels
 from eventseg.networks import load_network
 from eventseg.plots import save_figure
 from eventseg.plots_training import figure_panels, paint_events

@@ -44,7 +44,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.networks import Blueprint
 from eventseg.recordings import DDD17Writer
 from eventseg.training.config import TrainConfig, load_config

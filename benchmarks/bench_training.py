@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
-from eventseg.labels import IGNORED
+from eventseg.labels.maps import IGNORED
 from eventseg.simulate.street import simulate_street
 from eventseg.training.config import load_config
 from eventseg.training.loading import each_batch, to_device

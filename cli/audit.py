@@ -82,7 +82,7 @@ def command(
     from eventseg.evaluation.audit.maps import open_pair
     from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
     from eventseg.html import markdown
-    from eventseg.labels import load_class_table
+    from eventseg.labels.maps import load_class_table
 
     tables = [
         None if name is None else load_class_table(name)

@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from eventseg.labels import ClassTable
+    from eventseg.labels.maps import ClassTable
     from eventseg.pseudolabel import LabelRecipe, Teacher
 
 
@@ -150,7 +150,7 @@ def command(
     if quiet and progress:
         raise click.UsageError("--quiet and --progress exclude each other")
 
-    from eventseg.labels import load_class_table
+    from eventseg.labels.maps import load_class_table
     from eventseg.pseudolabel import pick_device
 
     classes = load_class_table(table)

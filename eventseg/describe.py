@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.layout import read_image
 from eventseg.dataset.reader import EventDataset
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.recordings import Recording, Signal
 
 RATE_BIN_US = 10_000

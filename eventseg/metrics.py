@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.labels_tables import IGNORED
+from eventseg.labels.tables import IGNORED
 from eventseg.metrics_bootstrap import Interval as Interval
 from eventseg.metrics_bootstrap import bootstrap_interval as bootstrap_interval
 from eventseg.metrics_confusion import Confusion as Confusion
@@ -159,7 +159,7 @@ def scores(
     names : sequence of str (K,), optional
         Names of the classes, by default their ids.
     categories : mapping of str to sequence of int, optional
-        Class ids of each category; see :func:`eventseg.labels_tables.groups_of`.
+        Class ids of each category; see :func:`eventseg.labels.tables.groups_of`.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.labels_tables import IGNORED
+from eventseg.labels.tables import IGNORED
 
 Confusion = NDArray[np.int64]
 Ids = NDArray[np.integer[Any]]

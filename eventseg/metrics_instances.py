@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.labels_tables import IGNORED
+from eventseg.labels.tables import IGNORED
 from eventseg.metrics_confusion import Ids, confusion_matrix
 
 CITYSCAPES_MEAN_PIXELS = {

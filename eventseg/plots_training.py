@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.plots import OFF_RGB, ON_RGB
 
 Rgb = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from eventseg.labels import ClassTable, load_class_table
+from eventseg.labels.maps import ClassTable, load_class_table
 
 CITYSCAPES = load_class_table("cityscapes19")
 SIX = load_class_table("evsegnet6")

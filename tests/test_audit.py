@@ -24,7 +24,8 @@ from eventseg.evaluation.audit.maps import open_pair
 from eventseg.evaluation.baselines import teacher_row
 from eventseg.evaluation.evaluate import Setting
 from eventseg.events import SensorSize
-from eventseg.labels import (
+from eventseg.labels.files import write_labels
+from eventseg.labels.maps import (
     CITYSCAPES_19,
     EVSEGNET_6_OF_CITYSCAPES_19,
     load_class_table,
@@ -32,7 +33,6 @@ from eventseg.labels import (
     merge_of,
     merge_probabilities,
 )
-from eventseg.labels_files import write_labels
 from eventseg.metrics import RULE_PRESENT
 from eventseg.pseudolabel import load_teacher
 from eventseg.pseudolabel.label_set import label_dataset

@@ -30,7 +30,7 @@ from eventseg.evaluation.compare.runs import (
     pick_evaluation,
     read_run_summary,
 )
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training import trainer
 from eventseg.training.config import TrainConfig, recipe_names

@@ -19,7 +19,7 @@ from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.events import SensorSize
-from eventseg.labels import CITYSCAPES_19
+from eventseg.labels.maps import CITYSCAPES_19
 from eventseg.simulate.street import simulate_street
 from eventseg.simulate.truth import Truth, truth_path
 from eventseg.windows import parse_anchor

@@ -29,7 +29,7 @@ from eventseg.evaluation.request import Request, folder_name, words_of
 from eventseg.evaluation.rows import Row, blocks_of
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
-from eventseg.labels import ClassTable, load_class_table, merge_labels, merge_of
+from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
 from eventseg.training import trainer
 from eventseg.training.run_folder import read_metrics

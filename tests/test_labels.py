@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from eventseg.errors import LabelError
-from eventseg.labels import (
+from eventseg.labels.maps import (
     CITYSCAPES_19,
     EVSEGNET_6,
     EVSEGNET_6_OF_CITYSCAPES_19,

@@ -14,8 +14,8 @@ from PIL import Image
 
 from eventseg.dataset.layout import read_image
 from eventseg.errors import LabelError, OutputError
-from eventseg.labels import CITYSCAPES_19, EVSEGNET_6, load_class_table, paint_labels, table_of
-from eventseg.labels_files import ROW, legend, read_labels, write_labels
+from eventseg.labels.files import ROW, legend, read_labels, write_labels
+from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6, load_class_table, paint_labels, table_of
 
 LABELS = np.array([[0, 1, 2, 255], [3, 4, 5, 255]], np.uint8)
 

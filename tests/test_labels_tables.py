@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from eventseg.errors import LabelError
-from eventseg.labels_tables import (
+from eventseg.labels.tables import (
     IGNORED,
     TABLES,
     ClassTable,

@@ -17,7 +17,7 @@ from sklearn import metrics as sklearn_metrics
 from torchmetrics.functional import classification as torch_metrics
 
 from eventseg.errors import LabelError
-from eventseg.labels import CITYSCAPES_19, groups_of, merge_labels, merge_of
+from eventseg.labels.maps import CITYSCAPES_19, groups_of, merge_labels, merge_of
 from eventseg.metrics import (
     RULE_ALL,
     RULE_PRESENT,

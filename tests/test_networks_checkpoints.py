@@ -11,7 +11,7 @@ from networks_fixtures import logits, one_thread  # noqa: F401 - a fixture
 from torchvision import models
 
 from eventseg.errors import CheckpointError, NetworkError
-from eventseg.labels import ClassTable, load_class_table
+from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.networks import (
     Blueprint,
     InputSpec,

@@ -12,7 +12,7 @@ from PIL import Image
 from pseudolabel_teachers import CITYSCAPES, SIX, StubTeacher, by_gray
 
 from eventseg.errors import LabelError, MissingExtraError, OutputError
-from eventseg.labels import merge_of
+from eventseg.labels.maps import merge_of
 from eventseg.pseudolabel.confidence import Filters, parse_ego
 from eventseg.pseudolabel.film import open_film, write_film
 from eventseg.pseudolabel.overlay import label_film, overlay

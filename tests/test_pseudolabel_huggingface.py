@@ -19,7 +19,7 @@ from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import CheckpointError, LabelError, MissingExtraError
 from eventseg.events import SensorSize
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.networks.converters.layout import IMAGENET
 from eventseg.pseudolabel.confidence import Filters
 from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, load_huggingface

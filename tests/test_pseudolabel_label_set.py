@@ -23,7 +23,7 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.labels import merge_of
+from eventseg.labels.maps import merge_of
 from eventseg.pseudolabel.confidence import Filters, parse_ego
 from eventseg.pseudolabel.label_set import LabelSummary, estimate, label_dataset
 from eventseg.pseudolabel.label_set_folder import set_name_of

@@ -11,7 +11,7 @@ from pseudolabel_teachers import CITYSCAPES, SIX
 from torch import nn
 
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.networks.build import build
 from eventseg.networks.checkpoints import Blueprint, InputSpec, TrainedNetwork, save_network
 from eventseg.networks.converters.layout import IMAGENET, Scaling

@@ -9,7 +9,7 @@ from PIL import Image
 from pseudolabel_teachers import CITYSCAPES, SIX, StubTeacher, by_gray, constant
 
 from eventseg.errors import LabelError
-from eventseg.labels import (
+from eventseg.labels.maps import (
     ClassTable,
     load_class_table,
     merge_labels,

@@ -12,7 +12,7 @@ from PIL import Image
 from training_fixtures import one_thread, train_tiny
 
 from eventseg.errors import DatasetError, TrainingError
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.networks import load_network
 from eventseg.training import trainer
 from eventseg.training.sources import open_source

@@ -23,7 +23,7 @@ from eventseg import whole_file
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.errors import CheckpointError, OutputError, TrainingError
-from eventseg.labels import load_class_table, merge_labels, merge_of
+from eventseg.labels.maps import load_class_table, merge_labels, merge_of
 from eventseg.networks import load_network
 from eventseg.training import trainer
 from eventseg.training.event_source import EventSource

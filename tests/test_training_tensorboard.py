@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from training_fixtures import street_dataset, train_tiny
 
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.training import trainer
 from eventseg.training.run_folder import EpochScores
 from eventseg.training.tensorboard import write_epoch

@@ -17,7 +17,7 @@ from eventseg.augmentation.settings import Augmentation, Draw, draw
 from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
-from eventseg.labels import IGNORED, Labels
+from eventseg.labels.maps import IGNORED, Labels
 
 Value = TypeVar("Value", np.float32, np.uint8, np.int32)
 

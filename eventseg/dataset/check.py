@@ -30,7 +30,7 @@ from eventseg.dataset.truth import TRUTH, true_labels
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.filters.filtered import survey_filters
-from eventseg.labels import IGNORED, unknown_labels
+from eventseg.labels.maps import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
 from eventseg.simulate.truth import truth_path
 

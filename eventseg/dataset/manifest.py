@@ -18,7 +18,7 @@ from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
 from eventseg.files import write_whole
 from eventseg.filters.rules import Filters, parse_filters
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1

@@ -32,7 +32,7 @@ from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.filters.rules import Filters
-from eventseg.labels import ClassTable, table_of
+from eventseg.labels.maps import ClassTable, table_of
 from eventseg.windows import Anchor, format_duration
 
 

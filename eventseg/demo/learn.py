@@ -19,7 +19,7 @@ from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.html import table
-from eventseg.labels import EVSEGNET_6
+from eventseg.labels.maps import EVSEGNET_6
 from eventseg.pseudolabel import LabelRecipe, TestTime, label_dataset, load_teacher
 from eventseg.pseudolabel.confidence import Filters
 from eventseg.training.config import load_config

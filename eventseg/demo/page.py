@@ -13,7 +13,7 @@ from eventseg.dataset.reader import EventDataset
 from eventseg.demo.learn import Learnt, learnt_section
 from eventseg.demo.pictures import Channel, Moment, Story, Window
 from eventseg.demo.style import STYLE
-from eventseg.labels import CITYSCAPES_19, EVSEGNET_6, ClassTable
+from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6, ClassTable
 
 TITLES = {
     "day": "A street by day",

@@ -12,7 +12,7 @@ from PIL import Image
 
 from eventseg.dataset.reader import EventDataset, window_around
 from eventseg.files import write_whole
-from eventseg.labels import (
+from eventseg.labels.maps import (
     CITYSCAPES_19,
     EVSEGNET_6,
     EVSEGNET_6_OF_CITYSCAPES_19,

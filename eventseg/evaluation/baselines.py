@@ -18,7 +18,7 @@ from eventseg.evaluation.evaluate import (
     truth_of,
 )
 from eventseg.evaluation.rows import Row
-from eventseg.labels import IGNORED, ClassTable, Labels, merge_labels
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_labels
 from eventseg.metrics import confusion_matrix
 from eventseg.metrics_instances import InstanceCounts
 from eventseg.training.sources import Source

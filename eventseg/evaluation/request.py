@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from eventseg.evaluation.evaluate import Protocol, Setting
 from eventseg.evaluation.inference import Passes
 from eventseg.events import SensorSize
-from eventseg.labels import ClassTable, table_of
+from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks import TrainedNetwork
 from eventseg.training.run_folder import BEST
 from eventseg.training.sources import Source

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.labels import CITYSCAPES_19, ClassTable, groups_of
+from eventseg.labels.maps import CITYSCAPES_19, ClassTable, groups_of
 from eventseg.metrics import Interval, Scores, bootstrap_interval, scores
 from eventseg.metrics_instances import (
     CITYSCAPES_MEAN_PIXELS,

@@ -18,7 +18,7 @@ from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
 from eventseg.evaluation.rows import Row
-from eventseg.labels import ClassTable, load_class_table, paint_labels
+from eventseg.labels.maps import ClassTable, load_class_table, paint_labels
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots import Figure
 from eventseg.plots_training import figure_curves

@@ -12,7 +12,7 @@ import torch
 
 from eventseg.errors import CheckpointError, NetworkError
 from eventseg.files import write_whole
-from eventseg.labels import ClassTable, table_of
+from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks.build import Fusion, build
 from eventseg.networks.converters.layout import Scaling
 from eventseg.networks.network import SegmentationNetwork

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from eventseg.dataset.layout import read_image
 from eventseg.errors import LabelError
-from eventseg.labels import IGNORED
+from eventseg.labels.maps import IGNORED
 
 Image = NDArray[np.uint8]
 Levels = NDArray[np.int64]

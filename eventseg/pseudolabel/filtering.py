@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.layout import confidence_file, label_file, read_image, write_image
 from eventseg.dataset.reader import EventDataset
-from eventseg.labels import IGNORED, ClassTable
-from eventseg.labels_files import write_labels
+from eventseg.labels.files import write_labels
+from eventseg.labels.maps import IGNORED, ClassTable
 from eventseg.pseudolabel.confidence import (
     NEIGHBOUR_US,
     class_histogram,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eventseg.dataset.layout import locked, write_image
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.errors import DatasetError, LabelError
-from eventseg.labels import ClassTable, merge_of
+from eventseg.labels.maps import ClassTable, merge_of
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.filtering import Report, filter_frames
 from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder, check_set_name, frames_of

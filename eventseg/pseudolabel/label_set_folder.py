@@ -29,7 +29,7 @@ from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import write_whole
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 
 SETTINGS = "settings.toml"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from eventseg.errors import CheckpointError, EventsegError, MissingExtraError
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.networks.zoo import ARCHITECTURES
 from eventseg.pseudolabel.huggingface import load_huggingface
 from eventseg.pseudolabel.network_teacher import load_foreign, load_own, load_torchvision

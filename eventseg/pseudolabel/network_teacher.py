@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import CheckpointError
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.networks.checkpoints import TrainedNetwork, is_ours, restore_network
 from eventseg.networks.converters import LAYOUTS
 from eventseg.networks.converters.layout import IMAGENET, Scaling

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from eventseg.errors import LabelError
-from eventseg.labels import IGNORED, ClassTable, Labels, merge_of, paint_labels
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_of, paint_labels
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import confident, least_level
 from eventseg.pseudolabel.film import Picture, check_out, open_film, write_film

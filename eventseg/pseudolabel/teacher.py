@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from eventseg.errors import CheckpointError
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.networks.converters.layout import Scaling
 
 LUMA = (0.299, 0.587, 0.114)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventseg.errors import LabelError
-from eventseg.labels import ClassTable, load_class_table
+from eventseg.labels.maps import ClassTable, load_class_table
 
 KNOWN = ("cityscapes19", "camvid11", "dsec11", "evsegnet6", "cityscapes10")
 """Tables that teachers are compared with."""

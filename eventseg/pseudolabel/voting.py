@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from eventseg.labels import IGNORED
+from eventseg.labels.maps import IGNORED
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.pseudolabel.test_time import TestTime, passes, to_pictures
 
@@ -27,7 +27,7 @@ class Voice:
     ----------
     teacher : Teacher
     merge : tuple of int
-        New id of each class of the teacher, 255 for none; see :func:`eventseg.labels.merge_of`.
+        New id of each class of the teacher, 255 for none; see :func:`eventseg.labels.maps.merge_of`.
     """
 
     teacher: Teacher

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.errors import TrainingError
-from eventseg.labels import IGNORED, Labels
+from eventseg.labels.maps import IGNORED, Labels
 
 Weights = NDArray[np.float64]
 

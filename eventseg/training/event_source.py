@@ -19,7 +19,7 @@ from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
-from eventseg.labels import ClassTable, Labels
+from eventseg.labels.maps import ClassTable, Labels
 from eventseg.training.live import ChangeWindow, DrawChange, Encoding, LiveWindow
 
 

@@ -15,7 +15,14 @@ from PIL import Image
 from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.events import SensorSize
-from eventseg.labels import IGNORED, ClassTable, Labels, load_class_table, merge_labels, merge_of
+from eventseg.labels.maps import (
+    IGNORED,
+    ClassTable,
+    Labels,
+    load_class_table,
+    merge_labels,
+    merge_of,
+)
 from eventseg.training.live import LiveWindow
 
 EVSEGNET_ROOTS = ("images", "events", "labels")

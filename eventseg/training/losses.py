@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eventseg.errors import TrainingError
-from eventseg.labels import IGNORED
+from eventseg.labels.maps import IGNORED
 from eventseg.training.region_mutual_information import region_mutual_information_loss
 
 TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")

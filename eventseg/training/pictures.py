@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eventseg.labels import ClassTable, paint_labels
+from eventseg.labels.maps import ClassTable, paint_labels
 from eventseg.networks.converters.layout import Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.plots import save_figure

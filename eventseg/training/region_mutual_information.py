@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eventseg.errors import TrainingError
-from eventseg.labels import IGNORED
+from eventseg.labels.maps import IGNORED
 
 RIDGE = 1e-6
 """Added to the diagonals of covariances, so that they can be inverted."""

@@ -18,7 +18,13 @@ from eventseg.augmentation.sample import EMPTY, Sample, augment, warp
 from eventseg.augmentation.settings import Draw, generator
 from eventseg.encoding.tensors import Tensor
 from eventseg.errors import DatasetError, EventsegError, RecordingError, TrainingError
-from eventseg.labels import ClassTable, load_class_table, merge_labels, merge_of, unknown_labels
+from eventseg.labels.maps import (
+    ClassTable,
+    load_class_table,
+    merge_labels,
+    merge_of,
+    unknown_labels,
+)
 from eventseg.networks.converters.layout import Scaling
 from eventseg.training.config import TrainConfig
 from eventseg.training.live import LiveWindow

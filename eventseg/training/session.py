@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from eventseg.errors import TrainingError
-from eventseg.labels import ClassTable, Labels, merge_labels
+from eventseg.labels.maps import ClassTable, Labels, merge_labels
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.training.class_weights import count_labels, enet_weights, median_frequency

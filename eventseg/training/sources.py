@@ -13,7 +13,7 @@ from eventseg.dataset.reader import open_dataset
 from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
-from eventseg.labels import ClassTable, Labels
+from eventseg.labels.maps import ClassTable, Labels
 from eventseg.training.event_source import EventSource
 from eventseg.training.folders import Folder, open_folder
 from eventseg.training.live import ChangeWindow, DrawChange, LiveWindow

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eventseg.errors import LabelError
 from eventseg.evaluation.audit.maps import Pair
 from eventseg.evaluation.rows import Row
-from eventseg.labels import IGNORED
+from eventseg.labels.maps import IGNORED
 from eventseg.metrics import confusion_matrix
 from eventseg.metrics_reliability import LEVELS, Bin, Reliability, reliability_counts
 

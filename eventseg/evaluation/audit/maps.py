@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from eventseg.dataset.layout import read_image
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.errors import DatasetError, LabelError
-from eventseg.labels import ClassTable, Labels, merge_labels, merge_of, table_of
-from eventseg.labels_files import read_labels
+from eventseg.labels.files import read_labels
+from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_of, table_of
 from eventseg.pseudolabel.label_set_folder import frames_of
 
 Read = Callable[[str], NDArray[np.uint8]]

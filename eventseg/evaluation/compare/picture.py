@@ -11,7 +11,7 @@ import torch
 from eventseg.evaluation.compare.runs import RunSummary
 from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.request import recordings_of, windows_of
-from eventseg.labels import ClassTable, paint_labels
+from eventseg.labels.maps import ClassTable, paint_labels
 from eventseg.networks import load_network
 from eventseg.plots import Figure
 from eventseg.plots_training import figure_panels

@@ -10,7 +10,7 @@ from eventseg.dataset.layout import MANIFEST
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
-from eventseg.labels import load_class_table
+from eventseg.labels.maps import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training.folders import Folder, open_folder
 

@@ -23,7 +23,7 @@ from eventseg.evaluation.report.tables import (
 )
 from eventseg.evaluation.rows import Row
 from eventseg.html import page, paragraph, picture, table
-from eventseg.labels import ClassTable
+from eventseg.labels.maps import ClassTable
 from eventseg.plots_scores import figure_bars, figure_confusion
 from eventseg.plots_training import figure_panels
 

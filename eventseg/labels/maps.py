@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.labels_tables import IGNORED as IGNORED
-from eventseg.labels_tables import ClassTable as ClassTable
-from eventseg.labels_tables import groups_of as groups_of
-from eventseg.labels_tables import load_class_table as load_class_table
-from eventseg.labels_tables import merge_of as merge_of
-from eventseg.labels_tables import table_of as table_of
+from eventseg.labels.tables import IGNORED as IGNORED
+from eventseg.labels.tables import ClassTable as ClassTable
+from eventseg.labels.tables import groups_of as groups_of
+from eventseg.labels.tables import load_class_table as load_class_table
+from eventseg.labels.tables import merge_of as merge_of
+from eventseg.labels.tables import table_of as table_of
 
 Labels = NDArray[np.uint8]
 Real = TypeVar("Real", bound=np.floating[Any])
@@ -36,7 +36,7 @@ def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
     ----------
     labels : uint8 (H, W)
     merge : sequence of int
-        New id of each old one, 255 for ignored; see :func:`eventseg.labels_tables.merge_of`.
+        New id of each old one, 255 for ignored; see :func:`eventseg.labels.tables.merge_of`.
 
     Raises
     ------

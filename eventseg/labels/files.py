@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from eventseg.errors import LabelError
 from eventseg.files import write_whole
-from eventseg.labels import IGNORED, ClassTable, Labels, unknown_labels
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KINDS = {0: "gray", 2: "RGB", 3: "indexed", 4: "gray with alpha", 6: "RGB with alpha"}
