@@ -33,7 +33,7 @@ from eventseg.labels.maps import (
     merge_of,
     merge_probabilities,
 )
-from eventseg.metrics import RULE_PRESENT
+from eventseg.metrics.scores import RULE_PRESENT
 from eventseg.pseudolabel import load_teacher
 from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.simulate.street import simulate_street

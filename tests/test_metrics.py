@@ -18,18 +18,18 @@ from torchmetrics.functional import classification as torch_metrics
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import CITYSCAPES_19, groups_of, merge_labels, merge_of
-from eventseg.metrics import (
+from eventseg.metrics.instances import (
+    CITYSCAPES_MEAN_PIXELS,
+    instance_counts,
+    instance_scores,
+)
+from eventseg.metrics.scores import (
     RULE_ALL,
     RULE_PRESENT,
     bootstrap_interval,
     confusion_matrix,
     merge_confusion,
     scores,
-)
-from eventseg.metrics_instances import (
-    CITYSCAPES_MEAN_PIXELS,
-    instance_counts,
-    instance_scores,
 )
 
 CLASSES = 5

@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score
 from torchmetrics.functional.classification import binary_calibration_error
 
 from eventseg.errors import LabelError
-from eventseg.metrics_reliability import Reliability, reliability_counts
+from eventseg.metrics.reliability import Reliability, reliability_counts
 
 
 @st.composite

@@ -23,7 +23,7 @@ from training_fixtures import (
 )
 
 from eventseg.errors import TrainingError
-from eventseg.metrics import scores
+from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.training import trainer
 from eventseg.training.device import choose_device

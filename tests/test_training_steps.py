@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from training_fixtures import learner_of, random_batch, street_dataset, tiny, train_tiny
 
 from eventseg.errors import TrainingError
-from eventseg.metrics import confusion_matrix
+from eventseg.metrics.scores import confusion_matrix
 from eventseg.training import trainer
 from eventseg.training.steps import Learner, add_confusion, confusion, new_counts, train_pass
 

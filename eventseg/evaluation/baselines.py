@@ -19,8 +19,8 @@ from eventseg.evaluation.evaluate import (
 )
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_labels
-from eventseg.metrics import confusion_matrix
-from eventseg.metrics_instances import InstanceCounts
+from eventseg.metrics.instances import InstanceCounts
+from eventseg.metrics.scores import confusion_matrix
 from eventseg.training.sources import Source
 
 POSITION_PRIOR = "position prior"

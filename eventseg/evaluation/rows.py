@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import CITYSCAPES_19, ClassTable, groups_of
-from eventseg.metrics import Interval, Scores, bootstrap_interval, scores
-from eventseg.metrics_instances import (
+from eventseg.metrics.instances import (
     CITYSCAPES_MEAN_PIXELS,
     InstanceCounts,
     InstanceScores,
     instance_scores,
 )
+from eventseg.metrics.scores import Interval, Scores, bootstrap_interval, scores
 
 BLOCK = 100
 """Most consecutive samples of one recording in a block of the bootstrap."""

@@ -196,7 +196,7 @@ def validation_pass(
 def confusion(logits: Tensor, labels: Tensor, *, classes: int) -> Matrix:
     """Return the confusion matrix of logits (N, K, H, W) against int64 labels (N, H, W).
 
-    As :func:`eventseg.metrics.confusion_matrix`, but counted where the logits are.
+    As :func:`eventseg.metrics.scores.confusion_matrix`, but counted where the logits are.
     """
     counts = new_counts(classes, logits.device)
     add_confusion(logits, labels, counts)

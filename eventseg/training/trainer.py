@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from eventseg.errors import TrainingError
-from eventseg.metrics import scores
+from eventseg.metrics.scores import scores
 from eventseg.networks import save_network
 from eventseg.training.config import TrainConfig
 from eventseg.training.device import peak_memory_mib

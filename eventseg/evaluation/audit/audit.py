@@ -18,8 +18,8 @@ from eventseg.errors import LabelError
 from eventseg.evaluation.audit.maps import Pair
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import IGNORED
-from eventseg.metrics import confusion_matrix
-from eventseg.metrics_reliability import LEVELS, Bin, Reliability, reliability_counts
+from eventseg.metrics.reliability import LEVELS, Bin, Reliability, reliability_counts
+from eventseg.metrics.scores import confusion_matrix
 
 Against = Literal["truth", "teacher"]
 

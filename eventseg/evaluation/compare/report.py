@@ -23,7 +23,7 @@ from eventseg.evaluation.compare.runs import (
     read_run_summary,
 )
 from eventseg.html import markdown, page, paragraph, picture, table, write_text
-from eventseg.metrics import RULE_ALL, RULE_PRESENT
+from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.training.config import TrainConfig, load_config, recipe_names
 from eventseg.training.recipes import Published, load_recipe
 

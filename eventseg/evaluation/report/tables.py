@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from eventseg.evaluation.evaluate import Setting
 from eventseg.evaluation.rows import Row, has_mean_pixels
-from eventseg.metrics import RULE_ALL, RULE_PRESENT
-from eventseg.metrics_instances import RULE_IIOU
+from eventseg.metrics.instances import RULE_IIOU
+from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 
 HEADER = (
     "predictor", "window", "samples", "accuracy", "mIoU present", "95 % interval", "mIoU all",

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.labels.tables import IGNORED
-from eventseg.metrics_bootstrap import Interval as Interval
-from eventseg.metrics_bootstrap import bootstrap_interval as bootstrap_interval
-from eventseg.metrics_confusion import Confusion as Confusion
-from eventseg.metrics_confusion import checked_matrix
-from eventseg.metrics_confusion import confusion_matrix as confusion_matrix
-from eventseg.metrics_confusion import merge_confusion as merge_confusion
+from eventseg.metrics.bootstrap import Interval as Interval
+from eventseg.metrics.bootstrap import bootstrap_interval as bootstrap_interval
+from eventseg.metrics.confusion import Confusion as Confusion
+from eventseg.metrics.confusion import checked_matrix
+from eventseg.metrics.confusion import confusion_matrix as confusion_matrix
+from eventseg.metrics.confusion import merge_confusion as merge_confusion
 
 RULE_PRESENT = "mean over the classes that occur in truth or prediction; absent classes are skipped"
 RULE_ALL = "mean over all classes; absent classes count as 0"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eventseg.errors import LabelError
-from eventseg.metrics_confusion import Confusion, checked_matrix
+from eventseg.metrics.confusion import Confusion, checked_matrix
 
 
 @dataclass(frozen=True, slots=True)

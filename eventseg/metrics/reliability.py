@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.labels.tables import IGNORED
-from eventseg.metrics_confusion import Ids, counted_pixels
+from eventseg.metrics.confusion import Ids, counted_pixels
 
 LEVELS = 256
 """Confidences are bytes: round(255 * confidence)."""

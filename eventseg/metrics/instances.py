@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.labels.tables import IGNORED
-from eventseg.metrics_confusion import Ids, confusion_matrix
+from eventseg.metrics.confusion import Ids, confusion_matrix
 
 CITYSCAPES_MEAN_PIXELS = {
     "person": 3462.4756337644,
