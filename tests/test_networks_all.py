@@ -22,8 +22,8 @@ from eventseg.networks import (
     cost,
     parameter_count,
 )
+from eventseg.networks.blocks.late_fusion import LateFusion
 from eventseg.networks.cost import layers, smallest_stride
-from eventseg.networks.late_fusion import LateFusion
 from eventseg.networks.network import batch_norms
 from eventseg_cli.main import main
 

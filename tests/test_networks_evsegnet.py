@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from eventseg.errors import NetworkError
+from eventseg.networks.blocks.xception import Xception, pool_same
 from eventseg.networks.converters.evsegnet import LAYOUT_EVSEGNET, convert_evsegnet, keras_names
 from eventseg.networks.converters.tensorflow1 import read_tf1_checkpoint
 from eventseg.networks.evsegnet import EvSegNet, enlarge
 from eventseg.networks.network import parameter_count
-from eventseg.networks.xception import Xception, pool_same
 
 NARROW = 0.125
 

@@ -11,10 +11,10 @@ from torchvision import models
 
 from eventseg.errors import CheckpointError, NetworkError
 from eventseg.networks import denseaspp, densenet
+from eventseg.networks.blocks.densenet import DenseNet
 from eventseg.networks.cgnet import CGNet
 from eventseg.networks.cost import cost
 from eventseg.networks.denseaspp import DenseASPP
-from eventseg.networks.densenet import DenseNet
 from eventseg.networks.fastscnn import Enlarge, FastSCNN
 from eventseg.networks.network import SegmentationNetwork, parameter_count
 

@@ -13,15 +13,15 @@ from torch.nn import functional
 from torchvision import models
 
 from eventseg.errors import CheckpointError, NetworkError
+from eventseg.networks.blocks.deeplab_xception import Xception
+from eventseg.networks.blocks.inflate import inflate
+from eventseg.networks.blocks.mobilenetv2 import MobileNetV2
+from eventseg.networks.blocks.resnet import ResNet
 from eventseg.networks.cost import cost
-from eventseg.networks.deeplab_xception import Xception
 from eventseg.networks.deeplabv3 import DeepLabV3
 from eventseg.networks.deeplabv3plus import DeepLabV3Plus
-from eventseg.networks.inflate import inflate
-from eventseg.networks.mobilenetv2 import MobileNetV2
 from eventseg.networks.network import parameter_count
 from eventseg.networks.pspnet import PSPNet
-from eventseg.networks.resnet import ResNet
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # timm's own deprecations

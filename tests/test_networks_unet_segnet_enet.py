@@ -14,9 +14,9 @@ from torch.nn import functional
 from torchvision.models import vgg16, vgg16_bn
 
 from eventseg.errors import CheckpointError, NetworkError
+from eventseg.networks.blocks.enet_bottlenecks import Bottleneck, stem_filters
 from eventseg.networks.cost import cost
 from eventseg.networks.enet import ENet
-from eventseg.networks.enet_bottlenecks import Bottleneck, stem_filters
 from eventseg.networks.network import SegmentationNetwork, parameter_count
 from eventseg.networks.segnet import SegNet, max_unpool
 from eventseg.networks.unet import UNet

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from eventseg.errors import CheckpointError, NetworkError
-from eventseg.networks.late_fusion import LateFusion
+from eventseg.networks.blocks.late_fusion import LateFusion
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import read_weights
 from eventseg.networks.zoo import ARCHITECTURES, architecture

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.networks.fcn_head import initialise
+from eventseg.networks.blocks.fcn_head import initialise
 from eventseg.networks.network import SegmentationNetwork
 
 WIDTHS = (32, 64, 128)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from eventseg.networks.fcn_head import conv_norm_relu, fcn_head, initialise
+from eventseg.networks.blocks.fcn_head import conv_norm_relu, fcn_head, initialise
+from eventseg.networks.blocks.resnet import ResNet
+from eventseg.networks.blocks.trunk import TrunkNetwork, check_one_of
 from eventseg.networks.network import PooledBatchNorm2d, resize
-from eventseg.networks.resnet import ResNet
-from eventseg.networks.trunk import TrunkNetwork, check_one_of
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 """Dilations of the pyramid by output stride: the paper's, section 3.3 and table 7."""

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.networks.deeplab_xception import Xception
+from eventseg.networks.blocks.deeplab_xception import Xception
+from eventseg.networks.blocks.fcn_head import conv_norm_relu, fcn_head, initialise
+from eventseg.networks.blocks.mobilenetv2 import MobileNetV2
+from eventseg.networks.blocks.resnet import LowLevel, ResNet
+from eventseg.networks.blocks.trunk import Trunk, TrunkNetwork, check_one_of
 from eventseg.networks.deeplabv3 import ASPP, RATES, separable_conv
-from eventseg.networks.fcn_head import conv_norm_relu, fcn_head, initialise
-from eventseg.networks.mobilenetv2 import MobileNetV2
 from eventseg.networks.network import resize
-from eventseg.networks.resnet import LowLevel, ResNet
-from eventseg.networks.trunk import Trunk, TrunkNetwork, check_one_of
 
 TrunkName = Literal["resnet50", "resnet101", "xception", "mobilenetv2"]
 

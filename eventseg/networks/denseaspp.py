@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.networks.densenet import DenseNet
-from eventseg.networks.trunk import TrunkNetwork
+from eventseg.networks.blocks.densenet import DenseNet
+from eventseg.networks.blocks.trunk import TrunkNetwork
 
 RATES = (3, 6, 12, 18, 24)
 """Dilations of the head's units."""

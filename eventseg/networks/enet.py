@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.networks.enet_bottlenecks import (
+from eventseg.networks.blocks.enet_bottlenecks import (
     DEFINITIONS,
     REGULAR,
     Bottleneck,
@@ -20,8 +20,8 @@ from eventseg.networks.enet_bottlenecks import (
     fitted,
     transposed,
 )
+from eventseg.networks.blocks.trunk import check_one_of
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.trunk import check_one_of
 
 WIDTH_1, WIDTH_2 = 64, 128
 """Channels at 1/4 and 1/8 of the input's size."""
@@ -39,7 +39,7 @@ class ENet(SegmentationNetwork):
     Parameters
     ----------
     in_channels, classes : int
-        As for every network; see :func:`eventseg.networks.enet_bottlenecks.stem_filters` for
+        As for every network; see :func:`eventseg.networks.blocks.enet_bottlenecks.stem_filters` for
         inputs that are no picture.
     definition : {"port", "lua"}
         The PyTorch port davidtvs/PyTorch-ENet, or the authors' own program, which is the paper's.

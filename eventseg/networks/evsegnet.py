@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import NetworkError
+from eventseg.networks.blocks.xception import SeparableConv2d, Xception, batch_norm, scaled
 from eventseg.networks.network import SegmentationNetwork, resize
-from eventseg.networks.xception import SeparableConv2d, Xception, batch_norm, scaled
 
 Auxiliary = Literal["none", "head", "copy"]
 

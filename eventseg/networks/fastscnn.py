@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.networks.fcn_head import initialise
+from eventseg.networks.blocks.fcn_head import initialise
+from eventseg.networks.blocks.trunk import check_one_of
 from eventseg.networks.network import PooledBatchNorm2d, SegmentationNetwork, resize
 from eventseg.networks.pspnet import PyramidPooling
-from eventseg.networks.trunk import check_one_of
 
 PyramidExit = Literal["1x1", "3x3"]
 Enlarging = Literal["bilinear", "transposed"]

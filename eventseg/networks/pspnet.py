@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.networks.fcn_head import fcn_head, initialise
+from eventseg.networks.blocks.fcn_head import fcn_head, initialise
+from eventseg.networks.blocks.resnet import FirstBlock, ResNet
+from eventseg.networks.blocks.trunk import TrunkNetwork
 from eventseg.networks.network import PooledBatchNorm2d, resize
-from eventseg.networks.resnet import FirstBlock, ResNet
-from eventseg.networks.trunk import TrunkNetwork
 
 
 class PyramidPooling(nn.Module):

@@ -8,9 +8,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from eventseg.errors import CheckpointError
-from eventseg.networks.inflate import inflate
+from eventseg.networks.blocks.inflate import inflate
+from eventseg.networks.blocks.trunk import COUNTER, check_one_of
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.trunk import COUNTER, check_one_of
 
 Logits = Literal["plain", "normalised"]
 Vgg = Literal["vgg16_bn", "vgg16"]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import NetworkError
+from eventseg.networks.blocks.trunk import check_one_of
 from eventseg.networks.network import SegmentationNetwork, resize
-from eventseg.networks.trunk import check_one_of
 
 Upsampling = Literal["transposed", "bilinear"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from eventseg.networks.blocks.densenet import undotted
 from eventseg.networks.converters.layout import Layout, Scaling, State, renamed
 from eventseg.networks.denseaspp import RATES
-from eventseg.networks.densenet import undotted
 
 RULES = {
     "features.": "backbone.features.",

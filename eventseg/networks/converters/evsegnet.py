@@ -25,9 +25,9 @@ from functools import cache
 import torch
 from torch import nn
 
+from eventseg.networks.blocks.xception import SeparableConv2d
 from eventseg.networks.converters.layout import Layout, Scaling, State
 from eventseg.networks.evsegnet import EvSegNet
-from eventseg.networks.xception import SeparableConv2d
 
 BATCH_NORM = {
     "weight": "gamma",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eventseg.networks.fcn_head import initialise
-from eventseg.networks.trunk import Features, Trunk, check_one_of
+from eventseg.networks.blocks.fcn_head import initialise
+from eventseg.networks.blocks.trunk import Features, Trunk, check_one_of
 
 GROUPS = (
     (1, 16, 1, 1),

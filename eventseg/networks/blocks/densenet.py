@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from eventseg.networks.trunk import Features, Trunk, check_one_of
+from eventseg.networks.blocks.trunk import Features, Trunk, check_one_of
 
 
 class Widths(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from eventseg.errors import CheckpointError, NetworkError
-from eventseg.networks.inflate import inflate
+from eventseg.networks.blocks.inflate import inflate
 from eventseg.networks.network import SegmentationNetwork
 
 COUNTER = "num_batches_tracked"

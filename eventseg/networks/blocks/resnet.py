@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from eventseg.networks.fcn_head import conv_norm_relu, initialise
-from eventseg.networks.trunk import Features, Trunk, check_one_of, check_positive
+from eventseg.networks.blocks.fcn_head import conv_norm_relu, initialise
+from eventseg.networks.blocks.trunk import Features, Trunk, check_one_of, check_positive
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 """Blocks of the four stages by depth."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from eventseg.networks.fcn_head import initialise
-from eventseg.networks.trunk import Features, Trunk, check_one_of
+from eventseg.networks.blocks.fcn_head import initialise
+from eventseg.networks.blocks.trunk import Features, Trunk, check_one_of
 
 
 class SeparableConv(nn.Module):
