@@ -28,8 +28,8 @@ from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.labels.maps import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels, paint_labels
 from eventseg.networks import load_network
-from eventseg.plots import save_figure
-from eventseg.plots_training import figure_panels, paint_events
+from eventseg.plots.events import save_figure
+from eventseg.plots.training import figure_panels, paint_events
 from eventseg.simulate.street import simulate_street
 from eventseg.simulate.truth import truth_path
 from eventseg.training.config import load_config

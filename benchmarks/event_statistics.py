@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from eventseg.plots import save_figure
+from eventseg.plots.events import save_figure
 from eventseg.recordings import Recording, open_recording
 from eventseg.simulate.street import simulate_street
 

@@ -54,7 +54,7 @@ def command(
     eventseg view rec1487339175.hdf5
     eventseg view rec1487339175.hdf5 --at 12.5s --window 10ms --out moment.png
     """  # noqa: D301
-    from eventseg.plots import figure_moment, save_figure
+    from eventseg.plots.events import figure_moment, save_figure
     from eventseg.recordings import open_recording
 
     with open_recording(file, sensor=sensor, rotate180=rotate180) as recording:

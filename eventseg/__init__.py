@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from eventseg.filters.rules import Filters as Filters
     from eventseg.filters.rules import filter_events as filter_events
     from eventseg.filters.rules import parse_filters as parse_filters
-    from eventseg.plots import figure_sample as figure_sample
+    from eventseg.plots.events import figure_sample as figure_sample
     from eventseg.recordings import DDD17Writer as DDD17Writer
     from eventseg.recordings import Recording as Recording
     from eventseg.recordings import open_recording as open_recording

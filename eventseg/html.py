@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from eventseg.files import write_whole
-from eventseg.plots import Figure
+from eventseg.plots.events import Figure
 
 STYLE = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6470; --line: #e2dfd8; }

@@ -14,7 +14,7 @@ from recording_fixtures import write_recording
 from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.plots import (
+from eventseg.plots.events import (
     OFF_RGB,
     ON_RGB,
     figure_moment,

@@ -19,7 +19,7 @@ from eventseg.labels.maps import (
     merge_labels,
     paint_labels,
 )
-from eventseg.plots import COLOUR_MAPS, channel_limits, render_channel, render_events
+from eventseg.plots.events import COLOUR_MAPS, channel_limits, render_channel, render_events
 from eventseg.recordings import Recording, open_recording
 from eventseg.simulate.truth import Truth, truth_path
 from eventseg.windows import parse_duration

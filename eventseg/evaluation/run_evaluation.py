@@ -20,8 +20,8 @@ from eventseg.evaluation.request import Request, folder_name, windows_of, words_
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import ClassTable, load_class_table, paint_labels
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
-from eventseg.plots import Figure
-from eventseg.plots_training import figure_curves
+from eventseg.plots.events import Figure
+from eventseg.plots.training import figure_curves
 from eventseg.training.config import load_config
 from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture

@@ -13,8 +13,8 @@ from torch import Tensor
 from eventseg.labels.maps import ClassTable, paint_labels
 from eventseg.networks.converters.layout import Scaling
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.plots import save_figure
-from eventseg.plots_training import figure_curves, figure_panels, paint_events
+from eventseg.plots.events import save_figure
+from eventseg.plots.training import figure_curves, figure_panels, paint_events
 from eventseg.training.run_folder import CURVES, SAMPLES, EpochScores
 from eventseg.training.samples import Batch
 

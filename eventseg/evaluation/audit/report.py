@@ -16,8 +16,8 @@ from eventseg.evaluation.report.tables import percent
 from eventseg.html import page, paragraph, picture, table, write_text
 from eventseg.labels.maps import paint_labels
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
-from eventseg.plots_scores import figure_bars, figure_confusion, figure_reliability
-from eventseg.plots_training import figure_panels
+from eventseg.plots.scores import figure_bars, figure_confusion, figure_reliability
+from eventseg.plots.training import figure_panels
 
 WORST = 6
 """Frames of the contact sheet."""

@@ -13,8 +13,8 @@ from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.request import recordings_of, windows_of
 from eventseg.labels.maps import ClassTable, paint_labels
 from eventseg.networks import load_network
-from eventseg.plots import Figure
-from eventseg.plots_training import figure_panels
+from eventseg.plots.events import Figure
+from eventseg.plots.training import figure_panels
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import BEST, RUN, read_run
 from eventseg.training.sources import open_source

@@ -24,8 +24,8 @@ from eventseg.evaluation.report.tables import (
 from eventseg.evaluation.rows import Row
 from eventseg.html import page, paragraph, picture, table
 from eventseg.labels.maps import ClassTable
-from eventseg.plots_scores import figure_bars, figure_confusion
-from eventseg.plots_training import figure_panels
+from eventseg.plots.scores import figure_bars, figure_confusion
+from eventseg.plots.training import figure_panels
 
 SHOWN = 3
 """Worst and best samples that the page shows."""

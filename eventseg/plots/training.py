@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
-from eventseg.plots import OFF_RGB, ON_RGB
+from eventseg.plots.events import OFF_RGB, ON_RGB
 
 Rgb = NDArray[np.uint8]
 Curve = Sequence[float]
