@@ -21,7 +21,6 @@ import torch
 from paired import machine, save
 
 from eventseg.dataset.writer import encode_dataset
-from eventseg.evaluation.inference import SINGLE, network_input, probabilities
 from eventseg.evaluation.request import Request
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
@@ -30,6 +29,7 @@ from eventseg.labels.maps import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_
 from eventseg.networks import load_network
 from eventseg.plots.events import save_figure
 from eventseg.plots.training import figure_panels, paint_events
+from eventseg.prediction.predictor import SINGLE, network_input, probabilities
 from eventseg.simulate.street import simulate_street
 from eventseg.simulate.truth import truth_path
 from eventseg.training.config import load_config

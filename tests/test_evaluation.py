@@ -24,13 +24,13 @@ from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation import report_page
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate
-from eventseg.evaluation.inference import PUBLISHED, Passes, network_input, probabilities
 from eventseg.evaluation.request import Request, folder_name, words_of
 from eventseg.evaluation.rows import Row, blocks_of
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
+from eventseg.prediction.predictor import PUBLISHED, Passes, network_input, probabilities
 from eventseg.training import trainer
 from eventseg.training.run_folder import read_metrics
 from eventseg.training.sources import open_source

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError, TrainingError
-from eventseg.evaluation.inference import PUBLISHED, SINGLE, Passes, network_input, probabilities
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import TrainedNetwork
+from eventseg.prediction.predictor import PUBLISHED, SINGLE, Passes, network_input, probabilities
 from eventseg.training.loading import each_batch
 from eventseg.training.sources import Source
 from eventseg.training.steps import confusion

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eventseg.evaluation.evaluate import Protocol, Setting
-from eventseg.evaluation.inference import Passes
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks import TrainedNetwork
+from eventseg.prediction.predictor import Passes
 from eventseg.training.run_folder import BEST
 from eventseg.training.sources import Source
 from eventseg.windows import format_duration, parse_duration

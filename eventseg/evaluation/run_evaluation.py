@@ -14,7 +14,6 @@ from eventseg.dataset.layout import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of
-from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
 from eventseg.evaluation.rows import Row
@@ -22,6 +21,7 @@ from eventseg.labels.maps import ClassTable, load_class_table, paint_labels
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_curves
+from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.training.config import load_config
 from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from eventseg.evaluation.compare.runs import RunSummary
-from eventseg.evaluation.inference import network_input, probabilities
 from eventseg.evaluation.request import recordings_of, windows_of
 from eventseg.labels.maps import ClassTable, paint_labels
 from eventseg.networks import load_network
 from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_panels
+from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import BEST, RUN, read_run
 from eventseg.training.sources import open_source
