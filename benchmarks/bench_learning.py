@@ -30,8 +30,8 @@ from eventseg.networks import load_network
 from eventseg.plots.events import save_figure
 from eventseg.plots.training import figure_panels, paint_events
 from eventseg.prediction.predictor import SINGLE, network_input, probabilities
+from eventseg.recordings.truth import truth_path
 from eventseg.simulate.street import simulate_street
-from eventseg.simulate.truth import truth_path
 from eventseg.training.config import load_config
 from eventseg.training.run_folder import BEST, read_timing
 from eventseg.training.sources import open_source

@@ -86,8 +86,8 @@ def street(
     eventseg simulate street night.hdf5 --duration 5s --scenario night --threads 2
     eventseg simulate street small.hdf5 --duration 2s --sensor 240x180
     """  # noqa: D301
+    from eventseg.recordings.truth import truth_path
     from eventseg.simulate.street import DAVIS346, simulate_street
-    from eventseg.simulate.truth import truth_path
 
     if out.suffix.lower() not in (".hdf5", ".h5"):
         raise click.BadParameter(f"{out} must end in .hdf5", param_hint="OUT.hdf5")
@@ -151,10 +151,10 @@ def images(
     eventseg simulate images CamVid camvid-events --layout camvid
     eventseg simulate images mine events --layout pairs --shot 300ms --limit 20
     """  # noqa: D301
+    from eventseg.recordings.truth import truth_path
     from eventseg.simulate.image_layouts import find_images
     from eventseg.simulate.images import simulate_images
     from eventseg.simulate.street import DAVIS346
-    from eventseg.simulate.truth import truth_path
 
     recordings = [out / f"{part}.hdf5" for part in find_images(folder, layout).pairs]
     targets = [path for rec in recordings for path in (rec, truth_path(rec))]

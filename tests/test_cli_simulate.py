@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from eventseg.recordings import open_recording
+from eventseg.recordings.truth import Truth
 from eventseg.simulate import scenarios, street
-from eventseg.simulate.truth import Truth
 from eventseg_cli.main import main
 from eventseg_cli.simulate import SCENARIOS
 

@@ -20,8 +20,8 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import CITYSCAPES_19
+from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.street import simulate_street
-from eventseg.simulate.truth import Truth, truth_path
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 

@@ -16,7 +16,7 @@ from eventseg.demo.learn import Lesson
 from eventseg.demo.run import Plan, run_demo
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.simulate.truth import truth_path
+from eventseg.recordings.truth import truth_path
 from eventseg_cli.main import main
 
 DRIVES = (Drive("day", 7, 400_000), Drive("night", 2, 330_000))

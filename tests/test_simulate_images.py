@@ -4,11 +4,11 @@ from PIL import Image
 
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
+from eventseg.recordings.truth import Truth
 from eventseg.simulate.image_film import Motion
 from eventseg.simulate.image_layouts import CAMVID_NAMES, find_images, load_pair
 from eventseg.simulate.images import simulate_images
 from eventseg.simulate.scenarios import SimulationError
-from eventseg.simulate.truth import Truth
 
 SENSOR = SensorSize(40, 56)
 

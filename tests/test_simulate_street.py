@@ -8,10 +8,10 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from eventseg.errors import OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
+from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.classes import CLASS_NAMES
 from eventseg.simulate.scenarios import SCENARIOS, SimulationError
 from eventseg.simulate.street import simulate_street
-from eventseg.simulate.truth import Truth, truth_path
 
 SENSOR = SensorSize(48, 64)
 

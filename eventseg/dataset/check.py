@@ -32,7 +32,7 @@ from eventseg.errors import DatasetError, EventsegError
 from eventseg.filters.filtered import survey_filters
 from eventseg.labels.maps import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
-from eventseg.simulate.truth import truth_path
+from eventseg.recordings.truth import truth_path
 
 SPLITS = ("train", "val", "test", "other", "gap")
 

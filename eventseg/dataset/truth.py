@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eventseg.dataset.layout import digest_of
 from eventseg.errors import DatasetError
 from eventseg.recordings import Recording
-from eventseg.simulate.truth import Truth, truth_path
+from eventseg.recordings.truth import Truth, truth_path
 
 TRUTH = "truth"
 """Name of the label set."""

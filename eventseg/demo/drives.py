@@ -8,8 +8,8 @@ from pathlib import Path
 
 from eventseg.errors import EventsegError
 from eventseg.events import SensorSize
+from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.street import simulate_street
-from eventseg.simulate.truth import Truth, truth_path
 
 Progress = Callable[[str, float], None]
 """Called with the name of a stage and the share of it that is done."""

@@ -21,7 +21,7 @@ from eventseg.labels.maps import (
 )
 from eventseg.plots.events import COLOUR_MAPS, channel_limits, render_channel, render_events
 from eventseg.recordings import Recording, open_recording
-from eventseg.simulate.truth import Truth, truth_path
+from eventseg.recordings.truth import Truth, truth_path
 from eventseg.windows import parse_duration
 
 Picture = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.recordings.recording import Epoch, Frames, Recording, Signal
+from eventseg.recordings.base import Epoch, Frames, Recording, Signal
 from eventseg.recordings.report import ReadingReport
 
 if TYPE_CHECKING:

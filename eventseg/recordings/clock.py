@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.recordings.base import Epoch
 from eventseg.recordings.ddd17_layout import POLARITY, WRAP_US
-from eventseg.recordings.recording import Epoch
 from eventseg.recordings.report import Tally
 
 JUMP_BACK_US = 1_000_000

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
+from eventseg.recordings.base import Recording
 from eventseg.recordings.ddd17_file import PacketFile
 from eventseg.recordings.ddd17_frames import open_frames
 from eventseg.recordings.ddd17_index import cached_index
@@ -25,7 +26,6 @@ from eventseg.recordings.ddd17_sensor import (
 )
 from eventseg.recordings.ddd17_signals import read_signals
 from eventseg.recordings.ddd17_stream import PacketReader, overlapping, running_bounds
-from eventseg.recordings.recording import Recording
 
 
 def open_ddd17(

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.base import Frames
 from eventseg.recordings.ddd17_file import PacketFile
 from eventseg.recordings.ddd17_layout import FRAME_DTYPE, WRAP_US
-from eventseg.recordings.recording import Frames
 from eventseg.recordings.report import Tally
 
 LONGEST_US = 10_000_000

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.recordings.base import Epoch
 from eventseg.recordings.clock import continuous_clock
 from eventseg.recordings.ddd17_file import PacketFile
 from eventseg.recordings.ddd17_layout import (
@@ -31,7 +32,6 @@ from eventseg.recordings.ddd17_packets import (
     describe_block,
 )
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.recording import Epoch
 from eventseg.recordings.report import Tally
 
 INDEX_DTYPES = {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings import decode
+from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17_file import RawBlock, joined
 from eventseg.recordings.ddd17_layout import (
     EVENT_BYTES,
@@ -22,7 +23,6 @@ from eventseg.recordings.ddd17_layout import (
     WORD_DTYPE,
     WRAP_US,
 )
-from eventseg.recordings.recording import GAP_US
 from eventseg.recordings.report import Tally
 
 MAX_OVERFLOW: Final = 2**14

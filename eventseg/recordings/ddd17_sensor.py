@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import decode
+from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17_file import PacketFile
 from eventseg.recordings.ddd17_layout import EVENT_BYTES, POLARITY, SENSORS
 from eventseg.recordings.ddd17_packets import (
@@ -18,7 +19,6 @@ from eventseg.recordings.ddd17_packets import (
     UNLIMITED,
     find_islands,
 )
-from eventseg.recordings.recording import GAP_US
 from eventseg.recordings.report import Tally
 
 PACKETS_AT_ONCE = 128

@@ -7,9 +7,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from eventseg.recordings.base import Signal
 from eventseg.recordings.ddd17_file import HDF5_ERRORS, PacketFile
 from eventseg.recordings.ddd17_layout import SIGNAL_UNITS
-from eventseg.recordings.recording import Signal
 from eventseg.recordings.report import Tally
 
 

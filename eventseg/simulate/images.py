@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from eventseg.events import SensorSize
 from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.aps import ApsModel, frame_ending_at
 from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.dvs_model import DvsModel
@@ -32,7 +33,6 @@ from eventseg.simulate.street import (
     summary_of,
     thread_count,
 )
-from eventseg.simulate.truth import TruthWriter
 
 START_US = 11_000_000
 """What the sensor's clock shows at the start."""

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from eventseg.events import EventStream
 from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.aps import ApsModel, FrameTimes, Shutter
 from eventseg.simulate.dvs import DvsEvents, DvsSensor
 from eventseg.simulate.film import Film
-from eventseg.simulate.truth import TruthWriter
 
 Aside = Callable[[int, int, int], None]
 

@@ -15,6 +15,7 @@ from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.recordings.ddd17_layout import IMU_DTYPE, WRAP_US
 from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.recordings.truth import TruthWriter, truth_path
 from eventseg.simulate.aps import frame_times
 from eventseg.simulate.camera import CameraPath
 from eventseg.simulate.classes import CLASS_NAMES
@@ -22,7 +23,6 @@ from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.recorder import Recorder, Tally
 from eventseg.simulate.scenarios import Scenario, SimulationError, scenario_named
 from eventseg.simulate.scenes import street_scene
-from eventseg.simulate.truth import TruthWriter, truth_path
 
 DAVIS346 = SensorSize(260, 346)
 
