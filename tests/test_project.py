@@ -36,7 +36,7 @@ LAYERS = [
 ]
 ONLY_IN = {
     "h5py": ("eventseg/recordings/", "eventseg/simulate/"),
-    "numba": ("eventseg/kernels/", "eventseg/simulate/", "eventseg/recordings/decode.py"),
+    "numba": ("eventseg/kernels/", "eventseg/simulate/", "eventseg/recordings/ddd17/decode.py"),
     "matplotlib": ("eventseg/plots",),
 }
 

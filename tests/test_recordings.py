@@ -178,7 +178,7 @@ def test_second_opening_uses_the_cache(path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*args: object, **options: object) -> None:
         raise AssertionError("the index was built again")
 
-    monkeypatch.setattr("eventseg.recordings.ddd17_index.build_index", refuse)
+    monkeypatch.setattr("eventseg.recordings.ddd17.index.build_index", refuse)
     with open_recording(path, sensor=SENSOR) as rec:
         assert (rec.report, rec.events().to_records().tolist(), rec.epochs) == first
 

@@ -27,14 +27,14 @@ from hypothesis import strategies as st
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
-from eventseg.recordings.ddd17_heap import is_plain
-from eventseg.recordings.decode import locate
+from eventseg.recordings.ddd17.decode import locate
+from eventseg.recordings.ddd17.heap import is_plain
 
 SENSOR = SensorSize(4, 6)
 FULL = 36 + 2 * 4 * 6
 WRAP = 2**31
-BATCH = "eventseg.recordings.ddd17_sensor.PACKETS_AT_ONCE"
-PLAIN = "eventseg.recordings.ddd17_file.is_plain"
+BATCH = "eventseg.recordings.ddd17.sensor.PACKETS_AT_ONCE"
+PLAIN = "eventseg.recordings.ddd17.file.is_plain"
 
 few = settings(
     max_examples=60,

@@ -16,7 +16,7 @@ from eventseg.recordings.base import Epoch, Frames, Recording, Signal
 from eventseg.recordings.report import ReadingReport
 
 if TYPE_CHECKING:
-    from eventseg.recordings.ddd17_writer import DDD17Writer
+    from eventseg.recordings.ddd17.writer import DDD17Writer
 
 __all__ = [
     "DDD17Writer",
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 FORMATS = {
-    ".hdf5": ("eventseg.recordings.ddd17", "open_ddd17"),
-    ".h5": ("eventseg.recordings.ddd17", "open_ddd17"),
+    ".hdf5": ("eventseg.recordings.ddd17.reader", "open_ddd17"),
+    ".h5": ("eventseg.recordings.ddd17.reader", "open_ddd17"),
 }
 """Module and function that open a file with this suffix."""
 
@@ -83,5 +83,5 @@ def open_recording(
 
 def __getattr__(name: str) -> Any:
     if name == "DDD17Writer":
-        return import_module("eventseg.recordings.ddd17_writer").DDD17Writer
+        return import_module("eventseg.recordings.ddd17.writer").DDD17Writer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from eventseg.events import SensorSize
-from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.aps import ApsModel, frame_ending_at
 from eventseg.simulate.dvs import DvsSensor

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import EventStream
-from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.aps import ApsModel, FrameTimes, Shutter
 from eventseg.simulate.dvs import DvsEvents, DvsSensor

@@ -13,8 +13,8 @@ import numpy as np
 
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.recordings.ddd17_layout import IMU_DTYPE, WRAP_US
-from eventseg.recordings.ddd17_writer import DDD17Writer
+from eventseg.recordings.ddd17.layout import IMU_DTYPE, WRAP_US
+from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter, truth_path
 from eventseg.simulate.aps import frame_times
 from eventseg.simulate.camera import CameraPath

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings.ddd17_encode import (
+from eventseg.recordings.ddd17.encode import (
     PACKET_EVENTS,
     PACKET_US,
     event_words,
@@ -25,7 +25,7 @@ from eventseg.recordings.ddd17_encode import (
     special_words,
     stored_imu,
 )
-from eventseg.recordings.ddd17_layout import (
+from eventseg.recordings.ddd17.layout import (
     FRAME,
     IMU6,
     IMU6_DTYPE,
@@ -37,7 +37,7 @@ from eventseg.recordings.ddd17_layout import (
     WORD_DTYPE,
     WRAP_US,
 )
-from eventseg.recordings.ddd17_rows import Packet, RowWriter, WrittenRecording, write_signal
+from eventseg.recordings.ddd17.rows import Packet, RowWriter, WrittenRecording, write_signal
 
 
 class DDD17Writer:

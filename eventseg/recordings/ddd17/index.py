@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings.base import Epoch
-from eventseg.recordings.clock import continuous_clock
-from eventseg.recordings.ddd17_file import PacketFile
-from eventseg.recordings.ddd17_layout import (
+from eventseg.recordings.ddd17.clock import continuous_clock
+from eventseg.recordings.ddd17.file import PacketFile
+from eventseg.recordings.ddd17.layout import (
     FRAME,
     NO_TIME,
     POLARITY,
@@ -24,7 +24,7 @@ from eventseg.recordings.ddd17_layout import (
     TIMESTAMP_WRAP,
     WRAP_US,
 )
-from eventseg.recordings.ddd17_packets import (
+from eventseg.recordings.ddd17.packets import (
     ISLAND_DTYPE,
     PACKET_DTYPE,
     STORED_FRAME_DTYPE,

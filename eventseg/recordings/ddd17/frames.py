@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.base import Frames
-from eventseg.recordings.ddd17_file import PacketFile
-from eventseg.recordings.ddd17_layout import FRAME_DTYPE, WRAP_US
+from eventseg.recordings.ddd17.file import PacketFile
+from eventseg.recordings.ddd17.layout import FRAME_DTYPE, WRAP_US
 from eventseg.recordings.report import Tally
 
 LONGEST_US = 10_000_000
@@ -29,7 +29,7 @@ def open_frames(
     Parameters
     ----------
     stored : structured array (F,)
-        STORED_FRAME_DTYPE of :mod:`eventseg.recordings.ddd17_packets`, in file order.
+        STORED_FRAME_DTYPE of :mod:`eventseg.recordings.ddd17.packets`, in file order.
     file : PacketFile
         Where the pixels are.
     sensor : SensorSize

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.ddd17_layout import (
+from eventseg.recordings.ddd17.layout import (
     POLARITY,
     ROWS_PER_BLOCK,
     ROWS_PER_GROWTH,

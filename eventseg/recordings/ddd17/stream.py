@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import decode
-from eventseg.recordings.ddd17_file import PacketFile
-from eventseg.recordings.ddd17_layout import EVENT_BYTES, POLARITY
-from eventseg.recordings.ddd17_sensor import packet_batches
+from eventseg.recordings.ddd17.file import PacketFile
+from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY
+from eventseg.recordings.ddd17.sensor import packet_batches
 
 
 @dataclass(frozen=True, eq=False, slots=True)

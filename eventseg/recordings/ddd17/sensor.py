@@ -11,9 +11,9 @@ from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import decode
 from eventseg.recordings.base import GAP_US
-from eventseg.recordings.ddd17_file import PacketFile
-from eventseg.recordings.ddd17_layout import EVENT_BYTES, POLARITY, SENSORS
-from eventseg.recordings.ddd17_packets import (
+from eventseg.recordings.ddd17.file import PacketFile
+from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, SENSORS
+from eventseg.recordings.ddd17.packets import (
     ISLAND_DTYPE,
     SCANNED,
     UNLIMITED,

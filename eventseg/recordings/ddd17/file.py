@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
-from eventseg.recordings.ddd17_heap import is_plain, locate_block, map_file
+from eventseg.recordings.ddd17.heap import is_plain, locate_block, map_file
 
 HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError)
 """What h5py raises on damaged bytes, depending on where they are."""

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 
 from eventseg.recordings.base import Signal
-from eventseg.recordings.ddd17_file import HDF5_ERRORS, PacketFile
-from eventseg.recordings.ddd17_layout import SIGNAL_UNITS
+from eventseg.recordings.ddd17.file import HDF5_ERRORS, PacketFile
+from eventseg.recordings.ddd17.layout import SIGNAL_UNITS
 from eventseg.recordings.report import Tally
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from eventseg.recordings import decode
 from eventseg.recordings.base import GAP_US
-from eventseg.recordings.ddd17_file import RawBlock, joined
-from eventseg.recordings.ddd17_layout import (
+from eventseg.recordings.ddd17.file import RawBlock, joined
+from eventseg.recordings.ddd17.layout import (
     EVENT_BYTES,
     FRAME,
     FRAME_DTYPE,
@@ -41,7 +41,7 @@ SCANNED: Final = {
     "y_max": decode.Y_MAX,
     "back": decode.BACK,
 }
-"""Columns of a packet that :func:`eventseg.recordings.decode.scan` fills."""
+"""Columns of a packet that :func:`eventseg.recordings.ddd17.decode.scan` fills."""
 
 PACKET_DTYPE: Final = np.dtype(
     [("kind", "i1")]

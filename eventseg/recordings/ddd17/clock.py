@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings.base import Epoch
-from eventseg.recordings.ddd17_layout import POLARITY, WRAP_US
+from eventseg.recordings.ddd17.layout import POLARITY, WRAP_US
 from eventseg.recordings.report import Tally
 
 JUMP_BACK_US = 1_000_000

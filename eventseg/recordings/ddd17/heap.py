@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings import decode
-from eventseg.recordings.ddd17_layout import ROWS_PER_BLOCK
+from eventseg.recordings.ddd17.layout import ROWS_PER_BLOCK
 
 CELL_DTYPE: Final = np.dtype([("size", "<u4"), ("address", "<u8"), ("object", "<u4")])
 """A variable-length element as it stands in the dataset."""

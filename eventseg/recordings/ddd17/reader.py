@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings.base import Recording
-from eventseg.recordings.ddd17_file import PacketFile
-from eventseg.recordings.ddd17_frames import open_frames
-from eventseg.recordings.ddd17_index import cached_index
-from eventseg.recordings.ddd17_layout import IMU6, IMU6_DTYPE, IMU_DTYPE, POLARITY
-from eventseg.recordings.ddd17_sensor import (
+from eventseg.recordings.ddd17.file import PacketFile
+from eventseg.recordings.ddd17.frames import open_frames
+from eventseg.recordings.ddd17.index import cached_index
+from eventseg.recordings.ddd17.layout import IMU6, IMU6_DTYPE, IMU_DTYPE, POLARITY
+from eventseg.recordings.ddd17.sensor import (
     checked_sensor,
     find_gaps,
     fit_to_sensor,
     infer_sensor,
     packet_batches,
 )
-from eventseg.recordings.ddd17_signals import read_signals
-from eventseg.recordings.ddd17_stream import PacketReader, overlapping, running_bounds
+from eventseg.recordings.ddd17.signals import read_signals
+from eventseg.recordings.ddd17.stream import PacketReader, overlapping, running_bounds
 
 
 def open_ddd17(
