@@ -17,7 +17,7 @@ import numpy as np
 from paired import machine, save
 
 from eventseg.simulate.dvs import DvsSensor
-from eventseg.simulate.film import StreetFilm
+from eventseg.simulate.scene.film import StreetFilm
 from eventseg.simulate.street import simulate_street
 
 DURATION_US = 2_000_000

@@ -24,7 +24,7 @@ from eventseg.filters.rules import Filters, filter_events, parse_filters
 from eventseg.recordings import open_recording
 from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.dvs_kernel import HOT
-from eventseg.simulate.scenarios import scenario_named
+from eventseg.simulate.scene.scenarios import scenario_named
 from eventseg.simulate.street import simulate_street
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main

@@ -21,7 +21,7 @@ from eventseg.labels.maps import (
     table_of,
     unknown_labels,
 )
-from eventseg.simulate.classes import CLASS_NAMES
+from eventseg.simulate.scene.classes import CLASS_NAMES
 
 
 def test_tables_name_and_colour_each_class_once() -> None:

@@ -8,7 +8,7 @@ from eventseg.recordings.truth import Truth
 from eventseg.simulate.image_film import Motion
 from eventseg.simulate.image_layouts import CAMVID_NAMES, find_images, load_pair
 from eventseg.simulate.images import simulate_images
-from eventseg.simulate.scenarios import SimulationError
+from eventseg.simulate.scene.scenarios import SimulationError
 
 SENSOR = SensorSize(40, 56)
 

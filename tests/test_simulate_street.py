@@ -9,8 +9,8 @@ from eventseg.errors import OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
-from eventseg.simulate.classes import CLASS_NAMES
-from eventseg.simulate.scenarios import SCENARIOS, SimulationError
+from eventseg.simulate.scene.classes import CLASS_NAMES
+from eventseg.simulate.scene.scenarios import SCENARIOS, SimulationError
 from eventseg.simulate.street import simulate_street
 
 SENSOR = SensorSize(48, 64)

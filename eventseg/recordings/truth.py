@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.simulate.dvs import DvsEvents
-from eventseg.simulate.render import View
+from eventseg.simulate.scene.render import View
 
 FORMAT = "eventseg truth 1"
 _EVENT_CHUNK = 1 << 16
@@ -181,7 +181,7 @@ class Truth:
             raise RecordingError(f"{t_us} us is outside the recording, [{start}, {end}] us")
         if self._at is None:
             # Only here does reading need the renderer.
-            from eventseg.simulate.scenes import scene_of
+            from eventseg.simulate.scene.scenes import scene_of
 
             self._at = scene_of(self)
         return self._at(t_us - start)

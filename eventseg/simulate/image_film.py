@@ -15,9 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.simulate.camera import Wave, sines
-from eventseg.simulate.classes import IGNORED
-from eventseg.simulate.render import View
+from eventseg.simulate.scene.camera import Wave, sines
+from eventseg.simulate.scene.classes import IGNORED
+from eventseg.simulate.scene.render import View
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eventseg.simulate.classes import CLASS_NAMES, IGNORED
-from eventseg.simulate.scenarios import SimulationError
+from eventseg.simulate.scene.classes import CLASS_NAMES, IGNORED
+from eventseg.simulate.scene.scenarios import SimulationError
 
 CAMVID_NAMES = (
     "sky",

@@ -24,7 +24,7 @@ from eventseg.simulate.dvs_model import DvsModel
 from eventseg.simulate.image_film import ImageFilm, Motion
 from eventseg.simulate.image_layouts import find_images, load_pair
 from eventseg.simulate.recorder import Recorder
-from eventseg.simulate.scenarios import SimulationError
+from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.street import (
     DAVIS346,
     Summary,

@@ -18,7 +18,7 @@ from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.aps import ApsModel, FrameTimes, Shutter
 from eventseg.simulate.dvs import DvsEvents, DvsSensor
-from eventseg.simulate.film import Film
+from eventseg.simulate.scene.film import Film
 
 Aside = Callable[[int, int, int], None]
 

@@ -17,12 +17,12 @@ from eventseg.recordings.ddd17.layout import IMU_DTYPE, WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter, truth_path
 from eventseg.simulate.aps import frame_times
-from eventseg.simulate.camera import CameraPath
-from eventseg.simulate.classes import CLASS_NAMES
 from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.recorder import Recorder, Tally
-from eventseg.simulate.scenarios import Scenario, SimulationError, scenario_named
-from eventseg.simulate.scenes import street_scene
+from eventseg.simulate.scene.camera import CameraPath
+from eventseg.simulate.scene.classes import CLASS_NAMES
+from eventseg.simulate.scene.scenarios import Scenario, SimulationError, scenario_named
+from eventseg.simulate.scene.scenes import street_scene
 
 DAVIS346 = SensorSize(260, 346)
 
@@ -97,7 +97,7 @@ def simulate_street(
     seed : int
         Everything follows from it: street, traffic, drive, pixels and noise.
     scenario : str
-        One of :data:`eventseg.simulate.scenarios.SCENARIOS`.
+        One of :data:`eventseg.simulate.scene.scenarios.SCENARIOS`.
     sensor : SensorSize
         Height and width in pixels; the field of view stays that of a DAVIS346.
     threads : int, optional

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.simulate import classes
-from eventseg.simulate.things import OBJECT, make, unit
+from eventseg.simulate.scene.things import OBJECT, make, unit
 
 BLOCK_M = 14.0
 CELL_M = 20.0

@@ -8,11 +8,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eventseg.simulate.camera import Pose
-from eventseg.simulate.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
-from eventseg.simulate.silhouettes import inside
-from eventseg.simulate.things import BOX, CABIN, SHADOW
-from eventseg.simulate.world import BLOCK_M, VIEW_M
+from eventseg.simulate.scene.camera import Pose
+from eventseg.simulate.scene.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
+from eventseg.simulate.scene.silhouettes import inside
+from eventseg.simulate.scene.things import BOX, CABIN, SHADOW
+from eventseg.simulate.scene.world import BLOCK_M, VIEW_M
 
 GROUND, NEAR, FAR, OPEN, GABLE = -1, -2, -3, -4, -5
 """Surfaces that are no object: the ground, near and far facades, the sky, and the side walls that

@@ -15,10 +15,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.simulate.camera import CameraPath, Pose
-from eventseg.simulate.shade import Light, shade
-from eventseg.simulate.trace import trace_background, trace_objects
-from eventseg.simulate.world import World
+from eventseg.simulate.scene.camera import CameraPath, Pose
+from eventseg.simulate.scene.shade import Light, shade
+from eventseg.simulate.scene.trace import trace_background, trace_objects
+from eventseg.simulate.scene.world import World
 
 
 class View(NamedTuple):

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.simulate.camera import CameraPath
-from eventseg.simulate.render import View, render_luminance, render_view, stretch
-from eventseg.simulate.shade import Light
-from eventseg.simulate.world import World
+from eventseg.simulate.scene.camera import CameraPath
+from eventseg.simulate.scene.render import View, render_luminance, render_view, stretch
+from eventseg.simulate.scene.shade import Light
+from eventseg.simulate.scene.world import World
 
 
 class Film(Protocol):

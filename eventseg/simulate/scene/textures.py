@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from eventseg.simulate.classes import (
+from eventseg.simulate.noise import grain, lattice, pulses, stripe
+from eventseg.simulate.scene.classes import (
     BUILDING,
     BUS,
     FENCE,
@@ -21,8 +22,7 @@ from eventseg.simulate.classes import (
     TRUCK,
     WALL,
 )
-from eventseg.simulate.noise import grain, lattice, pulses, stripe
-from eventseg.simulate.things import (
+from eventseg.simulate.scene.things import (
     BICYCLE,
     BOX,
     CABIN,
@@ -33,7 +33,7 @@ from eventseg.simulate.things import (
     SIGN,
     TREE,
 )
-from eventseg.simulate.trace import KERB_M, ROAD_M
+from eventseg.simulate.scene.trace import KERB_M, ROAD_M
 
 
 @njit(cache=True, nogil=True)

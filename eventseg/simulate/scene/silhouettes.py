@@ -10,7 +10,7 @@ import math
 from numba import njit
 
 from eventseg.simulate.noise import value_noise
-from eventseg.simulate.things import BICYCLE, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, TREE
+from eventseg.simulate.scene.things import BICYCLE, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, TREE
 
 
 @njit(cache=True, nogil=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from eventseg.errors import EventsegError
 from eventseg.simulate.aps import ApsModel
 from eventseg.simulate.dvs_model import DvsModel, Voltmeter
-from eventseg.simulate.shade import Light
+from eventseg.simulate.scene.shade import Light
 
 
 class SimulationError(EventsegError, ValueError):

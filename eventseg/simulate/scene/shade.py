@@ -12,19 +12,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eventseg.simulate.camera import Pose
-from eventseg.simulate.classes import (
+from eventseg.simulate.noise import value_noise
+from eventseg.simulate.scene.camera import Pose
+from eventseg.simulate.scene.classes import (
     BUILDING,
 )
-from eventseg.simulate.noise import value_noise
-from eventseg.simulate.textures import shade_facade, shade_ground, shade_upright, shade_vehicle
-from eventseg.simulate.things import (
+from eventseg.simulate.scene.textures import (
+    shade_facade,
+    shade_ground,
+    shade_upright,
+    shade_vehicle,
+)
+from eventseg.simulate.scene.things import (
     BOX,
     CABIN,
     SHADOW,
 )
-from eventseg.simulate.trace import FAR, GABLE, GROUND, NEAR, OPEN
-from eventseg.simulate.world import BLOCK_M
+from eventseg.simulate.scene.trace import FAR, GABLE, GROUND, NEAR, OPEN
+from eventseg.simulate.scene.world import BLOCK_M
 
 
 class Light(NamedTuple):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.truth import Truth
-from eventseg.simulate.camera import CameraPath, drive
-from eventseg.simulate.film import StreetFilm
 from eventseg.simulate.image_film import ImageFilm, Motion
-from eventseg.simulate.render import View
-from eventseg.simulate.scenarios import scenario_named
-from eventseg.simulate.world import World
+from eventseg.simulate.scene.camera import CameraPath, drive
+from eventseg.simulate.scene.film import StreetFilm
+from eventseg.simulate.scene.render import View
+from eventseg.simulate.scene.scenarios import scenario_named
+from eventseg.simulate.scene.world import World
 
 
 def street_scene(
