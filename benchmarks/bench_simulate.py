@@ -16,8 +16,8 @@ from unittest.mock import patch
 import numpy as np
 from paired import machine, save
 
-from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.scene.film import StreetFilm
+from eventseg.simulate.sensor.dvs import DvsSensor
 from eventseg.simulate.street import simulate_street
 
 DURATION_US = 2_000_000

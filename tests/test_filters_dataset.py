@@ -22,9 +22,9 @@ from eventseg.filters.filtered import survey_filters
 from eventseg.filters.hot_pixels import hot_map
 from eventseg.filters.rules import Filters, filter_events, parse_filters
 from eventseg.recordings import open_recording
-from eventseg.simulate.dvs import DvsSensor
-from eventseg.simulate.dvs_kernel import HOT
 from eventseg.simulate.scene.scenarios import scenario_named
+from eventseg.simulate.sensor.dvs import DvsSensor
+from eventseg.simulate.sensor.dvs_kernel import HOT
 from eventseg.simulate.street import simulate_street
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main

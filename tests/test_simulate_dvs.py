@@ -8,9 +8,9 @@ from naive_simulate import Pixel
 from naive_simulate import uniform as naive_uniform
 
 from eventseg.events import SensorSize
-from eventseg.simulate.dvs import DvsSensor
-from eventseg.simulate.dvs_kernel import HOT, LEAK, OFF, ON, uniform
-from eventseg.simulate.dvs_model import DvsModel, Voltmeter
+from eventseg.simulate.sensor.dvs import DvsSensor
+from eventseg.simulate.sensor.dvs_kernel import HOT, LEAK, OFF, ON, uniform
+from eventseg.simulate.sensor.dvs_model import DvsModel, Voltmeter
 
 CLEAN = DvsModel(
     threshold_on=0.2,

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from eventseg.events import SensorSize
 from eventseg.simulate import classes
-from eventseg.simulate.noise import grain, pulses, stripe
 from eventseg.simulate.scene.camera import drive
 from eventseg.simulate.scene.render import render_luminance, render_view, stretch
 from eventseg.simulate.scene.scenarios import SCENARIOS
 from eventseg.simulate.scene.scenes import street_scene
 from eventseg.simulate.scene.world import World
+from eventseg.simulate.sensor.noise import grain, pulses, stripe
 
 DAVIS = SensorSize(260, 346)
 SMALL = SensorSize(65, 86)

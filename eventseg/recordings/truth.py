@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.simulate.dvs import DvsEvents
 from eventseg.simulate.scene.render import View
+from eventseg.simulate.sensor.dvs import DvsEvents
 
 FORMAT = "eventseg truth 1"
 _EVENT_CHUNK = 1 << 16

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from eventseg.events import EventStream
 from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter
-from eventseg.simulate.aps import ApsModel, FrameTimes, Shutter
-from eventseg.simulate.dvs import DvsEvents, DvsSensor
 from eventseg.simulate.scene.film import Film
+from eventseg.simulate.sensor.aps import ApsModel, FrameTimes, Shutter
+from eventseg.simulate.sensor.dvs import DvsEvents, DvsSensor
 
 Aside = Callable[[int, int, int], None]
 

@@ -16,13 +16,13 @@ from eventseg.events import SensorSize
 from eventseg.recordings.ddd17.layout import IMU_DTYPE, WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter, truth_path
-from eventseg.simulate.aps import frame_times
-from eventseg.simulate.dvs import DvsSensor
 from eventseg.simulate.recorder import Recorder, Tally
 from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.classes import CLASS_NAMES
 from eventseg.simulate.scene.scenarios import Scenario, SimulationError, scenario_named
 from eventseg.simulate.scene.scenes import street_scene
+from eventseg.simulate.sensor.aps import frame_times
+from eventseg.simulate.sensor.dvs import DvsSensor
 
 DAVIS346 = SensorSize(260, 346)
 

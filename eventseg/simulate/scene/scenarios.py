@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from eventseg.errors import EventsegError
-from eventseg.simulate.aps import ApsModel
-from eventseg.simulate.dvs_model import DvsModel, Voltmeter
 from eventseg.simulate.scene.shade import Light
+from eventseg.simulate.sensor.aps import ApsModel
+from eventseg.simulate.sensor.dvs_model import DvsModel, Voltmeter
 
 
 class SimulationError(EventsegError, ValueError):

@@ -12,7 +12,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from eventseg.simulate.noise import value_noise
 from eventseg.simulate.scene.camera import Pose
 from eventseg.simulate.scene.classes import (
     BUILDING,
@@ -30,6 +29,7 @@ from eventseg.simulate.scene.things import (
 )
 from eventseg.simulate.scene.trace import FAR, GABLE, GROUND, NEAR, OPEN
 from eventseg.simulate.scene.world import BLOCK_M
+from eventseg.simulate.sensor.noise import value_noise
 
 
 class Light(NamedTuple):

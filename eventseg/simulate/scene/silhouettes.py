@@ -9,8 +9,8 @@ import math
 
 from numba import njit
 
-from eventseg.simulate.noise import value_noise
 from eventseg.simulate.scene.things import BICYCLE, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, TREE
+from eventseg.simulate.sensor.noise import value_noise
 
 
 @njit(cache=True, nogil=True)

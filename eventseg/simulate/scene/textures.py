@@ -10,7 +10,6 @@ import math
 import numpy as np
 from numba import njit
 
-from eventseg.simulate.noise import grain, lattice, pulses, stripe
 from eventseg.simulate.scene.classes import (
     BUILDING,
     BUS,
@@ -34,6 +33,7 @@ from eventseg.simulate.scene.things import (
     TREE,
 )
 from eventseg.simulate.scene.trace import KERB_M, ROAD_M
+from eventseg.simulate.sensor.noise import grain, lattice, pulses, stripe
 
 
 @njit(cache=True, nogil=True)

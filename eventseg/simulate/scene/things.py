@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eventseg.simulate import classes
-from eventseg.simulate.noise import lattice
+from eventseg.simulate.sensor.noise import lattice
 
 (BOX, CABIN, SHADOW, PERSON, RIDER, BICYCLE, MOTORCYCLE, TREE, POLE, LIGHT, SIGN) = range(11)
 """Shapes of objects: two kinds of boxes, a shadow on the ground, and what faces the camera."""

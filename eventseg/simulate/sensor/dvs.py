@@ -1,6 +1,6 @@
 """The event sensor as a thing with a state: pictures in, sorted events out.
 
-The model itself is in :mod:`eventseg.simulate.dvs_kernel`.
+The model itself is in :mod:`eventseg.simulate.sensor.dvs_kernel`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.simulate.dvs_kernel import HOT, LEAK, OFF, ON, Physics, run_pixels, start_pixels
-from eventseg.simulate.dvs_model import DvsModel
+from eventseg.simulate.sensor.dvs_kernel import (
+    HOT,
+    LEAK,
+    OFF,
+    ON,
+    Physics,
+    run_pixels,
+    start_pixels,
+)
+from eventseg.simulate.sensor.dvs_model import DvsModel
 
 
 class DvsEvents(NamedTuple):
