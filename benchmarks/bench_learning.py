@@ -32,9 +32,9 @@ from eventseg.plots.training import figure_panels, paint_events
 from eventseg.prediction.predictor import SINGLE, network_input, probabilities
 from eventseg.recordings.truth import truth_path
 from eventseg.simulate.street import simulate_street
+from eventseg.sources.source import open_source
 from eventseg.training.config import load_config
 from eventseg.training.run_folder import BEST, read_timing
-from eventseg.training.sources import open_source
 from eventseg.training.trainer import train
 
 SENSOR = SensorSize(128, 176)

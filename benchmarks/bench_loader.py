@@ -47,12 +47,12 @@ from eventseg.events import EventStream, SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.networks import Blueprint
 from eventseg.recordings import DDD17Writer
+from eventseg.sources.source import Source, open_source
 from eventseg.training.config import TrainConfig, load_config
 from eventseg.training.loading import EpochBatches, each_batch, load_batches, to_device
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.parts import pick
 from eventseg.training.samples import Batch, Samples
-from eventseg.training.sources import Source, open_source
 from eventseg.training.steps import Learner, train_pass
 
 TINY = SensorSize(32, 48)

@@ -30,11 +30,11 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED
 from eventseg.simulate.street import simulate_street
+from eventseg.sources.source import Source, open_source
 from eventseg.training.config import load_config
 from eventseg.training.loading import each_batch, to_device
 from eventseg.training.run_folder import read_timing
 from eventseg.training.session import Session, open_session
-from eventseg.training.sources import Source, open_source
 from eventseg.training.steps import train_pass
 from eventseg.training.trainer import Progress, train
 

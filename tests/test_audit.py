@@ -37,7 +37,7 @@ from eventseg.metrics.scores import RULE_PRESENT
 from eventseg.pseudolabel import load_teacher
 from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.simulate.street import simulate_street
-from eventseg.training.sources import open_source
+from eventseg.sources.source import open_source
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 

@@ -22,7 +22,7 @@ from eventseg.filters.cuda import event_fates
 from eventseg.filters.hot_pixels import count_events, find_hot_pixels
 from eventseg.filters.rules import filter_events, parse_filters
 from eventseg.kernels.filters import KEPT
-from eventseg.training.live import Encoding, LiveWindow, batch_windows
+from eventseg.sources.live import Encoding, LiveWindow, batch_windows
 from eventseg.windows import Windows
 
 pytestmark = pytest.mark.gpu

@@ -31,9 +31,9 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
 from eventseg.prediction.predictor import PUBLISHED, Passes, network_input, probabilities
+from eventseg.sources.source import open_source
 from eventseg.training import trainer
 from eventseg.training.run_folder import read_metrics
-from eventseg.training.sources import open_source
 from eventseg_cli.main import main
 
 

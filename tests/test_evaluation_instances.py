@@ -23,7 +23,7 @@ from eventseg.evaluation.rows import Row, categories_of
 from eventseg.labels.maps import ClassTable, load_class_table, merge_of
 from eventseg.metrics.instances import CITYSCAPES_MEAN_PIXELS, instance_counts
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, save_network
-from eventseg.training.sources import Source, open_source
+from eventseg.sources.source import Source, open_source
 from eventseg_cli.main import main
 
 NAMES = load_class_table("cityscapes19").names

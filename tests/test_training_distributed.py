@@ -25,6 +25,7 @@ from training_fixtures import (
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
+from eventseg.sources.source import EventSource, open_source
 from eventseg.training import trainer
 from eventseg.training.device import choose_device
 from eventseg.training.distributed import rank, world
@@ -32,7 +33,6 @@ from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import read_metrics, read_run
 from eventseg.training.samples import Samples
-from eventseg.training.sources import EventSource, open_source
 from eventseg.training.steps import train_pass, validation_pass
 
 SGD: dict[str, Any] = {

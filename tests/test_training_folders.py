@@ -14,8 +14,8 @@ from training_fixtures import one_thread, train_tiny
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.labels.maps import load_class_table
 from eventseg.networks import load_network
+from eventseg.sources.source import open_source
 from eventseg.training import trainer
-from eventseg.training.sources import open_source
 
 
 @pytest.fixture(scope="module", autouse=True)

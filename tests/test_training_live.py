@@ -24,8 +24,9 @@ from eventseg.encoding.representation import MEAN_STD, parse_representation
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, RecordingError, TrainingError
 from eventseg.events import EventStream, SensorSize
+from eventseg.sources.live import Encoding, LiveWindow, batch_windows
+from eventseg.sources.source import Source, open_source
 from eventseg.training.config import TrainConfig
-from eventseg.training.live import Encoding, LiveWindow, batch_windows
 from eventseg.training.loading import (
     EpochBatches,
     each_batch,
@@ -36,7 +37,6 @@ from eventseg.training.loading import (
 from eventseg.training.parts import pick
 from eventseg.training.samples import Samples
 from eventseg.training.skipped import read_skipped, write_skipped
-from eventseg.training.sources import Source, open_source
 from eventseg.training.steps import memory_advice
 from eventseg_cli.main import main
 

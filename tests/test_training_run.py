@@ -25,14 +25,14 @@ from eventseg.dataset.reader import open_dataset
 from eventseg.errors import CheckpointError, OutputError, TrainingError
 from eventseg.labels.maps import load_class_table, merge_labels, merge_of
 from eventseg.networks import load_network
+from eventseg.sources.recorded import EventSource
+from eventseg.sources.source import open_source
 from eventseg.training import trainer
-from eventseg.training.event_source import EventSource
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
 from eventseg.training.reproduce import first_difference, reproduce
 from eventseg.training.run_folder import best_of, read_metrics, read_run, read_timing
 from eventseg.training.samples import Place, Samples, draw_window
-from eventseg.training.sources import open_source
 from eventseg_cli.main import main
 
 

@@ -12,12 +12,12 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
 from eventseg.networks import build
 from eventseg.simulate.street import simulate_street
+from eventseg.sources.source import open_source
 from eventseg.training import trainer
 from eventseg.training.config import TrainConfig, load_config
 from eventseg.training.distributed import parallel
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.samples import Batch
-from eventseg.training.sources import open_source
 from eventseg.training.steps import Learner
 
 SENSOR = SensorSize(48, 64)

@@ -21,7 +21,7 @@ from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_labels
 from eventseg.metrics.instances import InstanceCounts
 from eventseg.metrics.scores import confusion_matrix
-from eventseg.training.sources import Source
+from eventseg.sources.source import Source
 
 POSITION_PRIOR = "position prior"
 

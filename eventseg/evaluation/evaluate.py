@@ -17,8 +17,8 @@ from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_lab
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import PUBLISHED, SINGLE, Passes, network_input, probabilities
+from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch
-from eventseg.training.sources import Source
 from eventseg.training.steps import confusion
 
 Protocol = Literal["clean", "paper"]

@@ -12,8 +12,8 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import Passes
+from eventseg.sources.source import Source
 from eventseg.training.run_folder import BEST
-from eventseg.training.sources import Source
 from eventseg.windows import format_duration, parse_duration
 
 FOLDER = "evaluation-"

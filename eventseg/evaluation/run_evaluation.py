@@ -22,6 +22,7 @@ from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_curves
 from eventseg.prediction.predictor import network_input, probabilities
+from eventseg.sources.source import Source, open_source
 from eventseg.training.config import load_config
 from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture
@@ -33,7 +34,6 @@ from eventseg.training.run_folder import (
     read_metrics,
     read_run,
 )
-from eventseg.training.sources import Source, open_source
 
 CLOCK_SHIFT_US = 50_000
 """How far off the clock is in the baseline of a wrong clock."""

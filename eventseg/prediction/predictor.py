@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from eventseg.errors import TrainingError
 from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.sources.source import Source
 from eventseg.training.samples import scaled
-from eventseg.training.sources import Source
 
 
 @dataclass(frozen=True, slots=True)

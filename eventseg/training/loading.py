@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from eventseg.device import choose_device
 from eventseg.errors import EventsegError, TrainingError
+from eventseg.sources.live import batch_windows
+from eventseg.sources.source import Source
 from eventseg.training.config import TrainConfig
-from eventseg.training.live import batch_windows
 from eventseg.training.samples import Batch, Place, Samples
-from eventseg.training.sources import Source
 
 POOL = 16
 """Blocks whose samples are shuffled together."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
+from eventseg.sources.source import Source
 from eventseg.training.config import TrainConfig
-from eventseg.training.sources import Source
 
 
 def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64]:

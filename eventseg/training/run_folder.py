@@ -18,9 +18,9 @@ import torch
 
 from eventseg.errors import OutputError, TrainingError
 from eventseg.files import write_whole
+from eventseg.sources.source import Source
 from eventseg.training.config import TrainConfig, to_toml
 from eventseg.training.distributed import world
-from eventseg.training.sources import Source
 
 CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
 BEST, LAST, FAILED = "best.pt", "last.pt", "failed.pt"

@@ -26,9 +26,9 @@ from eventseg.labels.maps import (
     unknown_labels,
 )
 from eventseg.networks.converters.layout import Scaling
+from eventseg.sources.live import LiveWindow
+from eventseg.sources.source import Source
 from eventseg.training.config import TrainConfig
-from eventseg.training.live import LiveWindow
-from eventseg.training.sources import Source
 
 WINDOW = 3
 """Stream of random numbers that draws the window of a sample."""

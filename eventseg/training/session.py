@@ -16,6 +16,7 @@ from eventseg.errors import TrainingError
 from eventseg.labels.maps import ClassTable, Labels, merge_labels
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
 from eventseg.networks.network import SegmentationNetwork
+from eventseg.sources.source import Source
 from eventseg.training.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.config import TrainConfig
 from eventseg.training.distributed import parallel, rank, world
@@ -33,7 +34,6 @@ from eventseg.training.samples import (
     class_table_of,
 )
 from eventseg.training.schedules import learning_rate
-from eventseg.training.sources import Source
 from eventseg.training.state import State, restore
 from eventseg.training.steps import Learner
 

@@ -13,6 +13,7 @@ import torch
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import save_network
+from eventseg.sources.source import Source
 from eventseg.training.config import TrainConfig
 from eventseg.training.device import peak_memory_mib
 from eventseg.training.distributed import (
@@ -35,7 +36,6 @@ from eventseg.training.run_folder import (
 )
 from eventseg.training.session import Session, open_session
 from eventseg.training.skipped import write_skipped
-from eventseg.training.sources import Source
 from eventseg.training.state import kept_state
 from eventseg.training.steps import LossError, Pass, train_pass, validation_pass
 from eventseg.training.tensorboard import check_tensorboard, write_epoch

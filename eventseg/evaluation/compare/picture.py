@@ -15,9 +15,9 @@ from eventseg.networks import load_network
 from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_panels
 from eventseg.prediction.predictor import network_input, probabilities
+from eventseg.sources.source import open_source
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import BEST, RUN, read_run
-from eventseg.training.sources import open_source
 
 SHOWN = 3
 """Samples in the picture."""

@@ -11,8 +11,8 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
+from eventseg.sources.image_folders import Folder, open_folder
 from eventseg.splits import EVSEGNET_ROWS
-from eventseg.training.folders import Folder, open_folder
 
 DDD17, CAMVID, CITYSCAPES = "EV-SegNet's DDD17", "CamVid", "Cityscapes"
 

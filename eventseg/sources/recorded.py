@@ -20,7 +20,7 @@ from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
-from eventseg.training.live import ChangeWindow, DrawChange, Encoding, LiveWindow
+from eventseg.sources.live import ChangeWindow, DrawChange, Encoding, LiveWindow
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,9 +14,9 @@ from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
-from eventseg.training.event_source import EventSource
-from eventseg.training.folders import Folder, open_folder
-from eventseg.training.live import ChangeWindow, DrawChange, LiveWindow
+from eventseg.sources.image_folders import Folder, open_folder
+from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
+from eventseg.sources.recorded import EventSource
 
 
 class Source(Protocol):

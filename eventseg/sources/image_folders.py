@@ -23,7 +23,7 @@ from eventseg.labels.maps import (
     merge_labels,
     merge_of,
 )
-from eventseg.training.live import LiveWindow
+from eventseg.sources.live import LiveWindow
 
 EVSEGNET_ROOTS = ("images", "events", "labels")
 
