@@ -33,7 +33,7 @@ from eventseg.prediction.predictor import SINGLE, network_input, probabilities
 from eventseg.recordings.truth import truth_path
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
-from eventseg.training.config import load_config
+from eventseg.training.config.config import load_config
 from eventseg.training.run_folder import BEST, read_timing
 from eventseg.training.trainer import train
 

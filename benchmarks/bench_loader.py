@@ -48,7 +48,7 @@ from eventseg.labels.maps import load_class_table
 from eventseg.networks import Blueprint
 from eventseg.recordings import DDD17Writer
 from eventseg.sources.source import Source, open_source
-from eventseg.training.config import TrainConfig, load_config
+from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.loading import EpochBatches, each_batch, load_batches, to_device
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.parts import pick

@@ -31,7 +31,7 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import Source, open_source
-from eventseg.training.config import load_config
+from eventseg.training.config.config import load_config
 from eventseg.training.loading import each_batch, to_device
 from eventseg.training.run_folder import read_timing
 from eventseg.training.session import Session, open_session

@@ -216,8 +216,8 @@ def command(
 
 
 def _list_recipes() -> None:
-    from eventseg.training.config import recipe_names
-    from eventseg.training.recipes import load_recipe
+    from eventseg.training.config.config import recipe_names
+    from eventseg.training.config.recipes import load_recipe
 
     for name in recipe_names():
         recipe = load_recipe(name)

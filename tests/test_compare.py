@@ -33,7 +33,7 @@ from eventseg.evaluation.compare.runs import (
 from eventseg.labels.maps import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training import trainer
-from eventseg.training.config import TrainConfig, recipe_names
+from eventseg.training.config.config import TrainConfig, recipe_names
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 

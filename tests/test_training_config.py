@@ -13,18 +13,18 @@ from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.networks.converters.layout import Scaling
-from eventseg.training.config import (
+from eventseg.training.config.config import (
     TrainConfig,
     load_config,
     parse_override,
     recipe_names,
     to_toml,
 )
+from eventseg.training.config.recipes import Recipe, load_recipe
+from eventseg.training.config.settings import InputSettings, NetworkSettings, SizeSettings
 from eventseg.training.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec, parameter_groups
-from eventseg.training.recipes import Recipe, load_recipe
 from eventseg.training.schedules import ScheduleSpec, learning_rate
-from eventseg.training.settings import InputSettings, NetworkSettings, SizeSettings
 
 RECIPES = {
     "evsegnet-paper", "evsegnet-code", "deeplabv3-cityscapes", "deeplabv3plus-exp1",

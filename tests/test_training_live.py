@@ -26,7 +26,7 @@ from eventseg.errors import DatasetError, RecordingError, TrainingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.sources.live import Encoding, LiveWindow, batch_windows
 from eventseg.sources.source import Source, open_source
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.loading import (
     EpochBatches,
     each_batch,

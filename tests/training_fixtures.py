@@ -14,7 +14,7 @@ from eventseg.networks import build
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg.training import trainer
-from eventseg.training.config import TrainConfig, load_config
+from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.distributed import parallel
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.samples import Batch

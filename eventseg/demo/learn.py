@@ -23,7 +23,7 @@ from eventseg.labels.maps import EVSEGNET_6
 from eventseg.pseudolabel import LabelRecipe, TestTime, label_dataset, load_teacher
 from eventseg.pseudolabel.confidence import Filters
 from eventseg.sources.source import open_source
-from eventseg.training.config import load_config
+from eventseg.training.config.config import load_config
 from eventseg.training.run_folder import BEST
 from eventseg.training.trainer import train
 from eventseg.windows import parse_duration

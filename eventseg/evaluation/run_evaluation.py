@@ -23,7 +23,7 @@ from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_curves
 from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.sources.source import Source, open_source
-from eventseg.training.config import load_config
+from eventseg.training.config.config import load_config
 from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture
 from eventseg.training.run_folder import (

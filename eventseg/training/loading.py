@@ -16,7 +16,7 @@ from eventseg.device import choose_device
 from eventseg.errors import EventsegError, TrainingError
 from eventseg.sources.live import batch_windows
 from eventseg.sources.source import Source
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.samples import Batch, Place, Samples
 
 POOL = 16

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
 from eventseg.sources.source import Source
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 
 
 def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64]:

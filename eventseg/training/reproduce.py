@@ -12,8 +12,8 @@ import torch
 
 from eventseg.errors import TrainingError
 from eventseg.sources.source import open_source
-from eventseg.training.config import TrainConfig
-from eventseg.training.config_tables import from_table
+from eventseg.training.config.config import TrainConfig
+from eventseg.training.config.tables import from_table
 from eventseg.training.device import choose_device
 from eventseg.training.distributed import world
 from eventseg.training.parts import parts_of

@@ -19,7 +19,7 @@ import torch
 from eventseg.errors import OutputError, TrainingError
 from eventseg.files import write_whole
 from eventseg.sources.source import Source
-from eventseg.training.config import TrainConfig, to_toml
+from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.distributed import world
 
 CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"

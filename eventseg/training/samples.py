@@ -28,7 +28,7 @@ from eventseg.labels.maps import (
 from eventseg.networks.converters.layout import Scaling
 from eventseg.sources.live import LiveWindow
 from eventseg.sources.source import Source
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 
 WINDOW = 3
 """Stream of random numbers that draws the window of a sample."""

@@ -18,7 +18,7 @@ from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_co
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
 from eventseg.training.class_weights import count_labels, enet_weights, median_frequency
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import parallel, rank, world
 from eventseg.training.ema import averaged_copy
 from eventseg.training.loading import EpochBatches, load_batches

@@ -10,7 +10,7 @@ from typing import Any
 
 from eventseg.errors import CheckpointError, NetworkError
 from eventseg.networks.weights import load_file
-from eventseg.training.config import TrainConfig, to_toml
+from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.run_folder import EpochCost, EpochScores
 from eventseg.training.schedules import Plateau, after_score
 from eventseg.training.steps import Learner

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from eventseg.errors import TrainingError
 from eventseg.kernels.confusion import count_confusion
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import gathered, mean_loss, summed
 from eventseg.training.ema import update_average
 from eventseg.training.loading import to_device

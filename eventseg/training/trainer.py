@@ -14,7 +14,7 @@ from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import save_network
 from eventseg.sources.source import Source
-from eventseg.training.config import TrainConfig
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.device import peak_memory_mib
 from eventseg.training.distributed import (
     gathered,

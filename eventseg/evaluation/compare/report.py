@@ -24,8 +24,8 @@ from eventseg.evaluation.compare.runs import (
 )
 from eventseg.html import markdown, page, paragraph, picture, table, write_text
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
-from eventseg.training.config import TrainConfig, load_config, recipe_names
-from eventseg.training.recipes import Published, load_recipe
+from eventseg.training.config.config import TrainConfig, load_config, recipe_names
+from eventseg.training.config.recipes import Published, load_recipe
 
 ALWAYS = "evsegnet-paper"
 """Recipe whose published rows stand beside every comparison."""

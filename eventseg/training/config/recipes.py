@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventseg.errors import TrainingError
-from eventseg.training.config import read_table
-from eventseg.training.config_tables import from_table
+from eventseg.training.config.config import read_table
+from eventseg.training.config.tables import from_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Published:
         What was scored: ``test``, ``val``.
     setting : mapping
         Settings that differ from the recipe's, by path: those of
-        :func:`eventseg.training.config.load_config`'s overrides.
+        :func:`eventseg.training.config.config.load_config`'s overrides.
     scores : mapping
         In percent, by the names ``accuracy``, ``miou``, ``category_miou`` and others.
     costs : mapping

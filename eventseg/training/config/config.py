@@ -13,11 +13,16 @@ import tomli_w
 
 from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
-from eventseg.training.config_tables import from_table, to_table
+from eventseg.training.config.settings import (
+    InputSettings,
+    LabelSettings,
+    NetworkSettings,
+    SizeSettings,
+)
+from eventseg.training.config.tables import from_table, to_table
 from eventseg.training.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec
 from eventseg.training.schedules import ScheduleSpec
-from eventseg.training.settings import InputSettings, LabelSettings, NetworkSettings, SizeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
