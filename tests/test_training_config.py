@@ -22,7 +22,7 @@ from eventseg.training.config.config import (
 )
 from eventseg.training.config.recipes import Recipe, load_recipe
 from eventseg.training.config.settings import InputSettings, NetworkSettings, SizeSettings
-from eventseg.training.losses import LossSpec
+from eventseg.training.losses.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec, parameter_groups
 from eventseg.training.schedules import ScheduleSpec, learning_rate
 

@@ -14,8 +14,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from eventseg.errors import TrainingError
-from eventseg.training.class_weights import count_labels, enet_weights, median_frequency
-from eventseg.training.losses import (
+from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
+from eventseg.training.losses.losses import (
     TERMS,
     LossSpec,
     cross_entropy,
@@ -24,7 +24,7 @@ from eventseg.training.losses import (
     ohem_cross_entropy,
     segmentation_loss,
 )
-from eventseg.training.region_mutual_information import RIDGE, region_mutual_information_loss
+from eventseg.training.losses.region_mutual_information import RIDGE, region_mutual_information_loss
 
 IGNORED = 255
 SMALL = {"region_pool": 1, "ohem_min_kept": 7}

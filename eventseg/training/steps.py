@@ -20,7 +20,7 @@ from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import gathered, mean_loss, summed
 from eventseg.training.ema import update_average
 from eventseg.training.loading import to_device
-from eventseg.training.losses import segmentation_loss
+from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.optimisers import set_learning_rate
 from eventseg.training.samples import Batch
 

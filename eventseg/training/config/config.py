@@ -20,7 +20,7 @@ from eventseg.training.config.settings import (
     SizeSettings,
 )
 from eventseg.training.config.tables import from_table, to_table
-from eventseg.training.losses import LossSpec
+from eventseg.training.losses.losses import LossSpec
 from eventseg.training.optimisers import OptimiserSpec
 from eventseg.training.schedules import ScheduleSpec
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from eventseg.errors import TrainingError
 from eventseg.labels.maps import IGNORED
-from eventseg.training.region_mutual_information import region_mutual_information_loss
+from eventseg.training.losses.region_mutual_information import region_mutual_information_loss
 
 TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")
 """Names of the terms that a loss can be summed from."""
@@ -31,7 +31,7 @@ class LossSpec:
     auxiliary_weight : float
         Weight of the same sum for each auxiliary head.
     class_weights : {"none", "median_frequency", "enet"}
-        Class weights to derive from the training labels (:mod:`eventseg.training.class_weights`).
+        Class weights to derive from the training labels (:mod:`eventseg.training.losses.class_weights`).
     enet_c : float
         The constant of ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
     weigh_by_confidence : bool
