@@ -19,7 +19,8 @@ from streams import SENSOR, edges_and_noise, trailing
 
 from eventseg.device import choose_device
 from eventseg.encoding.cuda import encode_batch
-from eventseg.encoding.tensors import bounds, encode_windows
+from eventseg.encoding.settings import bounds
+from eventseg.encoding.tensors import encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream
 from eventseg.windows import Windows

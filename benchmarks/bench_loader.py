@@ -38,12 +38,12 @@ from streams import SENSOR, edges_and_noise
 from torch.utils.data import DataLoader
 
 from eventseg.augmentation.settings import Augmentation
-from eventseg.dataset.layout import write_image
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.writer import encode_dataset
 from eventseg.device import choose_device
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
+from eventseg.images import write_image
 from eventseg.labels.maps import load_class_table
 from eventseg.networks import Blueprint
 from eventseg.recordings import DDD17Writer

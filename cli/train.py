@@ -143,7 +143,7 @@ def command(
     The run folder holds settings, metrics.csv, learning curves, predictions and the best and the
     last checkpoint. Options override the recipe's settings.
     """
-    from eventseg.training import config as configs
+    from eventseg.training.config import config as configs
 
     if list_recipes:
         _list_recipes()

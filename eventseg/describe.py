@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import read_image
 from eventseg.dataset.reader import EventDataset
+from eventseg.images import read_image
 from eventseg.labels.maps import ClassTable
 from eventseg.recordings import Recording, Signal
 

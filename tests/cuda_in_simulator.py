@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import streams
 
-from eventseg import tensors_cuda
 from eventseg.device import choose_device
+from eventseg.encoding import cuda
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import parse_representation
-from eventseg.encoding.tensors import bounds, encode_windows
+from eventseg.encoding.settings import bounds
+from eventseg.encoding.tensors import encode_windows
 from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, cuda_device, encode_cuda, scratch
@@ -159,7 +160,7 @@ def test_many_launches_reuse_the_sums(name, monkeypatch):
     options = {"representation": representation, "normalise": normalise}
     expected = encode_windows(events, windows, **options)
     for kib in (1, 2, 1_000):
-        monkeypatch.setattr(tensors_cuda, "SCRATCH_BYTES", kib << 10)
+        monkeypatch.setattr(cuda, "SCRATCH_BYTES", kib << 10)
         made = encode_windows(events, windows, device="cuda", **options)
         np.testing.assert_array_equal(bits(made), bits(expected))
 

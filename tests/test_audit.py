@@ -15,7 +15,7 @@ from PIL import Image
 from pseudolabel_teachers import SIX, StubTeacher, by_gray
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
-from eventseg.dataset.layout import confidence_file, label_file, write_image
+from eventseg.dataset.layout import confidence_file, label_file
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, LabelError
@@ -24,6 +24,7 @@ from eventseg.evaluation.audit.maps import open_pair
 from eventseg.evaluation.baselines import teacher_row
 from eventseg.evaluation.evaluate import Setting
 from eventseg.events import SensorSize
+from eventseg.images import write_image
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import (
     CITYSCAPES_19,

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from recording_fixtures import tree, write_recording
 
-from eventseg import dataset_writer
+from eventseg.dataset import writer
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import Progress
 from eventseg_cli.encode import _Bar
@@ -163,7 +163,7 @@ def test_interrupted_encode_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset_writer, "encode_into", interrupted)
+    monkeypatch.setattr(writer, "encode_into", interrupted)
     result = run("encode", recording, "--progress")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == (

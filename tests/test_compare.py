@@ -16,7 +16,6 @@ from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
-from eventseg.dataset.layout import digest_of
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.published import CAMVID, DDD17, PUBLISHED_ON, published_data
@@ -30,6 +29,7 @@ from eventseg.evaluation.compare.runs import (
     pick_evaluation,
     read_run_summary,
 )
+from eventseg.files import digest_of
 from eventseg.labels.maps import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training import trainer

@@ -15,14 +15,15 @@ from eventseg.augmentation.settings import Augmentation
 from eventseg.device import choose_device
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import MEAN_STD, parse_representation
-from eventseg.encoding.tensors import bounds, encode, encode_windows
+from eventseg.encoding.settings import Encoding, bounds
+from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters.cuda import event_fates
 from eventseg.filters.hot_pixels import count_events, find_hot_pixels
 from eventseg.filters.rules import filter_events, parse_filters
 from eventseg.kernels.filters import KEPT
-from eventseg.sources.live import Encoding, LiveWindow, batch_windows
+from eventseg.sources.live import LiveWindow, batch_windows
 from eventseg.windows import Windows
 
 pytestmark = pytest.mark.gpu

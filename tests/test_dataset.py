@@ -12,13 +12,13 @@ from PIL import Image
 from recording_fixtures import SMALL, tree, write_recording
 
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.layout import read_image, write_image
 from eventseg.dataset.plan import crop_rows
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.dataset.writer import Progress, encode_dataset
 from eventseg.encoding.tensors import CHANNELS, encode, normalise_evsegnet
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
+from eventseg.images import read_image, write_image
 from eventseg.recordings import open_recording
 from eventseg.windows import parse_anchor
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from recording_fixtures import tree, write_recording
 
-from eventseg import dataset_encode, dataset_writer
+from eventseg.dataset import encode as dataset_encode
+from eventseg.dataset import writer as dataset_writer
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.jobs import run_jobs
-from eventseg.dataset.layout import locked
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
-from eventseg.files import write_whole
+from eventseg.files import locked, write_whole
 from eventseg.windows import parse_anchor
 
 RUN = """

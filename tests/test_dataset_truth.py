@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 from recording_fixtures import tree, write_recording
 
-from eventseg import dataset_encode
+from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from eventseg import demo
 from eventseg.dataset.check import check_dataset
+from eventseg.demo import run as demo
 from eventseg.demo.drives import Drive, streets
 from eventseg.demo.learn import Lesson
 from eventseg.demo.run import Plan, run_demo

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from eventseg.dataset.layout import read_image
 from eventseg.errors import LabelError, OutputError
+from eventseg.images import read_image
 from eventseg.labels.files import ROW, legend, read_labels, write_labels
 from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6, load_class_table, paint_labels, table_of
 

@@ -21,7 +21,7 @@ from eventseg.networks import (
     load_published,
     save_network,
 )
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import Scaling
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

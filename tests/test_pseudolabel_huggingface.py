@@ -20,7 +20,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import CheckpointError, LabelError, MissingExtraError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
-from eventseg.networks.converters.layout import IMAGENET
+from eventseg.networks.inputs import IMAGENET
 from eventseg.pseudolabel.confidence import Filters
 from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, load_huggingface
 from eventseg.pseudolabel.label_set import label_dataset

@@ -18,11 +18,11 @@ from recording_fixtures import tree, write_recording
 from torch import Tensor
 
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.layout import locked
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.files import locked
 from eventseg.labels.maps import merge_of
 from eventseg.pseudolabel.confidence import Filters, parse_ego
 from eventseg.pseudolabel.label_set import LabelSummary, estimate, label_dataset

@@ -13,8 +13,8 @@ from torch import nn
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
 from eventseg.labels.maps import load_class_table
 from eventseg.networks.build import build
-from eventseg.networks.checkpoints import Blueprint, InputSpec, TrainedNetwork, save_network
-from eventseg.networks.converters.layout import IMAGENET, Scaling
+from eventseg.networks.checkpoints import Blueprint, TrainedNetwork, save_network
+from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.loading import load_teacher, pick_device
 from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher

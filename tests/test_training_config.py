@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import Scaling
 from eventseg.training.config.config import (
     TrainConfig,
     load_config,

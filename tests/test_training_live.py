@@ -17,14 +17,15 @@ from click.testing import CliRunner
 from torch.utils.data._utils.pin_memory import pin_memory
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
-from eventseg import dataset
+from eventseg.dataset import reader
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.representation import MEAN_STD, parse_representation
-from eventseg.encoding.tensors import encode
+from eventseg.encoding.settings import Encoding
+from eventseg.encoding.tensors import encode, encode_with
 from eventseg.errors import DatasetError, RecordingError, TrainingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.sources.live import Encoding, LiveWindow, batch_windows
+from eventseg.sources.live import LiveWindow, batch_windows
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.loading import (
@@ -263,7 +264,7 @@ def test_windows_beyond_the_recording_are_as_stored(data: Path, tmp_path: Path) 
         assert source.covered("700ms").max() < 1
         for i in (0, len(source.ids) - 1):
             found = source.live_window(i, "50ms", normalise="raw")
-            assert found.encoding.tensor(found.events).tobytes() == (
+            assert encode_with(found.events, found.encoding).tobytes() == (
                 source.events(i, "50ms", normalise="raw").tobytes()
             )
             longer = source.live_window(i, "700ms", normalise="raw")
@@ -356,9 +357,9 @@ def test_recordings_are_checked_once_for_all_workers(
 ) -> None:
     path, _ = damaged
     checked: list[str] = []
-    digest = dataset.digest_of
+    digest = reader.digest_of
     monkeypatch.setattr(
-        dataset, "digest_of", lambda file: (checked.append(file.name), digest(file))[1]
+        reader, "digest_of", lambda file: (checked.append(file.name), digest(file))[1]
     )
     (path.parent / "other.hdf5").unlink()
     with opened(path) as source:

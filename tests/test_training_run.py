@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
-from eventseg import whole_file
+from eventseg import files
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.errors import CheckpointError, OutputError, TrainingError
@@ -245,7 +245,7 @@ def test_save_that_fails_keeps_the_previous_checkpoint(
 ) -> None:
     kept: list[bytes] = []
 
-    write = whole_file.write_whole
+    write = files.write_whole
 
     def full(path: Path, fill: Any) -> None:
         def part(file: Any) -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from training_fixtures import learner_of, random_batch, street_dataset, tiny, train_tiny
 
 from eventseg.errors import TrainingError
+from eventseg.metrics.confusion_torch import add_confusion, confusion, new_counts
 from eventseg.metrics.scores import confusion_matrix
 from eventseg.training import trainer
-from eventseg.training.steps import Learner, add_confusion, confusion, new_counts, train_pass
+from eventseg.training.steps import Learner, train_pass
 
 PLAIN: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},

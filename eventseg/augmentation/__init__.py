@@ -1,0 +1,1 @@
+"""Augmentation of training samples: pixel maps, images, events on CPU and GPU."""

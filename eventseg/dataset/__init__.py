@@ -1,0 +1,1 @@
+"""Data set folders: manifest, sample table, encoding jobs, reader and check."""

@@ -15,12 +15,9 @@ from eventseg.dataset.layout import (
     PARTIAL_SAMPLES,
     SAMPLES,
     Tensor,
-    digest_of,
     frame_file,
     label_file,
-    read_image,
     read_tensor,
-    temporary_files,
     tensor_file,
 )
 from eventseg.dataset.manifest import RecordingEntry, Settings
@@ -29,7 +26,9 @@ from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, EventsegError
+from eventseg.files import digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
+from eventseg.images import read_image
 from eventseg.labels.maps import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import truth_path

@@ -12,21 +12,17 @@ from types import TracebackType
 from typing import Self
 
 from eventseg.dataset.jobs import Tick
-from eventseg.dataset.layout import (
-    digest_of,
-    frame_file,
-    label_file,
-    tensor_file,
-    write_image,
-    write_tensor,
-)
+from eventseg.dataset.layout import frame_file, label_file, tensor_file, write_tensor
 from eventseg.dataset.manifest import RecordingEntry, Settings
-from eventseg.dataset.samples import Row, encoded_samples, sample_count, with_splits
+from eventseg.dataset.samples import encoded_samples, sample_count, with_splits
+from eventseg.dataset.table import Row
 from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device
 from eventseg.events import SensorSize
+from eventseg.files import digest_of
 from eventseg.filters.filtered import survey_filters
 from eventseg.filters.rules import Filters
+from eventseg.images import write_image
 from eventseg.recordings import open_recording
 from eventseg.windows import Anchor
 

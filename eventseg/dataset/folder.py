@@ -14,14 +14,13 @@ from eventseg.dataset.layout import (
     SAMPLES,
     frame_file,
     label_file,
-    temporary_files,
     tensor_file,
 )
 from eventseg.dataset.manifest import Manifest, Settings, difference
-from eventseg.dataset.samples import Row, SampleTable, read_rows, write_rows
+from eventseg.dataset.table import Row, SampleTable, read_rows, write_rows
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import TEMPORARY
+from eventseg.files import TEMPORARY, temporary_files
 
 NPZ_SHARE = 0.25
 """Size of a compressed tensor as a share of the plain one, for the estimate of disk space."""

@@ -16,20 +16,20 @@ from eventseg.dataset.layout import (
     SAMPLES,
     Tensor,
     confidence_file,
-    digest_of,
     frame_file,
     label_file,
-    read_image,
     read_tensor,
     tensor_file,
 )
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.samples import SampleTable, read_rows
+from eventseg.dataset.table import SampleTable, read_rows
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.tensors import Normalisation, encode, normalise_evsegnet
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
+from eventseg.files import digest_of
 from eventseg.filters.filtered import filtered
+from eventseg.images import read_image
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import Anchor, parse_duration
 

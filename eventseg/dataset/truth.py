@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import digest_of
 from eventseg.errors import DatasetError
+from eventseg.files import digest_of
 from eventseg.recordings import Recording
 from eventseg.recordings.truth import Truth, truth_path
 

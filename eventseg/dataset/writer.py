@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from eventseg import dataset_files
+from eventseg import files
 from eventseg.dataset.encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
 from eventseg.dataset.folder import DatasetFolder, claim, release
 from eventseg.dataset.jobs import run_jobs
-from eventseg.dataset.layout import locked
 from eventseg.dataset.manifest import (
     Manifest,
     RecordingEntry,
@@ -24,13 +23,14 @@ from eventseg.dataset.manifest import (
     relative_to,
 )
 from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_groups
-from eventseg.dataset.samples import Row, SampleTable
+from eventseg.dataset.table import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, where
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
+from eventseg.files import locked
 from eventseg.filters.rules import Filters
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.windows import Anchor, format_duration
@@ -117,7 +117,7 @@ def encode_dataset(
     rotate180: bool = False,
     held_out: Collection[str] = (),
     progress: Callable[[Progress], None] | None = None,
-    free_bytes: Callable[[Path], int] = dataset_files.free_bytes,
+    free_bytes: Callable[[Path], int] = files.free_bytes,
 ) -> Summary:
     """Encode recordings into a data set folder, or finish what a killed run began.
 

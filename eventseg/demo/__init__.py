@@ -1,0 +1,1 @@
+"""The demo: simulated drives, training, scores and a page about them."""

@@ -1,0 +1,1 @@
+"""Encoding of events into tensors: settings, representations, CPU, CUDA and whole recordings."""

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.device import choose_device
-from eventseg.encoding.cpu import Normalisation, Tensor, beyond_packed, check_settings, encode_run
+from eventseg.encoding.cpu import beyond_packed, encode_run
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.rivals import decay_tables
-from eventseg.encoding.tensors import bounds, rows_kept
+from eventseg.encoding.settings import Normalisation, Tensor, bounds, check_settings, rows_kept
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda

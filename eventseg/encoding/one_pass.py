@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from eventseg.device import Device, where
 from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.settings import bounds, rows_kept
 from eventseg.encoding.tensors import (
     RUNS_A_THREAD,
     Job,
     Normalisation,
     Tensor,
-    bounds,
     encode,
     encode_jobs,
-    rows_kept,
     slides,
 )
 from eventseg.errors import WindowError
@@ -126,7 +125,8 @@ def encode_recording(
     Raises
     ------
     WindowError
-        Windows of different numbers or out of order, and as for :func:`eventseg.encoding.tensors.encode`.
+        Windows of different numbers or out of order, and as for
+        :func:`eventseg.encoding.tensors.encode`.
     """
     number = {len(each) for each in windows}
     if len(number) != 1:

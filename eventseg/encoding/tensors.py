@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.device import Device, where
-from eventseg.encoding.cpu import CHANNELS as CHANNELS
-from eventseg.encoding.cpu import Normalisation as Normalisation
-from eventseg.encoding.cpu import Tensor as Tensor
-from eventseg.encoding.cpu import check_settings, encode_run
-from eventseg.encoding.cpu import normalise_evsegnet as normalise_evsegnet
+from eventseg.encoding.cpu import encode_run
 from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.settings import CHANNELS as CHANNELS
+from eventseg.encoding.settings import Encoding, bounds, check_settings, rows_kept
+from eventseg.encoding.settings import Normalisation as Normalisation
+from eventseg.encoding.settings import Tensor as Tensor
+from eventseg.encoding.settings import normalise_evsegnet as normalise_evsegnet
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.windows import Windows, parse_duration
@@ -239,19 +240,12 @@ def _output(
     return out
 
 
-def bounds(
-    events: EventStream, t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the first event of each window and the one after its last, int64 (2, N)."""
-    return np.searchsorted(events.t, np.stack([t0_us, t1_us])).astype(np.int64, copy=False)
-
-
-def rows_kept(sensor: SensorSize, rows: tuple[int, int] | None) -> int:
-    """Return the number of rows kept."""
-    if rows is None:
-        return sensor.height
-    if not 0 <= rows[0] < rows[1] <= sensor.height:
-        raise WindowError(
-            f"rows {rows[0]}:{rows[1]} must lie within the {sensor.height} rows of the sensor"
-        )
-    return rows[1] - rows[0]
+def encode_with(events: EventStream, encoding: Encoding) -> Tensor:
+    """Return the tensor of a stream whose span is the window, float32 (C, H, W)."""
+    return encode(
+        events,
+        normalise=encoding.normalise,
+        ddof=encoding.ddof,
+        rows=encoding.rows,
+        representation=encoding.representation,
+    )

@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Dataset
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
+from eventseg.metrics.confusion_torch import confusion
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import PUBLISHED, SINGLE, Passes, network_input, probabilities
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch
-from eventseg.training.steps import confusion
 
 Protocol = Literal["clean", "paper"]
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
 from eventseg.evaluation.rows import Row
+from eventseg.files import digest_of
 from eventseg.labels.maps import ClassTable, load_class_table, paint_labels
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure

@@ -1,0 +1,1 @@
+"""Event filters over a whole recording: hot pixels, refractory time, background activity."""

@@ -34,8 +34,8 @@ class Filters:
     Parameters
     ----------
     hot_factor : float
-        Drop all events of hot pixels: of those that :func:`eventseg.filters.hot_pixels.find_hot_pixels`
-        finds with this factor, above 1.
+        Drop all events of hot pixels: of those that
+        :func:`eventseg.filters.hot_pixels.find_hot_pixels` finds with this factor, above 1.
     refractory_us : int
         Drop an event less than this long after the event before it of the same pixel, of whatever
         polarity, and dropped or not (jAER's RefractoryFilter). Counting from the last *kept* event

@@ -1,0 +1,1 @@
+"""Class tables, merges, label maps and folders of labelled pictures."""

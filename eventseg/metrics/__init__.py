@@ -1,0 +1,1 @@
+"""Confusion matrices and all scores that follow from them."""

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -14,42 +14,12 @@ from eventseg.errors import CheckpointError, NetworkError
 from eventseg.files import write_whole
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks.build import Fusion, build
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
 
 FORMAT = "eventseg network 1"
 """What a file of ours holds under ``format``."""
-
-InputKind = Literal["events", "gray", "rgb", "both"]
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """What a network sees.
-
-    Parameters
-    ----------
-    kind : {"events", "gray", "rgb", "both"}
-        Event tensor, frame, picture, or the frame's channel followed by the event tensor.
-    channels : int
-        Channels of the input.
-    scaling : Scaling
-        How 8-bit values of frames and pictures are scaled.
-    windows : tuple of str
-        Windows of the events it was trained on, such as ``50ms``.
-    normalise : {"evsegnet", "raw"}
-        Normalisation of the events.
-    size : (int, int), optional
-        Height and width that inputs are resized to; by default they keep their own.
-    """
-
-    kind: InputKind
-    channels: int
-    scaling: Scaling = field(default_factory=lambda: Scaling(1.0, (0.0,), (1.0,)))
-    windows: tuple[str, ...] = ()
-    normalise: Literal["evsegnet", "raw"] = "evsegnet"
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

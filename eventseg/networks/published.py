@@ -14,7 +14,8 @@ from eventseg.errors import CheckpointError
 from eventseg.networks.build import build
 from eventseg.networks.checkpoints import Blueprint
 from eventseg.networks.converters import LAYOUTS
-from eventseg.networks.converters.layout import Layout, Scaling, State
+from eventseg.networks.converters.layout import Layout, State
+from eventseg.networks.inputs import Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import read_weights
 from eventseg.networks.zoo import architecture

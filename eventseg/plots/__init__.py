@@ -1,0 +1,1 @@
+"""Figures of events, samples, training curves and scores; the only importers of matplotlib."""

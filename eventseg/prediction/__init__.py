@@ -1,0 +1,1 @@
+"""Prediction of a trained network on one input."""

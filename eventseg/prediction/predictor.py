@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from eventseg.errors import TrainingError
 from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.networks.inputs import scaled
 from eventseg.sources.source import Source
-from eventseg.training.samples import scaled
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from eventseg.dataset.layout import read_image
 from eventseg.errors import LabelError
+from eventseg.images import read_image
 from eventseg.labels.maps import IGNORED
 
 Image = NDArray[np.uint8]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import confidence_file, label_file, read_image, write_image
+from eventseg.dataset.layout import confidence_file, label_file
 from eventseg.dataset.reader import EventDataset
+from eventseg.images import read_image, write_image
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import IGNORED, ClassTable
 from eventseg.pseudolabel.confidence import (

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from eventseg.errors import CheckpointError, MissingExtraError
 from eventseg.labels.maps import ClassTable
-from eventseg.networks.converters.layout import IMAGENET, Scaling
+from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.mask_classification import normalised, query_scores, windowed
 from eventseg.pseudolabel.teacher import scaled, weights_digest

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import locked, write_image
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.errors import DatasetError, LabelError
+from eventseg.files import locked
+from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, merge_of
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.filtering import Report, filter_frames

@@ -17,18 +17,12 @@ from typing import Any
 
 import tomli_w
 
-from eventseg.dataset.layout import (
-    MANIFEST,
-    PARTIAL_LABELS,
-    confidence_file,
-    label_file,
-    temporary_files,
-)
+from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS, confidence_file, label_file
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files import write_whole
+from eventseg.files import temporary_files, write_whole
 from eventseg.labels.maps import ClassTable
 
 SETTINGS = "settings.toml"

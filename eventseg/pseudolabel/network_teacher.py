@@ -13,7 +13,7 @@ from eventseg.errors import CheckpointError
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.checkpoints import TrainedNetwork, is_ours, restore_network
 from eventseg.networks.converters import LAYOUTS
-from eventseg.networks.converters.layout import IMAGENET, Scaling
+from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.networks.published import load_published, load_state
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN

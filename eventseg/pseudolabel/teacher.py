@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eventseg.errors import CheckpointError
 from eventseg.labels.maps import ClassTable
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import Scaling
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in gray (ITU-R BT.601)."""

@@ -27,7 +27,8 @@ class Voice:
     ----------
     teacher : Teacher
     merge : tuple of int
-        New id of each class of the teacher, 255 for none; see :func:`eventseg.labels.maps.merge_of`.
+        New id of each class of the teacher, 255 for none; see
+        :func:`eventseg.labels.maps.merge_of`.
     """
 
     teacher: Teacher

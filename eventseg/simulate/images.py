@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from eventseg.events import SensorSize
 from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter
+from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion
 from eventseg.simulate.image_layouts import find_images, load_pair
 from eventseg.simulate.recorder import Recorder
@@ -25,14 +26,7 @@ from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.sensor.aps import ApsModel, frame_ending_at
 from eventseg.simulate.sensor.dvs import DvsSensor
 from eventseg.simulate.sensor.dvs_model import DvsModel
-from eventseg.simulate.street import (
-    DAVIS346,
-    Summary,
-    check_numbers,
-    finished_files,
-    summary_of,
-    thread_count,
-)
+from eventseg.simulate.street import DAVIS346
 
 START_US = 11_000_000
 """What the sensor's clock shows at the start."""

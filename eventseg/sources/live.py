@@ -12,42 +12,15 @@ from numpy.typing import NDArray
 from eventseg.augmentation.event_changes import UNCHANGED, EventChange
 from eventseg.augmentation.events import change_events
 from eventseg.augmentation.sample import OUTSIDE
-from eventseg.encoding.representation import Representation
-from eventseg.encoding.tensors import Normalisation, Tensor, encode
-from eventseg.events import EventStream, SensorSize
+from eventseg.encoding.settings import Encoding
+from eventseg.encoding.tensors import Tensor, encode_with
+from eventseg.events import EventStream
 
 DrawChange = Callable[[int], EventChange]
 """Draws what happens to the events of a window, from how many there are."""
 
 ChangeWindow = Callable[[tuple[int, int]], tuple[int, int]]
 """What happens to a window ``[t0_us, t1_us)`` before its events are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """What decides a tensor besides its events, as :func:`eventseg.encoding.tensors.encode` takes it.
-
-    Parameters
-    ----------
-    sensor : SensorSize
-    rows : (int, int)
-    normalise : {"raw", "evsegnet"}
-    ddof : {1, 0}
-    representation : Representation
-    """
-
-    sensor: SensorSize
-    rows: tuple[int, int]
-    normalise: Normalisation
-    ddof: int
-    representation: Representation
-
-    def tensor(self, events: EventStream) -> Tensor:
-        """Return the tensor of a stream whose span is the window, float32 (C, H, W)."""
-        return encode(
-            events, normalise=self.normalise, ddof=self.ddof, rows=self.rows,
-            representation=self.representation,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,7 +49,7 @@ class LiveWindow:
 
     def tensor(self) -> Tensor:
         """Return the tensor of the events, changed and encoded here, float32 (C, H, W)."""
-        return self.encoding.tensor(change_events(self.events, self.change))
+        return encode_with(change_events(self.events, self.change), self.encoding)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

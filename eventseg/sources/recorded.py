@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from eventseg.augmentation.event_changes import UNCHANGED
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
+from eventseg.encoding.settings import Encoding
 from eventseg.encoding.tensors import Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
-from eventseg.sources.live import ChangeWindow, DrawChange, Encoding, LiveWindow
+from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
 
 
 @dataclass(frozen=True, eq=False, slots=True)

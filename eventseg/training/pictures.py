@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eventseg.labels.maps import ClassTable, paint_labels
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.plots.events import save_figure
 from eventseg.plots.training import figure_curves, figure_panels, paint_events

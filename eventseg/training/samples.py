@@ -25,7 +25,7 @@ from eventseg.labels.maps import (
     merge_of,
     unknown_labels,
 )
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import scaled
 from eventseg.sources.live import LiveWindow
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
@@ -188,27 +188,6 @@ class Samples(Dataset[Batch]):
             resize=resize,
             crop=config.size.crop,
         )
-
-
-def scaled(image: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
-    """Return a picture as a network was or is trained to see it.
-
-    Parameters
-    ----------
-    image : float32 (1 or 3, H, W)
-        From 0 to 1, RGB where it has colour.
-    scaling : Scaling
-
-    Returns
-    -------
-    float32 (1 or 3, H, W)
-        ``(top * image - mean) / std``.
-    """
-    ordered = image[::-1] if scaling.order == "bgr" and len(image) == 3 else image
-    mean = np.array(scaling.mean, np.float32)[:, None, None]
-    std = np.array(scaling.std, np.float32)[:, None, None]
-    made: NDArray[np.float32] = (ordered * np.float32(scaling.top) - mean) / std
-    return made
 
 
 def channels_of(source: Source, kind: str) -> int:

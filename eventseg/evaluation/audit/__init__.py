@@ -1,0 +1,1 @@
+"""Audit of pseudo-labels against labels drawn by people or simulated."""

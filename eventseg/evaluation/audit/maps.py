@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import read_image
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.errors import DatasetError, LabelError
+from eventseg.images import read_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_of, table_of
 from eventseg.pseudolabel.label_set_folder import frames_of

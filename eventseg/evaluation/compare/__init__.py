@@ -1,0 +1,1 @@
+"""Comparison of runs, beside published rows of the same data."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from eventseg.dataset.layout import digest_of
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
+from eventseg.files import digest_of
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.config.tables import from_table
 from eventseg.training.run_folder import RUN, best_of, read_metrics, read_run, read_timing

@@ -1,0 +1,1 @@
+"""Evaluation reports as text, JSON and HTML."""

@@ -47,7 +47,7 @@ def report_page(
     curves: Callable[[], Any] | None = None,
     warning: str = "",
 ) -> str:
-    """Return the page; arguments are those of :func:`eventseg.evaluation.report.write.write_report`."""
+    """Return the page; arguments as of :func:`eventseg.evaluation.report.write.write_report`."""
     classes, rules = rows[0].classes, rules_of(rows)
     summary = _summary(rows)
     summary += "".join(

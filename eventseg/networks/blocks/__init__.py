@@ -1,0 +1,1 @@
+"""Trunks, heads and blocks that several networks share."""

@@ -13,7 +13,8 @@ from eventseg.networks.converters import (
     unet,
     vainf,
 )
-from eventseg.networks.converters.layout import Layout, Scaling, State
+from eventseg.networks.converters.layout import Layout, State
+from eventseg.networks.inputs import Scaling
 
 LAYOUTS: tuple[Layout, ...] = (
     evsegnet.LAYOUT_EVSEGNET,

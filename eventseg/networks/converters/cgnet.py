@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eventseg.networks.converters.layout import Layout, Scaling, State, renamed
+from eventseg.networks.converters.layout import Layout, State, renamed
+from eventseg.networks.inputs import Scaling
 
 GATE = {"F_glo.fc.0.": "gate.squeeze.", "F_glo.fc.2.": "gate.excite."}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from eventseg.networks.blocks.densenet import undotted
-from eventseg.networks.converters.layout import Layout, Scaling, State, renamed
+from eventseg.networks.converters.layout import Layout, State, renamed
 from eventseg.networks.denseaspp import RATES
+from eventseg.networks.inputs import Scaling
 
 RULES = {
     "features.": "backbone.features.",

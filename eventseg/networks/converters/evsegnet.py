@@ -26,8 +26,9 @@ import torch
 from torch import nn
 
 from eventseg.networks.blocks.xception import SeparableConv2d
-from eventseg.networks.converters.layout import Layout, Scaling, State
+from eventseg.networks.converters.layout import Layout, State
 from eventseg.networks.evsegnet import EvSegNet
+from eventseg.networks.inputs import Scaling
 
 BATCH_NORM = {
     "weight": "gamma",

@@ -8,32 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from eventseg.networks.inputs import IMAGENET, Scaling
+
 State = dict[str, Tensor]
 """Tensors by name, as ``state_dict`` gives and takes them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """What a network expects of its picture: ``(value / 255 * top - mean) / std``.
-
-    Parameters
-    ----------
-    top : float
-        What 255 becomes: 1 or 255.
-    mean, std : tuple of float (1,) or (3,)
-        In units of ``top``, in the order of the network's input channels.
-    order : {"rgb", "bgr"}
-        Order of the input channels.
-    """
-
-    top: float = 1.0
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    order: str = "rgb"
-
-
-IMAGENET = Scaling()
-"""RGB from 0 to 1, less ImageNet's mean, over its deviation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from eventseg.networks.converters.layout import Layout, Scaling, renamed
+from eventseg.networks.converters.layout import Layout, renamed
+from eventseg.networks.inputs import Scaling
 from eventseg.networks.segnet import DEPTHS
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventseg.networks.converters.layout import Layout, Scaling, State, renamed
+from eventseg.networks.converters.layout import Layout, State, renamed
+from eventseg.networks.inputs import Scaling
 
 RULES = {
     "inc.double_conv.": "encoder.0.",

@@ -1,0 +1,1 @@
+"""Reader and writer of DDD17 and DDD20 recordings."""

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings import decode
+from eventseg.recordings.ddd17 import decode
 from eventseg.recordings.ddd17.layout import ROWS_PER_BLOCK
 
 CELL_DTYPE: Final = np.dtype([("size", "<u4"), ("address", "<u8"), ("object", "<u4")])

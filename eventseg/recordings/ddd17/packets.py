@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings import decode
 from eventseg.recordings.base import GAP_US
+from eventseg.recordings.ddd17 import decode
 from eventseg.recordings.ddd17.file import RawBlock, joined
 from eventseg.recordings.ddd17.layout import (
     EVENT_BYTES,

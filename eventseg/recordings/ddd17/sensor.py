@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.recordings import decode
 from eventseg.recordings.base import GAP_US
+from eventseg.recordings.ddd17 import decode
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, SENSORS
 from eventseg.recordings.ddd17.packets import (

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings import decode
+from eventseg.recordings.ddd17 import decode
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY
 from eventseg.recordings.ddd17.sensor import packet_batches

@@ -1,0 +1,1 @@
+"""The simulated world: streets, cars, people, camera path and renderer."""

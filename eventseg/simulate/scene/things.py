@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventseg.simulate import classes
+from eventseg.simulate.scene import classes
 from eventseg.simulate.sensor.noise import lattice
 
 (BOX, CABIN, SHADOW, PERSON, RIDER, BICYCLE, MOTORCYCLE, TREE, POLE, LIGHT, SIGN) = range(11)

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.simulate import classes
+from eventseg.simulate.scene import classes
 from eventseg.simulate.scene.things import OBJECT, make, unit
 
 BLOCK_M = 14.0

@@ -1,0 +1,1 @@
+"""Sensor models: events (DVS), gray frames (APS) and noise."""

@@ -1,0 +1,1 @@
+"""Training configuration: settings, TOML tables and recipes."""

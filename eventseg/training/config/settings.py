@@ -9,7 +9,7 @@ from typing import Any, Literal
 from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
-from eventseg.networks.converters.layout import Scaling
+from eventseg.networks.inputs import Scaling
 from eventseg.windows import parse_duration
 
 

@@ -1,0 +1,1 @@
+"""Segmentation losses and class weights."""

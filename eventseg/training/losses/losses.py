@@ -31,7 +31,8 @@ class LossSpec:
     auxiliary_weight : float
         Weight of the same sum for each auxiliary head.
     class_weights : {"none", "median_frequency", "enet"}
-        Class weights to derive from the training labels (:mod:`eventseg.training.losses.class_weights`).
+        Class weights to derive from the training labels
+        (:mod:`eventseg.training.losses.class_weights`).
     enet_c : float
         The constant of ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
     weigh_by_confidence : bool

@@ -1,0 +1,139 @@
+"""Sample table of a data set: the rows of ``samples.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import DatasetError
+from eventseg.files import write_whole
+
+
+class Row(NamedTuple):
+    """One sample: a line of ``samples.csv``; ``events`` and ``covered`` hold one value a window.
+
+    ``t_us`` is the frame's time (``frame``, ``centre``) or the window's end; ``frame`` is -1
+    where the sample has none; ``split`` is ``train``, ``val``, ``test``, ``other`` or ``gap``.
+    """
+
+    id: str
+    recording: str
+    frame: int
+    t_us: int
+    split: str
+    events: tuple[int, ...]
+    covered: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SampleTable:
+    """All samples of a data set as columns of one length N.
+
+    Parameters
+    ----------
+    ids, recording, split : tuple of str (N,)
+        Sample id, name of the recording, and split.
+    frame : int64 (N,)
+        Index of the frame in its recording, -1 for none.
+    t_us : int64 (N,)
+        Time of the frame, or end of the window, in us of the sensor's clock.
+    events : int64 (N, W)
+        Events in each window, over the whole sensor; those that the filters keep.
+    covered : float64 (N, W)
+        Share of each window that lies within the recording's events.
+    windows : tuple of str (W,)
+        Names of the windows.
+    """
+
+    ids: tuple[str, ...]
+    recording: tuple[str, ...]
+    frame: NDArray[np.int64]
+    t_us: NDArray[np.int64]
+    split: tuple[str, ...]
+    events: NDArray[np.int64]
+    covered: NDArray[np.float64]
+    windows: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.ids)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row], *, windows: tuple[str, ...]) -> SampleTable:
+        """Build the table.
+
+        Raises
+        ------
+        DatasetError
+            Ids that occur twice.
+        """
+        ids = tuple(row.id for row in rows)
+        twice = sorted(sample_id for sample_id, count in Counter(ids).items() if count > 1)
+        if twice:
+            shown = ", ".join(twice[:10]) + (", ..." if len(twice) > 10 else "")
+            raise DatasetError(f"{len(twice)} sample ids occur more than once: {shown}")
+        shape = (len(rows), len(windows))
+        return cls(
+            ids,
+            tuple(row.recording for row in rows),
+            np.array([row.frame for row in rows], np.int64),
+            np.array([row.t_us for row in rows], np.int64),
+            tuple(row.split for row in rows),
+            np.array([row.events for row in rows], np.int64).reshape(shape),
+            np.array([row.covered for row in rows], np.float64).reshape(shape),
+            windows,
+        )
+
+
+def header_of(windows: Sequence[str]) -> list[str]:
+    """Return the columns of ``samples.csv`` for these windows."""
+    counts = [f"events_{name}" for name in windows]
+    shares = [f"covered_{name}" for name in windows]
+    return ["id", "recording", "frame", "t_us", "split", *counts, *shares]
+
+
+def write_rows(path: Path, rows: Sequence[Row], *, windows: Sequence[str]) -> None:
+    """Write ``samples.csv`` whole; shares in the shortest digits that read back the same."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(header_of(windows))
+    for row in rows:
+        table.writerow([*row[:5], *row.events, *map(repr, row.covered)])
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def read_rows(path: Path, *, windows: Sequence[str]) -> list[Row]:
+    """Read ``samples.csv``.
+
+    Raises
+    ------
+    DatasetError
+        The file cannot be read, has other columns, or a line that does not parse.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(f"cannot read {path}: {error}") from error
+    header = header_of(windows)
+    if not lines or lines[0] != header:
+        raise DatasetError(f"{path} must begin with the columns {','.join(header)}")
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            sample_id, recording, frame, t_us, split, *rest = line
+            if len(line) != len(header):
+                raise ValueError(f"{len(line)} fields")
+            events = tuple(map(int, rest[: len(windows)]))
+            covered = tuple(map(float, rest[len(windows) :]))
+            rows.append(Row(sample_id, recording, int(frame), int(t_us), split, events, covered))
+        except ValueError as error:
+            raise DatasetError(f"{path}, line {number}: {error}") from error
+    return rows

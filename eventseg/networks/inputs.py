@@ -1,0 +1,84 @@
+"""Network inputs: kind, channels, size and the scaling of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+InputKind = Literal["events", "gray", "rgb", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a network sees.
+
+    Parameters
+    ----------
+    kind : {"events", "gray", "rgb", "both"}
+        Event tensor, frame, picture, or the frame's channel followed by the event tensor.
+    channels : int
+        Channels of the input.
+    scaling : Scaling
+        How 8-bit values of frames and pictures are scaled.
+    windows : tuple of str
+        Windows of the events it was trained on, such as ``50ms``.
+    normalise : {"evsegnet", "raw"}
+        Normalisation of the events.
+    size : (int, int), optional
+        Height and width that inputs are resized to; by default they keep their own.
+    """
+
+    kind: InputKind
+    channels: int
+    scaling: Scaling = field(default_factory=lambda: Scaling(1.0, (0.0,), (1.0,)))
+    windows: tuple[str, ...] = ()
+    normalise: Literal["evsegnet", "raw"] = "evsegnet"
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What a network expects of its picture: ``(value / 255 * top - mean) / std``.
+
+    Parameters
+    ----------
+    top : float
+        What 255 becomes: 1 or 255.
+    mean, std : tuple of float (1,) or (3,)
+        In units of ``top``, in the order of the network's input channels.
+    order : {"rgb", "bgr"}
+        Order of the input channels.
+    """
+
+    top: float = 1.0
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    order: str = "rgb"
+
+
+IMAGENET = Scaling()
+"""RGB from 0 to 1, less ImageNet's mean, over its deviation."""
+
+
+def scaled(image: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
+    """Return a picture as a network was or is trained to see it.
+
+    Parameters
+    ----------
+    image : float32 (1 or 3, H, W)
+        From 0 to 1, RGB where it has colour.
+    scaling : Scaling
+
+    Returns
+    -------
+    float32 (1 or 3, H, W)
+        ``(top * image - mean) / std``.
+    """
+    ordered = image[::-1] if scaling.order == "bgr" and len(image) == 3 else image
+    mean = np.array(scaling.mean, np.float32)[:, None, None]
+    std = np.array(scaling.std, np.float32)[:, None, None]
+    made: NDArray[np.float32] = (ordered * np.float32(scaling.top) - mean) / std
+    return made

@@ -1,0 +1,115 @@
+"""Files and summary of a finished simulation, and checks of its numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventseg.errors import OutputError
+from eventseg.events import SensorSize
+from eventseg.recordings.truth import truth_path
+from eventseg.simulate.recorder import Tally
+from eventseg.simulate.scene.scenarios import SimulationError
+
+SHORTEST_US = 10_000
+"""Shortest recording."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a simulation wrote.
+
+    Parameters
+    ----------
+    recording, truth : Path
+    duration_us : int
+    n_events, n_frames : int
+    on_share, noise_share : float
+        Shares of the events; noise is leak, shot noise and hot pixels.
+    class_share : dict
+        Share of the frames' pixels by class name; classes that never show are left out.
+    """
+
+    recording: Path
+    truth: Path
+    duration_us: int
+    n_events: int
+    n_frames: int
+    on_share: float
+    noise_share: float
+    class_share: dict[str, float]
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines for people."""
+        rate = self.n_events / self.duration_us
+        shares = sorted(self.class_share.items(), key=lambda item: -item[1])
+        return [
+            f"{self.recording}: {self.duration_us / 1e6:g} s, {self.n_frames} frames",
+            f"{self.n_events} events ({rate:.3f} M/s), {self.on_share:.1%} ON, "
+            f"{self.noise_share:.1%} noise",
+            "pixels: " + ", ".join(f"{name} {share:.1%}" for name, share in shares),
+        ]
+
+
+def summary_of(target: Path, tally: Tally, duration_us: int, classes: tuple[str, ...]) -> Summary:
+    """Return the summary of a finished recording."""
+    pixels = max(1, int(tally.class_pixels.sum()))
+    events = max(1, tally.events)
+    shares = {
+        name: float(tally.class_pixels[i]) / pixels
+        for i, name in enumerate(classes)
+        if tally.class_pixels[i]
+    }
+    return Summary(
+        target, truth_path(target), duration_us, tally.events, tally.frames,
+        tally.on_events / events, tally.noise_events / events, shares,
+    )  # fmt: skip
+
+
+def check_numbers(*, duration_us: int, seed: int, sensor: SensorSize, step_us: int) -> None:
+    """Refuse what cannot be simulated."""
+    if duration_us < SHORTEST_US:
+        raise SimulationError(
+            f"a duration of {duration_us} us is too short: give at least {SHORTEST_US} us"
+        )
+    if seed < 0:
+        raise SimulationError(f"seed {seed} is negative: give 0 or more")
+    if min(sensor) < 8 or max(sensor) > 2048:
+        raise SimulationError(f"sensor {sensor} must be 8 to 2048 pixels high and wide")
+    if not 50 <= step_us <= SHORTEST_US:
+        raise SimulationError(f"a step of {step_us} us is out of range: 50 to {SHORTEST_US} us")
+
+
+def thread_count(threads: int | None) -> int:
+    """Return how many threads to use."""
+    if threads is not None and threads < 1:
+        raise SimulationError(f"{threads} threads cannot work: give 1 or more")
+    return threads if threads is not None else min(16, os.cpu_count() or 1)
+
+
+@contextmanager
+def finished_files(target: Path) -> Iterator[tuple[Path, Path]]:
+    """Give temporary names for a recording and its truth; rename both once all went well."""
+    truth = truth_path(target)
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder; give the name of a file")
+    partial = tuple(path.with_name(f".{path.name}.part") for path in (target, truth))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial[0], partial[1]
+        for path, final in zip(partial, (target, truth), strict=True):
+            path.replace(final)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error}; give a file in a folder that can be written"
+        ) from error
+    finally:
+        for path in partial:
+            # Where the folder itself cannot be, there is nothing to remove either.
+            with suppress(OSError):
+                path.unlink()
