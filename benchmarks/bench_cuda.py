@@ -17,7 +17,7 @@ import torch
 from paired import machine, rounds, save
 from streams import SENSOR, edges_and_noise, trailing
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.settings import bounds
 from eventseg.encoding.tensors import encode_windows
@@ -203,15 +203,15 @@ def latency_us(events: EventStream, columns: Columns, windows: Windows) -> float
 
 def main() -> None:
     try:
-        choice = choose_device("cuda")
+        choice = choose_encoder("cuda")
     except DeviceError as error:
         sys.exit(f"nothing was measured: {error}")
     events = edges_and_noise()
     columns = columns_of(events, torch.device("cuda"))
     bandwidth = gpu_bandwidth_gb_s()
-    print(f"{choice.why}, {bandwidth:,.0f} GB/s within its memory")
+    print(f"{choice.reason}, {bandwidth:,.0f} GB/s within its memory")
     result: dict[str, object] = {
-        "machine": {**machine(), "gpu": choice.why, "gpu_gb_s": round(bandwidth, 1)}
+        "machine": {**machine(), "gpu": choice.reason, "gpu_gb_s": round(bandwidth, 1)}
     }
     for window_us in WINDOWS_US:
         cut = trailing(events, window_us=window_us, stride_us=25_000)

@@ -40,7 +40,7 @@ from torch.utils.data import DataLoader
 from eventseg.augmentation.settings import Augmentation
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.writer import encode_dataset
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
 from eventseg.images import write_image
@@ -259,14 +259,14 @@ def learner_of(name: str, config: TrainConfig, classes: int, device: torch.devic
 def on_gpu(root: Path, *, count: int, seconds: int, workers: int) -> dict[str, object]:
     """Time training on events encoded live on the GPU against tensors that lie there."""
     try:
-        choice = choose_device("cuda")
+        choice = choose_encoder("cuda")
     except DeviceError as error:
         sys.exit(f"gpu: nothing was measured: {error}")
     device = torch.device("cuda")
     events = edges_and_noise(seconds * 1_000_000, duration_us=seconds * 1_000_000)
     folder = dataset([record(root / "gpu.hdf5", events)], root / "gpu", store="none")
     source = open_source(folder, label_set=LABELS)
-    result: dict[str, object] = {"gpu": choice.why, "workers": workers}
+    result: dict[str, object] = {"gpu": choice.reason, "workers": workers}
     for name in ("fastscnn", "evsegnet"):
         config = settings(**{"input.live": True, "input.encode": "device"})
         loader = loader_of(source, config, workers=workers, device=device)

@@ -198,9 +198,9 @@ def command(
     from eventseg.dataset.writer import encode_dataset
 
     if device == "auto":
-        from eventseg.device import choose_device
+        from eventseg.device import choose_encoder
 
-        choice = choose_device(device)
+        choice = choose_encoder(device)
         device = choice.name
         if not quiet:
             click.echo(f"device: {choice}", err=True)

@@ -150,12 +150,12 @@ def command(
     if quiet and progress:
         raise click.UsageError("--quiet and --progress exclude each other")
 
+    from eventseg.device import choose_device
     from eventseg.labels.maps import load_class_table
-    from eventseg.pseudolabel import pick_device
 
     classes = load_class_table(table)
     made = _recipe(**recipe)
-    place = pick_device(device)
+    place = choose_device(device)
     say = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
     teachers = _teachers(
         words,

@@ -162,11 +162,11 @@ def command(
         return
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
+    from eventseg.device import choose_device
     from eventseg.sources.source import open_source
-    from eventseg.training.device import choose_device
     from eventseg.training.distributed import rank
     from eventseg.training.loading import encoded_where
-    from eventseg.training.skipped import SKIPPED, read_skipped
+    from eventseg.training.run_folder import SKIPPED, read_skipped
     from eventseg.training.trainer import train
 
     chosen = choose_device(device)

@@ -1,37 +1,79 @@
-"""Where tensors are encoded: on the CPU, or on a GPU where there is one to use."""
+"""Devices: where networks run, where kernels encode, and how much memory was used."""
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from eventseg.errors import DeviceError
 
+if TYPE_CHECKING:
+    import torch
+
 Device = Literal["cpu", "cuda", "auto"]
+"""Name of the device that encodes."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceChoice:
-    """Where to encode, and why, in words for people."""
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the torch device of a name; ``auto`` is CUDA where there is one, else the CPU.
 
-    name: Literal["cpu", "cuda"]
-    why: str
+    Each of the processes that ``torchrun`` starts on one machine gets a GPU of its own.
 
-    def __str__(self) -> str:
-        """Return both on one line."""
-        return f"{self.name} ({self.why})"
-
-
-def choose_device(device: Device) -> DeviceChoice:
-    """Return where ``cpu``, ``cuda`` or ``auto`` encodes.
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises
     ------
     DeviceError
-        ``cuda`` and no GPU can be used, or another word.
+        A name that torch does not know, or a GPU that is not there.
+    """
+    # Loaded here, so that encoding on the CPU needs no torch.
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"device must be cpu, cuda, cuda:N or auto, got {name!r}") from error
+    if device.type == "cuda" and (
+        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
+    ):
+        raise DeviceError(
+            f"device {name} is not there: torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()} CUDA devices; use --device cpu"
+        )
+    return device
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingDevice:
+    """Device that encodes, and the reason it was chosen."""
+
+    name: Literal["cpu", "cuda"]
+    reason: str
+
+    def __str__(self) -> str:
+        """Return both on one line."""
+        return f"{self.name} ({self.reason})"
+
+
+def choose_encoder(device: Device) -> EncodingDevice:
+    """Return the device that ``cpu``, ``cuda`` or ``auto`` encodes on.
+
+    Raises
+    ------
+    DeviceError
+        ``cuda`` where no GPU can be used, or another name.
     """
     if device == "cpu":
-        return DeviceChoice("cpu", "asked for")
+        return EncodingDevice("cpu", "asked for")
     if device not in ("cuda", "auto"):
         raise DeviceError(f"device must be cpu, cuda or auto, got {device!r}")
     # Loaded here, so that encoding on the CPU needs no torch.
@@ -40,19 +82,32 @@ def choose_device(device: Device) -> DeviceChoice:
     from eventseg.kernels import cuda_device
 
     if cuda_device.SIMULATED:
-        why = None
+        missing = None
     elif not torch.cuda.is_available():
-        why = "torch finds no GPU with a driver"
+        missing = "torch finds no GPU with a driver"
     else:
-        why = cuda_device.why_missing()
-    if why is None:
+        missing = cuda_device.why_missing()
+    if missing is None:
         found = "simulator" if cuda_device.SIMULATED else torch.cuda.get_device_name()
-        return DeviceChoice("cuda", found)
+        return EncodingDevice("cuda", found)
     if device == "cuda":
-        raise DeviceError(f"no encoding on a GPU: {why}; use device cpu or auto")
-    return DeviceChoice("cpu", why)
+        raise DeviceError(f"no encoding on a GPU: {missing}; use device cpu or auto")
+    return EncodingDevice("cpu", missing)
 
 
-def where(device: Device) -> Literal["cpu", "cuda"]:
-    """Return only the name of what :func:`choose_device` chooses."""
-    return choose_device(device).name
+def peak_memory_mib(device: torch.device) -> float:
+    """Return the peak of memory in MiB: of the device's allocator, or of this process."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if os.path.exists("/proc/self/status"):  # noqa: PTH110 - a kernel's file
+        with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1024
+    import resource
+
+    # Bytes on macOS, kilobytes elsewhere.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024

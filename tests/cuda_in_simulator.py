@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import streams
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.encoding import cuda
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import parse_representation
@@ -57,8 +57,8 @@ def a_stream(n=120, *, span_us=1_000, seed=0):
 def test_the_simulator_is_what_runs():
     assert cuda_device.SIMULATED
     assert cuda_device.why_missing() is None
-    assert str(choose_device("auto")) == "cuda (simulator)"
-    assert str(choose_device("cpu")) == "cpu (asked for)"
+    assert str(choose_encoder("auto")) == "cuda (simulator)"
+    assert str(choose_encoder("cpu")) == "cpu (asked for)"
 
 
 @given(events=streams(max_events=30), data=st.data())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from recording_fixtures import tree, write_recording
 from strategies import streams
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DeviceError
@@ -38,13 +38,13 @@ def test_a_batch_of_tensors_on_the_cpu_has_the_same_bits(events):
 
 def test_a_gpu_that_is_not_there_is_one_clear_error(no_gpu):
     with pytest.raises(DeviceError, match=r"no encoding on a GPU: torch finds no GPU.*cpu or auto"):
-        choose_device("cuda")
+        choose_encoder("cuda")
     with pytest.raises(DeviceError, match="must be cpu, cuda or auto, got 'gpu'"):
-        choose_device("gpu")
+        choose_encoder("gpu")
 
 
 def test_auto_says_what_it_chose(no_gpu):
-    assert str(choose_device("auto")) == "cpu (torch finds no GPU with a driver)"
+    assert str(choose_encoder("auto")) == "cpu (torch finds no GPU with a driver)"
 
 
 def test_numba_without_a_driver_says_why(monkeypatch):
@@ -54,7 +54,7 @@ def test_numba_without_a_driver_says_why(monkeypatch):
     assert "install eventseg[cuda]" in cuda_device.why_missing()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(DeviceError, match="install eventseg"):
-        choose_device("cuda")
+        choose_encoder("cuda")
 
 
 @given(events=streams(max_events=20))

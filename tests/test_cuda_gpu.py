@@ -12,7 +12,7 @@ from eventseg.augmentation.event_changes import draw_event_change
 from eventseg.augmentation.events import change_events
 from eventseg.augmentation.events_on_device import change_columns
 from eventseg.augmentation.settings import Augmentation
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import MEAN_STD, parse_representation
 from eventseg.encoding.settings import Encoding, bounds
@@ -34,7 +34,7 @@ EVENTS, SPAN_US = 20_000_000, 20_000_000
 
 @pytest.fixture(scope="module")
 def events():
-    choose_device("cuda")  # a DeviceError names what is missing
+    choose_encoder("cuda")  # a DeviceError names what is missing
     rng = np.random.default_rng(0)
     # Half of the events on 2,000 pixels, so that atomics meet.
     at = rng.integers(0, SENSOR.height * SENSOR.width, EVENTS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters.cuda import GpuEventFilter, event_fates
 from eventseg.filters.rules import EventFilter, Filters
@@ -33,7 +33,7 @@ def test_filters_in_the_simulator_drop_what_the_cpu_drops():
 
 @pytest.mark.gpu
 def test_fates_of_20_million_events_are_those_of_the_cpu():
-    choose_device("cuda")  # a DeviceError names what is missing
+    choose_encoder("cuda")  # a DeviceError names what is missing
     sensor, n = SensorSize(260, 346), 20_000_000
     rng = np.random.default_rng(0)
     at = rng.integers(0, sensor.height * sensor.width, n)

@@ -10,13 +10,14 @@ import torch
 from pseudolabel_teachers import CITYSCAPES, SIX
 from torch import nn
 
+from eventseg.device import choose_device
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
 from eventseg.labels.maps import load_class_table
 from eventseg.networks.build import build
 from eventseg.networks.checkpoints import Blueprint, TrainedNetwork, save_network
 from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN
-from eventseg.pseudolabel.loading import load_teacher, pick_device
+from eventseg.pseudolabel.loading import load_teacher
 from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher
 from eventseg.pseudolabel.teacher import scaled, weights_digest
 
@@ -200,12 +201,12 @@ def test_digest_tells_tensors_and_facts_apart() -> None:
 
 
 def test_device_by_name() -> None:
-    assert pick_device("cpu") == CPU
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(EventsegError, match="unknown device 'tpu9'"):
-        pick_device("tpu9")
-    with pytest.raises(EventsegError, match=r"torch finds \d+ GPUs; use --device cpu"):
-        pick_device("cuda:99")
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(EventsegError, match="got 'tpu9'"):
+        choose_device("tpu9")
+    with pytest.raises(EventsegError, match=r"sees \d+ CUDA devices; use --device cpu"):
+        choose_device("cuda:99")
 
 
 def test_cgnet_published_for_camvid_is_a_teacher(shared_data: Path) -> None:

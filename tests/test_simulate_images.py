@@ -9,6 +9,7 @@ from eventseg.simulate.image_film import Motion
 from eventseg.simulate.image_layouts import CAMVID_NAMES, find_images, load_pair
 from eventseg.simulate.images import simulate_images
 from eventseg.simulate.scene.scenarios import SimulationError
+from eventseg.simulate.scene.scenes import scene_of
 
 SENSOR = SensorSize(40, 56)
 
@@ -65,9 +66,10 @@ def test_camvid_becomes_one_recording_a_part(camvid, tmp_path):
 def test_labels_are_the_warped_ones_at_any_time(camvid, tmp_path):
     summary = run(camvid, tmp_path / "out", seed=5)[1]
     with Truth(summary.truth) as truth:
+        scene = scene_of(truth)
         for i, seed in enumerate((1, 2, 3)):
             t_us = int(truth.t_us[i])
-            np.testing.assert_array_equal(truth.labels_at(t_us), truth.label(i))
+            np.testing.assert_array_equal(scene(t_us).label, truth.label(i))
             _, label = picture(seed)
             place = Motion.draw(5, i, (60, 80), SENSOR, strength=1.0).at(
                 t_us - truth.recipe["t0_us"] - i * 60_000, SENSOR
@@ -81,12 +83,11 @@ def test_labels_are_the_warped_ones_at_any_time(camvid, tmp_path):
 def test_event_class_matches_the_labels(camvid, tmp_path):
     summary = run(camvid, tmp_path / "out", seed=5)[1]
     with Truth(summary.truth) as truth, open_recording(summary.recording, sensor=SENSOR) as r:
+        scene = scene_of(truth)
         events = r.events()
         label, signal = truth.events()
         chosen = np.flatnonzero(signal)[:: max(1, int(signal.sum()) // 200)]
-        same = [
-            truth.labels_at(int(events.t[i]))[events.y[i], events.x[i]] == label[i] for i in chosen
-        ]
+        same = [scene(int(events.t[i])).label[events.y[i], events.x[i]] == label[i] for i in chosen]
         # Classes here are bands of gray, so every event lies near a border.
         assert np.mean(same) > 0.97
 
@@ -110,7 +111,7 @@ def test_flow_carries_a_picture_point_along(camvid, tmp_path):
     with Truth(summary.truth) as truth:
         start = truth.recipe["t0_us"]
         motion = Motion.draw(5, 0, (60, 80), SENSOR, strength=1.0)
-        flow = truth.view_at(start + 30_000).flow
+        flow = scene_of(truth)(start + 30_000).flow
         now, later = motion.at(30_000, SENSOR), motion.at(30_100, SENSOR)
         for x, y in ((5, 5), (50, 30), (20, 38)):
             point = now @ [x, y, 1]

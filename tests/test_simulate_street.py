@@ -11,6 +11,7 @@ from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.scene.classes import CLASS_NAMES
 from eventseg.simulate.scene.scenarios import SCENARIOS, SimulationError
+from eventseg.simulate.scene.scenes import scene_of
 from eventseg.simulate.street import simulate_street
 
 SENSOR = SensorSize(48, 64)
@@ -70,28 +71,30 @@ def test_recording_reads_back_whole(drive):
 
 def test_truth_matches_frames_and_events(drive):
     with Truth(drive.truth) as truth, open_recording(drive.recording, sensor=SENSOR) as recording:
+        scene = scene_of(truth)
         assert truth.classes == CLASS_NAMES
         assert truth.sensor == SENSOR
         assert truth.n_events == recording.n_events
         np.testing.assert_array_equal(truth.t_us, recording.frames.t_us)
         for i in (0, 5, 11):
-            np.testing.assert_array_equal(truth.label(i), truth.labels_at(int(truth.t_us[i])))
+            np.testing.assert_array_equal(truth.label(i), scene(int(truth.t_us[i])).label)
             assert truth.depth(i).shape == SENSOR
             assert truth.flow(i).shape == (2, *SENSOR)
         assert sum(drive.class_share.values()) == pytest.approx(1.0)
         with pytest.raises(RecordingError, match="outside the recording"):
-            truth.labels_at(5)
+            scene(5)
         with pytest.raises(IndexError):
             truth.label(12)
 
 
 def test_class_of_an_event_is_the_label_at_its_time_and_pixel(drive):
     with Truth(drive.truth) as truth, open_recording(drive.recording, sensor=SENSOR) as recording:
+        scene = scene_of(truth)
         events = recording.events()
         label, signal = truth.events()
         right = inner = 0
         for i in np.random.default_rng(0).choice(np.flatnonzero(signal), 400, replace=False):
-            here = truth.labels_at(int(events.t[i]))
+            here = scene(int(events.t[i])).label
             y, x = int(events.y[i]), int(events.x[i])
             if maximum_filter(here, 3)[y, x] == minimum_filter(here, 3)[y, x]:
                 inner += 1

@@ -22,12 +22,12 @@ from training_fixtures import (
     train_tiny,
 )
 
+from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.source import EventSource, open_source
 from eventseg.training import trainer
-from eventseg.training.device import choose_device
 from eventseg.training.distributed import rank, world
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.parts import parts_of

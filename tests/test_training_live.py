@@ -36,8 +36,8 @@ from eventseg.training.loading import (
     to_device,
 )
 from eventseg.training.parts import pick
+from eventseg.training.run_folder import read_skipped, write_skipped
 from eventseg.training.samples import Samples
-from eventseg.training.skipped import read_skipped, write_skipped
 from eventseg.training.steps import memory_advice
 from eventseg_cli.main import main
 
@@ -458,7 +458,7 @@ def test_where_events_are_encoded(source: Source, monkeypatch: pytest.MonkeyPatc
     assert where(augmentation__window_jitter=0.1) == "workers"
     for name, place in (("cuda", "device"), ("cpu", "workers")):
         choice = type("Choice", (), {"name": name})
-        monkeypatch.setattr("eventseg.training.loading.choose_device", lambda _, c=choice: c)
+        monkeypatch.setattr("eventseg.training.loading.choose_encoder", lambda _, c=choice: c)
         assert where(cuda, input__live=True) == place
     with pytest.raises(TrainingError, match=r"set input\.live=true too"):
         tiny(input__encode="device")

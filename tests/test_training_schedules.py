@@ -13,12 +13,13 @@ from torch import nn, optim
 from torch.optim import lr_scheduler, swa_utils
 
 from eventseg.errors import TrainingError
-from eventseg.training.ema import averaged_copy, update_average
 from eventseg.training.optimisers import (
     OptimiserSpec,
+    averaged_copy,
     build_optimiser,
     parameter_groups,
     set_learning_rate,
+    update_average,
 )
 from eventseg.training.schedules import Plateau, ScheduleSpec, after_score, learning_rate
 

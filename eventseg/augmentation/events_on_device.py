@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.augmentation.event_changes import EventChange, plan_changes
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.encoding.rivals import Columns as HostColumns
 from eventseg.events import SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
@@ -76,7 +76,7 @@ def change_columns(
     made_limits = np.stack([plan[:, PLACE], ends])
     on_gpu = t.is_cuda or cuda_device.SIMULATED
     if on_gpu:
-        choose_device("cuda")
+        choose_encoder("cuda")
     with memory_advice(len(lo)):
         made_t, made_x, made_y, made_p = (
             torch.empty(int(ends[-1]), dtype=column.dtype, device=t.device) for column in columns

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eventseg.dataset.layout import Tensor
 from eventseg.dataset.manifest import Settings
 from eventseg.dataset.table import Row
-from eventseg.device import Device, where
+from eventseg.device import Device, choose_encoder
 from eventseg.encoding.one_pass import Source, encode_counted, encode_recording
 from eventseg.errors import DatasetError, WindowError
 from eventseg.filters.filtered import filtered
@@ -87,7 +87,9 @@ def encoded_samples(
     DatasetError
         Two windows of a fixed count end at the same microsecond.
     """
-    source = filtered(recording, settings.filters, hot_pixels=hot_pixels, device=where(device))
+    source = filtered(
+        recording, settings.filters, hot_pixels=hot_pixels, device=choose_encoder(device).name
+    )
     if settings.anchor.kind == "count":
         yield from _counted(recording, source, settings, have=have)
         return

@@ -25,7 +25,7 @@ from eventseg.dataset.manifest import (
 from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_groups
 from eventseg.dataset.table import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
-from eventseg.device import Device, where
+from eventseg.device import Device, choose_encoder
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
@@ -189,7 +189,7 @@ def encode_dataset(
         raise DatasetError(f"representation {representation} must be stored raw, got {normalise}")
     if anchor.kind == "count" and device == "cuda":
         raise DeviceError(f"windows of anchor {anchor} are encoded on the CPU: use device cpu")
-    encoder = where(device)
+    encoder = choose_encoder(device).name
     folders = [
         root / format_duration(group[0]) if anchor.kind == "evsegnet" else root for group in groups
     ]

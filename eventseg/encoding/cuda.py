@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.encoding.cpu import beyond_packed, encode_run
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.rivals import decay_tables
@@ -111,7 +111,7 @@ def encode_batch(
             out=made.numpy(), first_row=first_row,
         )  # fmt: skip
         return made
-    choose_device("cuda")
+    choose_encoder("cuda")
     plan = np.stack([np.arange(len(lo)), lo, hi, t0_us, t1_us], axis=1)
     with memory_advice(len(lo)):
         if representation == MEAN_STD:

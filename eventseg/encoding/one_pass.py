@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.device import Device, where
+from eventseg.device import Device, choose_encoder
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import bounds, rows_kept
 from eventseg.encoding.tensors import (
@@ -139,7 +139,7 @@ def encode_recording(
     if n == 0:
         return
     pixels = rows_kept(recording.sensor, rows) * recording.sensor.width
-    channels, encoder = representation.channels, where(device)
+    channels, encoder = representation.channels, choose_encoder(device).name
     tensor_bytes = 4 * channels * pixels * len(windows)
     batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
     workers = threads or os.cpu_count() or 1

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.device import Device, where
+from eventseg.device import Device, choose_encoder
 from eventseg.encoding.cpu import encode_run
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import CHANNELS as CHANNELS
@@ -138,7 +138,7 @@ def encode_windows(
         Threads to share the windows.
     device : {"cpu", "cuda", "auto"}
         Where to encode; ``auto`` takes a GPU where there is one, and
-        :func:`eventseg.device.choose_device` tells which it takes and why. The result is
+        :func:`eventseg.device.choose_encoder` tells which it takes and why. The result is
         the same. Tensors that stay on a GPU: :func:`eventseg.encoding.cuda.encode_batch`.
 
     Returns
@@ -158,7 +158,7 @@ def encode_windows(
     t0_us, t1_us = windows.t0_us, windows.t1_us
     jobs = encode_jobs(
         events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
-        representation=representation, out=out, device=where(device),
+        representation=representation, out=out, device=choose_encoder(device).name,
         runs=1 if threads == 1 else threads if slides(t0_us, t1_us) else RUNS_A_THREAD * threads,
     )  # fmt: skip
     if threads == 1:

@@ -9,18 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.evaluate import (
-    Setting,
-    add_things,
-    merge_into,
-    nearest_labels,
-    part,
-    truth_of,
-)
+from eventseg.evaluation.evaluate import Setting, add_things
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_labels
 from eventseg.metrics.instances import InstanceCounts
 from eventseg.metrics.scores import confusion_matrix
+from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
 from eventseg.sources.source import Source
 
 POSITION_PRIOR = "position prior"
@@ -66,7 +60,7 @@ def baseline_rows(
             f"{source.path} has no labelled samples of split train to learn the baselines from; "
             "score without them: --no-baselines"
         )
-    learnt = part(source, Setting(split="train", min_covered=0), None)
+    learnt = part(source, split="train")
     counts = position_counts(source, learnt, classes=classes)
     majority = int(counts.sum((1, 2)).argmax())
     prior = counts.argmax(0).astype(np.uint8)
@@ -115,7 +109,7 @@ def _row(
 ) -> Row:
     """Return guesses scored; pixels that a guess ignores are not, and are told in the note."""
     merge = merge_into(source.classes, classes)
-    indices = part(source, setting, window)
+    indices = part(source, split=setting.split, window=window, min_covered=setting.min_covered)
     matrices, left_out, pixels = [], 0, 0
     things: InstanceCounts | None = None
     for i in indices.tolist():

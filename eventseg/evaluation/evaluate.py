@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from eventseg.errors import LabelError, TrainingError
+from eventseg.errors import LabelError
 from eventseg.evaluation.rows import Row
-from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
+from eventseg.labels.maps import ClassTable
 from eventseg.metrics.confusion_torch import confusion
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import PUBLISHED, SINGLE, Passes, network_input, probabilities
+from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch
 
@@ -136,7 +137,15 @@ def evaluate(
     of_network = merge_into(trained.classes, table)
     kept = None if of_network is None else _sums(of_network, len(table)).to(on)
     uses_events = trained.inputs.kind in ("events", "both")
-    parts = {window: part(source, setting, window if uses_events else None) for window in windows}
+    parts = {
+        window: part(
+            source,
+            split=setting.split,
+            window=window if uses_events else None,
+            min_covered=setting.min_covered,
+        )
+        for window in windows
+    }
     total, done = sum(map(len, parts.values())), 0
     rows = []
     for window, indices in parts.items():
@@ -201,61 +210,6 @@ def add_things(
         truth.cpu().numpy(), ids.numpy(), prediction.cpu().numpy(), classes=classes
     )
     return new if counts is None else counts + new
-
-
-def part(source: Source, setting: Setting, window: str | None) -> NDArray[np.int64]:
-    """Return the samples of a part that have labels and whose window is covered, int64 (N,).
-
-    Raises
-    ------
-    TrainingError
-        There are none.
-    """
-    found = np.flatnonzero((np.array(source.splits) == setting.split) & source.labelled)
-    if window is not None:
-        found = found[source.covered(window)[found] >= setting.min_covered]
-    if len(found) == 0:
-        raise TrainingError(
-            f"{source.path} has no labelled samples of split {setting.split}; it has "
-            f"{', '.join(sorted(set(source.splits)))}: choose one with --split"
-        )
-    return found
-
-
-def merge_into(source: ClassTable, target: ClassTable) -> tuple[int, ...] | None:
-    """Return the target's class of each class of the source, or None where they are the same."""
-    return None if source.names == target.names else merge_of(source, target)
-
-
-def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.Tensor:
-    """Return the labels of a sample, merged, uint8 (H, W).
-
-    Raises
-    ------
-    LabelError
-        Labels outside the classes.
-    """
-    labels = source.labels(i)
-    unknown = unknown_labels(labels, len(source.classes))
-    if unknown:
-        raise LabelError(
-            f"labels of {source.ids[i]} hold {', '.join(map(str, unknown))}; allowed are 0 to "
-            f"{len(source.classes) - 1} and 255 for ignored"
-        )
-    return torch.from_numpy(
-        np.ascontiguousarray(labels if merge is None else merge_labels(labels, merge))
-    )
-
-
-def nearest_labels(labels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return maps of ids (N, H, W) as int64 at another size, the nearest pixel."""
-    if tuple(labels.shape[-2:]) == size:
-        return labels.long()
-    # Float32 holds every id: class ids are bytes, instance ids of 16 bits.
-    resized = torch.nn.functional.interpolate(
-        labels[:, None].float(), size=size, mode="nearest-exact"
-    )
-    return resized[:, 0].long()
 
 
 def _sums(merge: tuple[int, ...], classes: int) -> torch.Tensor:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.evaluate import Setting, evaluate, merge_into, truth_of
+from eventseg.evaluation.evaluate import Setting, evaluate
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
 from eventseg.evaluation.rows import Row
@@ -22,9 +23,9 @@ from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_curves
 from eventseg.prediction.predictor import network_input, probabilities
+from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
-from eventseg.training.device import choose_device
 from eventseg.training.pictures import input_picture
 from eventseg.training.run_folder import (
     CONFIG,

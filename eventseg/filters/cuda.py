@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.events import EventStream, SensorSize, concatenate
 from eventseg.filters.rules import FATES, Filters, checked_hot, dropped_by
 from eventseg.kernels import cuda_device
@@ -52,7 +52,7 @@ def event_fates(
     DeviceError
         There is no GPU to use.
     """
-    choose_device("cuda")
+    choose_encoder("cuda")
     outside = sensor.height * sensor.width
     is_hot = upload(checked_hot(hot, filters, sensor).ravel().copy(), t.device)
     pixel = torch.empty(len(t), dtype=torch.int32, device=t.device)

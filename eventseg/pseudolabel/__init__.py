@@ -2,7 +2,7 @@
 
 from eventseg.pseudolabel.confidence import EgoMask, Filters, parse_ego
 from eventseg.pseudolabel.label_set import LabelSummary, label_dataset
-from eventseg.pseudolabel.loading import default_teacher, load_teacher, pick_device
+from eventseg.pseudolabel.loading import default_teacher, load_teacher
 from eventseg.pseudolabel.overlay import FilmSummary, label_film, overlay
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
@@ -27,5 +27,4 @@ __all__ = [
     "load_teacher",
     "overlay",
     "parse_ego",
-    "pick_device",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from eventseg.errors import CheckpointError, EventsegError, MissingExtraError
+from eventseg.errors import CheckpointError, MissingExtraError
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.zoo import ARCHITECTURES
 from eventseg.pseudolabel.huggingface import load_huggingface
@@ -21,29 +21,6 @@ SYNTAX = (
     "hf:ID, hf:FOLDER, NETWORK:PATH such as pspnet101:train_epoch_200.pth, "
     "torchvision:ARCHITECTURE:PATH, or the path of a checkpoint that eventseg wrote"
 )
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device that ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` names.
-
-    Raises
-    ------
-    EventsegError
-        A name torch does not know, or a GPU that is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EventsegError(
-            f"unknown device {name!r}; allowed are auto, cpu, cuda, cuda:1"
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EventsegError(
-            f"no device {name}: torch finds {torch.cuda.device_count()} GPUs; use --device cpu"
-        )
-    return device
 
 
 def default_teacher(device: torch.device) -> str:

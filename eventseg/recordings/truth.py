@@ -9,10 +9,9 @@ attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON) tell how it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import h5py
 import numpy as np
@@ -20,11 +19,54 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.simulate.scene.render import View
-from eventseg.simulate.sensor.dvs import DvsEvents
 
 FORMAT = "eventseg truth 1"
 _EVENT_CHUNK = 1 << 16
+
+
+class LabelledEvents(Protocol):
+    """Events whose cause is known.
+
+    Attributes
+    ----------
+    label : uint8 (N,)
+        Class of what each event shows.
+    signal : bool (N,)
+        Whether each event is a change of brightness rather than noise.
+    """
+
+    @property
+    def label(self) -> NDArray[Any]:
+        """Class of each event."""
+
+    @property
+    def signal(self) -> NDArray[Any]:
+        """Signal flag of each event."""
+
+
+class TruthMaps(Protocol):
+    """Label map, depth and optical flow of one instant.
+
+    Attributes
+    ----------
+    label : uint8 (H, W)
+    depth : float32 (H, W) or None
+        Metres.
+    flow : float32 (2, H, W)
+        Pixels a second: right, down.
+    """
+
+    @property
+    def label(self) -> NDArray[Any]:
+        """Label map."""
+
+    @property
+    def depth(self) -> NDArray[Any] | None:
+        """Depth in metres, where it is known."""
+
+    @property
+    def flow(self) -> NDArray[Any]:
+        """Optical flow in pixels a second."""
 
 
 def truth_path(recording: Path) -> Path:
@@ -51,12 +93,12 @@ class TruthWriter:
             )  # fmt: skip
         self._file.create_dataset("frames/t_us", (0,), "i8", maxshape=(None,), chunks=(1024,))
 
-    def add_events(self, events: DvsEvents) -> None:
+    def add_events(self, events: LabelledEvents) -> None:
         """Append what the events show, in their order."""
         for name, column in (("label", events.label), ("signal", events.signal)):
             _append(self._file[f"events/{name}"], column.astype(np.uint8))
 
-    def add_frame(self, t_us: int, view: View) -> None:
+    def add_frame(self, t_us: int, view: TruthMaps) -> None:
         """Append labels, depth and flow at a frame's time (end of exposure)."""
         _append(self._file["frames/t_us"], np.array([t_us], np.int64))
         self._add_map("label", view.label)
@@ -141,7 +183,6 @@ class Truth:
         self.sensor = SensorSize(int(self._file.attrs["height"]), int(self._file.attrs["width"]))
         self.t_us: NDArray[np.int64] = self._file["frames/t_us"][:]
         self.n_events = int(self._file["events/label"].shape[0])
-        self._at: Callable[[float], View] | None = None
 
     def label(self, i: int) -> NDArray[np.uint8]:
         """Return the label map of frame ``i``, uint8 (H, W)."""
@@ -161,30 +202,6 @@ class Truth:
         """Return class and signal flag of events ``start`` to ``stop``, as they are recorded."""
         part = slice(start, stop)
         return self._file["events/label"][part], self._file["events/signal"][part].astype(bool)
-
-    def labels_at(self, t_us: int) -> NDArray[np.uint8]:
-        """Return the exact label map at any time of the recording, uint8 (H, W).
-
-        Nothing is interpolated: the scene is rendered again for that microsecond.
-
-        Raises
-        ------
-        RecordingError
-            The time lies outside the recording.
-        """
-        return self.view_at(t_us).label
-
-    def view_at(self, t_us: int) -> View:
-        """Return labels, depth and flow at any time of the recording."""
-        start, end = self.recipe["t0_us"], self.recipe["t1_us"]
-        if not start <= t_us <= end:
-            raise RecordingError(f"{t_us} us is outside the recording, [{start}, {end}] us")
-        if self._at is None:
-            # Only here does reading need the renderer.
-            from eventseg.simulate.scene.scenes import scene_of
-
-            self._at = scene_of(self)
-        return self._at(t_us - start)
 
     def source(self, name: str, part: slice = slice(None)) -> NDArray[Any]:
         """Return an array the recipe refers to (image recordings keep their label images)."""

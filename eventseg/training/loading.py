@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 
-from eventseg.device import choose_device
+from eventseg.device import choose_encoder
 from eventseg.errors import EventsegError, TrainingError
 from eventseg.sources.live import batch_windows
 from eventseg.sources.source import Source
@@ -147,7 +147,7 @@ def encoded_where(
         return "nowhere"
     if settings.encode != "auto":
         return settings.encode
-    usable = device.type == "cuda" and choose_device("auto").name == "cuda"
+    usable = device.type == "cuda" and choose_encoder("auto").name == "cuda"
     return "device" if usable else "workers"
 
 

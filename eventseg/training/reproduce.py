@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
+from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.tables import from_table
-from eventseg.training.device import choose_device
 from eventseg.training.distributed import world
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import METRICS, RUN, describe_run, differing_data, read_run

@@ -19,10 +19,9 @@ from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import parallel, rank, world
-from eventseg.training.ema import averaged_copy
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
-from eventseg.training.optimisers import build_optimiser
+from eventseg.training.optimisers import averaged_copy, build_optimiser
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import LAST, claim_run, describe_run, write_run
 from eventseg.training.samples import (

@@ -18,10 +18,9 @@ from eventseg.metrics.confusion_torch import add_confusion, new_counts
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import gathered, mean_loss, summed
-from eventseg.training.ema import update_average
 from eventseg.training.loading import to_device
 from eventseg.training.losses.losses import segmentation_loss
-from eventseg.training.optimisers import set_learning_rate
+from eventseg.training.optimisers import set_learning_rate, update_average
 from eventseg.training.samples import Batch
 
 Matrix = NDArray[np.int64]

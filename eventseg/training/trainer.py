@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from eventseg.device import peak_memory_mib
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import save_network
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
-from eventseg.training.device import peak_memory_mib
 from eventseg.training.distributed import (
     gathered,
     join_processes,
@@ -32,10 +32,10 @@ from eventseg.training.run_folder import (
     EpochCost,
     EpochScores,
     write_metrics,
+    write_skipped,
     write_timing,
 )
 from eventseg.training.session import Session, open_session
-from eventseg.training.skipped import write_skipped
 from eventseg.training.state import kept_state
 from eventseg.training.steps import LossError, Pass, train_pass, validation_pass
 from eventseg.training.tensorboard import check_tensorboard, write_epoch

@@ -33,13 +33,37 @@ def street_scene(
 
 
 def scene_of(truth: Truth) -> Callable[[float], View]:
-    """Return what is true at any time, counted from the recording's start.
+    """Return the function that renders labels, depth and flow at a time of the recording.
+
+    Nothing is interpolated: the scene is rendered again for that microsecond.
+
+    Parameters
+    ----------
+    truth : Truth
+
+    Returns
+    -------
+    callable
+        Takes a time of the recording's clock in us; raises a RecordingError outside the recording.
 
     Raises
     ------
     RecordingError
         The recipe is of a kind this version does not know.
     """
+    start, end = truth.recipe["t0_us"], truth.recipe["t1_us"]
+    view = _view_of(truth)
+
+    def at(t_us: float) -> View:
+        if not start <= t_us <= end:
+            raise RecordingError(f"{t_us} us is outside the recording, [{start}, {end}] us")
+        return view(t_us - start)
+
+    return at
+
+
+def _view_of(truth: Truth) -> Callable[[float], View]:
+    """Return the function that renders a view, in us from the recording's begin."""
     recipe = truth.recipe
     if recipe["kind"] == "street":
         film, _ = street_scene(
