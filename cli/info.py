@@ -26,13 +26,13 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
     eventseg info rec1487339175.hdf5
     eventseg info rec1487339175.eventseg --json
     """  # noqa: D301
-    from eventseg.dataset.reader import dataset_folders, open_dataset
-    from eventseg.describe import (
+    from eventseg.dataset.describe import (
         dataset_lines,
         describe_dataset,
         describe_recording,
         recording_lines,
     )
+    from eventseg.dataset.reader import dataset_folders, open_dataset
     from eventseg.recordings import open_recording
 
     described = []

@@ -7,9 +7,12 @@ import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eventseg.files import write_whole
-from eventseg.plots.events import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #5b6470; --line: #e2dfd8; }

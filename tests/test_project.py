@@ -19,25 +19,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted([*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/*.py")])
 
-# What a module may not import: the flow goes errors <- events <- windows <- kernels <- tensors
-# <- data set, with recordings beside windows, and nothing imports the command line.
-LAYERS = [
-    {"errors"},
-    {"whole_file"},
-    {"events", "splits", "labels"},
-    {"windows", "kernels", "metrics", "networks"},
-    {"recordings", "tensors", "filters"},
-    {"recording_tensors", "simulate", "plots"},
-    {"dataset"},
-    {"pseudolabel"},
-    {"training"},
-    {"evaluation"},
-    {"describe", "demo"},
-]
+# Rooms from the bottom up: a module imports from its own room and from those before it.
+ROOMS = (
+    "errors", "files", "splits", "events", "windows", "html", "images", "kernels", "device",
+    "encoding", "labels", "metrics", "networks", "recordings", "filters", "dataset", "simulate",
+    "augmentation", "sources", "plots", "prediction", "training", "pseudolabel", "evaluation",
+    "demo",
+)  # fmt: skip
+# A simulated recording is an input like any other: nothing but the demo makes one.
+ABOVE_SIMULATE = {"simulate", "demo"}
 ONLY_IN = {
     "h5py": ("eventseg/recordings/", "eventseg/simulate/"),
     "numba": ("eventseg/kernels/", "eventseg/simulate/", "eventseg/recordings/ddd17/decode.py"),
-    "matplotlib": ("eventseg/plots",),
+    "matplotlib": ("eventseg/plots/",),
 }
 
 
@@ -61,13 +55,14 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def layer(module: str) -> int | None:
-    """Return the layer of ``eventseg.NAME`` or of ``eventseg.FAMILY_NAME``."""
-    name = module.split(".")[1]
-    for family in ("dataset", "demo", "filters", "labels", "metrics", "plots", "tensors"):
-        if name.startswith(f"{family}_"):
-            name = family
-    return next((i for i, names in enumerate(LAYERS) if name in names), None)
+def module_name(path: Path) -> str:
+    """Return the dotted name of a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room(module: str) -> str:
+    """Return the room of ``eventseg.ROOM...``."""
+    return module.split(".")[1]
 
 
 def test_required_dependencies_are_the_users_list_and_what_replaces_our_own_code():
@@ -92,13 +87,55 @@ def test_imports_point_one_way(path):
     if place.startswith("cli/"):
         return
     assert not any(name.startswith("eventseg_cli") for name in used)
-    own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    if own == "eventseg.__init__":
+    own = module_name(path)
+    if own == "eventseg":
         return
-    assert layer(own) is not None, f"{place} has no layer"
     for name in used:
-        if name.startswith("eventseg.") and layer(name) is not None:
-            assert layer(name) <= layer(own), f"{place} imports {name}, which is above it"
+        if name.startswith("eventseg.") and room(name) in ROOMS:
+            assert ROOMS.index(room(name)) <= ROOMS.index(room(own)), f"{place} imports {name}"
+            assert room(name) != "simulate" or room(own) in ABOVE_SIMULATE, f"{place}: {name}"
+
+
+def test_rooms_are_what_lies_in_the_package():
+    names = {path.stem for path in (ROOT / "eventseg").iterdir() if path.suffix == ".py"}
+    names |= {path.parent.name for path in (ROOT / "eventseg").glob("*/__init__.py")}
+    assert names - {"__init__"} == set(ROOMS)
+    assert len([p for p in (ROOT / "eventseg").iterdir() if p.name != "__pycache__"]) <= 28
+
+
+def test_no_circle_of_imports_within_a_room():
+    names = {module_name(path): path for path in SOURCES if path.parts[-2] != "cli"}
+    uses = {name: {used for used in imports(path) if used in names} for name, path in names.items()}
+    # A package is a name for what is inside it; only its modules can stand in a circle.
+    packages = {module_name(path) for path in SOURCES if path.name == "__init__.py"}
+    waiting = {name: used - packages - {name} for name, used in uses.items()}
+    while waiting:
+        free = {name for name, used in waiting.items() if not used & waiting.keys()}
+        assert free, f"a circle among {', '.join(sorted(waiting))}"
+        waiting = {name: used for name, used in waiting.items() if name not in free}
+
+
+def test_architecture_draws_the_tree_that_is_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    block = text.partition("## The layout")[2].partition("    eventseg/\n")[2]
+    drawn: dict[str, None] = {}
+    at = {4: ""}
+    for line in block.splitlines():
+        depth = len(line) - len(line.lstrip())
+        if depth <= 4:
+            break
+        first, inside = line.split()[0], max(d for d in at if d < depth)
+        if first.endswith("/"):
+            at = {d: folder for d, folder in at.items() if d < depth}
+            at[depth] = f"{at[inside]}{first}"
+            drawn[at[depth].rstrip("/")] = None
+        elif depth == 6 and first.endswith(".py"):
+            drawn[first] = None
+    here = ROOT / "eventseg"
+    folders = {path.parent.relative_to(here).as_posix() for path in here.glob("**/*.py")} - {"."}
+    modules = {path.name for path in here.glob("*.py")} - {"__init__.py"}
+    assert drawn.keys() == folders | modules
+    assert [name.removesuffix(".py") for name in drawn if "/" not in name] == list(ROOMS)
 
 
 def test_every_package_on_disk_is_packaged():

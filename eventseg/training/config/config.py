@@ -197,7 +197,7 @@ def to_toml(config: TrainConfig) -> str:
 
 def recipe_names() -> tuple[str, ...]:
     """Return the names of the recipes that ship with the package, sorted."""
-    files = [file.name for file in (resources.files("eventseg") / "recipes").iterdir()]
+    files = [file.name for file in (resources.files("eventseg.training") / "recipes").iterdir()]
     return tuple(sorted(name[:-5] for name in files if name.endswith(".toml")))
 
 
@@ -212,7 +212,7 @@ def read_table(source: str | Path) -> dict[str, Any]:
     if str(source).endswith(".toml"):
         file: Any = Path(source)
     elif str(source) in recipe_names():
-        file = resources.files("eventseg") / "recipes" / f"{source}.toml"
+        file = resources.files("eventseg.training") / "recipes" / f"{source}.toml"
     else:
         raise TrainingError(
             f"no recipe {str(source)!r}; there are {', '.join(recipe_names())}, or give a file "

@@ -211,7 +211,7 @@ def test_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> Non
     recipe = replace(ONCE, filters=Filters(quantile=0.2, temporal=1))
     label(straight, recipe=recipe, batch=2)
     killed = subprocess.run(
-        [sys.executable, "-c", RUN, str(data), str(Path(__file__).parent)],
+        [sys.executable, "-c", RUN, str(data), str(Path(__file__).parents[1])],
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

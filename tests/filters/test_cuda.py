@@ -22,7 +22,7 @@ def test_filters_in_the_simulator_drop_what_the_cpu_drops():
     checks = Path(__file__).with_name("filters_in_simulator.py")
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", str(checks), "-p", "no:cacheprovider"],
-        cwd=checks.parents[1],
+        cwd=checks.parents[2],
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ CHECKS = sorted(Path(__file__).parent.glob("cuda_*in_simulator.py"))
 def test_kernels_in_the_simulator_have_the_bits_of_the_cpu(checks):
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", str(checks), "-p", "no:cacheprovider"],
-        cwd=checks.parents[1],
+        cwd=checks.parents[2],
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

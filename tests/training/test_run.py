@@ -207,7 +207,7 @@ train_tiny(Path({str(data)!r}), Path({str(tmp_path / "out")!r}), progress=kill, 
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parent, timeout=300, check=False, stdout=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[1], timeout=300, check=False, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL
     held = json.loads(state(tmp_path / "out/last.pt", "training")["history"])

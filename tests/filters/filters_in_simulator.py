@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from filter_cases import cases, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_fixtures import tree, write_recording
-from test_filters import cases, same
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import EventsError

@@ -90,15 +90,22 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, li
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     code = (
-        "from pathlib import Path; from test_training_distributed import child;"
+        "from pathlib import Path; from test_distributed import child;"
         f"child(Path({str(data)!r}), Path({str(out)!r}))"
     )
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    group["PYTHONPATH"] = str(Path(__file__).parents[1])
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=Path(__file__).parent,
-            env={**os.environ, **group, "RANK": str(k), "LOCAL_RANK": str(k)},
+            env={
+                **os.environ,
+                **group,
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+                "RANK": str(k),
+                "LOCAL_RANK": str(k),
+            },
         )
         for k in range(2)
     ]

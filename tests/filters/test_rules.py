@@ -8,6 +8,7 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
+from filter_cases import cases, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_fixtures import write_recording
@@ -19,25 +20,6 @@ from eventseg.filters.filtered import FilteredRecording, filtered, survey_filter
 from eventseg.filters.hot_pixels import count_events, find_hot_pixels, hot_map, hot_numbers
 from eventseg.filters.rules import EventFilter, Filters, filter_events, parse_filters
 from eventseg.recordings import open_recording
-
-times = st.sampled_from([0, 1, 2, 50, 400, 3_000])
-
-
-@st.composite
-def cases(draw, **options):
-    """Draw a stream, filters, and the map of hot pixels."""
-    events = draw(streams(**options))
-    hot = np.zeros(events.sensor, np.bool_)
-    factor = draw(st.sampled_from([0.0, 2.0]))
-    if factor:
-        pixels = st.integers(0, hot.size - 1)
-        hot.ravel()[draw(st.lists(pixels, max_size=2))] = True
-    return events, Filters(factor, draw(times), draw(times)), hot
-
-
-def same(made: EventStream, expected: EventStream) -> None:
-    assert (made.t0_us, made.t1_us) == (expected.t0_us, expected.t1_us)
-    np.testing.assert_array_equal(made.to_records(), expected.to_records())
 
 
 def some(events: EventStream, which) -> EventStream:
