@@ -68,7 +68,7 @@ def room(module: str) -> str:
 def test_required_dependencies_are_the_users_list_and_what_replaces_our_own_code():
     names = [re.split(r"[<>=]", line)[0] for line in PYPROJECT["project"]["dependencies"]]
     users = ["numpy", "numba", "h5py", "torch", "torchvision", "scipy", "matplotlib", "click"]
-    assert names == [*users, "pillow", "tomli-w", "tqdm"]
+    assert names == [*users, "pillow", "tomli-w", "tqdm", "lazy-loader"]
 
 
 def test_torch_and_torchvision_import_together():

@@ -1,1 +1,5 @@
 """Augmentation of training samples: pixel maps, images, events on CPU and GPU."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Data set folders: manifest, sample table, encoding jobs, reader and check."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

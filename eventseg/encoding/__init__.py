@@ -1,1 +1,5 @@
 """Encoding of events into tensors: settings, representations, CPU, CUDA and whole recordings."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

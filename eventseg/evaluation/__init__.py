@@ -1,1 +1,5 @@
 """Scores of trained networks: protocols, baselines, reports, comparisons."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

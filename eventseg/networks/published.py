@@ -13,7 +13,7 @@ from torch import nn
 from eventseg.errors import CheckpointError
 from eventseg.networks.build import build
 from eventseg.networks.checkpoints import Blueprint
-from eventseg.networks.converters import LAYOUTS
+from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.converters.layout import Layout, State
 from eventseg.networks.inputs import Scaling
 from eventseg.networks.network import SegmentationNetwork

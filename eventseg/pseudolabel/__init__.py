@@ -1,30 +1,5 @@
 """Labels of gray frames by teacher networks, with how sure they are."""
 
-from eventseg.pseudolabel.confidence import EgoMask, Filters, parse_ego
-from eventseg.pseudolabel.label_set import LabelSummary, label_dataset
-from eventseg.pseudolabel.loading import default_teacher, load_teacher
-from eventseg.pseudolabel.overlay import FilmSummary, label_film, overlay
-from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
-from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.test_time import TestTime
-from eventseg.pseudolabel.voting import Guess, Voice, guess
+import lazy_loader
 
-__all__ = [
-    "PRESETS",
-    "EgoMask",
-    "FilmSummary",
-    "Filters",
-    "Guess",
-    "LabelRecipe",
-    "LabelSummary",
-    "Teacher",
-    "TestTime",
-    "Voice",
-    "default_teacher",
-    "guess",
-    "label_dataset",
-    "label_film",
-    "load_teacher",
-    "overlay",
-    "parse_ego",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from eventseg.errors import CheckpointError
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.checkpoints import TrainedNetwork, is_ours, restore_network
-from eventseg.networks.converters import LAYOUTS
+from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.networks.published import load_published, load_state
 from eventseg.networks.weights import load_file, read_weights

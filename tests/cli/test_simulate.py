@@ -11,7 +11,8 @@ from PIL import Image
 
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth
-from eventseg.simulate import scenarios, street
+from eventseg.simulate import street
+from eventseg.simulate.scene import scenarios
 from eventseg_cli.main import main
 from eventseg_cli.simulate import SCENARIOS
 

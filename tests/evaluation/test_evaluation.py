@@ -21,9 +21,9 @@ from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import LabelError, TrainingError
-from eventseg.evaluation import report_page
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate
+from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.request import Request, folder_name, words_of
 from eventseg.evaluation.rows import Row, blocks_of
 from eventseg.evaluation.run_evaluation import evaluate_run

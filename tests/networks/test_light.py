@@ -10,7 +10,8 @@ from torch.nn import functional
 from torchvision import models
 
 from eventseg.errors import CheckpointError, NetworkError
-from eventseg.networks import denseaspp, densenet
+from eventseg.networks import denseaspp
+from eventseg.networks.blocks import densenet
 from eventseg.networks.blocks.densenet import DenseNet
 from eventseg.networks.cgnet import CGNet
 from eventseg.networks.cost import cost

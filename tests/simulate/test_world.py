@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventseg.events import SensorSize
-from eventseg.simulate import classes
+from eventseg.simulate.scene import classes
 from eventseg.simulate.scene.camera import drive
 from eventseg.simulate.scene.render import render_luminance, render_view, stretch
 from eventseg.simulate.scene.scenarios import SCENARIOS

@@ -1,1 +1,5 @@
 """Audit of pseudo-labels against labels drawn by people or simulated."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

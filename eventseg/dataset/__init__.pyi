@@ -1,0 +1,9 @@
+from .check import check_dataset as check_dataset
+from .describe import dataset_lines as dataset_lines
+from .describe import recording_lines as recording_lines
+from .manifest import Manifest as Manifest
+from .manifest import Settings as Settings
+from .reader import EventDataset as EventDataset
+from .reader import open_dataset as open_dataset
+from .writer import DatasetSummary as DatasetSummary
+from .writer import encode_dataset as encode_dataset

@@ -1,0 +1,1 @@
+from .report import compare_runs as compare_runs

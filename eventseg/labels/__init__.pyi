@@ -1,0 +1,10 @@
+from .files import legend as legend
+from .files import read_labels as read_labels
+from .files import write_labels as write_labels
+from .maps import merge_labels as merge_labels
+from .maps import merge_probabilities as merge_probabilities
+from .maps import paint_labels as paint_labels
+from .tables import ClassTable as ClassTable
+from .tables import Merge as Merge
+from .tables import load_class_table as load_class_table
+from .tables import merge_of as merge_of

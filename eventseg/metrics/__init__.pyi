@@ -1,0 +1,10 @@
+from .bootstrap import Interval as Interval
+from .bootstrap import bootstrap_interval as bootstrap_interval
+from .confusion import confusion_matrix as confusion_matrix
+from .instances import InstanceScores as InstanceScores
+from .instances import instance_counts as instance_counts
+from .instances import instance_scores as instance_scores
+from .reliability import Reliability as Reliability
+from .reliability import reliability_counts as reliability_counts
+from .scores import Scores as Scores
+from .scores import scores as scores

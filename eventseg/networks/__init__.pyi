@@ -1,0 +1,17 @@
+from .build import build as build
+from .checkpoints import Blueprint as Blueprint
+from .checkpoints import TrainedNetwork as TrainedNetwork
+from .checkpoints import load_network as load_network
+from .checkpoints import save_network as save_network
+from .cost import Cost as Cost
+from .cost import cost as cost
+from .inputs import InputSpec as InputSpec
+from .inputs import Scaling as Scaling
+from .network import SegmentationNetwork as SegmentationNetwork
+from .network import parameter_count as parameter_count
+from .published import LoadReport as LoadReport
+from .published import Published as Published
+from .published import load_published as load_published
+from .zoo import ARCHITECTURES as ARCHITECTURES
+from .zoo import Architecture as Architecture
+from .zoo import architecture as architecture

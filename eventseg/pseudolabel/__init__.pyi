@@ -1,0 +1,17 @@
+from .confidence import EgoMask as EgoMask
+from .confidence import Filters as Filters
+from .confidence import parse_ego as parse_ego
+from .label_set import LabelSummary as LabelSummary
+from .label_set import label_dataset as label_dataset
+from .loading import default_teacher as default_teacher
+from .loading import load_teacher as load_teacher
+from .overlay import FilmSummary as FilmSummary
+from .overlay import label_film as label_film
+from .overlay import overlay as overlay
+from .recipes import PRESETS as PRESETS
+from .recipes import LabelRecipe as LabelRecipe
+from .teacher import Teacher as Teacher
+from .test_time import TestTime as TestTime
+from .voting import Guess as Guess
+from .voting import Voice as Voice
+from .voting import guess as guess

@@ -1,0 +1,10 @@
+from .base import Epoch as Epoch
+from .base import Frames as Frames
+from .base import Recording as Recording
+from .base import Signal as Signal
+from .ddd17.writer import DDD17Writer as DDD17Writer
+from .formats import FORMATS as FORMATS
+from .formats import open_recording as open_recording
+from .report import ReadingReport as ReadingReport
+from .truth import Truth as Truth
+from .truth import truth_path as truth_path

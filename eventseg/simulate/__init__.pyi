@@ -1,0 +1,3 @@
+from .files import Summary as Summary
+from .images import simulate_images as simulate_images
+from .street import simulate_street as simulate_street

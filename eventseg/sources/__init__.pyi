@@ -1,0 +1,6 @@
+from .image_folders import Folder as Folder
+from .live import EventBatch as EventBatch
+from .live import LiveWindow as LiveWindow
+from .recorded import EventSource as EventSource
+from .source import Source as Source
+from .source import open_source as open_source

@@ -1,0 +1,9 @@
+from .config import Recipe as Recipe
+from .config import TrainConfig as TrainConfig
+from .config import load_config as load_config
+from .config import load_recipe as load_recipe
+from .config import recipe_names as recipe_names
+from .reproduce import reproduce as reproduce
+from .trainer import Progress as Progress
+from .trainer import Trained as Trained
+from .trainer import train as train

@@ -1,0 +1,2 @@
+from .losses import LossSpec as LossSpec
+from .losses import segmentation_loss as segmentation_loss
