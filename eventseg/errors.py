@@ -1,7 +1,7 @@
 """Every error a user can cause, as one tree; each class is also a standard one.
 
-A message says what was given, what is allowed and what to do about it. The command line prints
-the message of an :class:`EventsegError` on one line and exits with 1.
+A message names the value that was given, the values that are allowed and the remedy. The command
+line prints the message of an :class:`EventsegError` on one line and exits with 1.
 """
 
 
@@ -10,7 +10,7 @@ class EventsegError(Exception):
 
 
 class EventsError(EventsegError, ValueError):
-    """Event columns that are no event stream: lengths, types, order or coordinates."""
+    """Invalid event columns: lengths, types, order or coordinates."""
 
 
 class RecordingError(EventsegError, ValueError):
@@ -18,7 +18,7 @@ class RecordingError(EventsegError, ValueError):
 
 
 class WindowError(EventsegError, ValueError):
-    """A duration, an anchor or a window that cannot be had from this recording."""
+    """An invalid duration or anchor, or a window outside the recording."""
 
 
 class DeviceError(EventsegError, RuntimeError):
@@ -34,7 +34,7 @@ class OutputError(EventsegError, OSError):
 
 
 class LabelError(EventsegError, ValueError):
-    """A class table, a merge or a label map that is not what it says."""
+    """An invalid class table, merge or label map."""
 
 
 class NetworkError(EventsegError, ValueError):

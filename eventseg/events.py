@@ -45,7 +45,7 @@ class EventStream:
     sensor : SensorSize
         Height and width in pixels.
     t0_us, t1_us : int
-        Half-open span ``[t0_us, t1_us)`` the stream covers: what was asked for, which may reach
+        Half-open span ``[t0_us, t1_us)`` the stream covers: the requested span, which may reach
         past the first and the last event.
     """
 

@@ -41,7 +41,7 @@ img { display: block; max-width: 100%; height: auto; margin: 8px 0; background: 
 
 
 def page(title: str, *, lead: str, sections: Sequence[tuple[str, str]]) -> str:
-    """Return a whole page.
+    """Return a complete page.
 
     Parameters
     ----------
@@ -117,5 +117,5 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole."""
+    """Write a text file by way of a temporary name."""
     write_whole(path, lambda file: file.write(text.encode()))

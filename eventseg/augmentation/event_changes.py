@@ -1,4 +1,4 @@
-"""What happens to the events of one sample, drawn on the host, and as kernels read it."""
+"""Changes of one sample's events, drawn on the host in the form that kernels read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from eventseg.windows import check_window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventChange:
-    """What happens to the events of one window, in this order; by default nothing.
+    """Changes of the events of one window, in this order; by default none.
 
     Parameters
     ----------
     key : int
         Decides all random numbers below, from 0 to 2^63 - 1.
     drop : float
-        Share of the events to drop, each by itself, kept to 2^-32.
+        Probability to drop an event, drawn for each event, with a resolution of 2^-32.
     jitter_us : int
-        Largest change of an event's time either way, all whole us as likely; times that would
-        leave the window stay at its first or last us.
+        Largest change of an event's time either way, every integer us equally likely; times that
+        would leave the window stay at its first or last us.
     swap : bool
         Whether ON becomes OFF and OFF becomes ON.
     flip : bool
@@ -72,7 +72,7 @@ UNCHANGED = EventChange()
 def draw_event_change(
     augmentation: Augmentation, *, seed: int, epoch: int, index: int, events: int
 ) -> EventChange:
-    """Draw what happens to the events of one sample; their places stay, so labels stay valid.
+    """Draw the changes of one sample's events; their places stay, so labels stay valid.
 
     The share to drop is even from 0 up to the augmentation's, and so is that to add, of which the
     count is then drawn from Poisson's distribution. The same for the same seed, epoch, index and
@@ -132,8 +132,8 @@ def plan_changes(
     Raises
     ------
     TrainingError
-        Another number of changes than of windows, a shift by the whole sensor, or a sensor with
-        more rows than can be told from lost events.
+        Another number of changes than of windows, a shift by the sensor's size or more, or a sensor
+        with so many rows that lost events cannot be marked.
     WindowError
         Noise or jitter in a window that is empty or too long to encode.
     """

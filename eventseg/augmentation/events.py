@@ -113,13 +113,13 @@ def flip_events(events: EventStream) -> EventStream:
 
 
 def shift_events(events: EventStream, *, dx: int, dy: int) -> EventStream:
-    """Return the stream moved by whole pixels right and down; labels must be moved too.
+    """Return the stream moved by integer pixels right and down; labels must be moved too.
 
     Events that leave the sensor are dropped.
 
     Raises
     ------
     TrainingError
-        A shift by the whole sensor or more.
+        A shift by the sensor's size or more.
     """
     return change_events(events, EventChange(dx=dx, dy=dy))

@@ -38,9 +38,9 @@ def change_columns(
 ) -> tuple[Columns, NDArray[np.int64]]:
     """Return columns and bounds of a batch of windows after a change of each.
 
-    What :func:`eventseg.encoding.cuda.encode_batch` makes of them has the bits of encoding each
+    Their tensors from :func:`eventseg.encoding.cuda.encode_batch` have the bits of encoding each
     window's stream after :func:`eventseg.augmentation.events.change_events`. Events are not
-    sorted, and those lost keep their place with row 65535, which lies below any sensor: nothing
+    sorted, and lost events stay in place with row 65535, below any sensor: nothing
     waits for a count. On a GPU it is one launch on torch's current stream.
 
     Parameters

@@ -20,9 +20,9 @@ def change_image(image: Tensor, happens: Draw) -> Tensor:
     Parameters
     ----------
     image : float32 (1 or 3, H, W)
-        From 0 to 1.
+        Values from 0 to 1.
     happens : Draw
-        Only what it says of the image; an image without change is returned as it is.
+        Its image settings are used; an image without change is returned as it is.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where each pixel of an augmented picture comes from."""
+"""Pixel maps: the source pixel of each pixel of an augmented picture."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PixelMap:
     Parameters
     ----------
     x, y : float32 (h, w)
-        Column and row in the source, whole at the centres of pixels.
+        Column and row in the source, integers at the centres of pixels.
     source : int32 (h, w)
-        The nearest pixel, row by row; 0 where the source lies outside.
+        The nearest pixel, row by row; 0 where the source pixel is outside.
     outside : bool (h, w) or None
         Where the nearest pixel would lie outside; None where none does.
     whole : bool
@@ -45,13 +45,13 @@ def pixel_map(
 ) -> PixelMap | None:
     """Return where the pixels of the result come from, or None where each stays in its place.
 
-    In order, seen from the source: mirror, resize the whole to `resize`, enlarge, cut out
+    In order, seen from the source: mirror, resize to `resize`, enlarge, cut out
     `crop`, rotate about its centre and shift. All of it is one affine map.
 
     Parameters
     ----------
     size : SensorSize
-        Of the source.
+        Size of the source picture.
     happens : Draw
     resize, crop : SensorSize, optional
         As for :func:`eventseg.augmentation.sample.augment`.
@@ -85,7 +85,7 @@ def pixel_map(
 
 
 def _begin(room: float, place: float) -> float:
-    """Return where the crop begins: whole pixels where the room is whole."""
+    """Return the first row or column of the crop: an integer where the margin is one."""
     if room != int(room):
         return place * room
     steps = int(place * (abs(room) + 1))

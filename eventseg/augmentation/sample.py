@@ -33,7 +33,7 @@ EMPTY: dict[Normalisation, tuple[float, ...]] = {"raw": (0,), "evsegnet": (-1, -
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Sample:
-    """What belongs together; all of one height and width.
+    """Arrays of one training sample; all of one height and width.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Sample:
     image : float32 (1 or 3, H, W), optional
         Gray or RGB, from 0 to 1.
     confidence : uint8 (H, W), optional
-        Of pseudo-labels.
+        Confidence of pseudo-labels.
     pixels : int32 (H, W), optional
         Any number of each pixel, for events that are encoded later; -1 outside.
     """
@@ -86,9 +86,9 @@ def augment(
     seed, epoch, index : int
         Decide the draw, as in :func:`eventseg.augmentation.settings.draw`.
     normalise : {"raw", "evsegnet"}
-        Normalisation of the events, which decides what an empty pixel holds.
+        Normalisation of the events, which determines the value of an empty pixel.
     resize : SensorSize, optional
-        Size the whole picture is brought to before all else; by default it keeps its own.
+        Size the picture is resized to first; by default it keeps its own.
     crop : SensorSize, optional
         Size of the result; by default that after `resize`.
 
@@ -121,7 +121,7 @@ def warp(
 
     Events, labels and confidence take the value of the nearest pixel, the image is bilinear.
     Outside the picture labels are 255, confidence is 0, and events and image have their borders.
-    A move by whole pixels copies values as they are. ``Draw()`` with `resize` and `crop` prepares
+    A move by integer pixels copies values unchanged. ``Draw()`` with `resize` and `crop` prepares
     validation samples.
     """
     height, width = sample.labels.shape

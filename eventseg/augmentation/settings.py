@@ -21,7 +21,7 @@ LARGEST_JITTER_US = 2**30 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What may happen to a training sample; by default nothing.
+    """Augmentation settings of training samples; by default nothing is changed.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Augmentation:
     rotation_deg : float
         Largest rotation in degrees, either way.
     placement : {"centre", "random"}
-        Which part of an enlarged picture the crop shows, or where a smaller one lies in it.
+        Placing of the crop within an enlarged picture, or of a smaller picture within the crop.
     event_border : {"empty", "zero"}
         Events from outside the picture: the values of a pixel without events, or 0 in all
         channels as in EV-SegNet's code.
@@ -126,7 +126,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """What happens to the picture of one sample of one epoch; by default nothing.
+    """Augmentation drawn for the picture of one sample in one epoch; by default none.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class Draw:
     rotation_deg : float
         Clockwise as seen.
     place : (float, float)
-        Where the crop lies in the room there is, from 0 (top, left) to 1.
+        Position of the crop in the available margin, from 0 (top, left) to 1.
     add, multiply, contrast, saturation, blur_px : float
         Changes of the image.
     """
@@ -157,7 +157,7 @@ class Draw:
 
 
 def draw(augmentation: Augmentation, *, seed: int, epoch: int, index: int) -> Draw:
-    """Draw what happens to the picture of one sample.
+    """Draw the augmentation of one sample's picture.
 
     The same for the same seed, epoch and index, in any process and any order. Each property has
     a random number of its own, so that switching one on leaves the others as they were.

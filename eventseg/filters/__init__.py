@@ -1,4 +1,4 @@
-"""Event filters over a whole recording: hot pixels, refractory time, background activity."""
+"""Event filters over a recording: hot pixels, refractory time, background activity."""
 
 import lazy_loader
 

@@ -24,7 +24,7 @@ def event_fates(
     sensor: SensorSize,
     hot: NDArray[np.bool_] | None = None,
 ) -> torch.Tensor:
-    """Return what becomes of each event of one stream, on the GPU where its columns are.
+    """Return the outcome of each event of one stream, on the GPU that holds its columns.
 
     Nothing waits: the work is put on torch's current stream of that device.
 
@@ -38,12 +38,12 @@ def event_fates(
     filters, hot
         As for :func:`eventseg.filters.rules.filter_events`.
     sensor : SensorSize
-        Size of the sensor. An event outside it is kept.
+        Size of the sensor. An event outside it passes.
 
     Returns
     -------
     uint8 (N,)
-        Index into :data:`eventseg.filters.rules.FATES`, 0 for an event that is kept.
+        Index into :data:`eventseg.filters.rules.FATES`, 0 for an event that passes.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class GpuEventFilter:
         self._lead: list[EventStream] = []
 
     def __call__(self, events: EventStream) -> EventStream:
-        """Return what is kept of the next piece."""
+        """Return the events of the next piece that pass."""
         joined = concatenate([*self._lead, events])
         device = torch.device("cpu" if cuda_device.SIMULATED else "cuda")
         # Copied, since torch takes no read-only arrays.

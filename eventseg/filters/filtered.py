@@ -19,15 +19,15 @@ from eventseg.recordings import Recording
 class FilteredRecording:
     """The events of a recording that filters keep.
 
-    The filters are defined on the whole recording. To give a span alone, its events are read from
-    :attr:`Filters.lead_us` before it on.
+    The filters are defined on the complete recording. To give a span alone, its events are read
+    from :attr:`Filters.lead_us` before it on.
 
     Parameters
     ----------
     recording : Recording
         An open recording; size, times and the number of events stay its own.
     filters : Filters
-        What to drop.
+        Filters to apply.
     hot : bool (H, W)
         Its hot pixels.
     device : {"cpu", "cuda"}
@@ -60,7 +60,7 @@ class FilteredRecording:
         return self.recording.t_last_us
 
     def events(self, t0_us: int, t1_us: int) -> EventStream:
-        """Return the events of ``[t0_us, t1_us)`` that are kept."""
+        """Return the events of ``[t0_us, t1_us)`` that pass."""
         read = self.recording.events(t0_us - self.filters.lead_us, t1_us)
         return filter_events(read, filters=self.filters, hot=self.hot).between(t0_us, t1_us)
 
@@ -71,7 +71,7 @@ class FilteredRecording:
         t0_us: int | None = None,
         t1_us: int | None = None,
     ) -> Iterator[EventStream]:
-        """Yield the events that are kept in consecutive spans; see :meth:`Recording.stream`."""
+        """Yield the events that pass in consecutive spans; see :meth:`Recording.stream`."""
         keep = self._filter()
         start = self.recording.t_first_us if t0_us is None else t0_us
         begin = None if t0_us is None else t0_us - self.filters.lead_us
@@ -112,7 +112,7 @@ def filtered(
 
 @dataclass(frozen=True, slots=True)
 class FilterSurvey:
-    """What filters do to a whole recording.
+    """Effect of filters on a recording: hot pixels and dropped events.
 
     ``hot_pixels`` are numbers of pixels, row x width + column; ``dropped`` holds the number of
     events that each filter drops, by its name.
@@ -123,7 +123,7 @@ class FilterSurvey:
 
 
 def survey_filters(recording: Recording, filters: Filters) -> FilterSurvey:
-    """Return the hot pixels of a recording and what each filter drops of all its events.
+    """Return the hot pixels of a recording and the number of events that each filter drops.
 
     Reads the recording once, and once before to find hot pixels where they are to be dropped.
     """

@@ -35,13 +35,13 @@ def find_hot_pixels(counts: NDArray[np.int64], *, factor: float) -> NDArray[np.b
 
     A bright edge that many pixels see is not hot, since its surroundings are as busy; ``m`` and 1
     keep quiet parts and short recordings from having hot pixels by chance. Known tools take the
-    mean and some standard deviations of the whole sensor instead, both of which scenes and hot
+    mean and some standard deviations of the entire sensor instead, both of which scenes and hot
     pixels themselves move.
 
     Parameters
     ----------
     counts : int64 (H, W)
-        Events of each pixel over the whole recording.
+        Events of each pixel over the complete recording.
     factor : float
         How many times as many, above 1.
 

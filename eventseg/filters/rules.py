@@ -1,7 +1,7 @@
-"""Event filters: hot pixels, the dead time of pixels, background activity; what each drops.
+"""Rules of the event filters: hot pixels, dead time of pixels, background activity.
 
 Every rule looks back a fixed time, so that the events of a span need only those of a short lead
-before it: however a recording is cut, the same events are kept.
+before it: however a recording is cut, the same events pass.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FATES = ("kept", "hot", "refractory", "background")
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which events to drop, in the order hot, refractory, background; 0 switches a filter off.
+    """Event filter settings, applied in the order hot, refractory, background; 0 is off.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class Filters:
         :func:`eventseg.filters.hot_pixels.find_hot_pixels` finds with this factor, above 1.
     refractory_us : int
         Drop an event less than this long after the event before it of the same pixel, of whatever
-        polarity, and dropped or not (jAER's RefractoryFilter). Counting from the last *kept* event
-        would be the other usual rule; it can depend on events any time ago.
+        polarity, and dropped or not (jAER's RefractoryFilter). Counting from the last event *that
+        passed* would be the other usual rule; it can depend on events any time ago.
     support_us : int
         Drop an event that no event of its eight neighbours precedes by at most this long: the
         background activity filter (Delbruck, "Frame-free dynamic digital vision", Symposium on
@@ -78,7 +78,7 @@ class Filters:
 
     @property
     def names(self) -> dict[str, str]:
-        """The filters that are on, by the name of what they drop, as they are written."""
+        """Names of the filters that are on, in the form they are written in."""
         return {
             **({"hot": f"hot:{_digits(self.hot_factor)}"} if self.hot_factor else {}),
             **(
@@ -153,12 +153,12 @@ def filter_events(
     Parameters
     ----------
     events : EventStream
-        From the first event of a recording on, or from :attr:`Filters.lead_us` before the span
+        Events from the first of a recording on, or from :attr:`Filters.lead_us` before the span
         that is wanted; cut that off after.
     filters : Filters
-        What to drop.
+        Filters to apply.
     hot : bool (H, W), optional
-        The hot pixels, which only a whole recording can tell; needed with that filter.
+        Map of hot pixels from :func:`find_hot_pixels` over the recording; needed with that filter.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def filter_events(
 
 
 class EventFilter:
-    """Filters consecutive pieces of one recording on the CPU; remembers what a piece leaves.
+    """Filter of consecutive pieces of one recording on the CPU, with the state between pieces.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class EventFilter:
     Attributes
     ----------
     fates : int64 (4,)
-        Events so far, by what became of them: :data:`FATES`.
+        Number of events so far by outcome: :data:`FATES`.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class EventFilter:
         self._passed = np.full(padded.size if filters.support_us else 0, NEVER, np.int64)
 
     def __call__(self, events: EventStream) -> EventStream:
-        """Return what is kept of the next piece."""
+        """Return the events of the next piece that pass."""
         t, x, y, p = (np.empty_like(getattr(events, name)) for name in "txyp")
         n = keep_events(
             events.t, events.x, events.y, events.p, self._hot, self._latest, self._passed,

@@ -1,4 +1,4 @@
-"""How sure a mean IoU is: a bootstrap over stretches of the recordings."""
+"""Bootstrap confidence interval of the mean IoU over stretches of the recordings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Interval:
 def bootstrap_interval(
     matrices: Confusion, *, seed: int, repeats: int = 1000, level: float = 0.95
 ) -> Interval:
-    """Return the percentile interval of the mean IoU when whole blocks are drawn again.
+    """Return the percentile interval of the mean IoU under resampling of blocks.
 
     Frames of one drive resemble each other, so pixels and even frames are no independent draws:
     the block bootstrap draws as many stretches of the drives, with replacement, as there are

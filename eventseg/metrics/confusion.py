@@ -21,7 +21,7 @@ def counted_pixels(truth: Ids, prediction: Ids, *, classes: int | None = None) -
     Parameters
     ----------
     truth, prediction : integer arrays of one shape
-        Class ids; what is predicted where the truth is ignored does not matter.
+        Class ids; predictions at pixels whose truth is ignored have no effect.
     classes : int, optional
         Number of classes both must keep to; by default only 255 is refused in the prediction.
 

@@ -33,7 +33,7 @@ RULE_IIOU = (
 
 @dataclass(frozen=True, eq=False, slots=True)
 class InstanceCounts:
-    """What the iIoU needs of any number of images; counts of several images add up.
+    """Pixel counts of instances behind the iIoU; counts of several images add up.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class InstanceCounts:
 
 
 def instance_counts(truth: Ids, instances: Ids, prediction: Ids, *, classes: int) -> InstanceCounts:
-    """Return what the iIoU needs of one image.
+    """Return the instance counts of one image.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def instance_scores(
     Parameters
     ----------
     counts : InstanceCounts
-        Of all images.
+        Sum of the counts of all images.
     mean_pixels : float64 (K,), optional
         Mean size of an instance of each class in pixels, such as
         :data:`CITYSCAPES_MEAN_PIXELS`; by default that of the counted instances.

@@ -1,4 +1,4 @@
-"""What a confidence is worth: calibration and risk-coverage from exact counts of 256 values."""
+"""Calibration and risk-coverage of a confidence, from exact counts of its 256 values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Bin(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What is left at a threshold: share of the pixels, and share of these that is right."""
+    """One point of the risk-coverage curve: pixels above a threshold, and their accuracy."""
 
     coverage: float
     accuracy: float
@@ -133,7 +133,7 @@ class Reliability:
         return sum(n * abs(accuracy - mean) for n, mean, accuracy in curve) / self.pixels
 
     def kept_above(self, threshold: float) -> Kept:
-        """Return what is left when only confidences of at least a threshold are kept.
+        """Return the point of the risk-coverage curve at a threshold of the confidence.
 
         Parameters
         ----------
@@ -162,9 +162,9 @@ class Reliability:
         Returns
         -------
         (float64 (P,), float64 (P,))
-            Coverage, rising to 1, and risk, the share of wrong pixels among those kept: one
-            point for each confidence that occurs (El-Yaniv and Wiener, JMLR 2010). Empty
-            without pixels.
+            Coverage, rising to 1, and risk, the share of wrong pixels among those above the
+            threshold: one point for each confidence that occurs (El-Yaniv and Wiener, JMLR 2010).
+            Empty without pixels.
         """
         rows = self.counts[::-1]
         rows = rows[rows[:, 0] > 0].cumsum(0)

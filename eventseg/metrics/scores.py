@@ -209,7 +209,7 @@ def _category_iou(matrix: Confusion, categories: Mapping[str, Sequence[int]]) ->
 
 
 def _ratio(part: NDArray[np.number[Any]], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return part / whole, nan where the whole is 0."""
+    """Return part / total, nan where the total is 0."""
     nan = np.full(np.shape(whole), np.nan)
     ratio: NDArray[np.float64] = np.divide(part, whole, out=nan, where=np.asarray(whole) != 0)
     return ratio

@@ -1,4 +1,4 @@
-"""CGNet: few channels, each block looking at a pixel, around it, and at the whole picture."""
+"""CGNet: few channels; each block joins a pixel, its surroundings and the global context."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ConvNormPReLU(NormPReLU):
 
 
 class Gate(nn.Module):
-    """Weights of the channels by what the whole map holds: the paper's global extractor."""
+    """Channel weights from the global average of the map: the paper's global extractor."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -67,18 +67,18 @@ class Gate(nn.Module):
 class ContextGuided(nn.Module):
     """A context guided block (Figures 2 and 3 of the paper).
 
-    A local and a dilated depthwise convolution see a pixel and what surrounds it; both together
+    A local and a dilated depthwise convolution see a pixel and its surroundings; both together
     are gated. Without a stride the block works on half the channels and adds its input; with
-    stride 2 it works on all, then halves what the two have found.
+    stride 2 it works on all, then halves their joined output.
 
     Parameters
     ----------
     in_channels, channels : int
         Channels of the input and of the output; alike without a stride.
     dilation : int
-        Of the surroundings.
+        Dilation of the convolution that sees the surroundings.
     reduction : int
-        Of the gate.
+        Factor by which the gate reduces the channels.
     down : bool
         Whether the size is halved.
     """

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-accumulates at a size, without running it."""
+"""Cost of a network: parameters and multiply-accumulates at a size, without running it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Unit(nn.Module):
     in_channels, width, out_channels : int
         Channels of the input, between the convolutions, and of the output.
     dilation : int
-        Of the 3x3 convolution.
+        Dilation of the 3x3 convolution.
     first : bool
         Whether this is the head's first unit, which takes its input as it is: that is rectified
         already. All others normalise and rectify it.
@@ -66,11 +66,11 @@ class Unit(nn.Module):
 class DenseASPP(TrunkNetwork):
     """Yang et al., DenseASPP for Semantic Segmentation in Street Scenes, CVPR 2018.
 
-    As its authors' repository builds it at output stride 8. After DenseNet's last block comes
-    one more transition; its batch norm sees what the last batch norm of torchvision's DenseNet
-    sees, and takes its ImageNet weights, while its convolution and the batch norm behind it have
-    none. The authors' first unit rectifies its input in place, so that what is concatenated is
-    rectified too: here this is written out.
+    As its authors' repository builds it at output stride 8. After DenseNet's last block comes one
+    more transition; its batch norm sees the output that the last batch norm of torchvision's
+    DenseNet sees, and takes its ImageNet weights, while its convolution and the batch norm behind
+    it have none. The authors' first unit rectifies its input in place, so that the concatenated
+    tensor is rectified too: here this is written out.
 
     Parameters
     ----------

@@ -100,8 +100,9 @@ class Bottleneck(nn.Module):
 class Enlarge(nn.ConvTranspose2d):
     """A transposed convolution within each channel, bilinear before training.
 
-    Long et al., Fully Convolutional Networks, arXiv 1411.4038, section 3.3. What it makes too
-    much, for sizes that are no multiple of the factor, is cut off at the right and bottom.
+    Long et al., Fully Convolutional Networks, arXiv 1411.4038, section 3.3. Its output beyond the
+    input's size, where it makes the map too much, for sizes that are no multiple of the factor, is
+    cut off at the right and bottom.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ class Fusion(nn.Module):
         Whether its 1x1 convolutions have a bias, which the batch norms after them cancel.
     upsampling : {"bilinear", "transposed"}
     align_corners : bool
-        For bilinear enlarging.
+        Whether bilinear enlarging aligns the corner pixels.
     """
 
     def __init__(self, *, bias: bool, upsampling: Enlarging, align_corners: bool) -> None:
@@ -184,7 +185,8 @@ class FastSCNN(SegmentationNetwork):
     auxiliary : bool
         Whether there are auxiliary heads; their losses have weight 0.4.
     auxiliary_at : {"stem", "stem+global"}
-        What they look at: the stem's output (Tramac), or that and the deep branch's (mmseg).
+        Inputs of the auxiliary heads: the stem's output (Tramac), or that and the deep branch's
+        (mmseg).
     dropout : float
         Share of values dropped before the logits of each head, in [0, 1).
 

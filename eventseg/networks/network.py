@@ -1,4 +1,4 @@
-"""What all networks share: a checked input, and logits at the input's height and width."""
+"""Base class of the networks: a checked input, and logits at the input's height and width."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SegmentationNetwork(nn.Module, ABC):
         return None
 
     def load_trunk(self, state: dict[str, Tensor]) -> None:  # noqa: ARG002
-        """Load torchvision's ImageNet weights into the trunk, whole or not at all.
+        """Load torchvision's ImageNet weights into the trunk: all of them, or none.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Published checkpoints: which network they hold, loaded whole or refused."""
+"""Published checkpoints: recognised by their tensors, and loaded completely or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What came of loading a checkpoint: names of tensors by what became of them.
+    """Report of loading a checkpoint: tensor names by outcome.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ class Published:
     Parameters
     ----------
     network : SegmentationNetwork
-        In evaluation mode.
+        The network in evaluation mode.
     blueprint : Blueprint
         How it was built.
     scaling : Scaling
-        What it was trained to see.
+        Scaling of the pictures that it was trained on.
     report : LoadReport
     """
 
@@ -126,7 +126,7 @@ def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) 
 def load_state(
     network: nn.Module, state: State, *, layout: str, ignored: Sequence[str] = ()
 ) -> LoadReport:
-    """Load tensors into a network if they fit whole, and report; otherwise only report."""
+    """Load tensors into a network if all of them fit, and report; otherwise only report."""
     own = network.state_dict()
     counters = {n for n in own if n.endswith(COUNTER)}
     report = LoadReport(

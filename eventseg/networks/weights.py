@@ -22,7 +22,7 @@ PARALLEL = "module."
 
 
 def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
-    """Return what ``torch.save`` wrote, on the CPU.
+    """Return the object that ``torch.save`` wrote, on the CPU.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> State:
 
 
 def tensors_of(loaded: Any, *, path: Path) -> State:
-    """Return the tensors by name in what a file held.
+    """Return the tensors by name in an object read from a file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The networks by name: how each is built, where it comes from, what was published."""
+"""Table of the networks: builder, source and published sizes of each name."""
 
 from __future__ import annotations
 

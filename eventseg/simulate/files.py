@@ -20,7 +20,7 @@ SHORTEST_US = 10_000
 
 @dataclass(frozen=True)
 class Summary:
-    """What a simulation wrote.
+    """Summary of a finished simulation.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def summary_of(target: Path, tally: Tally, duration_us: int, classes: tuple[str,
 
 
 def check_numbers(*, duration_us: int, seed: int, sensor: SensorSize, step_us: int) -> None:
-    """Refuse what cannot be simulated."""
+    """Raise an error for numbers that cannot be simulated."""
     if duration_us < SHORTEST_US:
         raise SimulationError(
             f"a duration of {duration_us} us is too short: give at least {SHORTEST_US} us"

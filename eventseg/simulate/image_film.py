@@ -1,7 +1,8 @@
 """A labelled picture with a camera moving in front of it: pan, zoom, rotation and shake.
 
-The camera looks squarely at a flat picture, so what it sees is a similarity of it: sensor point p
-shows picture point ``centre + pan(t) + scale(t) R(angle(t)) (p - middle)``. Each is a few sines.
+The camera looks squarely at a flat picture, so its view is a similarity transform of it: sensor
+point p shows picture point ``centre + pan(t) + scale(t) R(angle(t)) (p - middle)``. Each is a few
+sines.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from eventseg.simulate.scene.render import View
 
 @dataclass(frozen=True)
 class Motion:
-    """How the camera moves.
+    """Motion of the camera over one picture.
 
     ``column`` and ``row`` are picture coordinates of the point in the middle, ``scale`` picture
     pixels per sensor pixel; the waves add to the coordinates, to the logarithm of the scale and

@@ -1,4 +1,4 @@
-"""From films to files: runs both halves of the sensor over a film and writes what comes out.
+"""Recorder of a film: runs both halves of the sensor over it and writes events and frames.
 
 The film is taken in chunks of 50 ms, so memory does not grow with the recording.
 """
@@ -29,7 +29,7 @@ FRAME_SPECIALS = (14, 16, 17, 15)
 
 @dataclass
 class Tally:
-    """What has been recorded so far."""
+    """Counts of a recording in progress."""
 
     events: int = 0
     on_events: int = 0
@@ -54,7 +54,7 @@ class Recorder:
     step_us : int
         Time between two renders.
     t0_us : int
-        What the recording's clock shows at film time 0.
+        Time of the recording's clock at film time 0.
     reset_us : int, optional
         Film time at which the sensor's clock is reset; no frame may span it.
     pool, bands : Executor, int
@@ -110,8 +110,8 @@ class Recorder:
         frames : list of FrameTimes
             Frames to take, in film time.
         aside : callable, optional
-            Called with the film times of each stretch, and what to add to them for the sensor's
-            clock, to write what else the recording holds.
+            Called with the film times of each stretch and the offset of the sensor's
+            clock, to write further signals of the recording.
         """
         start = np.array([t0_us], np.int64)
         film.pictures(start, self._luminance[:1], self._label[:1], self._pool)

@@ -43,7 +43,7 @@ def simulate_street(
     step_us: int = STEP_US,
     progress: Callable[[float], None] | None = None,
 ) -> Summary:
-    """Drive through a street and write what a DAVIS would have recorded, with the truth.
+    """Drive through a street and write the recording of a DAVIS, with its truth file.
 
     The same arguments give the same bytes, whatever ``threads``.
 

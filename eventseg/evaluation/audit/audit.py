@@ -1,6 +1,6 @@
-"""How good a teacher's labels are: against the truth, or against another teacher's.
+"""Scores of a teacher's labels against the truth, or against another teacher's labels.
 
-What is ignored (255) in the truth is not scored; what is ignored only in the labels is no error,
+Pixels ignored (255) in the truth are not scored; pixels ignored only in the labels are no error,
 but not covered: every share of coverage is of the pixels whose truth is known.
 """
 
@@ -33,7 +33,7 @@ BINS = 15
 
 
 class Threshold(NamedTuple):
-    """What is left at a least confidence.
+    """One point of the risk-coverage curve.
 
     Coverage is the share of the known pixels that have a label so sure, accuracy the share of
     these that is right.
@@ -97,7 +97,7 @@ class Audit:
         return tuple(_share(part, whole) for part, whole in pairs)
 
     def thresholds(self) -> tuple[Threshold, ...]:
-        """Return what is left at each of :data:`THRESHOLDS`; empty without confidences."""
+        """Return the risk-coverage points at :data:`THRESHOLDS`; none without confidences."""
         found = self.reliability
         if found is None:
             return ()

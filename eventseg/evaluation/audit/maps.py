@@ -31,7 +31,7 @@ class LabelMaps:
     name : str
         Name of the label set, or of the folder.
     classes : ClassTable
-        What the ids in the maps mean.
+        Class table of the ids in the maps.
     read : callable
         Gives the labels of a frame, uint8 (H, W).
     confidence : callable, optional
@@ -46,7 +46,7 @@ class LabelMaps:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pair:
-    """Labels, and what they are held against.
+    """Labels and the reference they are compared with.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def open_pair(
     confidence: Path | None = None,
     split: str = "all",
 ) -> Pair:
-    """Open the labels of a data set or of a folder, and what they are held against.
+    """Open the labels of a data set or of a folder, and the reference they are compared with.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def open_pair(
     DatasetError
         No such label set or folder, or no frame that both have.
     LabelError
-        Classes that are not told or do not merge, or files that belong to nothing.
+        Classes that are unknown or do not merge, or files without a partner.
     """
     root = Path(path)
     if dataset_folders(root):

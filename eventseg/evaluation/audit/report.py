@@ -25,7 +25,7 @@ WORST = 6
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a report calls things: two teachers that agree need not be right."""
+    """Terms of a report: two teachers that agree need not be right."""
 
     accuracy: str
     right: str
@@ -49,7 +49,7 @@ def write_audit(out: Path, found: Audit, pair: Pair) -> Path:
     out : Path
     found : Audit
     pair : Pair
-        What was audited, for pictures of the worst frames.
+        The audited maps, for pictures of the worst frames.
     """
     write_text(out / "audit.json", json.dumps(found.to_dict(), indent=2) + "\n")
     write_text(out / "audit.html", _page(found, pair))
@@ -77,7 +77,7 @@ def class_rows(found: Audit) -> list[list[str]]:
 
 
 def summary(found: Audit) -> list[str]:
-    """Return what was found, in sentences."""
+    """Return the findings in sentences."""
     words, of = words_of(found.against, found.other), found.row.scores
     interval = found.row.interval()
     spread = (

@@ -1,4 +1,4 @@
-"""One picture of the same samples: labels, and what each run makes of them."""
+"""Picture of the same samples: labels, and the predictions of each run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def same_samples(
     runs : sequence of Path
         Run folders.
     summaries : sequence of RunSummary
-        What each says.
+        Caption of each column.
 
     Returns
     -------

@@ -43,7 +43,7 @@ CITYSCAPES_VAL, CITYSCAPES_SIZE = 500, SensorSize(1024, 2048)
 
 
 def published_data(data: Path, *, classes: Sequence[str]) -> str:
-    """Return the data set with published results that a folder holds whole, or an empty name.
+    """Return the data set with published results that a folder contains completely, or ``""``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What run folders and the evaluations in them say, and runs that differ only in their seed."""
+"""Settings and scores read from run folders, and groups of runs that differ only in the seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from eventseg.windows import format_duration, parse_duration
 
 
 class Evaluation(NamedTuple):
-    """How runs were scored: those of equal data, labels and setting can be compared.
+    """Key of an evaluation: runs of equal data, labels and protocol can be compared.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Evaluation(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Scores of a network at one window in percent; NaN for what there is not."""
+    """Scores of a network at one window in percent; NaN where a score is missing."""
 
     samples: int
     accuracy: float
@@ -75,11 +75,11 @@ class RunSummary:
     parameters : int
     best_epoch : str
     val_miou : tuple of float
-        Of the best epoch in percent, one a seed.
+        Validation mIoU of the best epoch in percent, one for each seed.
     scored : mapping
         See :data:`Scored`.
     train_s, peak_memory_mib : float
-        Of all epochs; the mean and the largest of several seeds.
+        Training time and memory over all epochs; the mean and the largest of several seeds.
     data : str
         Digest of data and classes, by which runs are alike.
     published_data : str
@@ -102,7 +102,7 @@ class RunSummary:
 
 
 def read_run_summary(run: str | Path) -> RunSummary:
-    """Return what a run folder and the evaluations in it say.
+    """Return the summary of a run folder and of the evaluations in it.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def pick_evaluation(runs: Sequence[RunSummary], *, split: str = "") -> Evaluatio
 
 
 def evaluation_names(runs: Sequence[RunSummary]) -> dict[Evaluation, str]:
-    """Return a name for each evaluation; data of one name that differs is told by its digest."""
+    """Return a name for each evaluation; different data of one name gets its digest."""
     found = sorted({evaluation for run in runs for evaluation in run.scored})
     words = [f"{evaluation.how}, {evaluation.classes}" for evaluation in found]
     return {

@@ -49,7 +49,7 @@ def write_report(
     curves : callable, optional
         Makes the figure of the learning curves.
     warning : str
-        What the reader must know first.
+        Warning that the report begins with.
 
     Returns
     -------

@@ -34,9 +34,9 @@ class Block(nn.Module):
     widths : tuple of int
         Channels of the input and after each separable convolution.
     stride : {1, 2}
-        Of a max-pool at the end, and of the shortcut.
+        Stride of the closing max-pool and of the shortcut.
     dilation : int
-        Of all its separable convolutions.
+        Dilation of all separable convolutions of the block.
     first_relu : bool
         Whether the first convolution has a ReLU before it.
     """

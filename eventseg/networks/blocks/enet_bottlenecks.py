@@ -26,7 +26,7 @@ RGB_FILTERS = 13
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Where the two published definitions differ.
+    """Differences between the two published definitions of ENet.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Definition:
     bias : bool
         Whether the stem, the middle of the bottlenecks and the logits have biases.
     epsilon : float
-        Of batch norms.
+        Term that the batch norms add to the variance.
     active_expansion : bool
         Whether an activation follows the last 1x1 convolution of a bottleneck; in upsampling
         bottlenecks none ever does.

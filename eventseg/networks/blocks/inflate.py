@@ -11,7 +11,7 @@ def inflate(weight: Tensor, *, in_channels: int) -> Tensor:
     """Return a first convolution over RGB as one over any number of channels.
 
     Every channel gets the mean over red, green and blue, times 3 / in_channels: an input whose
-    channels are all alike then gives what a gray picture gave. Carreira and Zisserman, I3D,
+    channels are all alike then has the output of a gray picture. Carreira and Zisserman, I3D,
     arXiv 1705.07750, section 2.4, inflate over time in this way.
 
     Parameters

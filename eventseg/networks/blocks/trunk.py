@@ -1,4 +1,4 @@
-"""What segmentation heads need of a classification network, and its ImageNet weights."""
+"""Classification networks as trunks of segmentation heads, and their ImageNet weights."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def check_positive(name: str, values: Sequence[int] | None, count: int) -> None:
 class Features(NamedTuple):
     """Maps of a trunk, float (N, C, h, w).
 
-    ``low`` has a quarter of the input's height and width, ``middle`` is what an auxiliary head
-    looks at, ``deep`` has the trunk's output stride.
+    ``low`` has a quarter of the input's height and width, ``middle`` is the input of an auxiliary
+    head looks at, ``deep`` has the trunk's output stride.
     """
 
     low: Tensor
@@ -106,7 +106,7 @@ class TrunkNetwork(SegmentationNetwork):
         return self.backbone.imagenet
 
     def load_trunk(self, state: dict[str, Tensor]) -> None:
-        """Load torchvision's ImageNet weights into the trunk, whole or not at all.
+        """Load torchvision's ImageNet weights into the trunk: all of them, or none.
 
         Raises
         ------

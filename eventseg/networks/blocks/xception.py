@@ -198,7 +198,7 @@ class Xception(nn.Module):
         self.block14 = LastBlock(c1024, c1536, c2048)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return what the last batch norms of blocks 2, 3, 4, 13 and 14 give.
+        """Return the outputs of the last batch norms of blocks 2, 3, 4, 13 and 14.
 
         Their heights are about a half, a quarter, ... and a thirty-second of the input's, their
         channels are those of :attr:`channels`.

@@ -77,7 +77,7 @@ CAMVID_CLASSES = 11
 
 
 def authors_scaling(state: State) -> Scaling:
-    """Return what the authors' network was trained to see: CamVid if it has 11 classes.
+    """Return the scaling of the authors' training pictures: CamVid's if there are 11 classes.
 
     Their files of both data sets have the same names; only the number of classes tells.
 

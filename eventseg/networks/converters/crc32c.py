@@ -1,4 +1,4 @@
-"""The checksum of TensorFlow's files: CRC-32C (Castagnoli), whole tensors at a time.
+"""The checksum of TensorFlow's files: CRC-32C (Castagnoli), one tensor at a time.
 
 A register r that takes in a zero bit becomes B(r), and B is linear over bits (exclusive or). So
 the registers of equal parts of the data can run side by side as one NumPy array, and two of them

@@ -1,10 +1,10 @@
 """The released weights of EV-SegNet: 679 float32 tensors by the names that Keras gave them.
 
 A name ends in the layer's name and the variable's, such as ``block2_sepconv1/depthwise_kernel``
-or ``encoder_adaption/conv_bn/conv2d_4/kernel``; what stands before differs between versions of
+or ``encoder_adaption/conv_bn/conv2d_4/kernel``; the prefix differs between versions of
 TensorFlow (1.14 adds ``segception_small/``) and is not needed, as no two layers have one name.
 
-The trunk's layers are named in Keras's Xception. The others, its four shortcuts and the whole
+The trunk's layers are named in Keras's Xception. The others, its four shortcuts and the complete
 decoder, have no name of their own: Keras numbers them by kind (``conv2d``, ``conv2d_1``, ...,
 ``separable_conv2d``, ``batch_normalization``) in the order in which the released code builds
 them, which is the order of our modules.

@@ -1,4 +1,4 @@
-"""How published checkpoints name their tensors: one description a layout."""
+"""Description of a published checkpoint's tensor names, one for each layout."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Layout:
     ignored : tuple of str
         Beginnings of foreign names that carry nothing our network uses, such as optimiser slots.
     scaling : Scaling
-        What the network was trained to see.
+        Scaling of the pictures that the network was trained on.
     scaling_of : callable, optional
         The same where it shows in the tensors, such as in the number of classes.
     source : str

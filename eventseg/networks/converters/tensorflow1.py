@@ -1,10 +1,10 @@
 """Checkpoints of TensorFlow 1 without TensorFlow: an index of tensors and shards of their bytes.
 
-``PREFIX.index`` is a sorted table in LevelDB's format: blocks of entries whose keys leave out what
-they share with the key before, each block followed by its compression and a checksum, and a footer
-that locates the block of blocks. A value is a protocol buffer, ``BundleEntryProto`` of
-TensorFlow's ``tensor_bundle.proto``: type, shape, shard, offset, size and checksum of a tensor.
-The tensors lie bare in ``PREFIX.data-00000-of-00001`` and so on. All checksums are verified.
+``PREFIX.index`` is a sorted table in LevelDB's format: blocks of entries whose keys leave out the
+part that they share with the key before, each block followed by its compression and a checksum, and
+a footer that locates the block of blocks. A value is a protocol buffer, ``BundleEntryProto`` of
+TensorFlow's ``tensor_bundle.proto``: type, shape, shard, offset, size and checksum of a tensor. The
+tensors lie bare in ``PREFIX.data-00000-of-00001`` and so on. All checksums are verified.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Fields = dict[int, list[int | bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a tensor lies, and what it is."""
+    """Place, type and shape of one tensor."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -56,7 +56,7 @@ def read_tf1_checkpoint(prefix: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     prefix : Path
-        What the names of its files begin with: ``best`` for ``best.index`` and
+        Prefix of its file names: ``best`` for ``best.index`` and
         ``best.data-00000-of-00001``.
 
     Returns
@@ -238,7 +238,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(message: bytes) -> Fields:
-    """Return what a protocol buffer holds by field number: numbers, and bytes of messages."""
+    """Return the fields of a protocol buffer by number: integers, and bytes of messages."""
     fields: Fields = {}
     at = 0
     while at < len(message):

@@ -21,11 +21,11 @@ GRAVITY = 9.80665
 
 
 class Pose(NamedTuple):
-    """Where the camera is and how it moves at one instant.
+    """Position, rotation and motion of the camera at one instant.
 
     position, velocity : float64 (3,), metres and m/s in world axes.
     rotation : float64 (3, 3), columns are the camera's axes in world axes.
-    spin : float64 (3, 3), ``dR/dt^T R``: what a fixed direction does in camera axes, rad/s.
+    spin : float64 (3, 3), ``dR/dt^T R``: rotation of a fixed direction in camera axes, rad/s.
     focal : focal length in pixels.
     """
 

@@ -1,4 +1,4 @@
-"""What the sensor looks at: pictures at any time, and the truth about them."""
+"""Films: luminance pictures at any time, and the truth about them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from eventseg.simulate.scene.world import World
 
 
 class View(NamedTuple):
-    """What one instant looks like, all (H, W) of the sensor.
+    """Rendered view of one instant; all maps are (H, W) of the sensor.
 
     label : uint8, Cityscapes training class.
     depth : float32, metres along the camera's axis, infinite for the sky; None for flat images.
@@ -36,7 +36,7 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Stretch:
-    """What is near the camera during a short time: enough to render any instant of it."""
+    """Surroundings of the camera during a short time, enough to render any instant of it."""
 
     objects: NDArray[np.void]
     blocks: NDArray[np.void]

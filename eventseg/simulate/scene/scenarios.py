@@ -61,7 +61,7 @@ class Scenario:
     crossing : bool
         Pedestrians keep crossing ahead.
     start_us : int
-        What the sensor's clock shows at the start.
+        Time of the sensor's clock at the start.
     reset_at : float, optional
         Share of the drive after which the sensor's clock is reset to zero.
     wraps : bool

@@ -1,4 +1,4 @@
-"""Rebuild the scene of a recording from what its truth file says it was made from."""
+"""Reconstruction of a recording's scene from the recipe in its truth file."""
 
 from __future__ import annotations
 

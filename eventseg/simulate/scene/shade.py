@@ -1,4 +1,4 @@
-"""How bright each hit is: its texture under sun, lamps and haze.
+"""Brightness of each hit: its texture under sun, lamps and haze.
 
 Luminance is linear, in units where a sunlit white wall is about 250.
 """
@@ -33,7 +33,7 @@ from eventseg.simulate.sensor.noise import value_noise
 
 
 class Light(NamedTuple):
-    """Where the light comes from, all as luminance of a white surface.
+    """Light sources, all as luminance of a white surface.
 
     ambient : on the ground; left, right : on facades and sides; sky : of the sky near the zenith.
     headlamp : of the camera's car at 5 m; lamps : under a street lamp; glow : of lit windows.

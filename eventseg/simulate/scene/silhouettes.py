@@ -1,4 +1,4 @@
-"""Outlines of what faces the camera: whether a point of the upright rectangle is in the shape.
+"""Outlines of objects that face the camera, as tests of points in an upright rectangle.
 
 ``u`` runs across in metres from the middle, ``y`` is the height above the ground in metres.
 """
@@ -17,7 +17,7 @@ from eventseg.simulate.sensor.noise import value_noise
 def near_segment(
     u: float, y: float, u0: float, y0: float, u1: float, y1: float, radius: float
 ) -> bool:
-    """Return whether (u, y) lies within ``radius`` of the segment."""
+    """Return whether (u, y) is within ``radius`` of the segment."""
     du, dy = u1 - u0, y1 - y0
     along = ((u - u0) * du + (y - y0) * dy) / (du * du + dy * dy)
     along = min(1.0, max(0.0, along))

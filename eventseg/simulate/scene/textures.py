@@ -1,4 +1,4 @@
-"""Albedo and own light of every surface: ground, facades, vehicles and what faces the camera.
+"""Albedo and emitted light of every surface: ground, facades, vehicles and flat objects.
 
 All averaged or faded over the footprint of a pixel, so that distance does not flicker.
 """
@@ -161,7 +161,7 @@ def shade_vehicle(
 def shade_upright(
     thing: np.record, u: float, y: float, foot: float, t_s: float
 ) -> tuple[float, float]:
-    """Return albedo and own light of what faces the camera."""
+    """Return albedo and emitted light of an object that faces the camera."""
     if thing.form == TREE:
         if abs(u) < 0.16 and y < 0.4 * thing.y1:
             return 0.12, 0.0

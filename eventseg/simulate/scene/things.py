@@ -1,4 +1,4 @@
-"""What stands, walks and drives in the street: shapes and sizes as data, one row a part."""
+"""Objects of the street: shapes and sizes as data, one row for each part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which surface each pixel sees: nearest hit wins, so labels are exact at any instant."""
+"""Ray casting: the nearest surface of each pixel, so labels are exact at any instant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The street as data: what stands, walks and drives where, from a seed, without an end.
+"""The street as data: an endless row of objects and their places, drawn from a seed.
 
 Along Z the street is cut into blocks (facades) and cells (things that stand); traffic and
 pedestrians move in lanes of slots. Everything is a hash of its index and the seed, so any stretch
@@ -44,8 +44,8 @@ it, heights in metres, and the window pattern."""
 class Lane:
     """A row of slots, ``spacing`` metres apart, that moves at ``speed`` along Z.
 
-    ``kinds`` are (class, share) pairs; what is left of 1 stays empty. ``headway`` keeps the lane
-    empty that far ahead of the camera's mean position.
+    ``kinds`` are (class, share) pairs; the remaining share of slots stays empty. ``headway`` keeps
+    the lane empty that far ahead of the camera's mean position.
     """
 
     x: float
@@ -207,9 +207,12 @@ def _cell(seed: int, cell: int, rare: bool) -> NDArray[np.void]:
 
 @lru_cache(maxsize=16)
 def _rare(seed: int) -> tuple[tuple[int, float, float], ...]:
-    """Return what ``rare`` places first: class, x and z. The train and the rider come in lanes.
+    """Return the objects that ``rare`` places first: class, x and z.
 
-    The bus hides much of its side of the street, so what is easily hidden stands on the other.
+        The train and the rider come in lanes.
+
+    The bus hides much of its side of the street, so objects that are easily hidden stand on the
+    other.
     """
     rng = np.random.default_rng([seed, 6])
     bus = _bus_side(seed)
@@ -261,7 +264,7 @@ def _is_taken(seed: int, side: int, z: float) -> bool:
 
 @lru_cache(maxsize=4096)
 def _slot(seed: int, index: int, lane: Lane, slot: int, rare: bool) -> NDArray[np.void]:
-    """Return what occupies a slot of a lane, perhaps nothing."""
+    """Return the object in a slot of a lane, or None."""
     u = unit(seed, 29, index, slot, 0)
     z = (slot + 0.3 * unit(seed, 29, index, slot, 1)) * lane.spacing
     label, sought = -1, u

@@ -13,7 +13,7 @@ from eventseg.events import SensorSize
 
 @dataclass(frozen=True)
 class ApsModel:
-    """How frames are taken.
+    """Settings of the frame sensor.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class ApsModel:
     exposure_us : int
         Length of the exposure.
     readout_us : int
-        From the end of the exposure to the end of the frame.
+        Time from the end of the exposure to the end of the frame.
     gain : float
         Grey value per unit of luminance; values end at 255.
     read_noise : float

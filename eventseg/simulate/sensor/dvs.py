@@ -27,7 +27,7 @@ from eventseg.simulate.sensor.dvs_model import DvsModel
 
 
 class DvsEvents(NamedTuple):
-    """Events sorted by time, with what they show.
+    """Events sorted by time, with the class and cause of each.
 
     t : int64 us; x, y : uint16; p : int8, 1 = ON; label : uint8, class at that pixel and time;
     signal : bool, False for leak, shot noise and hot pixels.

@@ -10,7 +10,8 @@ The model per pixel:
   to the first order where they meet (the idea of v2e);
 - first-order low-pass whose cutoff grows with luminance, solved for a straight input;
 - an event each time the change since the last one reaches the pixel's ON or OFF threshold;
-- after an event the pixel is held in reset for the refractory period and then starts from what it
+- after an event the pixel is held in reset for the refractory period and then starts from the value
+it
   sees at that moment;
 - leak pulls towards ON at a steady rate, shot noise and hot pixels fire at random times (a Poisson
   process, ON and OFF alike), and like any event these reset the pixel.
@@ -130,10 +131,10 @@ def run_pixels(
 ) -> tuple[int, int]:
     """Run pixels ``first`` to ``last``; return where it stopped and the number of events.
 
-    ``label`` has one picture more than ``luminance``, the first being the one seen before.
-    It stops before the pixel whose events no longer fit and leaves that pixel's state alone.
-    Times are rounded up to whole microseconds: a stamp never precedes its crossing, and what
-    happens in ``(times[0], times[-1]]`` is stamped there.
+    ``label`` has one picture more than ``luminance``, the first being the one seen before. It stops
+    before the pixel whose events no longer fit and leaves that pixel's state alone. Times are
+    rounded up to integer microseconds: a stamp never precedes its crossing, and light that happens
+    in ``(times[0], times[-1]]`` is stamped there.
     """
     steps, room = luminance.shape[0], out_t.shape[0]
     count = 0

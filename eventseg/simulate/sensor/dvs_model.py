@@ -1,4 +1,4 @@
-"""What an event sensor is like: thresholds, filter, dead time, noise and faults, as data."""
+"""Event sensor model as data: thresholds, filter, dead time, noise and faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Voltmeter:
 
 @dataclass(frozen=True)
 class DvsModel:
-    """How the sensor behaves.
+    """Settings of the event sensor.
 
     Parameters
     ----------

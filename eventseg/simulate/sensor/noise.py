@@ -39,7 +39,7 @@ def value_noise(u: float, v: float, seed: int) -> float:
 def grain(u: float, v: float, footprint: float, seed: int, octaves: int) -> float:
     """Return octaves of noise around 0, each faded by the footprint.
 
-    Coordinates and footprint are in periods of the coarsest octave. An octave is whole while a
+    Coordinates and footprint are in periods of the coarsest octave. An octave counts fully while a
     pixel spans less than a quarter of its period and gone at three quarters.
     """
     total, amplitude, frequency = 0.0, 0.5, 1.0
@@ -56,7 +56,7 @@ def grain(u: float, v: float, footprint: float, seed: int, octaves: int) -> floa
 
 @njit(cache=True, nogil=True)
 def stripe(x: float, footprint: float, low: float, high: float) -> float:
-    """Return the share of a pixel centred at ``x`` that lies in [low, high]."""
+    """Return the share of a pixel centred at ``x`` that is in [low, high]."""
     half = 0.5 * footprint
     share = (min(high, x + half) - max(low, x - half)) / footprint
     return min(1.0, max(0.0, share))
