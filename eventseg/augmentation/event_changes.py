@@ -152,11 +152,18 @@ def plan_changes(
     lengths = hi - lo + np.array([change.noise for change in changes], np.int64)
     rows = [
         (
-            *window, change.key, round(change.drop * 2**32), change.noise, change.swap,
-            change.jitter_us, change.flip, change.dx, change.dy,
+            *window,
+            change.key,
+            round(change.drop * 2**32),
+            change.noise,
+            change.swap,
+            change.jitter_us,
+            change.flip,
+            change.dx,
+            change.dy,
         )
         for change, *window in zip(
             changes, lo, hi, *windows, np.cumsum(lengths) - lengths, strict=True
         )
-    ]  # fmt: skip
+    ]
     return np.array(rows, np.int64).reshape(-1, PLAN_COLUMNS)

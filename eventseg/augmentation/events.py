@@ -92,9 +92,18 @@ def change_events(events: EventStream, change: EventChange) -> EventStream:
     n = len(events) + change.noise
     t, x, y, p = np.empty(n, np.int64), *np.empty((2, n), np.uint16), np.empty(n, np.int8)
     kernel.change(
-        events.t, events.x, events.y, events.p, plan, t, x, y, p,
-        events.sensor.height, events.sensor.width,
-    )  # fmt: skip
+        events.t,
+        events.x,
+        events.y,
+        events.p,
+        plan,
+        t,
+        x,
+        y,
+        p,
+        events.sensor.height,
+        events.sensor.width,
+    )
     order = np.flatnonzero(y != LOST_ROW)
     if change.jitter_us or change.noise:
         # Time and place in one word: sorted much faster than by argsort, and equal times stay

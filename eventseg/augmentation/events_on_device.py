@@ -85,15 +85,25 @@ def change_columns(
     if not on_gpu:
         host: HostColumns = read_only(columns)
         augment.change(
-            *host, plan,
-            made_t.numpy(), made_x.numpy(), made_y.numpy(), made_p.numpy(),
-            sensor.height, sensor.width,
-        )  # fmt: skip
+            *host,
+            plan,
+            made_t.numpy(),
+            made_x.numpy(),
+            made_y.numpy(),
+            made_p.numpy(),
+            sensor.height,
+            sensor.width,
+        )
     elif ends[-1] > 0:
         # Without events nothing is read, but a GPU takes no array without memory.
         given = columns if len(t) else made
         launch(
-            augment_cuda.change, *given, upload(plan, t.device), *made,
-            sensor.height, sensor.width, windows=len(lo),
-        )  # fmt: skip
+            augment_cuda.change,
+            *given,
+            upload(plan, t.device),
+            *made,
+            sensor.height,
+            sensor.width,
+            windows=len(lo),
+        )
     return made, made_limits

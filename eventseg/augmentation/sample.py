@@ -100,9 +100,13 @@ def augment(
     happens = draw(augmentation, seed=seed, epoch=epoch, index=index)
     border: Border = EMPTY[normalise] if augmentation.event_border == "empty" else 0
     moved = warp(
-        sample, happens, event_border=border, image_border=augmentation.image_border,
-        resize=resize, crop=crop,
-    )  # fmt: skip
+        sample,
+        happens,
+        event_border=border,
+        image_border=augmentation.image_border,
+        resize=resize,
+        crop=crop,
+    )
     if moved.image is None:
         return moved
     return replace(moved, image=change_image(moved.image, happens))

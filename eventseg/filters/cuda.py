@@ -62,9 +62,7 @@ def event_fates(
     launch(number_pixels, x, y, is_hot, pixel, fates, *sensor, windows=1)
     if filters.refractory_us:
         _, order = torch.sort(pixel, stable=True)
-        launch(
-            drop_refractory, t, pixel, order, fates, filters.refractory_us, outside, windows=1
-        )  # fmt: skip
+        launch(drop_refractory, t, pixel, order, fates, filters.refractory_us, outside, windows=1)
     if filters.support_us:
         taking_part = pixel.masked_fill(fates != KEPT, outside)
         by_pixel, order = torch.sort(taking_part, stable=True)
@@ -72,9 +70,16 @@ def event_fates(
             by_pixel, torch.arange(outside + 1, dtype=torch.int32, device=t.device)
         )
         launch(
-            drop_background, t, taking_part, order, starts, fates, filters.support_us, *sensor,
+            drop_background,
+            t,
+            taking_part,
+            order,
+            starts,
+            fates,
+            filters.support_us,
+            *sensor,
             windows=1,
-        )  # fmt: skip
+        )
     return fates
 
 
@@ -107,9 +112,14 @@ class GpuEventFilter:
         self._lead = [joined.between(first_us, joined.t1_us)]
         keep = fates == KEPT
         return EventStream(
-            events.t[keep], events.x[keep], events.y[keep], events.p[keep],
-            events.sensor, events.t0_us, events.t1_us,
-        )  # fmt: skip
+            events.t[keep],
+            events.x[keep],
+            events.y[keep],
+            events.p[keep],
+            events.sensor,
+            events.t0_us,
+            events.t1_us,
+        )
 
     @property
     def dropped(self) -> dict[str, int]:

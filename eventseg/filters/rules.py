@@ -199,13 +199,23 @@ class EventFilter:
         """Return the events of the next piece that pass."""
         t, x, y, p = (np.empty_like(getattr(events, name)) for name in "txyp")
         n = keep_events(
-            events.t, events.x, events.y, events.p, self._hot, self._latest, self._passed,
-            self._filters.refractory_us, self._filters.support_us, events.sensor.width,
-            t, x, y, p, self.fates,
-        )  # fmt: skip
-        return EventStream(
-            t[:n], x[:n], y[:n], p[:n], events.sensor, events.t0_us, events.t1_us
-        )  # fmt: skip
+            events.t,
+            events.x,
+            events.y,
+            events.p,
+            self._hot,
+            self._latest,
+            self._passed,
+            self._filters.refractory_us,
+            self._filters.support_us,
+            events.sensor.width,
+            t,
+            x,
+            y,
+            p,
+            self.fates,
+        )
+        return EventStream(t[:n], x[:n], y[:n], p[:n], events.sensor, events.t0_us, events.t1_us)
 
     @property
     def dropped(self) -> dict[str, int]:

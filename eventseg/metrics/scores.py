@@ -90,9 +90,14 @@ class Scores:
     def to_dict(self) -> dict[str, Any]:
         """Return all scores and the rules behind them, None for nan, as JSON holds them."""
         columns = zip(
-            self.names, self.iou, self.dice, self.accuracy, self.truth_pixels,
-            self.predicted_pixels, strict=True,
-        )  # fmt: skip
+            self.names,
+            self.iou,
+            self.dice,
+            self.accuracy,
+            self.truth_pixels,
+            self.predicted_pixels,
+            strict=True,
+        )
         return {
             "pixels": self.pixels,
             "classes": len(self.names),

@@ -100,9 +100,8 @@ class Bottleneck(nn.Module):
 class Enlarge(nn.ConvTranspose2d):
     """A transposed convolution within each channel, bilinear before training.
 
-    Long et al., Fully Convolutional Networks, arXiv 1411.4038, section 3.3. Its output beyond the
-    input's size, where it makes the map too much, for sizes that are no multiple of the factor, is
-    cut off at the right and bottom.
+    Long et al., Fully Convolutional Networks, arXiv 1411.4038, section 3.3. Where a
+    size is no multiple of the factor, the surplus at the right and bottom is cut off.
 
     Parameters
     ----------

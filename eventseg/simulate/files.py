@@ -64,9 +64,15 @@ def summary_of(target: Path, tally: Tally, duration_us: int, classes: tuple[str,
         if tally.class_pixels[i]
     }
     return Summary(
-        target, truth_path(target), duration_us, tally.events, tally.frames,
-        tally.on_events / events, tally.noise_events / events, shares,
-    )  # fmt: skip
+        target,
+        truth_path(target),
+        duration_us,
+        tally.events,
+        tally.frames,
+        tally.on_events / events,
+        tally.noise_events / events,
+        shares,
+    )
 
 
 def check_numbers(*, duration_us: int, seed: int, sensor: SensorSize, step_us: int) -> None:

@@ -163,13 +163,16 @@ class Audit:
                 for row in self.thresholds()
             ],
             "frames": [
-                {"id": name, "accuracy": _number(float(accuracy)),
-                 "coverage": _number(self.frame_coverage(i))}
+                {
+                    "id": name,
+                    "accuracy": _number(float(accuracy)),
+                    "coverage": _number(self.frame_coverage(i)),
+                }
                 for i, (name, accuracy) in enumerate(
                     zip(self.row.ids, self.row.sample_accuracy, strict=True)
                 )
             ],
-        }  # fmt: skip
+        }
 
 
 def audit(

@@ -147,9 +147,13 @@ def open_pair(
             f"{root} is no data set: a plain folder of label PNGs has neither sets nor splits"
         )
     return _of_folders(
-        root, Path(other), classes=classes, labels_classes=labels_classes,
-        other_classes=other_classes, confidence=confidence,
-    )  # fmt: skip
+        root,
+        Path(other),
+        classes=classes,
+        labels_classes=labels_classes,
+        other_classes=other_classes,
+        confidence=confidence,
+    )
 
 
 def common_classes(labels: ClassTable, other: ClassTable) -> ClassTable:
@@ -221,10 +225,14 @@ def _of_dataset(
         )
     place = {name: i for i, name in enumerate(dataset.ids)}
     return Pair(
-        ours, theirs, classes or common_classes(ours.classes, theirs.classes),
-        tuple(name for name, _ in chosen), tuple(recording for _, recording in chosen),
-        frames - len(chosen), lambda name: _cropped(dataset, dataset.frame(place[name])),
-    )  # fmt: skip
+        ours,
+        theirs,
+        classes or common_classes(ours.classes, theirs.classes),
+        tuple(name for name, _ in chosen),
+        tuple(recording for _, recording in chosen),
+        frames - len(chosen),
+        lambda name: _cropped(dataset, dataset.frame(place[name])),
+    )
 
 
 def _of_folders(
@@ -254,9 +262,12 @@ def _of_folders(
     ours = _folder(root, first)
     sure = None if confidence is None else lambda name: read_image(confidence / f"{name}.png")
     return Pair(
-        LabelMaps(ours.name, first, ours.read, sure), _folder(other, second),
-        classes or common_classes(first, second), tuple(sorted(names)), (ours.name,) * len(names),
-    )  # fmt: skip
+        LabelMaps(ours.name, first, ours.read, sure),
+        _folder(other, second),
+        classes or common_classes(first, second),
+        tuple(sorted(names)),
+        (ours.name,) * len(names),
+    )
 
 
 def _set(dataset: EventDataset, name: str) -> LabelMaps:

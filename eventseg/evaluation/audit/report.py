@@ -141,9 +141,10 @@ def _scores(found: Audit) -> str:
             f"Pixels that are 255 in {words.other} are not scored. Those that are 255 only in the "
             "labels are no errors but not covered; IoU and "
             f"{words.accuracy} are of what is covered. Mean IoU: {RULE_PRESENT}; as {RULE_ALL} it "
-            f"is {percent(of.miou_all)} %.", kind="soft",
+            f"is {percent(of.miou_all)} %.",
+            kind="soft",
         )
-    )  # fmt: skip
+    )
     bars = {found.row.name: [100 * value for value in of.iou]}
     parts.append(
         picture(figure_bars(bars, names=of.names, title="IoU, %"), alternative="IoU of classes")
@@ -170,10 +171,13 @@ def _confidence(found: Audit, words: Words) -> str:
         return paragraph("No pixel is covered: nothing to compare.")
     coverage, risk = found.risk_coverage()
     figure = figure_reliability(
-        [row.confidence for row in bins], [row.accuracy for row in bins],
+        [row.confidence for row in bins],
+        [row.accuracy for row in bins],
         [row.pixels for row in bins],
-        coverage=coverage.tolist(), kept_accuracy=(1 - risk).tolist(), title=found.row.name,
-    )  # fmt: skip
+        coverage=coverage.tolist(),
+        kept_accuracy=(1 - risk).tolist(),
+        title=found.row.name,
+    )
     if found.against == "teacher":
         left, right = figure.axes
         left.set(ylabel="share that is the same")
@@ -189,9 +193,10 @@ def _confidence(found: Audit, words: Words) -> str:
         + paragraph(
             "Coverage is of all pixels that could be scored. A pixel that a filter ignored keeps "
             "its confidence but not its class, so nothing can be said of it: the curves begin at "
-            "the filter's threshold.", kind="soft",
+            "the filter's threshold.",
+            kind="soft",
         )
-    )  # fmt: skip
+    )
 
 
 def _worst(found: Audit, pair: Pair, words: Words) -> str:
@@ -202,8 +207,10 @@ def _worst(found: Audit, pair: Pair, words: Words) -> str:
     for i in chosen:
         name = found.row.ids[i]
         labels, other = pair.maps(name)
-        pictures: list[NDArray[np.uint8]] = [paint_labels(other, pair.classes),
-                                             paint_labels(labels, pair.classes)]  # fmt: skip
+        pictures: list[NDArray[np.uint8]] = [
+            paint_labels(other, pair.classes),
+            paint_labels(labels, pair.classes),
+        ]
         if pair.frame is not None:
             pictures.insert(0, np.repeat(pair.frame(name)[..., None], 3, axis=2))
         rows.append(pictures)

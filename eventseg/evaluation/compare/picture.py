@@ -68,9 +68,11 @@ def same_samples(
                 prediction = found[0].argmax(0).to(torch.uint8).numpy()
                 row.append(paint_labels(prediction, trained.classes))
         figure = figure_panels(
-            rows, titles=(f"labels: {label_set}", *(summary.name for summary in summaries)),
-            names=names, table=_all_classes(tables),
-        )  # fmt: skip
+            rows,
+            titles=(f"labels: {label_set}", *(summary.name for summary in summaries)),
+            names=names,
+            table=_all_classes(tables),
+        )
     finally:
         source.close()
     return figure, "Samples that chose the best epoch, at the first window of each run."

@@ -31,13 +31,27 @@ ALWAYS = "evsegnet-paper"
 """Recipe whose published rows stand beside every comparison."""
 
 EVERY_HEADER = (
-    "run", "seeds", "evaluation", "window", "samples", "accuracy", "mIoU present", "95 % interval",
+    "run",
+    "seeds",
+    "evaluation",
+    "window",
+    "samples",
+    "accuracy",
+    "mIoU present",
+    "95 % interval",
     "mIoU all",
-)  # fmt: skip
+)
 
 PUBLISHED_HEADER = (
-    "published", "network", "setting", "split", "scores, %", "cost", "ours, mIoU %", "comparable",
-)  # fmt: skip
+    "published",
+    "network",
+    "setting",
+    "split",
+    "scores, %",
+    "cost",
+    "ours, mIoU %",
+    "comparable",
+)
 
 
 WORDS = {
@@ -127,23 +141,38 @@ def run_rows(
         key=by_length,
     )
     header = (
-        "run", "seeds", "network", "input", "windows", "labels", "parameters", "best epoch",
-        "val mIoU", *(f"mIoU {window}".removesuffix(" -") for window in windows), "training",
+        "run",
+        "seeds",
+        "network",
+        "input",
+        "windows",
+        "labels",
+        "parameters",
+        "best epoch",
+        "val mIoU",
+        *(f"mIoU {window}".removesuffix(" -") for window in windows),
+        "training",
         "peak memory",
-    )  # fmt: skip
+    )
     rows = []
     for run in runs:
         scored = run.scored.get(chosen, {}) if chosen else {}
         rows.append(
             [
-                run.name, str(len(run.val_miou)), run.config.network.name, _input(run.config),
+                run.name,
+                str(len(run.val_miou)),
+                run.config.network.name,
+                _input(run.config),
                 ", ".join(run.config.input.windows) if _sees_events(run.config) else "-",
-                run.config.labels.set, f"{run.parameters:,}", run.best_epoch,
+                run.config.labels.set,
+                f"{run.parameters:,}",
+                run.best_epoch,
                 spread(run.val_miou),
                 *(spread([score.miou for score in scored.get(at, ())]) for at in windows),
-                f"{run.train_s:,.0f} s", f"{run.peak_memory_mib:,.0f} MiB",
+                f"{run.train_s:,.0f} s",
+                f"{run.peak_memory_mib:,.0f} MiB",
             ]
-        )  # fmt: skip
+        )
     return header, rows
 
 
@@ -152,16 +181,22 @@ def evaluation_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
     names = evaluation_names(runs)
     return [
         [
-            run.name, str(len(scores)), names[evaluation], window, f"{scores[0].samples:,}",
-            spread([score.accuracy for score in scores]), spread([score.miou for score in scores]),
-            _interval(scores), spread([score.miou_all for score in scores]),
+            run.name,
+            str(len(scores)),
+            names[evaluation],
+            window,
+            f"{scores[0].samples:,}",
+            spread([score.accuracy for score in scores]),
+            spread([score.miou for score in scores]),
+            _interval(scores),
+            spread([score.miou_all for score in scores]),
         ]
         for run in runs
         for evaluation in sorted(run.scored)
         for window, scores in sorted(
             run.scored[evaluation].items(), key=lambda item: by_length(item[0])
         )
-    ]  # fmt: skip
+    ]
 
 
 def published_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
@@ -186,12 +221,16 @@ def published_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
             ours = [_ours(run, row) for run in same if _fits(run.config, row, published=config)]
             rows.append(
                 [
-                    recipe.title, network, _pairs(row.setting), row.split,
-                    _pairs(row.scores), _pairs(row.costs),
+                    recipe.title,
+                    network,
+                    _pairs(row.setting),
+                    row.split,
+                    _pairs(row.scores),
+                    _pairs(row.costs),
                     "; ".join(text for text in ours if text) or "-",
                     _comparable(name, has_data=bool(same)),
                 ]
-            )  # fmt: skip
+            )
     return rows
 
 

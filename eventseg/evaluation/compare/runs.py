@@ -167,9 +167,12 @@ def pick_evaluation(runs: Sequence[RunSummary], *, split: str = "") -> Evaluatio
         having = [run.scored[evaluation] for run in runs if evaluation in run.scored]
         windows = {window for scores in having for window in scores}
         return (
-            -len(having), evaluation.labels != "truth", evaluation.split != "test", -len(windows),
+            -len(having),
+            evaluation.labels != "truth",
+            evaluation.split != "test",
+            -len(windows),
             evaluation,
-        )  # fmt: skip
+        )
 
     return min(found, key=order, default=None)
 
@@ -208,10 +211,12 @@ def _read_scores(
                 f"evaluate again, or delete {path.parent}"
             )
         evaluation = Evaluation(
-            f"{about['data']}-{about['scored as']}", classes_word(held["classes"]),
+            f"{about['data']}-{about['scored as']}",
+            classes_word(held["classes"]),
             short_digest(about["data digests"]),
-            about["label set"], held["split"],
-        )  # fmt: skip
+            about["label set"],
+            held["split"],
+        )
         return (
             evaluation,
             about["data digests"],
@@ -244,10 +249,14 @@ def _score(row: Mapping[str, object]) -> Score:
         *(
             math.nan if value is None else 100 * float(value)
             for value in (
-                scores["pixel_accuracy"], scores["miou_present"], low, high, scores["miou_all"]
+                scores["pixel_accuracy"],
+                scores["miou_present"],
+                low,
+                high,
+                scores["miou_all"],
             )
         ),
-    )  # fmt: skip
+    )
 
 
 def _merged(group: Sequence[RunSummary]) -> RunSummary:

@@ -74,9 +74,10 @@ def report_page(
         ),
     ]
     for found, rule in zip(
-        group_tables(rows), [rules[name] for name in ("category mIoU", "iIoU") if name in rules],
+        group_tables(rows),
+        [rules[name] for name in ("category mIoU", "iIoU") if name in rules],
         strict=True,
-    ):  # fmt: skip
+    ):
         words = paragraph(f"{rule[0].upper()}{rule[1:]}.", kind="soft")
         sections.append((f"{found.title}, %", table(found.header, found.lines) + words))
     matrices = [

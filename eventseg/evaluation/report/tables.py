@@ -12,9 +12,17 @@ from eventseg.metrics.instances import RULE_IIOU
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 
 HEADER = (
-    "predictor", "window", "samples", "accuracy", "mIoU present", "95 % interval", "mIoU all",
-    "Jaccard micro", "Jaccard weighted", "note",
-)  # fmt: skip
+    "predictor",
+    "window",
+    "samples",
+    "accuracy",
+    "mIoU present",
+    "95 % interval",
+    "mIoU all",
+    "Jaccard micro",
+    "Jaccard weighted",
+    "note",
+)
 
 
 class Table(NamedTuple):
@@ -32,14 +40,20 @@ def summary_rows(rows: Sequence[Row]) -> list[list[str]]:
         found, interval = row.scores, row.interval()
         lines.append(
             [
-                row.name, row.window, f"{len(row.ids):,}", percent(found.pixel_accuracy),
+                row.name,
+                row.window,
+                f"{len(row.ids):,}",
+                percent(found.pixel_accuracy),
                 f"{percent(found.miou_present)} ({found.classes_present} classes)",
-                "too few blocks" if interval is None
+                "too few blocks"
+                if interval is None
                 else f"{percent(interval.low)} to {percent(interval.high)}",
-                percent(found.miou_all), percent(found.jaccard_micro),
-                percent(found.jaccard_weighted), row.note,
+                percent(found.miou_all),
+                percent(found.jaccard_micro),
+                percent(found.jaccard_weighted),
+                row.note,
             ]
-        )  # fmt: skip
+        )
     return lines
 
 
@@ -89,10 +103,13 @@ def group_tables(rows: Sequence[Row]) -> list[Table]:
     if rows[0].scores.categories:
         tables.append(
             _table(
-                "IoU of categories", "category", (*rows[0].scores.categories, "category mIoU"),
-                rows, lambda row: (*row.scores.categories.values(), row.scores.category_miou),
+                "IoU of categories",
+                "category",
+                (*rows[0].scores.categories, "category mIoU"),
+                rows,
+                lambda row: (*row.scores.categories.values(), row.scores.category_miou),
             )
-        )  # fmt: skip
+        )
     things = rows[0].things
     if things is not None:
         found = _table("iIoU", "class", (*rows[0].classes.names, "mean"), rows, _iiou)

@@ -103,9 +103,20 @@ def _render(
     trace_background(pose, blocks, first_block, row, col, known, surface, depth, label)
     trace_objects(pose, objects, t_s, row, col, known, surface, depth, label)
     shade(
-        pose, light, objects, blocks, first_block, t_s, row, col, surface, depth, label, known,
+        pose,
+        light,
+        objects,
+        blocks,
+        first_block,
+        t_s,
+        row,
+        col,
+        surface,
+        depth,
+        label,
+        known,
         luminance,
-    )  # fmt: skip
+    )
     corner = np.empty((height + 1, width + 1), np.float32)
     for i in range(height + 1):
         up, down = max(0, i - 1), min(height - 1, i)
@@ -138,9 +149,20 @@ def _render(
     )
     trace_objects(pose, objects, t_s, row, col, known, corner_surface, corner_depth, corner_label)
     shade(
-        pose, light, objects, blocks, first_block, t_s, row, col, corner_surface, corner_depth,
-        corner_label, known, corner,
-    )  # fmt: skip
+        pose,
+        light,
+        objects,
+        blocks,
+        first_block,
+        t_s,
+        row,
+        col,
+        corner_surface,
+        corner_depth,
+        corner_label,
+        known,
+        corner,
+    )
     for i in range(height):
         for j in range(width):
             around = corner[i, j] + corner[i, j + 1] + corner[i + 1, j] + corner[i + 1, j + 1]

@@ -70,10 +70,23 @@ def make(
         albedo = 0.08 + 0.75 * tone
         heading = -1.0 if vz < 0 else 1.0
         rows: list[tuple[int | float, ...]] = [
-            (shape, label, x, z + heading * offset, vx, vz, width, length, y0, y1, albedo, heading,
-             seed)
+            (
+                shape,
+                label,
+                x,
+                z + heading * offset,
+                vx,
+                vz,
+                width,
+                length,
+                y0,
+                y1,
+                albedo,
+                heading,
+                seed,
+            )
             for shape, width, length, y0, y1, offset in _VEHICLES[label]
-        ]  # fmt: skip
+        ]
         width = max(part[1] for part in _VEHICLES[label])
         length = max(part[2] + 2 * abs(part[5]) for part in _VEHICLES[label])
         shade = (SHADOW, classes.ROAD, x, z, vx, vz, width + 0.3, length + 0.4, 0.0, 0.0, 0.0, 0.0)

@@ -212,9 +212,16 @@ def trace_objects(
 
 @njit(cache=True, nogil=True)
 def hit_box(
-    x0: float, x1: float, y0: float, y1: float, z0: float, z1: float,
-    dx: float, dy: float, dz: float,
-) -> float:  # fmt: skip
+    x0: float,
+    x1: float,
+    y0: float,
+    y1: float,
+    z0: float,
+    z1: float,
+    dx: float,
+    dy: float,
+    dz: float,
+) -> float:
     """Return where the ray from the origin enters a box, or -1 (slab test)."""
     enter, leave = 0.0, math.inf
     for axis in range(3):

@@ -160,8 +160,17 @@ def _block(seed: int, side: int, index: int, rare: bool) -> tuple[int | float, .
     if near == -1:
         strip = classes.ROAD
     far_height = 6.0 + (5.0 if far == classes.VEGETATION else 14.0) * u[4]
-    return (near, far, strip, height, far_height, albedo, 2.2 + 1.6 * u[5], 0.4 + 0.25 * u[6],
-            int(u[7] * 1e6))  # fmt: skip
+    return (
+        near,
+        far,
+        strip,
+        height,
+        far_height,
+        albedo,
+        2.2 + 1.6 * u[5],
+        0.4 + 0.25 * u[6],
+        int(u[7] * 1e6),
+    )
 
 
 def _table(rows: list[tuple[int | float, ...]]) -> NDArray[np.void]:

@@ -90,9 +90,14 @@ class DvsSensor:
     def start(self, luminance: NDArray[np.float32], label: NDArray[np.uint8], t_us: int) -> None:
         """Begin, or begin anew, with a sensor adapted to one picture at ``t_us``."""
         start_pixels(
-            luminance.reshape(-1), float(t_us), self.seed, self.model.random_phase,
-            self._physics, self.pixels, self._state,
-        )  # fmt: skip
+            luminance.reshape(-1),
+            float(t_us),
+            self.seed,
+            self.model.random_phase,
+            self._physics,
+            self.pixels,
+            self._state,
+        )
         self._t_us = t_us
         self._label = label.reshape(-1).copy()
 
@@ -163,9 +168,17 @@ class DvsSensor:
                 np.empty(room, np.bool_),
             )
             reached, count = run_pixels(
-                luminance, label, times, pixel, last, self.seed, self._physics, self.pixels,
-                self._state, *out,
-            )  # fmt: skip
+                luminance,
+                label,
+                times,
+                pixel,
+                last,
+                self.seed,
+                self._physics,
+                self.pixels,
+                self._state,
+                *out,
+            )
             if reached == pixel and pixel < last:
                 room *= 2
                 continue
