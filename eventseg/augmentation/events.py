@@ -108,9 +108,9 @@ def change_events(events: EventStream, change: EventChange) -> EventStream:
     if change.jitter_us or change.noise:
         # Time and place in one word: sorted much faster than by argsort, and equal times stay
         # in order.
-        words = (t[order] - events.t0_us << 32) | order
-        words.sort()
-        order = words & (2**32 - 1)
+        keys = (t[order] - events.t0_us << 32) | order
+        keys.sort()
+        order = keys & (2**32 - 1)
     return EventStream(
         t[order], x[order], y[order], p[order], events.sensor, events.t0_us, events.t1_us
     )

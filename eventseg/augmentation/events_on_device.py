@@ -81,7 +81,7 @@ def change_columns(
         made_t, made_x, made_y, made_p = (
             torch.empty(int(ends[-1]), dtype=column.dtype, device=t.device) for column in columns
         )
-    made: Columns = (made_t, made_x, made_y, made_p)
+    changed: Columns = (made_t, made_x, made_y, made_p)
     if not on_gpu:
         host: HostColumns = read_only(columns)
         augment.change(
@@ -96,14 +96,14 @@ def change_columns(
         )
     elif ends[-1] > 0:
         # Without events nothing is read, but a GPU takes no array without memory.
-        given = columns if len(t) else made
+        given = columns if len(t) else changed
         launch(
             augment_cuda.change,
             *given,
             upload(plan, t.device),
-            *made,
+            *changed,
             sensor.height,
             sensor.width,
             windows=len(lo),
         )
-    return made, made_limits
+    return changed, made_limits

@@ -99,7 +99,7 @@ def augment(
     """
     happens = draw(augmentation, seed=seed, epoch=epoch, index=index)
     border: Border = EMPTY[normalise] if augmentation.event_border == "empty" else 0
-    moved = warp(
+    warped = warp(
         sample,
         happens,
         event_border=border,
@@ -107,9 +107,9 @@ def augment(
         resize=resize,
         crop=crop,
     )
-    if moved.image is None:
-        return moved
-    return replace(moved, image=change_image(moved.image, happens))
+    if warped.image is None:
+        return warped
+    return replace(warped, image=change_image(warped.image, happens))
 
 
 def warp(

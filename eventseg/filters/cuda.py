@@ -56,15 +56,17 @@ def event_fates(
     outside = sensor.height * sensor.width
     is_hot = upload(checked_hot(hot, filters, sensor).ravel().copy(), t.device)
     pixel = torch.empty(len(t), dtype=torch.int32, device=t.device)
-    fates = torch.empty(len(t), dtype=torch.uint8, device=t.device)
+    outcomes = torch.empty(len(t), dtype=torch.uint8, device=t.device)
     if not len(t):
-        return fates
-    launch(number_pixels, x, y, is_hot, pixel, fates, *sensor, windows=1)
+        return outcomes
+    launch(number_pixels, x, y, is_hot, pixel, outcomes, *sensor, windows=1)
     if filters.refractory_us:
         _, order = torch.sort(pixel, stable=True)
-        launch(drop_refractory, t, pixel, order, fates, filters.refractory_us, outside, windows=1)
+        launch(
+            drop_refractory, t, pixel, order, outcomes, filters.refractory_us, outside, windows=1
+        )
     if filters.support_us:
-        taking_part = pixel.masked_fill(fates != KEPT, outside)
+        taking_part = pixel.masked_fill(outcomes != KEPT, outside)
         by_pixel, order = torch.sort(taking_part, stable=True)
         starts = torch.searchsorted(
             by_pixel, torch.arange(outside + 1, dtype=torch.int32, device=t.device)
@@ -75,12 +77,12 @@ def event_fates(
             taking_part,
             order,
             starts,
-            fates,
+            outcomes,
             filters.support_us,
             *sensor,
             windows=1,
         )
-    return fates
+    return outcomes
 
 
 class GpuEventFilter:
@@ -106,11 +108,11 @@ class GpuEventFilter:
             torch.from_numpy(column.copy()).to(device) for column in (joined.t, joined.x, joined.y)
         )
         made = event_fates(t, x, y, filters=self._filters, sensor=events.sensor, hot=self._hot)
-        fates = made[len(joined) - len(events) :].cpu().numpy()
-        self.fates += np.bincount(fates, minlength=len(FATES))
+        outcomes = made[len(joined) - len(events) :].cpu().numpy()
+        self.fates += np.bincount(outcomes, minlength=len(FATES))
         first_us = max(joined.t0_us, joined.t1_us - self._filters.lead_us)
         self._lead = [joined.between(first_us, joined.t1_us)]
-        keep = fates == KEPT
+        keep = outcomes == KEPT
         return EventStream(
             events.t[keep],
             events.x[keep],

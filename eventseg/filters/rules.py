@@ -112,21 +112,21 @@ def parse_filters(texts: Iterable[str]) -> Filters:
     WindowError
         A length without a unit, or not positive.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for word in (part.strip() for text in texts for part in text.split(",")):
         name, colon, value = word.partition(":")
-        if name in found:
+        if name in values:
             raise EventsError(f"filter {name} is given twice")
         if name == "hot":
-            found[name] = _factor(value) if colon else DEFAULT_HOT_FACTOR
+            values[name] = _factor(value) if colon else DEFAULT_HOT_FACTOR
         elif name == "refractory":
-            found[name] = parse_duration(value) if colon else DEFAULT_REFRACTORY_US
+            values[name] = parse_duration(value) if colon else DEFAULT_REFRACTORY_US
         elif name == "background":
-            found[name] = parse_duration(value) if colon else DEFAULT_SUPPORT_US
+            values[name] = parse_duration(value) if colon else DEFAULT_SUPPORT_US
         else:
             raise EventsError(f"filter {word!r} must be one of {FORMS}")
     return Filters(
-        found.get("hot", 0.0), int(found.get("refractory", 0)), int(found.get("background", 0))
+        values.get("hot", 0.0), int(values.get("refractory", 0)), int(values.get("background", 0))
     )
 
 
@@ -223,9 +223,9 @@ class EventFilter:
         return dropped_by(self._filters, self.fates)
 
 
-def dropped_by(filters: Filters, fates: NDArray[np.int64]) -> dict[str, int]:
+def dropped_by(filters: Filters, outcomes: NDArray[np.int64]) -> dict[str, int]:
     """Return the number of events dropped by each filter that is on."""
-    counts = dict(zip(FATES, fates.tolist(), strict=True))
+    counts = dict(zip(FATES, outcomes.tolist(), strict=True))
     return {name: counts[name] for name in filters.names}
 
 

@@ -93,12 +93,12 @@ def instance_counts(truth: Ids, instances: Ids, prediction: Ids, *, classes: int
         raise LabelError(
             f"instances are {instances.dtype} {instances.shape}; give integers {truth.shape}"
         )
-    things = (truth != IGNORED) & (instances != 0)
-    owner = truth[things].astype(np.int64)
+    countable = (truth != IGNORED) & (instances != 0)
+    owner = truth[countable].astype(np.int64)
     # A thing is what has one number and one class, so that merged tables cannot join two.
-    _, number = np.unique(instances[things], return_inverse=True)
+    _, number = np.unique(instances[countable], return_inverse=True)
     keys, index, size = np.unique(number * classes + owner, return_inverse=True, return_counts=True)
-    right = np.bincount(index[prediction[things] == owner], minlength=len(keys))
+    right = np.bincount(index[prediction[countable] == owner], minlength=len(keys))
     of_class = keys % classes
     return InstanceCounts(
         np.bincount(of_class, minlength=classes).astype(np.int64),

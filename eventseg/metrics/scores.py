@@ -174,15 +174,15 @@ def scores(
     """
     matrix = checked_matrix(matrix)
     classes = len(matrix)
-    words = tuple(map(str, range(classes) if names is None else names))
-    if len(words) != classes:
-        raise LabelError(f"{len(words)} names do not fit a matrix of {classes} classes")
+    labels = tuple(map(str, range(classes) if names is None else names))
+    if len(labels) != classes:
+        raise LabelError(f"{len(labels)} names do not fit a matrix of {classes} classes")
     tp, truth, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
     iou = _ratio(tp, truth + predicted - tp)
     pixels, right = truth.sum(), tp.sum()
     present = ~np.isnan(iou)
     return Scores(
-        names=words,
+        names=labels,
         truth_pixels=tuple(truth.tolist()),
         predicted_pixels=tuple(predicted.tolist()),
         iou=tuple(iou.tolist()),

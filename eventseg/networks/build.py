@@ -93,9 +93,9 @@ def build(
 def _build(
     name: str, in_channels: int, classes: int, options: dict[str, Any]
 ) -> SegmentationNetwork:
-    made = architecture(name)
+    chosen = architecture(name)
     try:
-        return made.make(in_channels, classes, **{**made.options, **options})
+        return chosen.make(in_channels, classes, **{**chosen.options, **options})
     except TypeError as error:
         # The constructor's own message names the option.
         raise NetworkError(f"{name} cannot be built: {error}") from error

@@ -34,8 +34,8 @@ class NormPReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same size."""
-        made: Tensor = self.act(self.bn(x))
-        return made
+        y: Tensor = self.act(self.bn(x))
+        return y
 
 
 class ConvNormPReLU(NormPReLU):

@@ -88,7 +88,7 @@ def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> Non
     OutputError
         The file cannot be written.
     """
-    held = {
+    content = {
         "format": FORMAT,
         "blueprint": {**asdict(trained.blueprint), "options": dict(trained.blueprint.options)},
         "inputs": asdict(trained.inputs),
@@ -99,7 +99,7 @@ def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> Non
     }
     # Into memory first: torch reports a full disk as an error of its own.
     buffer = io.BytesIO()
-    torch.save(held, buffer)
+    torch.save(content, buffer)
     write_whole(Path(path), lambda file: file.write(buffer.getbuffer()))
 
 
@@ -160,8 +160,8 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         raise CheckpointError(f"{path} is damaged or of another version: {first}") from error
 
 
-def _class_table(held: Mapping[str, Any]) -> ClassTable:
+def _class_table(content: Mapping[str, Any]) -> ClassTable:
     """Return a table, with its merges where it is one that is known by its names."""
-    known = table_of(held["names"])
-    kept = ClassTable(held["names"], held["colours"])
+    known = table_of(content["names"])
+    kept = ClassTable(content["names"], content["colours"])
     return known if known == kept else kept

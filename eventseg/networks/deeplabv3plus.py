@@ -34,8 +34,8 @@ def _trunk(name: str, in_channels: int, output_stride: int, **of_resnet: Any) ->
             f"trunk {name} has neither multi_grid nor stem, and low_level must be layer1; "
             "leave them out or take resnet50 or resnet101"
         )
-    made = {"xception": Xception, "mobilenetv2": MobileNetV2}[name]
-    return made(in_channels, output_stride=output_stride)
+    trunk = {"xception": Xception, "mobilenetv2": MobileNetV2}[name]
+    return trunk(in_channels, output_stride=output_stride)
 
 
 class Decoder(nn.Module):

@@ -59,8 +59,8 @@ class Unit(nn.Module):
         """Return float (N, out_channels, h, w)."""
         y = x if self.norm1 is None else self.relu(self.norm1(x))
         y = self.relu(self.norm2(self.conv1(y)))
-        made: Tensor = self.dropout(self.conv2(y))
-        return made
+        new: Tensor = self.dropout(self.conv2(y))
+        return new
 
 
 class DenseASPP(TrunkNetwork):

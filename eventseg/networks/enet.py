@@ -115,9 +115,9 @@ class ENet(SegmentationNetwork):
         at_quarter = self.stage1(down1)
         down2, indices2 = self.down2(at_quarter)
         encoded = self.stage3(self.stage2(down2))
-        made = self.stage4(self.up4(encoded, indices2, at_quarter.shape[-2:]))
-        made = self.stage5(self.up5(made, indices1, at_half.shape[-2:]))
-        logits = [fitted(self.logits(made), x.shape[-2:])]
+        y = self.stage4(self.up4(encoded, indices2, at_quarter.shape[-2:]))
+        y = self.stage5(self.up5(y, indices1, at_half.shape[-2:]))
+        logits = [fitted(self.logits(y), x.shape[-2:])]
         if self.training and self.auxiliary is not None:
             logits.append(self.auxiliary(encoded))
         return logits

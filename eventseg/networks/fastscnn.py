@@ -122,8 +122,8 @@ class Enlarge(nn.ConvTranspose2d):
     def enlarged(self, x: Tensor, like: Tensor) -> Tensor:
         """Return the enlarged map, no larger than another."""
         height, width = like.shape[-2:]
-        made: Tensor = self(x)[..., :height, :width]
-        return made
+        y: Tensor = self(x)[..., :height, :width]
+        return y
 
 
 class Fusion(nn.Module):
@@ -257,12 +257,12 @@ class FastSCNN(SegmentationNetwork):
         main = self.logits(self.classifier(self.fusion(high, low)))
         if self.enlarge is not None:
             main = self.enlarge.enlarged(main, x)
-        made = [main]
+        outputs = [main]
         if self.training and self.stem_head is not None:
-            made.append(self.stem_head(high))
+            outputs.append(self.stem_head(high))
         if self.training and self.global_head is not None:
-            made.append(self.global_head(low))
-        return made
+            outputs.append(self.global_head(low))
+        return outputs
 
 
 def _logits(in_channels: int, classes: int, dropout: float) -> nn.Sequential:

@@ -80,5 +80,5 @@ def scaled(image: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
     ordered = image[::-1] if scaling.order == "bgr" and len(image) == 3 else image
     mean = np.array(scaling.mean, np.float32)[:, None, None]
     std = np.array(scaling.std, np.float32)[:, None, None]
-    made: NDArray[np.float32] = (ordered * np.float32(scaling.top) - mean) / std
-    return made
+    scaled_image: NDArray[np.float32] = (ordered * np.float32(scaling.top) - mean) / std
+    return scaled_image

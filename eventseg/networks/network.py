@@ -86,8 +86,8 @@ class SegmentationNetwork(nn.Module, ABC):
                 f"this {type(self).__name__} was built for inputs "
                 f"(N, {self.in_channels}, H, W), got {tuple(x.shape)}"
             )
-        made = [resize(logits, x, align_corners=self.align_corners) for logits in self.heads(x)]
-        return made[0] if len(made) == 1 else tuple(made)
+        outputs = [resize(logits, x, align_corners=self.align_corners) for logits in self.heads(x)]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training or evaluation mode; frozen batch norms stay in evaluation mode."""

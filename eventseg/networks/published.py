@@ -173,8 +173,8 @@ def _sizes(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
 
     def shapes(in_channels: int, classes: int) -> dict[str, torch.Size]:
         with torch.device("meta"):
-            made = build(name, in_channels=in_channels, classes=classes, **options)
-        return {n: tensor.shape for n, tensor in made.state_dict().items()}
+            network = build(name, in_channels=in_channels, classes=classes, **options)
+        return {n: tensor.shape for n, tensor in network.state_dict().items()}
 
     base, more_channels, more_classes = shapes(3, 19), shapes(4, 19), shapes(3, 20)
     return _solve(base, more_channels, state, 3), _solve(base, more_classes, state, 19)

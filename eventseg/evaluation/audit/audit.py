@@ -98,10 +98,10 @@ class Audit:
 
     def thresholds(self) -> tuple[Threshold, ...]:
         """Return the risk-coverage points at :data:`THRESHOLDS`; none without confidences."""
-        found = self.reliability
-        if found is None:
+        reliability = self.reliability
+        if reliability is None:
             return ()
-        kept = [(threshold, found.kept_above(threshold)) for threshold in THRESHOLDS]
+        kept = [(threshold, reliability.kept_above(threshold)) for threshold in THRESHOLDS]
         covered = 1 - self.ignored_share
         return tuple(Threshold(t, k.coverage * covered, k.accuracy) for t, k in kept)
 
@@ -110,16 +110,18 @@ class Audit:
 
         It ends at the share that the labels cover, and is empty without confidences.
         """
-        found = self.reliability
-        if found is None:
+        reliability = self.reliability
+        if reliability is None:
             return np.empty(0), np.empty(0)
-        coverage, risk = found.risk_coverage()
+        coverage, risk = reliability.risk_coverage()
         return coverage * (1 - self.ignored_share), risk
 
     def around_asked(self) -> Bin | None:
         """Return the bin of the calibration curve that holds :data:`ASKED`."""
-        found = self.reliability
-        return None if found is None else found.calibration(bins=BINS)[int(ASKED * BINS)]
+        reliability = self.reliability
+        return (
+            None if reliability is None else reliability.calibration(bins=BINS)[int(ASKED * BINS)]
+        )
 
     def worst(self, count: int) -> list[int]:
         """Return the frames of least accuracy over their covered pixels, worst first."""
@@ -138,7 +140,7 @@ class Audit:
 
         Against another teacher, ``truth`` in the names of scores stands for that teacher.
         """
-        found = self.reliability
+        reliability = self.reliability
         coverage, risk = self.risk_coverage()
         curve = {"coverage": coverage.tolist(), "risk": risk.tolist()}
         return {
@@ -155,8 +157,8 @@ class Audit:
                 for name, share in zip(self.row.classes.names, self.ignored_shares, strict=True)
             },
             "confidence": None
-            if found is None
-            else {**found.to_dict(bins=BINS), "risk_coverage": curve},
+            if reliability is None
+            else {**reliability.to_dict(bins=BINS), "risk_coverage": curve},
             "confidence_merged_after": self.merged_after,
             "thresholds": [
                 {key: _number(value) for key, value in row._asdict().items()}

@@ -77,13 +77,13 @@ class Pair:
         LabelError
             Two sizes, or ids outside the class table.
         """
-        found = []
+        matches = []
         for side in (self.labels, self.other):
             try:
-                found.append(merge_labels(side.read(name), merge_of(side.classes, self.classes)))
+                matches.append(merge_labels(side.read(name), merge_of(side.classes, self.classes)))
             except LabelError as error:
                 raise LabelError(f"{side.name}, {name}: {error}") from error
-        labels, other = found
+        labels, other = matches
         if labels.shape != other.shape:
             raise LabelError(
                 f"{name} is {_size(labels)} in {self.labels.name} and {_size(other)} in "

@@ -41,63 +41,73 @@ def words_of(against: Against, other: str) -> Words:
     return Words("agreement", "the same", other, f"pixels of {other}", "mIoU between both")
 
 
-def write_audit(out: Path, found: Audit, pair: Pair) -> Path:
+def write_audit(out: Path, audit: Audit, pair: Pair) -> Path:
     """Write ``audit.json`` and ``audit.html`` into a folder and return the page.
 
     Parameters
     ----------
     out : Path
-    found : Audit
+    audit : Audit
     pair : Pair
         The audited maps, for pictures of the worst frames.
     """
-    write_text(out / "audit.json", json.dumps(found.to_dict(), indent=2) + "\n")
-    write_text(out / "audit.html", _page(found, pair))
+    write_text(out / "audit.json", json.dumps(audit.to_dict(), indent=2) + "\n")
+    write_text(out / "audit.html", _page(audit, pair))
     return out / "audit.html"
 
 
-def class_header(found: Audit) -> tuple[str, ...]:
+def class_header(audit: Audit) -> tuple[str, ...]:
     """Return the header of :func:`class_rows`."""
-    words = words_of(found.against, found.other)
-    return ("class", "IoU %", f"{words.accuracy} %", "ignored %", words.pixels)
+    terms = words_of(audit.against, audit.other)
+    return ("class", "IoU %", f"{terms.accuracy} %", "ignored %", terms.pixels)
 
 
-def class_rows(found: Audit) -> list[list[str]]:
+def class_rows(audit: Audit) -> list[list[str]]:
     """Return one line of text cells a class, and one of all."""
-    of = found.row.scores
+    scores = audit.row.scores
     rows = [
         [name, percent(iou), percent(accuracy), percent(ignored), f"{pixels:,}"]
         for name, iou, accuracy, ignored, pixels in zip(
-            of.names, of.iou, of.accuracy, found.ignored_shares, found.known.tolist(), strict=True
+            scores.names,
+            scores.iou,
+            scores.accuracy,
+            audit.ignored_shares,
+            audit.known.tolist(),
+            strict=True,
         )
     ]
-    total = f"{int(found.known.sum()):,}"
-    all_of = [percent(of.miou_present), percent(of.pixel_accuracy), percent(found.ignored_share)]
+    total = f"{int(audit.known.sum()):,}"
+    all_of = [
+        percent(scores.miou_present),
+        percent(scores.pixel_accuracy),
+        percent(audit.ignored_share),
+    ]
     return [*rows, ["all", *all_of, total]]
 
 
-def summary(found: Audit) -> list[str]:
+def summary(audit: Audit) -> list[str]:
     """Return the findings in sentences."""
-    words, of = words_of(found.against, found.other), found.row.scores
-    interval = found.row.interval()
+    terms, scores = words_of(audit.against, audit.other), audit.row.scores
+    interval = audit.row.interval()
     spread = (
         ""
         if interval is None
         else f" (95 % interval {percent(interval.low)} to {percent(interval.high)})"
     )
     lines = [
-        f"{words.mean} {percent(of.miou_present)} %{spread}, {percent(of.pixel_accuracy)} % of "
-        f"the covered pixels are {words.right}, {percent(found.ignored_share)} % are ignored; "
-        f"{len(found.row.ids):,} frames."
+        f"{terms.mean} {percent(scores.miou_present)} %{spread}, "
+        f"{percent(scores.pixel_accuracy)} % of the covered pixels are {terms.right}, "
+        f"{percent(audit.ignored_share)} % are ignored; "
+        f"{len(audit.row.ids):,} frames."
     ]
-    around = found.around_asked()
-    reliability = found.reliability
+    around = audit.around_asked()
+    reliability = audit.reliability
     if reliability is None or around is None:
         lines.append("The labels have no confidence, so there is no calibration.")
     else:
         about = f"about {100 * ASKED:.0f} %"
         asked = (
-            f"Where it says {about}, {percent(around.accuracy)} % are {words.right}"
+            f"Where it says {about}, {percent(around.accuracy)} % are {terms.right}"
             if around.pixels
             else f"No pixel has a confidence of {about}"
         )
@@ -105,91 +115,91 @@ def summary(found: Audit) -> list[str]:
             f"{asked}; expected calibration error "
             f"{percent(reliability.calibration_error(bins=BINS))} %."
         )
-    if found.merged_after:
+    if audit.merged_after:
         lines.append(
-            "The labels were merged after their confidence was taken: it is of the finer class and "
-            "so too low."
+            "The labels were merged after their confidence was taken: it belongs to the finer "
+            "class and is therefore too low."
         )
-    if found.left_out:
-        lines.append(f"{found.left_out:,} frames lack one of both and are not counted.")
+    if audit.left_out:
+        lines.append(f"{audit.left_out:,} frames lack one of both and are not counted.")
     return lines
 
 
-def _page(found: Audit, pair: Pair) -> str:
-    words = words_of(found.against, found.other)
-    name, other = found.row.name, found.other
+def _page(audit: Audit, pair: Pair) -> str:
+    terms = words_of(audit.against, audit.other)
+    name, other = audit.row.name, audit.other
     sections = [
-        ("Scores", _scores(found)),
-        ("What is taken for what", _confusion(found)),
-        ("Does 0.9 mean 90 %?", _confidence(found, words)),
-        ("Worst frames", _worst(found, pair, words)),
+        ("Scores", _scores(audit)),
+        ("What is taken for what", _confusion(audit)),
+        ("Does 0.9 mean 90 %?", _confidence(audit, terms)),
+        ("Worst frames", _worst(audit, pair, terms)),
     ]
-    if found.against == "truth":
+    if audit.against == "truth":
         title, lead = f"Audit of {name}", f"The labels {name} against the truth {other}"
     else:
         title = f"Agreement of {name} and {other}"
         lead = f"The labels {name} against {other}, another teacher, which may be wrong as well"
-    table_name = found.row.classes.name or f"{len(found.row.classes)} classes"
+    table_name = audit.row.classes.name or f"{len(audit.row.classes)} classes"
     return page(title, lead=f"{lead}, in the classes {table_name}.", sections=sections)
 
 
-def _scores(found: Audit) -> str:
-    words, of = words_of(found.against, found.other), found.row.scores
-    parts = [paragraph(line) for line in summary(found)]
+def _scores(audit: Audit) -> str:
+    terms, scores = words_of(audit.against, audit.other), audit.row.scores
+    parts = [paragraph(line) for line in summary(audit)]
     parts.append(
         paragraph(
-            f"Pixels that are 255 in {words.other} are not scored. Those that are 255 only in the "
+            f"Pixels that are 255 in {terms.other} are not scored. Those that are 255 only in the "
             "labels are no errors but not covered; IoU and "
-            f"{words.accuracy} are of what is covered. Mean IoU: {RULE_PRESENT}; as {RULE_ALL} it "
-            f"is {percent(of.miou_all)} %.",
+            f"{terms.accuracy} are of what is covered. Mean IoU: {RULE_PRESENT}; as {RULE_ALL} it "
+            f"is {percent(scores.miou_all)} %.",
             kind="soft",
         )
     )
-    bars = {found.row.name: [100 * value for value in of.iou]}
+    bars = {audit.row.name: [100 * value for value in scores.iou]}
     parts.append(
-        picture(figure_bars(bars, names=of.names, title="IoU, %"), alternative="IoU of classes")
+        picture(figure_bars(bars, names=scores.names, title="IoU, %"), alternative="IoU of classes")
     )
-    parts.append(table(class_header(found), class_rows(found)))
+    parts.append(table(class_header(audit), class_rows(audit)))
     return "".join(parts)
 
 
-def _confusion(found: Audit) -> str:
-    figure = figure_confusion(found.row.matrices.sum(0), classes=found.row.classes)
-    if found.against == "teacher":
+def _confusion(audit: Audit) -> str:
+    figure = figure_confusion(audit.row.matrices.sum(0), classes=audit.row.classes)
+    if audit.against == "teacher":
         axes = figure.axes[0]
-        axes.set(xlabel=found.row.name, ylabel=found.other)
-        axes.set_title(f"% of the pixels of each class of {found.other}", fontsize=9, loc="left")
+        axes.set(xlabel=audit.row.name, ylabel=audit.other)
+        axes.set_title(f"% of the pixels of each class of {audit.other}", fontsize=9, loc="left")
     return picture(figure, alternative="confusion matrix")
 
 
-def _confidence(found: Audit, words: Words) -> str:
-    reliability = found.reliability
+def _confidence(audit: Audit, terms: Words) -> str:
+    reliability = audit.reliability
     if reliability is None:
         return paragraph("The labels have no confidence: nothing to compare.")
     bins = [row for row in reliability.calibration(bins=BINS) if row.pixels]
     if not bins:
         return paragraph("No pixel is covered: nothing to compare.")
-    coverage, risk = found.risk_coverage()
+    coverage, risk = audit.risk_coverage()
     figure = figure_reliability(
         [row.confidence for row in bins],
         [row.accuracy for row in bins],
         [row.pixels for row in bins],
         coverage=coverage.tolist(),
         kept_accuracy=(1 - risk).tolist(),
-        title=found.row.name,
+        title=audit.row.name,
     )
-    if found.against == "teacher":
+    if audit.against == "teacher":
         left, right = figure.axes
         left.set(ylabel="share that is the same")
         right.set(ylabel="of these the same, %")
         right.set_title("Agreement against coverage", fontsize=10, loc="left")
     thresholds = [
         [f"{row.threshold:.2f}", percent(row.coverage), percent(row.accuracy)]
-        for row in found.thresholds()
+        for row in audit.thresholds()
     ]
     return (
         picture(figure, alternative="calibration and risk-coverage")
-        + table(("at least", "pixels covered, %", f"{words.accuracy} of these, %"), thresholds)
+        + table(("at least", "pixels covered, %", f"{terms.accuracy} of these, %"), thresholds)
         + paragraph(
             "Coverage is of all pixels that could be scored. A pixel that a filter ignored keeps "
             "its confidence but not its class, so nothing can be said of it: the curves begin at "
@@ -199,13 +209,13 @@ def _confidence(found: Audit, words: Words) -> str:
     )
 
 
-def _worst(found: Audit, pair: Pair, words: Words) -> str:
-    chosen = found.worst(WORST)
+def _worst(audit: Audit, pair: Pair, terms: Words) -> str:
+    chosen = audit.worst(WORST)
     if not chosen:
         return paragraph("No frame has a covered pixel.")
     rows, names = [], []
     for i in chosen:
-        name = found.row.ids[i]
+        name = audit.row.ids[i]
         labels, other = pair.maps(name)
         pictures: list[NDArray[np.uint8]] = [
             paint_labels(other, pair.classes),
@@ -214,14 +224,14 @@ def _worst(found: Audit, pair: Pair, words: Words) -> str:
         if pair.frame is not None:
             pictures.insert(0, np.repeat(pair.frame(name)[..., None], 3, axis=2))
         rows.append(pictures)
-        share = 100 * found.row.sample_accuracy[i]
-        coverage = found.frame_coverage(i)
+        share = 100 * audit.row.sample_accuracy[i]
+        coverage = audit.frame_coverage(i)
         covered = "" if math.isclose(coverage, 1) else f"\n{100 * coverage:.1f} % covered"
-        names.append(f"{name}\n{share:.1f} % {words.right}{covered}")
-    titles = [words.other, found.row.name]
+        names.append(f"{name}\n{share:.1f} % {terms.right}{covered}")
+    titles = [terms.other, audit.row.name]
     if pair.frame is not None:
         titles.insert(0, "frame")
     figure = figure_panels(rows, titles=titles, names=names, table=pair.classes)
-    return paragraph(f"By {words.accuracy} over what is covered; black is ignored.") + picture(
+    return paragraph(f"By {terms.accuracy} over what is covered; black is ignored.") + picture(
         figure, alternative="worst frames"
     )

@@ -42,9 +42,9 @@ def same_samples(
     Figure or None, str
         The picture, and words on it.
     """
-    held = [read_run(run / RUN) for run in runs]
-    data, label_set = Path(held[0]["data"]), summaries[0].config.labels.set
-    if len({str(recordings_of(one["inputs"])) for one in held}) > 1:
+    records = [read_run(run / RUN) for run in runs]
+    data, label_set = Path(records[0]["data"]), summaries[0].config.labels.set
+    if len({str(recordings_of(one["inputs"])) for one in records}) > 1:
         return None, "The runs are of other recordings: no sample is shown for all of them."
     if not data.is_dir():
         return None, f"The data is no longer at {data}: no sample is shown."
@@ -64,8 +64,8 @@ def same_samples(
             for row, i in zip(rows, indices, strict=True):
                 window = windows_of(trained)[0]
                 x = network_input(source, i, inputs=trained.inputs, window=window)
-                found = probabilities(trained, x[None], size=source.size)
-                prediction = found[0].argmax(0).to(torch.uint8).numpy()
+                probability = probabilities(trained, x[None], size=source.size)
+                prediction = probability[0].argmax(0).to(torch.uint8).numpy()
                 row.append(paint_labels(prediction, trained.classes))
         figure = figure_panels(
             rows,
@@ -80,16 +80,16 @@ def same_samples(
 
 def _shared(data: Path, summaries: Sequence[RunSummary]) -> list[str]:
     """Return the samples that judged every run, in the order of the first."""
-    judged = []
+    rows = []
     for summary in summaries:
         source = open_source(data, label_set=summary.config.labels.set)
         try:
             _, indices = parts_of(source, summary.config).values()
-            judged.append([source.ids[i] for i in indices])
+            rows.append([source.ids[i] for i in indices])
         finally:
             source.close()
-    common = set(judged[0]).intersection(*judged[1:])
-    return [name for name in judged[0] if name in common]
+    common = set(rows[0]).intersection(*rows[1:])
+    return [name for name in rows[0] if name in common]
 
 
 def _all_classes(tables: Sequence[ClassTable]) -> ClassTable:

@@ -104,7 +104,7 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
         ("Published", PUBLISHED_HEADER, published_rows(groups)),
     ]
     tables = [one for one in tables if one[2]]
-    words = "\n".join(
+    text = "\n".join(
         [
             "# Runs side by side\n",
             *(f"{line}\n" for line in reading),
@@ -127,9 +127,9 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
     sections.insert(1, ("Same samples", shown))
     lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
-    write_text(root / "compare.md", words)
+    write_text(root / "compare.md", text)
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
-    return root / "compare.html", words
+    return root / "compare.html", text
 
 
 def run_rows(
@@ -264,16 +264,16 @@ def _ours(run: RunSummary, row: Published) -> str:
     chosen = pick_evaluation([own], split=row.split)
     if chosen is not None:
         values = run.scored[chosen]
-        words = ", ".join(
+        text = ", ".join(
             f"{window} {spread([score.miou for score in values[window]])}".removeprefix("- ")
             for window in sorted(values, key=by_length)
         )
     elif row.split == _judged(run.config):
-        words = spread(run.val_miou)
+        text = spread(run.val_miou)
     else:
         return ""
     setting = f"batch {run.config.batch_size}, rate {run.config.optimiser.learning_rate:g}"
-    return f"{run.name}: {words} ({setting})"
+    return f"{run.name}: {text} ({setting})"
 
 
 def _judged(config: TrainConfig) -> str:
@@ -296,8 +296,8 @@ def _pairs(values: object) -> str:
     pairs = []
     for key, value in values.items():
         name, _, window = key.partition("_") if key.endswith("ms") else (key, "", "")
-        words = " ".join(filter(None, (WORDS.get(name, name.replace("_", " ")), window)))
-        pairs.append(f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}")
+        text = " ".join(filter(None, (WORDS.get(name, name.replace("_", " ")), window)))
+        pairs.append(f"{text} {value:g}" if isinstance(value, float) else f"{text} {value}")
     return ", ".join(pairs)
 
 

@@ -110,8 +110,8 @@ def read_run_summary(run: str | Path) -> RunSummary:
         No run folder, or a file in it that cannot be read.
     """
     root = Path(run)
-    held = read_run(root / RUN)
-    config = from_table(TrainConfig, tomllib.loads(held["config"]))
+    record = read_run(root / RUN)
+    config = from_table(TrainConfig, tomllib.loads(record["config"]))
     history, classes = read_metrics(root)
     best = best_of(history, min_delta=config.min_delta)
     costs = read_timing(root)
@@ -121,20 +121,20 @@ def read_run_summary(run: str | Path) -> RunSummary:
         evaluation, digests, found = _read_scores(path)
         # Evaluations that differ only in their windows are one.
         scored.setdefault(evaluation, {}).update(found)
-        same = _without_labels(digests) == _without_labels(held["inputs"])
+        same = _without_labels(digests) == _without_labels(record["inputs"])
         if same and evaluation.classes == classes_word(classes):
             own.add(evaluation)
     return RunSummary(
         name=root.resolve().name,
         config=config,
-        parameters=int(held["parameters"]),
+        parameters=int(record["parameters"]),
         best_epoch=str(best.epoch),
         val_miou=(best.val_miou,),
         scored=scored,
         train_s=math.fsum(cost.train_s for cost in costs),
         peak_memory_mib=max((cost.peak_memory_mib for cost in costs), default=math.nan),
-        data=json.dumps([held["inputs"], classes], sort_keys=True),
-        published_data=published_data(Path(held["data"]), classes=classes),
+        data=json.dumps([record["inputs"], classes], sort_keys=True),
+        published_data=published_data(Path(record["data"]), classes=classes),
         own=frozenset(own),
     )
 
@@ -179,11 +179,11 @@ def pick_evaluation(runs: Sequence[RunSummary], *, split: str = "") -> Evaluatio
 
 def evaluation_names(runs: Sequence[RunSummary]) -> dict[Evaluation, str]:
     """Return a name for each evaluation; different data of one name gets its digest."""
-    found = sorted({evaluation for run in runs for evaluation in run.scored})
-    words = [f"{evaluation.how}, {evaluation.classes}" for evaluation in found]
+    evaluations = sorted({evaluation for run in runs for evaluation in run.scored})
+    labels = [f"{evaluation.how}, {evaluation.classes}" for evaluation in evaluations]
     return {
-        evaluation: name if words.count(name) == 1 else f"{name} (data {evaluation.data})"
-        for evaluation, name in zip(found, words, strict=True)
+        evaluation: name if labels.count(name) == 1 else f"{name} (data {evaluation.data})"
+        for evaluation, name in zip(evaluations, labels, strict=True)
     }
 
 
@@ -202,8 +202,8 @@ def _read_scores(
 ) -> tuple[Evaluation, Mapping[str, str], dict[str, tuple[Score, ...]]]:
     """Return how an evaluation was made, digests of its data, the scores at each window."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        about, network = held["about"], held["rows"][0]["name"]
+        record = json.loads(path.read_text(encoding="utf-8"))
+        about, network = record["about"], record["rows"][0]["name"]
         checkpoint = path.parent.parent / about["checkpoint"]
         if checkpoint.is_file() and digest_of(checkpoint) != about["checkpoint digest"]:
             raise TrainingError(
@@ -212,17 +212,17 @@ def _read_scores(
             )
         evaluation = Evaluation(
             f"{about['data']}-{about['scored as']}",
-            classes_word(held["classes"]),
+            classes_word(record["classes"]),
             short_digest(about["data digests"]),
             about["label set"],
-            held["split"],
+            record["split"],
         )
         return (
             evaluation,
             about["data digests"],
             {
                 _length(row["window"]): (_score(row),)
-                for row in held["rows"]
+                for row in record["rows"]
                 if row["name"] == network
             },
         )
@@ -265,9 +265,9 @@ def _merged(group: Sequence[RunSummary]) -> RunSummary:
     scored: dict[Evaluation, dict[str, tuple[Score, ...]]] = {}
     for run in group:
         for evaluation, windows in run.scored.items():
-            held = scored.setdefault(evaluation, {})
+            windows = scored.setdefault(evaluation, {})
             for window, found in windows.items():
-                held[window] = held.get(window, ()) + found
+                windows[window] = windows.get(window, ()) + found
     return replace(
         group[0],
         name=", ".join(run.name for run in group),

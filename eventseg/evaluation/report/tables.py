@@ -37,20 +37,20 @@ def summary_rows(rows: Sequence[Row]) -> list[list[str]]:
     """Return one line of text cells a row, as :data:`HEADER`."""
     lines = []
     for row in rows:
-        found, interval = row.scores, row.interval()
+        scores, interval = row.scores, row.interval()
         lines.append(
             [
                 row.name,
                 row.window,
                 f"{len(row.ids):,}",
-                percent(found.pixel_accuracy),
-                f"{percent(found.miou_present)} ({found.classes_present} classes)",
+                percent(scores.pixel_accuracy),
+                f"{percent(scores.miou_present)} ({scores.classes_present} classes)",
                 "too few blocks"
                 if interval is None
                 else f"{percent(interval.low)} to {percent(interval.high)}",
-                percent(found.miou_all),
-                percent(found.jaccard_micro),
-                percent(found.jaccard_weighted),
+                percent(scores.miou_all),
+                percent(scores.jaccard_micro),
+                percent(scores.jaccard_weighted),
                 row.note,
             ]
         )
@@ -71,15 +71,15 @@ def rules_of(rows: Sequence[Row]) -> dict[str, str]:
     }
     if rows[0].scores.categories:
         rules["category mIoU"] = f"errors inside a category are none; {RULE_PRESENT}"
-    things = rows[0].things
-    if things is not None:
+    instances = rows[0].things
+    if instances is not None:
         sizes = (
             "those of the training images of Cityscapes, brought to the size that is scored at"
             if has_mean_pixels(rows[0].classes)
             else "those of the instances that are scored"
         )
         rules["iIoU"] = (
-            f"{RULE_IIOU}; mean sizes are {sizes}; over the {things.images:,} samples with "
+            f"{RULE_IIOU}; mean sizes are {sizes}; over the {instances.images:,} samples with "
             "instance ids"
         )
     return rules
@@ -110,14 +110,14 @@ def group_tables(rows: Sequence[Row]) -> list[Table]:
                 lambda row: (*row.scores.categories.values(), row.scores.category_miou),
             )
         )
-    things = rows[0].things
-    if things is not None:
-        found = _table("iIoU", "class", (*rows[0].classes.names, "mean"), rows, _iiou)
-        counts = [*things.instances.tolist(), int(things.instances.sum())]
+    instances = rows[0].things
+    if instances is not None:
+        table = _table("iIoU", "class", (*rows[0].classes.names, "mean"), rows, _iiou)
+        counts = [*instances.instances.tolist(), int(instances.instances.sum())]
         lines = [
-            [*line, f"{count:,}"] for line, count in zip(found.lines, counts, strict=True) if count
+            [*line, f"{count:,}"] for line, count in zip(table.lines, counts, strict=True) if count
         ]
-        tables.append(Table("iIoU", (*found.header, "instances"), lines))
+        tables.append(Table("iIoU", (*table.header, "instances"), lines))
     return tables
 
 
@@ -154,6 +154,6 @@ def _table(
 
 
 def _iiou(row: Row) -> tuple[float, ...]:
-    found = row.instance_scores
-    assert found is not None  # one row has instances as soon as all have: they are of the data
-    return (*found.iiou, found.mean)
+    scores = row.instance_scores
+    assert scores is not None  # one row has instances as soon as all have: they are of the data
+    return (*scores.iiou, scores.mean)

@@ -56,7 +56,7 @@ def write_report(
     Path
         The page.
     """
-    held = {
+    report = {
         "about": dict(about),
         "protocol": setting.protocol,
         "split": setting.split,
@@ -66,7 +66,7 @@ def write_report(
         "classes": list(rows[0].classes.names),
         "rows": [row.to_dict() for row in rows],
     }
-    write_text(out / "scores.json", json.dumps(held, indent=2) + "\n")
+    write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
     write_text(out / "scores.csv", _csv(rows))
     write_text(out / "scores.md", _words(rows, setting, warning))
     write_text(

@@ -200,8 +200,8 @@ class Stem(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map at half size."""
         both = torch.cat((self.convolution(x), self.pool(x)), dim=1)
-        made: Tensor = self.activation(self.norm(both))
-        return made
+        y: Tensor = self.activation(self.norm(both))
+        return y
 
 
 class Bottleneck(nn.Module):
@@ -217,8 +217,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        made: Tensor = self.activation(x + self.expand(self.middle(self.reduce(x))))
-        return made
+        y: Tensor = self.activation(x + self.expand(self.middle(self.reduce(x))))
+        return y
 
 
 class Downsampling(nn.Module):
@@ -239,12 +239,12 @@ class Downsampling(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the map and, with a pooling branch, where its maxima were."""
-        made = self.expand(self.middle(self.reduce(x)))
+        y = self.expand(self.middle(self.reduce(x)))
         if self.pool is None:
-            return self.activation(made), None
+            return self.activation(y), None
         pooled, indices = self.pool(x)
-        channels = made.shape[1] - pooled.shape[1]
-        return self.activation(made + functional.pad(pooled, (0, 0, 0, 0, 0, channels))), indices
+        channels = y.shape[1] - pooled.shape[1]
+        return self.activation(y + functional.pad(pooled, (0, 0, 0, 0, 0, channels))), indices
 
 
 class Upsampling(nn.Module):
@@ -271,8 +271,8 @@ class Upsampling(nn.Module):
 
     def forward(self, x: Tensor, indices: Tensor | None, size: Sequence[int]) -> Tensor:
         """Return the map at a height and width, those before the pooling."""
-        made = self.expand(self.middle(fitted(self.enlarge(self.reduce(x)), size)))
+        y = self.expand(self.middle(fitted(self.enlarge(self.reduce(x)), size)))
         if self.shortcut is not None and indices is not None:
-            made = made + max_unpool(self.shortcut(x), indices, size=size)
-        activated: Tensor = self.activation(made)
+            y = y + max_unpool(self.shortcut(x), indices, size=size)
+        activated: Tensor = self.activation(y)
         return activated

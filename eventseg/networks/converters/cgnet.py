@@ -98,10 +98,10 @@ def convert_authors(state: State) -> State:
     """
     blocks = {}
     for name in state:
-        if found := re.match(r"level([23])_0\.", name):
-            blocks[found[0]] = f"down{found[1]}."
-        elif found := re.match(r"level([23])\.(\d+)\.", name):
-            blocks[found[0]] = f"stage{found[1]}.{found[2]}."
+        if match := re.match(r"level([23])_0\.", name):
+            blocks[match[0]] = f"down{match[1]}."
+        elif match := re.match(r"level([23])\.(\d+)\.", name):
+            blocks[match[0]] = f"stage{match[1]}.{match[2]}."
     ours = renamed(state, AUTHORS | _rules(blocks, AUTHORS_BLOCK))
     return {name: _flushed(tensor) for name, tensor in ours.items()}
 
@@ -113,9 +113,9 @@ def convert_mmseg(state: State) -> State:
     """
     blocks = {}
     for name in state:
-        if found := re.match(r"backbone\.level([12])\.(\d+)\.", name):
-            stage, block = int(found[1]) + 1, int(found[2])
-            blocks[found[0]] = f"stage{stage}.{block - 1}." if block else f"down{stage}."
+        if match := re.match(r"backbone\.level([12])\.(\d+)\.", name):
+            stage, block = int(match[1]) + 1, int(match[2])
+            blocks[match[0]] = f"stage{stage}.{block - 1}." if block else f"down{stage}."
     return renamed(state, MMSEG | _rules(blocks, MMSEG_BLOCK))
 
 

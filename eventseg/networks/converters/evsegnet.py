@@ -109,8 +109,8 @@ def _layer_and_variable(name: str) -> str:
 
 def _recognise(names: frozenset[str]) -> bool:
     """Whether there are tensors of Keras's Xception and of a decoder."""
-    found = {_layer_and_variable(name) for name in names}
-    return {"block14_sepconv2/pointwise_kernel", "separable_conv2d/depthwise_kernel"} <= found
+    layers = {_layer_and_variable(name) for name in names}
+    return {"block14_sepconv2/pointwise_kernel", "separable_conv2d/depthwise_kernel"} <= layers
 
 
 LAYOUT_EVSEGNET = Layout(

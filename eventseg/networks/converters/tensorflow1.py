@@ -227,33 +227,35 @@ def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
     return (offset, size), at
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: bytes, offset: int) -> tuple[int, int]:
     """Return a number of seven bits a byte, lowest first, and where the next value starts."""
     number = 0
-    for i, byte in enumerate(data[at : at + 10]):
+    for i, byte in enumerate(data[offset : offset + 10]):
         number |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:
-            return number, at + i + 1
+            return number, offset + i + 1
     raise ValueError("a number does not end")
 
 
 def _fields(message: bytes) -> Fields:
     """Return the fields of a protocol buffer by number: integers, and bytes of messages."""
     fields: Fields = {}
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
+    offset = 0
+    while offset < len(message):
+        tag, offset = _varint(message, offset)
         number, kind = tag >> 3, tag & 7
         value: int | bytes
         if kind == 0:
-            value, at = _varint(message, at)
+            value, offset = _varint(message, offset)
         else:
-            size, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), at)
-            if size < 0 or at + size > len(message):
+            size, offset = (
+                _varint(message, offset) if kind == 2 else ({1: 8, 5: 4}.get(kind, -1), offset)
+            )
+            if size < 0 or offset + size > len(message):
                 raise ValueError("a field does not fit its message")
-            content = message[at : at + size]
+            content = message[offset : offset + size]
             value = content if kind == 2 else int.from_bytes(content, "little")
-            at += size
+            offset += size
         fields.setdefault(number, []).append(value)
     return fields
 

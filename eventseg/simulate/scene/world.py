@@ -93,17 +93,17 @@ class World:
     def objects(self, t0_us: float, t1_us: float, z0: float, z1: float) -> NDArray[np.void]:
         """Return every object that can be seen from a camera on [z0, z1] during [t0, t1]."""
         low, high = z0 - 15.0, z1 + VIEW_M
-        found: list[NDArray[np.void]] = []
+        placed: list[NDArray[np.void]] = []
         for cell in range(math.floor(low / CELL_M), math.floor(high / CELL_M) + 1):
-            found.append(_cell(self.seed, cell, self.rare))
+            placed.append(_cell(self.seed, cell, self.rare))
         for index, lane in enumerate(self.lanes):
-            at = [lane.speed * t * 1e-6 for t in (t0_us, t1_us)]
-            start = math.floor((low - max(at)) / lane.spacing)
-            for slot in range(start, math.floor((high - min(at)) / lane.spacing) + 1):
-                found.append(_slot(self.seed, index, lane, slot, self.rare))
+            shift = [lane.speed * t * 1e-6 for t in (t0_us, t1_us)]
+            start = math.floor((low - max(shift)) / lane.spacing)
+            for slot in range(start, math.floor((high - min(shift)) / lane.spacing) + 1):
+                placed.append(_slot(self.seed, index, lane, slot, self.rare))
         if self.crossing:
-            found.append(_crossing(self.seed, self.speed, t0_us, t1_us))
-        return np.concatenate(found)
+            placed.append(_crossing(self.seed, self.speed, t0_us, t1_us))
+        return np.concatenate(placed)
 
 
 def _lanes(seed: int, speed: float) -> tuple[Lane, ...]:
@@ -264,8 +264,8 @@ def _bus_side(seed: int) -> float:
 
 def _is_taken(seed: int, side: int, z: float) -> bool:
     """Return whether something rare is parked about there."""
-    for _, x, at in _rare(seed):
-        gap = (z - at + 0.5 * RARE_EVERY_M) % RARE_EVERY_M - 0.5 * RARE_EVERY_M
+    for _, x, shift in _rare(seed):
+        gap = (z - shift + 0.5 * RARE_EVERY_M) % RARE_EVERY_M - 0.5 * RARE_EVERY_M
         if side * x > 0.0 and abs(x) < 4.5 and abs(gap) < 9.0:
             return True
     return False

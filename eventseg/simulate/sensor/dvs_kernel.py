@@ -209,9 +209,9 @@ def run_pixels(
                     signal = False
                 else:
                     polarity = 1 if slope > 0.0 else 0
-                    moved = s_now - reference
+                    change = s_now - reference
                     stray = n0 + slope_n * (when - t0)
-                    signal = moved >= stray if polarity == 1 else moved <= stray
+                    signal = change >= stray if polarity == 1 else change <= stray
                 out_t[count] = math.ceil(when)
                 out_pixel[count] = pixel
                 out_p[count] = polarity
