@@ -29,14 +29,18 @@ def class_scores(truth, prediction, k):
     )
 
 
-def instance_iou(truth, instances, prediction, k, mean=None):
+def instance_iou(truth, instances, prediction, k, mean=None, countable=False):
     """Return the iIoU of class k: weights on single pixels, mean size from these instances."""
     size = {}
     for true, thing in zip(truth, instances, strict=True):
         if true == k and thing:
             size[thing] = size.get(thing, 0) + 1
     if not size:
-        return math.nan
+        wrong = any(
+            true not in (k, IGNORED) and predicted == k
+            for true, predicted in zip(truth, prediction, strict=True)
+        )
+        return 0.0 if countable and wrong else math.nan
     mean = sum(size.values()) / len(size) if mean is None else mean
     tp = fn = fp = 0.0
     for true, thing, predicted in zip(truth, instances, prediction, strict=True):

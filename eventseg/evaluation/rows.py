@@ -73,7 +73,9 @@ class Row:
         """The iIoU of each class; None without instance ids."""
         if self.things is None:
             return None
-        return instance_scores(self.things, mean_pixels=self._mean_pixels())
+        return instance_scores(
+            self.things, mean_pixels=self._mean_pixels(), countable=self.classes.instances
+        )
 
     @property
     def sample_accuracy(self) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,7 +28,8 @@ CITYSCAPES_MEAN_PIXELS = {
 
 RULE_IIOU = (
     "every instance weighs as much as one of its class's mean size; true pixels of no instance, "
-    "such as crowds, count neither as found nor as missed; mean over the classes with instances"
+    "such as crowds, count neither as found nor as missed; mean over the classes with instances, "
+    "and over those that have none in the truth but are predicted, which score 0"
 )
 
 
@@ -112,7 +114,7 @@ def instance_counts(truth: Ids, instances: Ids, prediction: Ids, *, classes: int
 
 @dataclass(frozen=True, slots=True)
 class InstanceScores:
-    """The iIoU of each class (K,), nan without instances, and its mean over the others."""
+    """The iIoU of each class (K,), nan where it is not scored, and its mean over the others."""
 
     iiou: tuple[float, ...]
     mean: float
@@ -126,7 +128,10 @@ class InstanceScores:
 
 
 def instance_scores(
-    counts: InstanceCounts, *, mean_pixels: NDArray[np.float64] | None = None
+    counts: InstanceCounts,
+    *,
+    mean_pixels: NDArray[np.float64] | None = None,
+    countable: Sequence[bool] = (),
 ) -> InstanceScores:
     """Return the instance-level IoU of each class.
 
@@ -141,11 +146,21 @@ def instance_scores(
     mean_pixels : float64 (K,), optional
         Mean size of an instance of each class in pixels, such as
         :data:`CITYSCAPES_MEAN_PIXELS`; by default that of the counted instances.
+    countable : sequence of bool (K,), optional
+        Classes whose objects are labelled one by one. One of them without an instance in the
+        truth scores 0 where it is predicted, as in Cityscapes' scripts. By default only classes
+        with instances are scored.
+
+    Returns
+    -------
+    InstanceScores
+        nan for a class without instances that is not countable or not predicted.
 
     Raises
     ------
     LabelError
-        Mean sizes of another number, or not above 0 where there are instances.
+        Mean sizes or countable classes of another number, or a mean size not above 0 where there
+        are instances.
     """
     some = counts.instances > 0
     if mean_pixels is None:
@@ -155,9 +170,14 @@ def instance_scores(
             f"mean sizes {np.asarray(mean_pixels).tolist()}: give {len(some)}, above 0 where a "
             "class has instances"
         )
+    if len(countable) not in (0, len(some)):
+        raise LabelError(f"{len(countable)} countable classes are told of {len(some)}; tell all")
     # iTP + iFN is the mean size times the number of instances.
     weight = mean_pixels[some] * counts.instances[some] + counts.false[some]
     iiou = np.full(some.shape, np.nan)
     iiou[some] = mean_pixels[some] * counts.found[some] / weight
-    mean = float(iiou[some].mean()) if some.any() else math.nan
+    if len(countable):
+        iiou[~some & np.asarray(countable, np.bool_) & (counts.false > 0)] = 0
+    scored = ~np.isnan(iiou)
+    mean = float(iiou[scored].mean()) if scored.any() else math.nan
     return InstanceScores(tuple(iiou.tolist()), mean)

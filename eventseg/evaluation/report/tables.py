@@ -115,7 +115,9 @@ def group_tables(rows: Sequence[Row]) -> list[Table]:
         table = _table("iIoU", "class", (*rows[0].classes.names, "mean"), rows, _iiou)
         counts = [*instances.instances.tolist(), int(instances.instances.sum())]
         lines = [
-            [*line, f"{count:,}"] for line, count in zip(table.lines, counts, strict=True) if count
+            [*line, f"{count:,}"]
+            for line, count in zip(table.lines, counts, strict=True)
+            if set(line[1:]) != {percent(math.nan)}
         ]
         tables.append(Table("iIoU", (*table.header, "instances"), lines))
     return tables
