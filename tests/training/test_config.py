@@ -332,6 +332,11 @@ def test_published_scores_are_those_of_the_reports():
     assert best("fastscnn-report", "accuracy") == 80.0
     assert best("unet-cityscapes", "jaccard_macro") == 38.0
     assert best("cgnet-camvid") == 74.02
+    # Class average accuracies, which the ENet study prints in a column of mIoU.
+    for name, accuracy, miou in (("enet-camvid", 68.3, 51.3), ("segnet-camvid", 62.9, 55.6)):
+        (authors,) = (row for row in load_recipe(name).published if "mean_accuracy" in row.scores)
+        assert authors.scores == {"mean_accuracy": accuracy, "miou": miou}
+        assert max(row.scores["miou"] for row in load_recipe(name).published) < 68
 
 
 def test_printed_class_scores_have_the_means_the_report_contradicts():

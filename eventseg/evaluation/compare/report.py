@@ -56,6 +56,7 @@ PUBLISHED_HEADER = (
 
 WORDS = {
     "miou": "mIoU",
+    "mean_accuracy": "mean class accuracy",
     "input.kind": "input",
     "size.resize": "size",
     "batch_size": "batch",

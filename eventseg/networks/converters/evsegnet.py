@@ -12,9 +12,9 @@ them, which is the order of our modules.
 Certain: the order in which the released code builds its layers, from reading it; the 679 names
 and shapes that a Keras model with the same layers has in TensorFlow 2.15, and that its logits are
 ours; that the index of the released checkpoint holds 679 tensors of such names, without
-``segception_small/``. Inferred: that TensorFlow 1.11, which wrote it, gives the numbers in the
-same order. Were it otherwise, shapes would not fit and loading would fail, except among layers of
-one shape. The file with the weights themselves could not be had for a test.
+``segception_small/``. Checked: that TensorFlow 1.11, which wrote it, gives the numbers in the same
+order, so that a checkpoint of the released code run there loads and gives its logits. The file
+with the released weights themselves could not be had for a test.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ class Published:
         Settings that differ from the recipe's, by path: those of
         :func:`eventseg.training.config.config.load_config`'s overrides.
     scores : mapping
-        In percent, by the names ``accuracy``, ``miou``, ``category_miou`` and others.
+        In percent, by the names ``accuracy``, ``mean_accuracy`` (over classes), ``miou``,
+        ``category_miou`` and others.
     costs : mapping
         Time and memory by name and unit.
     per_class : mapping
