@@ -53,7 +53,8 @@ from eventseg.training.loading import EpochBatches, each_batch, load_batches, to
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.parts import pick
 from eventseg.training.samples import Batch, Samples
-from eventseg.training.steps import Learner, train_pass
+from eventseg.training.state import NetworkInTraining
+from eventseg.training.trainer import train_pass
 
 TINY = SensorSize(32, 48)
 FRAME_US = 50_000
@@ -246,14 +247,22 @@ def on_cpu(root: Path, *, count: int, seconds: int, workers: int = 2) -> dict[st
     return result
 
 
-def learner_of(name: str, config: TrainConfig, classes: int, device: torch.device) -> Learner:
+def training_of(
+    name: str, config: TrainConfig, classes: int, device: torch.device
+) -> NetworkInTraining:
     torch.manual_seed(0)
     network = Blueprint(name, 6, classes).build().to(device)
-    return Learner(
-        network=network, plain=network, optimiser=build_optimiser(network, spec=config.optimiser),
-        config=config, device=device, classes=classes, rate=lambda _: 1e-4, class_weights=None,
+    return NetworkInTraining(
+        network=network,
+        forward=network,
+        optimiser=build_optimiser(network, spec=config.optimiser),
+        config=config,
+        device=device,
+        classes=classes,
+        learning_rate=lambda _: 1e-4,
+        class_weights=None,
         scaler=torch.amp.GradScaler(device.type, enabled=False),
-    )  # fmt: skip
+    )
 
 
 def on_gpu(root: Path, *, count: int, seconds: int, workers: int) -> dict[str, object]:
@@ -274,13 +283,15 @@ def on_gpu(root: Path, *, count: int, seconds: int, workers: int) -> dict[str, o
         for batch in each_batch(loader):
             x, labels = to_device(batch, device, channels_last=False)
             ready.append({"x": x, "labels": labels.byte(), "index": batch["index"]})
-        learner = learner_of(name, config, len(source.classes), device)
+        training = training_of(name, config, len(source.classes), device)
 
         def train(
-            batches: Callable[[], Iterator[Batch]], learner: Learner = learner, n: int = len(ready)
+            batches: Callable[[], Iterator[Batch]],
+            training: NetworkInTraining = training,
+            n: int = len(ready),
         ) -> Callable[[], None]:
             def run() -> None:
-                train_pass(learner, batches(), updates=n)
+                train_pass(training, batches(), updates=n)
                 torch.cuda.synchronize()
 
             return run

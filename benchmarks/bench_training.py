@@ -33,10 +33,9 @@ from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.loading import each_batch, to_device
+from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.run_folder import read_timing
-from eventseg.training.session import Session, open_session
-from eventseg.training.steps import train_pass
-from eventseg.training.trainer import Progress, train
+from eventseg.training.trainer import Progress, train, train_pass
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "fastscnn": {"network.name": "fastscnn"},
@@ -69,15 +68,15 @@ def drive(folder: Path, sensor: SensorSize) -> Path:
 class Bare:
     """A loop over batches in memory: forward pass, cross entropy, backward pass, step."""
 
-    def __init__(self, session: Session) -> None:
-        learner = session.learner
-        self.device = learner.device
+    def __init__(self, run: PreparedRun) -> None:
+        training = run.training
+        self.device = training.device
         self.batches = [
-            to_device(batch, self.device, channels_last=learner.config.channels_last)
-            for batch in each_batch(session.loader)
+            to_device(batch, self.device, channels_last=training.config.channels_last)
+            for batch in each_batch(run.loader)
         ]
-        self.network = learner.plain
-        self.optimiser = learner.optimiser
+        self.network = training.network
+        self.optimiser = training.optimiser
         self.images = sum(len(x) for x, _ in self.batches)
 
     def __call__(self) -> None:
@@ -97,12 +96,12 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def in_memory(session: Session, bare: Bare, *, count: int) -> dict[str, np.ndarray]:
+def in_memory(run: PreparedRun, bare: Bare, *, count: int) -> dict[str, np.ndarray]:
     """Return seconds of the library's pass and of the bare loop over the same batches."""
     kept = [{"x": x, "labels": labels, "index": torch.zeros(0)} for x, labels in bare.batches]
 
     def ours() -> None:
-        train_pass(session.learner, kept, updates=len(kept))
+        train_pass(run.training, kept, updates=len(kept))
         wait(bare.device)
 
     return rounds({"train": ours, "bare": bare}, count=count)
@@ -131,12 +130,12 @@ def measured(
 ) -> dict[str, Any]:
     """Return the ratios of one network at one size, by way of reading samples."""
     still = {**network, **STILL, "workers": 0, "seed": 1}
-    session = open_session(
+    run = prepare_run(
         source, folder / "bare", config=load_config(overrides=still), device=device, command=[]
     )
-    bare = Bare(session)
+    bare = Bare(run)
     ways: dict[str, Callable[[], dict[str, np.ndarray]]] = {
-        "in memory": lambda: in_memory(session, bare, count=count)
+        "in memory": lambda: in_memory(run, bare, count=count)
     }
     for way, settings in WAYS.items():
         ways[way] = lambda way=way, settings=settings: epochs(

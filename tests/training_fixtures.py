@@ -18,7 +18,7 @@ from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.distributed import parallel
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.samples import Batch
-from eventseg.training.steps import Learner
+from eventseg.training.state import NetworkInTraining
 
 SENSOR = SensorSize(48, 64)
 
@@ -55,7 +55,7 @@ def tiny(**overrides: Any) -> TrainConfig:
 
 def train_tiny(
     data: Path, out: Path, *, label_set: str = "truth", **settings: Any
-) -> trainer.Trained:
+) -> trainer.TrainingResult:
     """Train on a data set; keywords of ``train`` are given apart from settings."""
     own = {key: settings.pop(key) for key in OWN if key in settings}
     config = settings.pop("config", None) or tiny(**settings)
@@ -66,22 +66,22 @@ def train_tiny(
         source.close()
 
 
-def learner_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> Learner:
-    """Return a learner in float64 whose weights follow from the seed, without any data."""
+def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> NetworkInTraining:
+    """Return a training in float64 whose weights follow from the seed, without any data."""
     torch.manual_seed(config.seed)
     network = build(
         config.network.name, in_channels=channels, classes=classes,
         frozen_batch_norm=config.network.frozen_batch_norm, **config.network.options,
     ).double()  # fmt: skip
     device = torch.device("cpu")
-    return Learner(
-        network=parallel(network, device, some_unused=False),
-        plain=network,
+    return NetworkInTraining(
+        network=network,
+        forward=parallel(network, device, some_unused=False),
         optimiser=build_optimiser(network, spec=config.optimiser),
         config=config,
         device=device,
         classes=classes,
-        rate=lambda _update: config.optimiser.learning_rate,
+        learning_rate=lambda _update: config.optimiser.learning_rate,
         class_weights=None,
         scaler=torch.amp.GradScaler("cpu", enabled=False),
     )

@@ -17,13 +17,13 @@ from eventseg.errors import EventsegError, TrainingError
 from eventseg.sources.live import batch_windows
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
-from eventseg.training.samples import Batch, Place, Samples
+from eventseg.training.samples import Batch, EpochSample, Samples
 
 POOL = 16
 """Blocks whose samples are shuffled together."""
 
 
-class EpochBatches(Sampler[list[Place]]):
+class EpochBatches(Sampler[list[EpochSample]]):
     """Batches of one epoch after the other: shuffled by seed and epoch, or in order.
 
     Parameters
@@ -77,7 +77,7 @@ class EpochBatches(Sampler[list[Place]]):
             return max(1, len(self.indices) // self.batch_size)
         return len(range(self.rank, len(self.indices), self.batch_size))
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[EpochSample]]:
         order = self.indices
         if self.seed is not None:
             order = shuffled(
@@ -85,7 +85,7 @@ class EpochBatches(Sampler[list[Place]]):
             )
         for k in range(len(self)):
             taken = order[k * self.batch_size : (k + 1) * self.batch_size][self.rank :: self.world]
-            yield [Place(self.epoch, int(index)) for index in taken]
+            yield [EpochSample(self.epoch, int(index)) for index in taken]
 
 
 def shuffled(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eventseg.labels.maps import ClassTable, paint_labels
+from eventseg.networks import TrainedNetwork
 from eventseg.networks.inputs import Scaling
-from eventseg.networks.network import SegmentationNetwork
 from eventseg.plots.events import save_figure
 from eventseg.plots.training import figure_curves, figure_panels, paint_events
 from eventseg.training.run_folder import CURVES, SAMPLES, EpochScores
@@ -37,17 +37,27 @@ def picture_curves(
 @torch.inference_mode()
 def picture_samples(
     root: Path,
-    network: SegmentationNetwork,
+    trained: TrainedNetwork,
     samples: Sequence[Batch],
     *,
-    names: Sequence[str],
-    kind: str,
-    scaling: Scaling,
-    table: ClassTable,
+    ids: Sequence[str],
     device: torch.device,
 ) -> None:
-    """Write ``samples.png``: input, labels and prediction of each sample."""
-    network.eval()
+    """Write ``samples.png``: input, labels and prediction of each sample.
+
+    Parameters
+    ----------
+    root : Path
+        The run folder.
+    trained : TrainedNetwork
+    samples : sequence of Batch
+    ids : sequence of str
+        Sample ids of the whole source.
+    device : torch.device
+        Device of the network.
+    """
+    network = trained.network.eval()
+    table, kind, scaling = trained.classes, trained.inputs.kind, trained.inputs.scaling
     rows = []
     for sample in samples:
         logits = network(sample["x"][None].to(device))
@@ -60,6 +70,7 @@ def picture_samples(
                 paint_labels(np.where(labels == 255, labels, prediction), table),
             ]
         )
+    names = [ids[sample["index"]] for sample in samples]
     figure = figure_panels(rows, titles=(kind, "labels", "prediction"), names=names, table=table)
     save_figure(figure, root / SAMPLES)
 

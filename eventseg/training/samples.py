@@ -1,4 +1,4 @@
-"""Training samples: what the network sees and what it learns, as tensors."""
+"""Training samples: network inputs and labels as tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WINDOW = 3
 """Stream of random numbers that draws the window of a sample."""
 
 UNREADABLE: tuple[type[EventsegError], ...] = (DatasetError, RecordingError)
-"""What a sample raises whose files are missing or damaged."""
+"""Errors of a sample whose files are missing or damaged."""
 
 Batch = dict[str, Any]
 """One sample or a batch of N: ``x`` float32 (N, C, H, W), or what it is made of on the network's
@@ -44,8 +44,8 @@ device: ``events`` and, of kind ``both``, ``image`` float32 (N, 1, H, W); ``labe
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One sample of one epoch."""
+class EpochSample:
+    """One sample of one epoch, by its index in the source."""
 
     epoch: int
     index: int
@@ -53,7 +53,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Samples(Dataset[Batch]):
-    """Samples of a source as a network sees them, by :class:`Place`.
+    """Network inputs and labels of a source, by :class:`EpochSample`.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Samples(Dataset[Batch]):
     window: str | None = None
     on_device: bool = False
 
-    def __getitem__(self, place: Place) -> Batch:
+    def __getitem__(self, key: EpochSample) -> Batch:
         """Return one sample, without the batch dimension.
 
         Raises
@@ -92,42 +92,42 @@ class Samples(Dataset[Batch]):
             Labels outside the classes, or without a confidence that is needed.
         """
         try:
-            return self._made(place)
+            return self._batch(key)
         except UNREADABLE as error:
             if self.config.bad_samples == "skip":
-                return {"index": place.index, "unreadable": str(error)}
-            raise type(error)(f"sample {self.source.ids[place.index]}: {error}") from error
+                return {"index": key.index, "unreadable": str(error)}
+            raise type(error)(f"sample {self.source.ids[key.index]}: {error}") from error
 
-    def _made(self, place: Place) -> Batch:
-        window = self._window(place) if self.config.input.kind in ("events", "both") else None
-        read = self._read(place, window)
-        sample = self._moved(read, place)
-        made: Batch = {"labels": _tensor(sample.labels), "index": place.index}
+    def _batch(self, key: EpochSample) -> Batch:
+        window = self._window(key) if self.config.input.kind in ("events", "both") else None
+        read = self._read(key, window)
+        sample = self._augmented(read, key)
+        batch: Batch = {"labels": _tensor(sample.labels), "index": key.index}
         if sample.confidence is not None:
-            made["confidence"] = _tensor(sample.confidence)
+            batch["confidence"] = _tensor(sample.confidence)
         image = sample.image
         image = None if image is None else scaled(image, self.config.input.scaling)
         if isinstance(window, LiveWindow):
             stays = sample.pixels is read.pixels
             pixels = None if stays else sample.pixels
-            made["events"] = replace(window, pixels=pixels, border=self._border)
-            return made if image is None else {**made, "image": _tensor(image)}
+            batch["events"] = replace(window, pixels=pixels, border=self._border)
+            return batch if image is None else {**batch, "image": _tensor(image)}
         parts = [part for part in (image, sample.events) if part is not None]
-        return {**made, "x": _tensor(parts[0] if len(parts) == 1 else np.concatenate(parts))}
+        return {**batch, "x": _tensor(parts[0] if len(parts) == 1 else np.concatenate(parts))}
 
-    def _read(self, place: Place, window: LiveWindow | Tensor | None) -> Sample:
+    def _read(self, key: EpochSample, window: LiveWindow | Tensor | None) -> Sample:
         source, kind = self.source, self.config.input.kind
-        labels = source.labels(place.index)
+        labels = source.labels(key.index)
         if self.merge is not None:
             labels = merge_labels(labels, self.merge)
         unknown = unknown_labels(labels, self.classes)
         if unknown:
             raise TrainingError(
-                f"labels of {source.ids[place.index]} hold {', '.join(map(str, unknown))}; allowed "
+                f"labels of {source.ids[key.index]} hold {', '.join(map(str, unknown))}; allowed "
                 f"are 0 to {self.classes - 1} and 255 for ignored"
             )
         weigh = self.training and self.config.loss.weigh_by_confidence
-        confidence = source.confidence(place.index) if weigh else None
+        confidence = source.confidence(key.index) if weigh else None
         if weigh and confidence is None:
             raise TrainingError(
                 f"{source.path} has no confidence for the label set {self.config.labels.set!r}: "
@@ -137,18 +137,18 @@ class Samples(Dataset[Batch]):
         return Sample(
             labels=labels,
             events=None if isinstance(window, LiveWindow) else window,
-            image=source.image(place.index, colour=kind == "rgb") if kind != "events" else None,
+            image=source.image(key.index, colour=kind == "rgb") if kind != "events" else None,
             confidence=confidence,
             pixels=np.arange(labels.size, dtype=np.int32).reshape(labels.shape) if live else None,
         )
 
-    def _window(self, place: Place) -> LiveWindow | Tensor:
+    def _window(self, key: EpochSample) -> LiveWindow | Tensor:
         """Return the events of a sample, encoded or, for the device, not yet."""
         config, augmentation = self.config, self.config.augmentation
-        drawn = {"seed": config.seed, "epoch": place.epoch, "index": place.index}
-        change: dict[str, Any] = {"augmentation": augmentation, **drawn}
-        window = self.window or draw_window(config.input.windows, training=self.training, **drawn)
-        asked: dict[str, Any] = {
+        draw = {"seed": config.seed, "epoch": key.epoch, "index": key.index}
+        change: dict[str, Any] = {"augmentation": augmentation, **draw}
+        window = self.window or draw_window(config.input.windows, training=self.training, **draw)
+        options: dict[str, Any] = {
             "normalise": config.input.normalise,
             "change_window": (
                 partial(jitter_window, **change)
@@ -162,17 +162,17 @@ class Samples(Dataset[Batch]):
             ),
         }
         if self.on_device:
-            return self.source.live_window(place.index, window, **asked)
-        return self.source.events(place.index, window, live=config.input.live, **asked)
+            return self.source.live_window(key.index, window, **options)
+        return self.source.events(key.index, window, live=config.input.live, **options)
 
     @property
     def _border(self) -> tuple[float, ...]:
-        """What events hold outside the picture, as :func:`augment` and :func:`warp` have it."""
+        """Values of the event channels outside the picture, as in :func:`augment`."""
         config = self.config
         empty = self.training and config.augmentation.event_border == "empty"
         return EMPTY[config.input.normalise] if empty else (0.0,)
 
-    def _moved(self, sample: Sample, place: Place) -> Sample:
+    def _augmented(self, sample: Sample, key: EpochSample) -> Sample:
         size, config = self.source.size, self.config
         resized = config.size.resized(size)
         resize = None if resized == size else resized
@@ -182,8 +182,8 @@ class Samples(Dataset[Batch]):
             sample,
             augmentation=config.augmentation,
             seed=config.seed,
-            epoch=place.epoch,
-            index=place.index,
+            epoch=key.epoch,
+            index=key.index,
             normalise=config.input.normalise,
             resize=resize,
             crop=config.size.crop,
@@ -223,9 +223,8 @@ def class_table_of(
     if not config.labels.classes:
         return source.classes, None
     table = load_class_table(config.labels.classes)
-    return (table, None) if table.names == source.classes.names else (
-        table, merge_of(source.classes, table)
-    )  # fmt: skip
+    same = table.names == source.classes.names
+    return table, None if same else merge_of(source.classes, table)
 
 
 def _tensor(array: NDArray[Any]) -> torch.Tensor:

@@ -1,38 +1,85 @@
-"""What changes from epoch to epoch: kept in ``last.pt``, so that a stopped run can go on."""
+"""State of a run: the network in training and the epochs so far, as ``last.pt`` keeps them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from eventseg.errors import CheckpointError, NetworkError
+from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.run_folder import EpochCost, EpochScores
 from eventseg.training.schedules import Plateau, after_score
-from eventseg.training.steps import Learner
 
 
 @dataclass(slots=True)
-class State:
-    """Where a run is, besides its weights.
+class NetworkInTraining:
+    """A network with the optimiser, learning rate and averaged copy that go with it.
 
     Parameters
     ----------
-    history : list of EpochScores
+    network : SegmentationNetwork
+        The network whose weights are kept.
+    forward : callable
+        The same network as it is called: compiled or wrapped for several processes, or itself.
+    optimiser : torch.optim.Optimizer
+    config : TrainConfig
+    device : torch.device
+    classes : int
+        Number of classes.
+    learning_rate : callable
+        Learning rate by the number of updates done.
+    class_weights : float32 (K,), optional
+    scaler : torch.amp.GradScaler
+        Gradient scaler; disabled except for fp16.
+    average : SegmentationNetwork, optional
+        Averaged copy of the network.
+    iteration : int
+        Updates done.
+    """
+
+    network: SegmentationNetwork
+    forward: Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+    optimiser: torch.optim.Optimizer
+    config: TrainConfig
+    device: torch.device
+    classes: int
+    learning_rate: Callable[[int], float]
+    class_weights: Tensor | None
+    scaler: torch.amp.GradScaler
+    average: SegmentationNetwork | None = None
+    iteration: int = 0
+
+    @property
+    def validated(self) -> SegmentationNetwork:
+        """The network that is validated and kept as the best: the averaged copy if there is one."""
+        return self.network if self.average is None else self.average
+
+
+@dataclass(slots=True)
+class RunHistory:
+    """Scores and costs of the epochs so far, and what follows from them.
+
+    Parameters
+    ----------
+    scores : list of EpochScores
     costs : list of EpochCost
     plateau : Plateau
-        Of the schedule of that name.
+        State of the ``plateau`` schedule.
     best : int
         Index of the best epoch; -1 before the first.
     waited : int
-        Epochs since then.
+        Epochs since the best one.
     """
 
-    history: list[EpochScores] = field(default_factory=list)
+    scores: list[EpochScores] = field(default_factory=list)
     costs: list[EpochCost] = field(default_factory=list)
     plateau: Plateau = field(default_factory=Plateau)
     best: int = -1
@@ -40,40 +87,40 @@ class State:
 
     @property
     def val_miou(self) -> float:
-        """Score of the last validation in percent, NaN before."""
-        return self.history[-1].val_miou if self.history else float("nan")
+        """Mean IoU of the last validation in percent, NaN before the first."""
+        return self.scores[-1].val_miou if self.scores else float("nan")
 
-    def add(self, row: EpochScores, cost: EpochCost, config: TrainConfig) -> bool:
+    def add(self, scores: EpochScores, cost: EpochCost, config: TrainConfig) -> bool:
         """Add an epoch and return whether it is the best so far."""
-        self.history.append(row)
+        self.scores.append(scores)
         self.costs.append(cost)
-        self.plateau = after_score(config.schedule, self.plateau, score=row.val_miou)
-        before = self.history[self.best]
-        if self.best < 0 or row.val_miou > before.val_miou + config.min_delta:
-            self.best, self.waited = len(self.history) - 1, 0
+        self.plateau = after_score(config.schedule, self.plateau, score=scores.val_miou)
+        before = self.scores[self.best]
+        if self.best < 0 or scores.val_miou > before.val_miou + config.min_delta:
+            self.best, self.waited = len(self.scores) - 1, 0
             return True
         self.waited += 1
         return False
 
 
-def kept_state(learner: Learner, state: State) -> dict[str, Any]:
-    """Return all that a run needs to go on but its weights, as plain values and tensors."""
+def training_state(training: NetworkInTraining, history: RunHistory) -> dict[str, Any]:
+    """Return everything but the weights that a run needs to go on: plain values and tensors."""
     return {
-        "config": to_toml(learner.config),
-        "iteration": learner.iteration,
-        "optimiser": learner.optimiser.state_dict(),
-        "scaler": learner.scaler.state_dict(),
-        "average": None if learner.average is None else learner.average.state_dict(),
-        "plateau": asdict(state.plateau),
-        "best": state.best,
-        "waited": state.waited,
-        "history": json.dumps([asdict(row) for row in state.history]),
-        "costs": json.dumps([asdict(cost) for cost in state.costs]),
+        "config": to_toml(training.config),
+        "iteration": training.iteration,
+        "optimiser": training.optimiser.state_dict(),
+        "scaler": training.scaler.state_dict(),
+        "average": None if training.average is None else training.average.state_dict(),
+        "plateau": asdict(history.plateau),
+        "best": history.best,
+        "waited": history.waited,
+        "history": json.dumps([asdict(row) for row in history.scores]),
+        "costs": json.dumps([asdict(cost) for cost in history.costs]),
     }
 
 
-def restore(path: Path, learner: Learner) -> State:
-    """Take up a run where its last whole epoch left it: weights, optimiser and state.
+def restore(path: Path, training: NetworkInTraining) -> RunHistory:
+    """Load weights, optimiser and history of the last whole epoch of a run.
 
     Raises
     ------
@@ -82,22 +129,22 @@ def restore(path: Path, learner: Learner) -> State:
     """
     loaded = load_file(path)
     try:
-        held: Mapping[str, Any] = loaded["training"]
-        learner.plain.load_state_dict(loaded["state_dict"])
-        learner.optimiser.load_state_dict(held["optimiser"])
-        learner.scaler.load_state_dict(held["scaler"])
-        if learner.average is not None:
-            learner.average.load_state_dict(held["average"])
-        learner.iteration = held["iteration"]
-        return State(
-            history=[
+        state: Mapping[str, Any] = loaded["training"]
+        training.network.load_state_dict(loaded["state_dict"])
+        training.optimiser.load_state_dict(state["optimiser"])
+        training.scaler.load_state_dict(state["scaler"])
+        if training.average is not None:
+            training.average.load_state_dict(state["average"])
+        training.iteration = state["iteration"]
+        return RunHistory(
+            scores=[
                 EpochScores(**{**row, "val_iou": tuple(row["val_iou"])})
-                for row in json.loads(held["history"])
+                for row in json.loads(state["history"])
             ],
-            costs=[EpochCost(**cost) for cost in json.loads(held["costs"])],
-            plateau=Plateau(**held["plateau"]),
-            best=held["best"],
-            waited=held["waited"],
+            costs=[EpochCost(**cost) for cost in json.loads(state["costs"])],
+            plateau=Plateau(**state["plateau"]),
+            best=state["best"],
+            waited=state["waited"],
         )
     except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:
         first = str(error).strip().splitlines()[0]

@@ -1,62 +1,63 @@
-"""Training: one loop over epochs, from a configuration and a source to a run folder."""
+"""Training loop: epochs, the passes over the data that they consist of, and the update."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from eventseg.device import peak_memory_mib
 from eventseg.errors import TrainingError
+from eventseg.metrics.confusion_torch import add_confusion, new_counts
 from eventseg.metrics.scores import scores
-from eventseg.networks import save_network
+from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import (
     gathered,
     join_processes,
+    mean_loss,
     rank,
     share_buffers,
+    summed,
     wait_for_all,
 )
-from eventseg.training.loading import each_batch
-from eventseg.training.pictures import picture_curves, picture_samples
-from eventseg.training.run_folder import (
-    BEST,
-    FAILED,
-    LAST,
-    EpochCost,
-    EpochScores,
-    write_metrics,
-    write_skipped,
-    write_timing,
-)
-from eventseg.training.session import Session, open_session
-from eventseg.training.state import kept_state
-from eventseg.training.steps import LossError, Pass, train_pass, validation_pass
+from eventseg.training.epoch_files import write_epoch_files, write_failed_network
+from eventseg.training.loading import each_batch, to_device
+from eventseg.training.losses.losses import segmentation_loss
+from eventseg.training.optimisers import set_learning_rate, update_average
+from eventseg.training.prepare import PreparedRun, prepare_run
+from eventseg.training.run_folder import FAILED, EpochCost, EpochScores
+from eventseg.training.samples import Batch
+from eventseg.training.state import NetworkInTraining
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training is.
+    """Progress of a training run, as it is reported after a batch or a validation.
 
     Parameters
     ----------
     epoch, epochs : int
-        Of the epoch that runs, from 1.
+        Number of the epoch that runs, from 1, and number of all epochs.
     update, updates : int
-        Done, and in all.
+        Updates done, and updates of the whole training.
     images : int
         Images of the batch that was just done; 0 after validation.
     loss : float
-        Of the last batch.
+        Loss of the last batch.
     val_miou : float
-        Of the last validation in percent, NaN before.
+        Mean IoU of the last validation in percent, NaN before the first.
     """
 
     epoch: int
@@ -69,8 +70,8 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What came of a training.
+class TrainingResult:
+    """Result of a training run.
 
     Parameters
     ----------
@@ -78,15 +79,30 @@ class Trained:
         The run folder.
     history : tuple of EpochScores
     best : EpochScores
-        That of ``best.pt``.
-    reason : str
-        Why it ended: ``length`` or ``patience``.
+        Scores of the epoch that ``best.pt`` holds.
+    stop_reason : str
+        ``length`` or ``patience``.
     """
 
     path: Path
     history: tuple[EpochScores, ...]
     best: EpochScores
-    reason: str
+    stop_reason: str
+
+
+class PassResult(NamedTuple):
+    """Mean loss of a pass and its confusion matrix, int64 (K, K)."""
+
+    loss: float
+    confusion: NDArray[np.int64]
+
+
+class LossError(TrainingError):
+    """A loss that is not finite; ``samples`` are the indices of the batch."""
+
+    def __init__(self, message: str, samples: list[int]) -> None:
+        super().__init__(message)
+        self.samples = samples
 
 
 def train(
@@ -99,7 +115,7 @@ def train(
     tensorboard: bool = False,
     command: Sequence[str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> Trained:
+) -> TrainingResult:
     """Train a network and keep everything about it in a run folder.
 
     After each epoch the network is validated and ``metrics.csv``, the curves, a picture of
@@ -116,17 +132,17 @@ def train(
     config : TrainConfig
     device : str or torch.device
     resume : bool
-        Whether to go on with the run that the folder holds.
+        Whether to continue the run that the folder holds.
     tensorboard : bool
         Whether to write TensorBoard files too.
     command : sequence of str, optional
-        What ``run.json`` calls the command; by default that of this process.
+        Command that ``run.json`` records; by default that of this process.
     progress : callable
         Called after every batch and every validation.
 
     Returns
     -------
-    Trained
+    TrainingResult
 
     Raises
     ------
@@ -142,146 +158,260 @@ def train(
     """
     if tensorboard:
         check_tensorboard()
-    on = torch.device(device)
-    join_processes(on)
-    session = open_session(
-        source, Path(out), config=config, device=on, resume=resume, command=command
+    device = torch.device(device)
+    join_processes(device)
+    run = prepare_run(
+        source, Path(out), config=config, device=device, resume=resume, command=command
     )
-    while not (reason := _reason_to_end(session)):
-        _one_epoch(session, progress)
+    while not (stop_reason := _stop_reason(run)):
+        _train_epoch(run, progress)
         if tensorboard and rank() == 0:
-            write_epoch(session.root, session.state.history[-1], classes=session.classes.names)
+            write_epoch(run.root, run.history.scores[-1], classes=run.classes.names)
     wait_for_all()
-    history = tuple(session.state.history)
-    return Trained(session.root, history, history[session.state.best], reason)
+    history = tuple(run.history.scores)
+    return TrainingResult(run.root, history, history[run.history.best], stop_reason)
 
 
-def _reason_to_end(session: Session) -> str:
-    patience = session.learner.config.patience
-    if patience and session.state.waited >= patience:
+def _stop_reason(run: PreparedRun) -> str:
+    patience = run.training.config.patience
+    if patience and run.history.waited >= patience:
         return "patience"
-    return "length" if session.learner.iteration >= session.updates else ""
+    return "length" if run.training.iteration >= run.updates else ""
 
 
-def _one_epoch(session: Session, progress: Callable[[Progress], None]) -> None:
-    """Train, validate and write everything."""
-    learner, state = session.learner, session.state
+def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> None:
+    """Train over one epoch, validate, and write the files of the epoch."""
+    training, history = run.training, run.history
+    config, epoch = training.config, len(history.scores)
     skipped: dict[int, str] = {}
-    begin = time.perf_counter()
-    learnt, images = _train(session, progress, skipped)
-    trained_s = time.perf_counter() - begin
-    if not learnt.matrix.any():
-        raise TrainingError(
-            f"the label set {learner.config.labels.set!r} has no labelled pixel in the training "
-            "samples of an epoch: nothing can be learnt; make labels with a lower threshold"
-        )
-    begin = time.perf_counter()
-    share_buffers(learner.plain)
-    if learner.average is not None:
-        share_buffers(learner.average)
-    judged = learner.plain if learner.average is None else learner.average
-    found = validation_pass(
-        judged, each_batch(session.checker, skipped=skipped), config=learner.config,
-        device=learner.device, classes=learner.classes, class_weights=learner.class_weights,
-    )  # fmt: skip
-    row = _row(session, learnt, found)
-    cost = EpochCost(
-        row.epoch, trained_s, time.perf_counter() - begin, images / trained_s,
-        peak_memory_mib(learner.device),
-    )  # fmt: skip
-    better = state.add(row, cost, learner.config)
-    left_out = {index: why for each in gathered(skipped) for index, why in each.items()}
-    if rank() == 0:
-        _write(session, better=better, skipped=left_out)
-        _tell(progress, session, epoch=row.epoch, loss=learnt.loss)
+    images = 0
 
-
-def _train(
-    session: Session, progress: Callable[[Progress], None], skipped: dict[int, str]
-) -> tuple[Pass, int]:
-    """Train over one epoch; return its scores and how many images it had."""
-    learner, epoch = session.learner, len(session.state.history)
-    seed = learner.config.seed
-    session.loader.batch_sampler.epoch = epoch  # type: ignore[union-attr]
-    # Dropout's numbers too follow from seed and epoch, so that a resumed run draws the same.
-    drawn = np.random.SeedSequence([seed, 4, epoch, rank()]).generate_state(1)
-    torch.manual_seed(int(drawn[0]))
-    seen = 0
-
-    def tell(loss: float, images: int) -> None:
-        nonlocal seen
-        seen += images
+    def report(loss: float, batch_images: int) -> None:
+        nonlocal images
+        images += batch_images
         if rank() == 0:
-            _tell(progress, session, epoch=epoch + 1, loss=loss, images=images)
+            progress(
+                Progress(
+                    epoch + 1,
+                    run.epochs,
+                    training.iteration,
+                    run.updates,
+                    batch_images,
+                    loss,
+                    history.val_miou,
+                )
+            )
 
+    run.training_batches.batch_sampler.epoch = epoch  # type: ignore[union-attr]
+    # Dropout's numbers too follow from seed and epoch, so that a resumed run draws the same.
+    seed = np.random.SeedSequence([config.seed, 4, epoch, rank()]).generate_state(1)
+    torch.manual_seed(int(seed[0]))
+    begin = time.perf_counter()
     try:
-        learnt = train_pass(
-            learner,
-            each_batch(session.loader, skipped=skipped),
-            updates=min(session.updates_per_epoch, session.updates - learner.iteration),
-            tell=tell,
+        trained = train_pass(
+            training,
+            each_batch(run.training_batches, skipped=skipped),
+            updates=min(run.updates_per_epoch, run.updates - training.iteration),
+            report=report,
         )
     except LossError as error:
         if rank() == 0:
-            save_network(session.root / FAILED, session.kept(learner.plain), samples=error.samples)
-        names = ", ".join(session.source.ids[i] for i in error.samples)
+            write_failed_network(run, samples=error.samples)
+        names = ", ".join(run.source.ids[i] for i in error.samples)
         raise TrainingError(
             f"{error}, epoch {epoch + 1}, samples {names}; the network before it is in "
-            f"{session.root / FAILED}; lower the learning rate or clip gradients"
+            f"{run.root / FAILED}; lower the learning rate or clip gradients"
         ) from error
-    return learnt, seen
+    train_s = time.perf_counter() - begin
+    if not trained.confusion.any():
+        raise TrainingError(
+            f"the label set {config.labels.set!r} has no labelled pixel in the training "
+            "samples of an epoch: nothing can be learnt; make labels with a lower threshold"
+        )
 
-
-def _row(session: Session, learnt: Pass, found: Pass) -> EpochScores:
-    learner = session.learner
-    seen, judged = scores(learnt.matrix), scores(found.matrix)
-    return EpochScores(
-        len(session.state.history) + 1,
-        learner.iteration,
-        learner.rate(learner.iteration - 1),
-        learnt.loss,
-        100 * seen.pixel_accuracy,
-        100 * seen.miou_present,
-        found.loss,
-        100 * judged.pixel_accuracy,
-        100 * judged.miou_present,
-        tuple(100 * value for value in judged.iou),
+    begin = time.perf_counter()
+    share_buffers(training.network)
+    if training.average is not None:
+        share_buffers(training.average)
+    validated = validation_pass(
+        training.validated,
+        each_batch(run.validation_batches, skipped=skipped),
+        config=config,
+        device=training.device,
+        classes=training.classes,
+        class_weights=training.class_weights,
     )
+    val_s = time.perf_counter() - begin
+    memory_mib = peak_memory_mib(training.device)
+    cost = EpochCost(epoch + 1, train_s, val_s, images / train_s, memory_mib)
+    best = history.add(_epoch_scores(run, trained, validated), cost, config)
+    all_skipped = {i: reason for part in gathered(skipped) for i, reason in part.items()}
+    if rank() == 0:
+        write_epoch_files(run, best=best, skipped=all_skipped)
+    report(trained.loss, 0)
 
 
-def _write(session: Session, *, better: bool, skipped: dict[int, str]) -> None:
-    """Write what an epoch leaves; ``last.pt`` at the end stands for the epoch."""
-    root, table = session.root, session.classes
-    learner, state = session.learner, session.state
-    config, ids = learner.config, session.source.ids
-    judged = learner.plain if learner.average is None else learner.average
-    if better:
-        save_network(
-            root / BEST, session.kept(judged), epoch=len(state.history), val_miou=state.val_miou
-        )
-        picture_samples(
-            root, judged, session.shown, table=table, device=learner.device,
-            kind=config.input.kind, scaling=config.input.scaling,
-            names=[ids[sample["index"]] for sample in session.shown],
-        )  # fmt: skip
-    write_metrics(root, state.history, classes=table.names)
-    write_timing(root, state.costs)
-    write_skipped(root, {ids[index]: why for index, why in skipped.items()})
-    picture_curves(root, state.history, table=table, best=state.best)
-    save_network(root / LAST, session.kept(learner.plain), training=kept_state(learner, state))
+@contextmanager
+def memory_advice() -> Iterator[None]:
+    """Give advice where the GPU runs out of memory.
+
+    Raises
+    ------
+    TrainingError
+        In place of torch's error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            "the GPU has too little memory for a batch: lower batch_size (accumulation keeps the "
+            "update as large), set amp to bf16 or fp16, or a smaller size.crop"
+        ) from error
 
 
-def _tell(
-    progress: Callable[[Progress], None],
-    session: Session,
+@memory_advice()
+def train_pass(
+    training: NetworkInTraining,
+    batches: Iterable[Batch],
     *,
-    epoch: int,
-    loss: float,
-    images: int = 0,
-) -> None:
-    progress(
-        Progress(
-            epoch, session.epochs, session.learner.iteration, session.updates, images, loss,
-            session.state.val_miou,
+    updates: int,
+    report: Callable[[float, int], None] = lambda _loss, _images: None,
+) -> PassResult:
+    """Train over the batches of an epoch.
+
+    Parameters
+    ----------
+    training : NetworkInTraining
+        Its weights, optimiser and iteration change.
+    batches : iterable of Batch
+    updates : int
+        Largest number of updates.
+    report : callable
+        Called after every batch with its loss and its number of images.
+
+    Returns
+    -------
+    PassResult
+        Over the samples as they were seen, weighted by images.
+
+    Raises
+    ------
+    LossError
+        The loss is not finite; nothing was updated with it.
+    TrainingError
+        The GPU has too little memory.
+    """
+    config, device = training.config, training.device
+    training.network.train()
+    training.optimiser.zero_grad(set_to_none=True)
+    counts = new_counts(training.classes, device)
+    total, images, waiting = 0.0, 0, 0
+    for batch in batches:
+        if updates == 0:
+            break
+        # x (N, C, H, W), labels (N, H, W), logits (N, K, H, W)
+        x, labels = to_device(batch, device, channels_last=config.channels_last)
+        with autocast(config, device):
+            outputs = training.forward(x)
+        loss = segmentation_loss(
+            outputs,
+            labels,
+            spec=config.loss,
+            class_weights=training.class_weights,
+            pixel_weights=_pixel_weights(batch, device),
         )
-    )  # fmt: skip
+        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
+        # Before the loss is read, which waits for the device anyway: after it nothing waits.
+        add_confusion(logits, labels, counts)
+        value, batch_images = mean_loss(loss, len(x))
+        if not math.isfinite(value):
+            samples = [i for part in gathered(batch["index"].tolist()) for i in part]
+            raise LossError(f"the loss is {value} at update {training.iteration}", samples)
+        training.scaler.scale(loss / config.accumulation).backward()  # type: ignore[no-untyped-call]
+        waiting += 1
+        if waiting == config.accumulation:
+            _update(training)
+            waiting, updates = 0, updates - 1
+        total, images = total + value * batch_images, images + batch_images
+        report(value, batch_images)
+    if waiting and updates:
+        _update(training)
+    return PassResult(total / max(1, images), summed(counts).cpu().numpy())
+
+
+def _update(training: NetworkInTraining) -> None:
+    """Step the optimiser with the gradients there are, and then the averaged copy."""
+    config = training.config
+    set_learning_rate(training.optimiser, training.learning_rate(training.iteration))
+    if config.gradient_clip:
+        training.scaler.unscale_(training.optimiser)
+        nn.utils.clip_grad_norm_(training.network.parameters(), config.gradient_clip)
+    training.scaler.step(training.optimiser)
+    training.scaler.update()
+    training.optimiser.zero_grad(set_to_none=True)
+    if training.average is not None:
+        update_average(
+            training.average, training.network, decay=config.ema_decay, update=training.iteration
+        )
+    training.iteration += 1
+
+
+@memory_advice()
+@torch.inference_mode()
+def validation_pass(
+    network: SegmentationNetwork,
+    batches: Iterable[Batch],
+    *,
+    config: TrainConfig,
+    device: torch.device,
+    classes: int,
+    class_weights: Tensor | None = None,
+) -> PassResult:
+    """Return loss and confusion matrix of a network in evaluation mode, at the input's size."""
+    network.eval()
+    counts = new_counts(classes, device)
+    total = torch.zeros(2, dtype=torch.float64, device=device)
+    for batch in batches:
+        x, labels = to_device(batch, device, channels_last=config.channels_last)
+        with autocast(config, device):
+            logits = network(x)
+        loss = segmentation_loss(logits, labels, spec=config.loss, class_weights=class_weights)
+        add_confusion(logits, labels, counts)
+        total[0] += loss.double() * len(x)
+        total[1] += len(x)
+    losses, images = summed(total).tolist()
+    return PassResult(losses / max(1, images), summed(counts).cpu().numpy())
+
+
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context of the forward pass: mixed precision, or nothing."""
+    if config.amp == "off":
+        return nullcontext()
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}[config.amp]
+    return torch.autocast(device.type, dtype=kind)
+
+
+def _pixel_weights(batch: Batch, device: torch.device) -> Tensor | None:
+    """Return the confidence of the labels as weights from 0 to 1, float32 (N, H, W)."""
+    if "confidence" not in batch:
+        return None
+    weights: Tensor = batch["confidence"].to(device, non_blocking=True).float() / 255
+    return weights
+
+
+def _epoch_scores(run: PreparedRun, trained: PassResult, validated: PassResult) -> EpochScores:
+    """Return the scores of an epoch in percent."""
+    training = run.training
+    train, val = scores(trained.confusion), scores(validated.confusion)
+    return EpochScores(
+        epoch=len(run.history.scores) + 1,
+        iteration=training.iteration,
+        learning_rate=training.learning_rate(training.iteration - 1),
+        train_loss=trained.loss,
+        train_accuracy=100 * train.pixel_accuracy,
+        train_miou=100 * train.miou_present,
+        val_loss=validated.loss,
+        val_accuracy=100 * val.pixel_accuracy,
+        val_miou=100 * val.miou_present,
+        val_iou=tuple(100 * iou for iou in val.iou),
+    )

@@ -32,7 +32,7 @@ from eventseg.evaluation.compare.runs import (
 from eventseg.files import digest_of
 from eventseg.labels.maps import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
-from eventseg.training import trainer
+from eventseg.training import epoch_files
 from eventseg.training.config.config import TrainConfig, recipe_names
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
@@ -59,8 +59,8 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds of a run, and one on frames in six classes."""
     root = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
-        patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+        patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
+        patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
         train_tiny(data, root / "first", epochs=1)
         train_tiny(data, root / "second", epochs=1, seed=3)
         train_tiny(data, root / "gray", epochs=1, input__kind="gray", labels__classes="evsegnet6")

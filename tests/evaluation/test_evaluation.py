@@ -32,7 +32,7 @@ from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, mer
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
 from eventseg.prediction.predictor import PUBLISHED, Passes, network_input, probabilities
 from eventseg.sources.source import open_source
-from eventseg.training import trainer
+from eventseg.training import epoch_files
 from eventseg.training.run_folder import read_metrics
 from eventseg_cli.main import main
 
@@ -47,8 +47,8 @@ def _one_thread():
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Leave pictures of runs and reports out: they are most of the time here."""
-    patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
-    patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
     patch.setattr(report_page, "picture", lambda *_a, **_k: "")
 
 

@@ -15,7 +15,7 @@ from eventseg.errors import DatasetError, TrainingError
 from eventseg.labels.maps import load_class_table
 from eventseg.networks import load_network
 from eventseg.sources.source import open_source
-from eventseg.training import trainer
+from eventseg.training import epoch_files
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,8 +28,8 @@ def _one_thread():
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Draw no pictures: they are most of the time of a tiny run."""
-    patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
-    patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 from training_fixtures import (
-    learner_of,
     one_thread,
     random_batch,
     street_dataset,
     tiny,
     train_tiny,
+    training_of,
 )
 
 from eventseg.device import choose_device
@@ -27,13 +27,13 @@ from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.source import EventSource, open_source
-from eventseg.training import trainer
+from eventseg.training import epoch_files, trainer
 from eventseg.training.distributed import rank, world
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import read_metrics, read_run
 from eventseg.training.samples import Samples
-from eventseg.training.steps import train_pass, validation_pass
+from eventseg.training.trainer import train_pass, validation_pass
 
 SGD: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},
@@ -47,7 +47,7 @@ TOGETHER: dict[str, Any] = {"epochs": 1, "ema_decay": 0.9, "validation_share": 0
 def child(data: Path, out: Path) -> None:
     """What each of the two processes does."""
     one_thread()
-    trainer.picture_curves = trainer.picture_samples = lambda *_a, **_k: None  # type: ignore[assignment]
+    epoch_files.picture_curves = epoch_files.picture_samples = lambda *_a, **_k: None  # type: ignore[assignment]
     told: dict[str, Any] = {"images": 0}
 
     def tell(now: trainer.Progress) -> None:
@@ -58,14 +58,14 @@ def child(data: Path, out: Path) -> None:
     resumed = train_tiny(data, out / "run", resume=True, **TOGETHER)
     told["same history"] = repr(resumed.history) == repr(made.history)
 
-    learner = learner_of(tiny(**SGD, accumulation=2))
+    training = training_of(tiny(**SGD, accumulation=2))
     shares = [
         {name: tensor[rank() :: world()] for name, tensor in random_batch(size).items()}
         for size in (4, 6)
     ]
-    found = train_pass(learner, shares, updates=1)
-    told |= {"loss": found.loss, "pixels": int(found.matrix.sum())}
-    torch.save(learner.plain.state_dict(), out / f"updated{rank()}.pt")
+    found = train_pass(training, shares, updates=1)
+    told |= {"loss": found.loss, "pixels": int(found.confusion.sum())}
+    torch.save(training.network.state_dict(), out / f"updated{rank()}.pt")
 
     if rank() == 1:
         read = EventSource.events
@@ -155,17 +155,17 @@ def test_shares_of_the_validation_add_up(
         device=torch.device("cpu"), classes=19,
     )  # fmt: skip
     row = read_metrics(out / "run")[0][first["best"] - 1]
-    assert 100 * scores(found.matrix).miou_present == row.val_miou
+    assert 100 * scores(found.confusion).miou_present == row.val_miou
     assert found.loss == pytest.approx(row.val_loss, rel=1e-6)
 
 
 def test_an_update_is_that_of_the_whole_batch(done: tuple[Path, list[dict[str, Any]]]) -> None:
     out, told = done
-    learner = learner_of(tiny(**SGD, accumulation=2))
-    before = {name: weight.clone() for name, weight in learner.plain.state_dict().items()}
+    training = training_of(tiny(**SGD, accumulation=2))
+    before = {name: weight.clone() for name, weight in training.network.state_dict().items()}
     batches = [random_batch(size) for size in (4, 6)]
-    found = train_pass(learner, batches, updates=1)
-    after = learner.plain.state_dict()
+    found = train_pass(training, batches, updates=1)
+    after = training.network.state_dict()
     moved = max(float((after[name] - before[name]).abs().max()) for name in after)
     assert moved > 1e-3
     for k in range(2):
@@ -173,7 +173,7 @@ def test_an_update_is_that_of_the_whole_batch(done: tuple[Path, list[dict[str, A
         for name, weight in after.items():
             torch.testing.assert_close(updated[name], weight, rtol=0, atol=1e-9)
         assert told[k]["loss"] == pytest.approx(found.loss, rel=1e-12)
-        assert told[k]["pixels"] == found.matrix.sum() == 10 * 16 * 24
+        assert told[k]["pixels"] == found.confusion.sum() == 10 * 16 * 24
 
 
 def test_a_loss_that_is_no_number_in_one_process_stops_both(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -27,12 +28,12 @@ from eventseg.labels.maps import load_class_table, merge_labels, merge_of
 from eventseg.networks import load_network
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
-from eventseg.training import trainer
+from eventseg.training import epoch_files, trainer
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
 from eventseg.training.reproduce import first_difference, reproduce
 from eventseg.training.run_folder import best_of, read_metrics, read_run, read_timing
-from eventseg.training.samples import Place, Samples, draw_window
+from eventseg.training.samples import EpochSample, Samples, draw_window
 from eventseg_cli.main import main
 
 
@@ -51,8 +52,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Draw no pictures: they are most of the time of a tiny run."""
-    patch.setattr(trainer, "picture_curves", lambda *_a, **_k: None)
-    patch.setattr(trainer, "picture_samples", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_folder_holds_everything_and_equal_runs_are_equal(
     history, names = read_metrics(tmp_path / "a")
     assert tuple(repr(row) for row in history) == tuple(repr(row) for row in made.history)
     assert len(names) == 19
-    assert made.reason == "length"
+    assert made.stop_reason == "length"
     assert best_of(history, min_delta=0).epoch == made.best.epoch
     assert [cost.epoch for cost in read_timing(tmp_path / "a")] == [1, 2]
     run = read_run(tmp_path / "a/run.json")
@@ -199,8 +200,8 @@ import os, signal
 from pathlib import Path
 from training_fixtures import one_thread, train_tiny
 from eventseg.networks import checkpoints
-from eventseg.training import trainer
-trainer.picture_curves = trainer.picture_samples = lambda *a, **k: None
+from eventseg.training import epoch_files, trainer
+epoch_files.picture_curves = epoch_files.picture_samples = lambda *a, **k: None
 one_thread()
 {when}
 train_tiny(Path({str(data)!r}), Path({str(tmp_path / "out")!r}), progress=kill, **{RESUMED!r})
@@ -356,9 +357,9 @@ def test_several_windows_are_drawn_and_validation_has_the_first(data: Path) -> N
         )
         seen.add(window)
         expected = source.events(index, window, normalise="evsegnet")
-        np.testing.assert_array_equal(samples[Place(3, index)]["x"].numpy(), expected)
+        np.testing.assert_array_equal(samples[EpochSample(3, index)]["x"].numpy(), expected)
     assert seen == {"10ms", "50ms"}
-    validation = Samples(source, config, 19, training=False)[Place(3, 0)]["x"].numpy()
+    validation = Samples(source, config, 19, training=False)[EpochSample(3, 0)]["x"].numpy()
     np.testing.assert_array_equal(validation, source.events(0, "10ms", normalise="evsegnet"))
 
 
@@ -367,7 +368,7 @@ def test_live_encoding_equals_the_dump_to_the_bit(data: Path) -> None:
     dumped = Samples(source, tiny(), 19, training=True)
     live = Samples(source, tiny(input__live=True), 19, training=True)
     for index in (1, 5):
-        one, other = dumped[Place(0, index)], live[Place(0, index)]
+        one, other = dumped[EpochSample(0, index)], live[EpochSample(0, index)]
         assert torch.equal(one["x"], other["x"])
         assert torch.equal(one["labels"], other["labels"])
     source.close()
@@ -376,16 +377,16 @@ def test_live_encoding_equals_the_dump_to_the_bit(data: Path) -> None:
 def test_events_are_augmented_before_they_are_encoded(data: Path) -> None:
     source = open_source(data)
     plain = replace(tiny(), augmentation=type(tiny().augmentation)())
-    before = Samples(source, plain, 19, training=True)[Place(0, 5)]["x"]
+    before = Samples(source, plain, 19, training=True)[EpochSample(0, 5)]["x"]
     for change in (
         {"drop": 0.9}, {"noise": 0.9}, {"polarity": 1.0}, {"window_jitter": 0.5},
     ):  # fmt: skip
         config = replace(plain, augmentation=replace(plain.augmentation, **change))
         samples = Samples(source, config, 19, training=True)
-        first = samples[Place(0, 5)]["x"]
+        first = samples[EpochSample(0, 5)]["x"]
         assert not torch.equal(first, before), change
-        assert torch.equal(first, samples[Place(0, 5)]["x"])
-        whole = Samples(source, config, 19, training=False)[Place(0, 5)]["x"]
+        assert torch.equal(first, samples[EpochSample(0, 5)]["x"])
+        whole = Samples(source, config, 19, training=False)[EpochSample(0, 5)]["x"]
         assert torch.equal(whole, before)
         if "polarity" in change:
             assert torch.equal(first[0], before[1])
@@ -400,7 +401,9 @@ def test_labels_are_merged(data: Path, tmp_path: Path) -> None:
     source = open_source(data)
     merge = merge_of(source.classes, table)
     config = tiny(labels__classes="evsegnet6")
-    got = Samples(source, config, 6, training=False, merge=merge)[Place(0, 2)]["labels"].numpy()
+    got = Samples(source, config, 6, training=False, merge=merge)[EpochSample(0, 2)][
+        "labels"
+    ].numpy()
     np.testing.assert_array_equal(got, merge_labels(source.labels(2), merge))
 
 
@@ -517,10 +520,10 @@ def test_confidence_weighs(copied: Path, tmp_path: Path) -> None:
         Image.fromarray(sure).save(copied / "confidence/guess" / path.name)
     config = tiny(labels__set="guess", loss__weigh_by_confidence=True, augmentation__rotation_deg=0)
     guess = open_source(copied, label_set="guess")
-    sample = Samples(guess, config, 19, training=True)[Place(1, 4)]
+    sample = Samples(guess, config, 19, training=True)[EpochSample(1, 4)]
     labels, sure = sample["labels"], sample["confidence"]
     assert sure.shape == labels.shape
-    assert "confidence" not in Samples(guess, config, 19, training=False)[Place(1, 4)]
+    assert "confidence" not in Samples(guess, config, 19, training=False)[EpochSample(1, 4)]
     weighed = train_tiny(copied, tmp_path / "yes", label_set="guess", config=config)
     plain = train_tiny(
         copied, tmp_path / "no", label_set="guess", labels__set="guess",
@@ -555,7 +558,7 @@ def test_loading_draws_nothing_from_torch(data: Path) -> None:
 @pytest.mark.usefixtures("blind")
 def test_patience_ends_a_run(data: Path, tmp_path: Path) -> None:
     made = train_tiny(data, tmp_path / "out", epochs=9, patience=1, optimiser__learning_rate=1e-12)
-    assert (made.reason, len(made.history)) == ("patience", 2)
+    assert (made.stop_reason, len(made.history)) == ("patience", 2)
 
 
 @pytest.mark.usefixtures("blind")
@@ -596,7 +599,8 @@ def test_reproduce(copied: Path, plain: Path, tmp_path: Path) -> None:
 def test_command_says_whether_a_run_is_equal(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventseg.training import reproduce as module
+    # The package's name `reproduce` is the function.
+    module = importlib.import_module("eventseg.training.reproduce")
 
     for difference, code in (("", 0), ("epoch 1: val_miou was 1 and is 2", 1)):
         made = module.Reproduced(tmp_path, difference, {"torch": ("1", "2")})

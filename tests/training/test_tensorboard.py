@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from training_fixtures import street_dataset, train_tiny
 
 from eventseg.labels.maps import load_class_table
-from eventseg.training import trainer
+from eventseg.training import epoch_files
 from eventseg.training.run_folder import EpochScores
 from eventseg.training.tensorboard import write_epoch
 from eventseg_cli.main import main
@@ -38,7 +38,7 @@ def test_a_training_writes_what_metrics_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("picture_curves", "picture_samples"):
-        monkeypatch.setattr(trainer, name, lambda *_a, **_k: None)
+        monkeypatch.setattr(epoch_files, name, lambda *_a, **_k: None)
     data = street_dataset(tmp_path, normalise="raw")
     made = train_tiny(data, tmp_path / "run", tensorboard=True)
     found = scalars(tmp_path / "run")

@@ -1,11 +1,10 @@
-"""What a training works with, built from a configuration: samples, network, update rule."""
+"""Everything a training run works with, built from its configuration and its source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,22 +26,21 @@ from eventseg.training.run_folder import LAST, claim_run, describe_run, write_ru
 from eventseg.training.samples import (
     UNREADABLE,
     Batch,
-    Place,
+    EpochSample,
     Samples,
     channels_of,
     class_table_of,
 )
 from eventseg.training.schedules import learning_rate
-from eventseg.training.state import State, restore
-from eventseg.training.steps import Learner
+from eventseg.training.state import NetworkInTraining, RunHistory, restore
 
-SHOWN = 4
+PICTURED = 4
 """Validation samples in the picture of predictions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A training that is ready to go on.
+class PreparedRun:
+    """Folder, data, network and history of a run that is ready to train its next epoch.
 
     Parameters
     ----------
@@ -50,45 +48,45 @@ class Session:
         The run folder.
     source : Source
     classes : ClassTable
-        What is learnt.
-    loader, checker : DataLoader
+        Classes that are learnt.
+    training_batches, validation_batches : DataLoader
         Batches of the training part and of the part that chooses the best checkpoint.
-    learner : Learner
-    state : State
+    training : NetworkInTraining
+    history : RunHistory
     blueprint : Blueprint
     inputs : InputSpec
     updates, updates_per_epoch : int
         Length of the whole training and of an epoch.
-    shown : sequence of Batch
+    pictured : sequence of Batch
         Validation samples whose predictions are drawn.
     """
 
     root: Path
     source: Source
     classes: ClassTable
-    loader: DataLoader[Batch]
-    checker: DataLoader[Batch]
-    learner: Learner
-    state: State
+    training_batches: DataLoader[Batch]
+    validation_batches: DataLoader[Batch]
+    training: NetworkInTraining
+    history: RunHistory
     blueprint: Blueprint
     inputs: InputSpec
     updates: int
     updates_per_epoch: int
-    shown: Sequence[Batch]
+    pictured: Sequence[Batch]
 
     @property
     def epochs(self) -> int:
         """Number of epochs of the whole training; the last may be cut short."""
         return -(-self.updates // self.updates_per_epoch)
 
-    def kept(self, network: SegmentationNetwork) -> TrainedNetwork:
-        """Return a network with all that is needed to use it."""
+    def trained_network(self, network: SegmentationNetwork) -> TrainedNetwork:
+        """Return a network with everything that a checkpoint needs to be used."""
         return TrainedNetwork(
             network, self.blueprint, self.inputs, self.classes, f"run {self.root.name}"
         )
 
 
-def open_session(
+def prepare_run(
     source: Source,
     root: Path,
     *,
@@ -96,8 +94,8 @@ def open_session(
     device: torch.device,
     resume: bool = False,
     command: Sequence[str] | None = None,
-) -> Session:
-    """Build everything, claim the run folder, and take up the run that it may hold.
+) -> PreparedRun:
+    """Build loaders and network, claim the run folder, and load the run that it may hold.
 
     Parameters and errors are those of :func:`eventseg.training.trainer.train`.
     """
@@ -105,19 +103,11 @@ def open_session(
         raise TrainingError("amp fp16 needs a CUDA device; use bf16 or off on the CPU")
     table, merge = class_table_of(source, config)
     parts = parts_of(source, config)
-    training, judging = parts.values()
-    samples = Samples(source, config, len(table), training=True, merge=merge)
-    checked = Samples(source, config, len(table), training=False, merge=merge)
-    share: dict[str, Any] = {"batch_size": config.batch_size, "rank": rank(), "world": world()}
-    ids, sequences = source.ids, source.sequences
-    batches = EpochBatches(
-        training, seed=config.seed, block=config.shuffle_block,
-        groups=[sequences[i] for i in training], **share,
-    )  # fmt: skip
-    loading: dict[str, Any] = {"workers": config.workers, "device": device}
-    updates_per_epoch = -(-len(batches) // config.accumulation)
+    training_part, validation_part = parts.values()
+    training_order, validation_order = _orders(source, training_part, validation_part, config)
+    updates_per_epoch = -(-len(training_order) // config.accumulation)
     updates = config.iterations or config.epochs * updates_per_epoch
-    weights = _class_weights(source, training, merge, config, classes=len(table))
+    weights = _class_weights(source, training_part, merge, config, classes=len(table))
 
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
@@ -127,47 +117,81 @@ def open_session(
     if rank() == 0:
         claim_run(root, config, resume=resume)
         described = describe_run(
-            config, source, device=device, parameters=parameter_count(network), command=command,
-            parts={name: [ids[i] for i in part] for name, part in parts.items()},
-        )  # fmt: skip
-    state = State()
-    called = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
-    learner = Learner(
-        network=torch.compile(called) if config.compile else called,
-        plain=network,
+            config,
+            source,
+            device=device,
+            parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
+            parameters=parameter_count(network),
+            command=command,
+        )
+    history = RunHistory()
+    forward = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
+    training = NetworkInTraining(
+        network=network,
+        forward=torch.compile(forward) if config.compile else forward,
         optimiser=build_optimiser(network, spec=config.optimiser),
         config=config,
         device=device,
         classes=len(table),
-        rate=lambda update: learning_rate(
+        learning_rate=lambda update: learning_rate(
             config.schedule,
             update,
             base=config.optimiser.learning_rate,
             iterations=updates,
             iterations_per_epoch=updates_per_epoch,
-            plateau=state.plateau,
+            plateau=history.plateau,
         ),
         class_weights=None if weights is None else weights.to(device),
         scaler=torch.amp.GradScaler(device.type, enabled=config.amp == "fp16"),
         average=averaged_copy(network) if config.ema_decay else None,
     )
     if (root / LAST).is_file():
-        state = restore(root / LAST, learner)
+        history = restore(root / LAST, training)
     if rank() == 0:
         write_run(root, described)
-    return Session(
-        root, source, table,
-        loader=load_batches(samples, batches, **loading),
-        checker=load_batches(checked, EpochBatches(judging, **share), **loading),
-        learner=learner,
-        state=state,
+    augmented = Samples(source, config, len(table), training=True, merge=merge)
+    plain = Samples(source, config, len(table), training=False, merge=merge)
+    return PreparedRun(
+        root=root,
+        source=source,
+        classes=table,
+        training_batches=load_batches(
+            augmented, training_order, workers=config.workers, device=device
+        ),
+        validation_batches=load_batches(
+            plain, validation_order, workers=config.workers, device=device
+        ),
+        training=training,
+        history=history,
         blueprint=blueprint,
         inputs=_inputs_of(config, source, blueprint),
         updates=updates,
         updates_per_epoch=updates_per_epoch,
-        # A sample that cannot be read, where such are skipped, has no input to show.
-        shown=[each for i in _spread(judging) if "x" in (each := checked[Place(0, i)])],
-    )  # fmt: skip
+        pictured=_pictured(plain, validation_part),
+    )
+
+
+def _orders(
+    source: Source,
+    training_part: NDArray[np.int64],
+    validation_part: NDArray[np.int64],
+    config: TrainConfig,
+) -> tuple[EpochBatches, EpochBatches]:
+    """Return the order of the batches of both parts: shuffled by epoch, and as they come."""
+    sequences = source.sequences
+    shuffled = EpochBatches(
+        training_part,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        rank=rank(),
+        world=world(),
+        block=config.shuffle_block,
+        groups=[sequences[i] for i in training_part],
+    )
+    in_order = EpochBatches(
+        validation_part, batch_size=config.batch_size, rank=rank(), world=world()
+    )
+    return shuffled, in_order
 
 
 def blueprint_of(config: TrainConfig, source: Source, table: ClassTable) -> Blueprint:
@@ -183,19 +207,24 @@ def blueprint_of(config: TrainConfig, source: Source, table: ClassTable) -> Blue
 
 
 def _inputs_of(config: TrainConfig, source: Source, blueprint: Blueprint) -> InputSpec:
-    """Return what the network sees, for whoever uses it later."""
+    """Return the input specification that the checkpoints keep."""
     resized = config.size.resized(source.size)
     own_size = config.size.resize is None and resized == source.size
     return InputSpec(
-        config.input.kind, blueprint.in_channels, config.input.scaling, config.input.windows,
-        config.input.normalise, None if own_size else (resized.height, resized.width),
-    )  # fmt: skip
+        config.input.kind,
+        blueprint.in_channels,
+        config.input.scaling,
+        config.input.windows,
+        config.input.normalise,
+        None if own_size else (resized.height, resized.width),
+    )
 
 
-def _spread(indices: NDArray[np.int64]) -> list[int]:
-    """Return a few samples spread over a part."""
-    places = np.linspace(0, len(indices) - 1, min(SHOWN, len(indices)))
-    return [int(indices[round(place)]) for place in places]
+def _pictured(samples: Samples, part: NDArray[np.int64]) -> list[Batch]:
+    """Return a few samples spread over a part, without those that cannot be read."""
+    places = np.linspace(0, len(part) - 1, min(PICTURED, len(part)))
+    spread = [samples[EpochSample(0, int(part[round(place)]))] for place in places]
+    return [sample for sample in spread if "x" in sample]
 
 
 def _class_weights(

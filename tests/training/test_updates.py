@@ -10,13 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_fixtures import learner_of, random_batch, street_dataset, tiny, train_tiny
+from training_fixtures import random_batch, street_dataset, tiny, train_tiny, training_of
 
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import add_confusion, confusion, new_counts
 from eventseg.metrics.scores import confusion_matrix
-from eventseg.training import trainer
-from eventseg.training.steps import Learner, train_pass
+from eventseg.training import epoch_files
+from eventseg.training.state import NetworkInTraining
+from eventseg.training.trainer import train_pass
 
 PLAIN: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},
@@ -41,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("picture_curves", "picture_samples"):
-        monkeypatch.setattr(trainer, name, lambda *_a, **_k: None)
+        monkeypatch.setattr(epoch_files, name, lambda *_a, **_k: None)
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,10 +83,12 @@ def test_confusion_adds_up_over_batches() -> None:
     assert counts.sum() == counts[3].sum() == 2 * 30
 
 
-def updated(learner: Learner, batches: list[dict[str, Any]], *, updates: int) -> torch.Tensor:
+def updated(
+    training: NetworkInTraining, batches: list[dict[str, Any]], *, updates: int
+) -> torch.Tensor:
     """Return all weights after some updates, as one row."""
-    train_pass(learner, batches, updates=updates)
-    return torch.cat([weight.detach().flatten() for weight in learner.plain.parameters()])
+    train_pass(training, batches, updates=updates)
+    return torch.cat([weight.detach().flatten() for weight in training.network.parameters()])
 
 
 def parts(batch: dict[str, Any], *, of: int) -> list[dict[str, Any]]:
@@ -95,21 +98,21 @@ def parts(batch: dict[str, Any], *, of: int) -> list[dict[str, Any]]:
 
 def test_accumulated_batches_are_one_large_batch() -> None:
     batch = random_batch(6)
-    large = updated(learner_of(tiny(**PLAIN)), [batch], updates=1)
-    learner = learner_of(tiny(**PLAIN, accumulation=3))
-    small = updated(learner, parts(batch, of=2), updates=1)
-    assert learner.iteration == 1
+    large = updated(training_of(tiny(**PLAIN)), [batch], updates=1)
+    training = training_of(tiny(**PLAIN, accumulation=3))
+    small = updated(training, parts(batch, of=2), updates=1)
+    assert training.iteration == 1
     torch.testing.assert_close(small, large, rtol=0, atol=1e-9)
-    apart = updated(learner_of(tiny(**PLAIN)), parts(batch, of=2), updates=3)
+    apart = updated(training_of(tiny(**PLAIN)), parts(batch, of=2), updates=3)
     assert float((apart - large).abs().max()) > 1e-3
 
 
 def test_a_clipped_gradient_has_the_largest_norm() -> None:
     batch = random_batch(2)
     rate = PLAIN["optimiser__learning_rate"]
-    begin = updated(learner_of(tiny(**PLAIN)), [], updates=1)
-    free = updated(learner_of(tiny(**PLAIN)), [batch], updates=1) - begin
-    clipped = updated(learner_of(tiny(**PLAIN, gradient_clip=1e-3)), [batch], updates=1) - begin
+    begin = updated(training_of(tiny(**PLAIN)), [], updates=1)
+    free = updated(training_of(tiny(**PLAIN)), [batch], updates=1) - begin
+    clipped = updated(training_of(tiny(**PLAIN, gradient_clip=1e-3)), [batch], updates=1) - begin
     assert float(free.norm()) > 2 * rate * 1e-3
     torch.testing.assert_close(float(clipped.norm()), rate * 1e-3, rtol=1e-3, atol=0)
     torch.testing.assert_close(clipped / clipped.norm(), free / free.norm())
@@ -117,12 +120,12 @@ def test_a_clipped_gradient_has_the_largest_norm() -> None:
 
 def test_channels_last_changes_the_layout_and_not_the_update() -> None:
     batch = random_batch(2)
-    plain = updated(learner_of(tiny(**PLAIN)), [batch], updates=1)
-    learner = learner_of(tiny(**PLAIN, channels_last=True))
-    learner.plain.to(memory_format=torch.channels_last)
+    plain = updated(training_of(tiny(**PLAIN)), [batch], updates=1)
+    training = training_of(tiny(**PLAIN, channels_last=True))
+    training.network.to(memory_format=torch.channels_last)
     seen: list[torch.Tensor] = []
-    learner.plain.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
-    last = updated(learner, [batch], updates=1)
+    training.network.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    last = updated(training, [batch], updates=1)
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(last, plain, rtol=0, atol=1e-9)
 

@@ -1,0 +1,56 @@
+"""Files of the run folder that are written after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eventseg.networks import save_network
+from eventseg.training.pictures import picture_curves, picture_samples
+from eventseg.training.prepare import PreparedRun
+from eventseg.training.run_folder import (
+    BEST,
+    FAILED,
+    LAST,
+    write_metrics,
+    write_skipped,
+    write_timing,
+)
+from eventseg.training.state import training_state
+
+
+def write_epoch_files(run: PreparedRun, *, best: bool, skipped: Mapping[int, str]) -> None:
+    """Write checkpoints, scores and pictures of an epoch; ``last.pt`` comes last.
+
+    Parameters
+    ----------
+    run : PreparedRun
+    best : bool
+        Whether the epoch is the best so far, so that ``best.pt`` is written too.
+    skipped : mapping of int to str
+        Reason of each sample that could not be read, by its index.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    root, table, history, ids = run.root, run.classes, run.history, run.source.ids
+    validated = run.training.validated
+    if best:
+        trained = run.trained_network(validated)
+        save_network(root / BEST, trained, epoch=len(history.scores), val_miou=history.val_miou)
+        picture_samples(root, trained, run.pictured, ids=ids, device=run.training.device)
+    write_metrics(root, history.scores, classes=table.names)
+    write_timing(root, history.costs)
+    write_skipped(root, {ids[index]: reason for index, reason in skipped.items()})
+    picture_curves(root, history.scores, table=table, best=history.best)
+    save_network(
+        root / LAST,
+        run.trained_network(run.training.network),
+        training=training_state(run.training, history),
+    )
+
+
+def write_failed_network(run: PreparedRun, *, samples: list[int]) -> None:
+    """Write ``failed.pt``: the network before a batch whose loss is not finite."""
+    save_network(run.root / FAILED, run.trained_network(run.training.network), samples=samples)
