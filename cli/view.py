@@ -58,7 +58,7 @@ def command(
     from eventseg.recordings import open_recording
 
     with open_recording(file, sensor=sensor, rotate180=rotate180) as recording:
-        figure = figure_moment(recording, at_us=at_us, window_us=window_us)
+        figure = figure_moment(recording, at=at_us, window=window_us)
     target = out or Path(file.with_suffix(".png").name)
     save_figure(figure, target)
     click.echo(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import index
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -114,6 +115,24 @@ def parse_duration(text: str) -> int:
     if rest or duration_us <= 0:
         raise WindowError(f"duration {text!r} must be a positive whole number of microseconds")
     return duration_us
+
+
+def to_us(duration: str | int) -> int:
+    """Return a duration, which is a text such as ``50ms`` or microseconds, in microseconds.
+
+    Raises
+    ------
+    WindowError
+        A text that is no duration, or a number that is not whole.
+    """
+    if isinstance(duration, str):
+        return parse_duration(duration)
+    try:
+        return index(duration)
+    except TypeError:
+        raise WindowError(
+            f"a duration must be a text such as '50ms' or whole microseconds, got {duration!r}"
+        ) from None
 
 
 def format_duration(duration_us: int) -> str:

@@ -16,7 +16,7 @@ from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream
 from eventseg.recordings import Recording
-from eventseg.windows import check_window, format_duration
+from eventseg.windows import check_window, format_duration, to_us
 
 ON_RGB = (220, 38, 38)
 OFF_RGB = (37, 99, 235)
@@ -234,7 +234,7 @@ def figure_sample(
 
 
 def figure_moment(
-    recording: Recording, *, at_us: int | None = None, window_us: int = 50_000
+    recording: Recording, *, at: str | int | None = None, window: str | int = "50ms"
 ) -> Figure:
     """Return a figure of the window that ends at a moment, with the latest frame by then.
 
@@ -242,23 +242,29 @@ def figure_moment(
     ----------
     recording : Recording
         An open recording, with frames or without.
-    at_us : int, optional
-        End of the window in us after the first event; by default the middle of the recording.
-    window_us : int
-        Length of the window in us.
+    at : str or int, optional
+        End of the window after the first event: a duration such as ``"1.5s"``, or microseconds.
+        By default the window lies in the middle of the recording.
+    window : str or int
+        Length of the window, a duration or microseconds.
 
     Raises
     ------
     WindowError
-        The moment lies outside the recording, or the window is longer than it.
+        An invalid duration, a moment outside the recording, or a window longer than it.
+
+    Examples
+    --------
+    >>> figure = figure_moment(recording, at="100ms", window="50ms")
     """
+    window_us = check_window(to_us(window))
     span_us = recording.t_last_us + 1 - recording.t_first_us
-    if check_window(window_us) > span_us:
+    if window_us > span_us:
         raise WindowError(
             f"a window of {format_duration(window_us)} is longer than {recording.name}, "
             f"which lasts {span_us / 1e6:.6f} s"
         )
-    after_us = max(window_us, (span_us + window_us) // 2) if at_us is None else at_us
+    after_us = max(window_us, (span_us + window_us) // 2) if at is None else to_us(at)
     if not 0 <= after_us <= span_us:
         raise WindowError(
             f"{recording.name} lasts {span_us / 1e6:.6f} s, nothing is at {after_us / 1e6:.6f} s"

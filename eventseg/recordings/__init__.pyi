@@ -4,6 +4,7 @@ from .base import Recording as Recording
 from .base import Signal as Signal
 from .ddd17.writer import DDD17Writer as DDD17Writer
 from .formats import FORMATS as FORMATS
+from .formats import Format as Format
 from .formats import open_recording as open_recording
 from .report import ReadingReport as ReadingReport
 from .truth import Truth as Truth

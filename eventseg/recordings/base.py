@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
+from eventseg.html import table
 from eventseg.recordings.report import ReadingReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SPECIALS_DTYPE = np.dtype([("t", "<i8"), ("type", "u1"), ("data", "<u4")])
+"""Special events: time in us of the continuous sensor clock, kind and content."""
+
+IMU_DTYPE = np.dtype(
+    [
+        ("t", "<i8"),
+        *((name, "<f4") for name in ("ax", "ay", "az", "gx", "gy", "gz", "temperature")),
+    ]
+)
+"""Inertial samples: t in us, ax ay az in g, gx gy gz in deg/s, temperature in degrees C.
+
+Axes in the camera's plane: x right, y up, z toward the scene.
+"""
 
 GAP_US = 100_000
 """A stretch without events longer than this is reported as a gap."""
@@ -63,6 +82,9 @@ class Signal:
         """Return the number of values."""
         return len(self.value)
 
+    def __repr__(self) -> str:
+        return f"Signal({self.name!r}, {len(self):,} values{f' in {self.unit}' * bool(self.unit)})"
+
 
 @dataclass(frozen=True, eq=False)
 class Frames:
@@ -90,9 +112,20 @@ class Frames:
     sensor: SensorSize
     read: Callable[[int], NDArray[np.uint16]]
 
+    @classmethod
+    def none(cls, sensor: SensorSize) -> Self:
+        """Return the frames of a recording that has none."""
+        return cls(*(np.empty(0, np.int64),) * 4, np.empty((0, 4), np.int64), sensor, _no_frame)
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.exposure_end_us)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"Frames(none, {self.sensor})"
+        span = f"{_seconds(int(self.t_us[-1]) - int(self.t_us[0]))} s"
+        return f"Frames({len(self):,} of {self.sensor} over {span})"
 
     @property
     def t_us(self) -> NDArray[np.int64]:
@@ -136,6 +169,9 @@ class Recording(ABC):
     and restarts of the clock are undone, see :attr:`epochs`. A recording is a context manager,
     can be pickled (it is opened again on the other side) and used after a fork.
 
+    A reader of a format sets the attributes without a default and has :meth:`events`,
+    :meth:`close` and ``__reduce__``; one of long files streams in constant memory too.
+
     Attributes
     ----------
     path : Path
@@ -147,10 +183,10 @@ class Recording(ABC):
     frames : Frames
     specials : structured array, fields ``t type data``
         Special events, sorted by time.
-    signals : dict of Signal
+    signals : mapping of Signal
         The vehicle signals that hold data, by name.
     epochs : tuple of Epoch
-    gaps : list of (t0_us, t1_us)
+    gaps : sequence of (t0_us, t1_us)
         Stretches longer than 100 ms without events, between the first and the last one: the
         times of the event before and of the event after.
     report : ReadingReport
@@ -163,10 +199,10 @@ class Recording(ABC):
     t_first_us: int
     t_last_us: int
     frames: Frames
-    specials: NDArray[np.void]
-    signals: dict[str, Signal]
-    epochs: tuple[Epoch, ...]
-    gaps: list[tuple[int, int]]
+    specials: NDArray[np.void] = np.empty(0, SPECIALS_DTYPE)
+    signals: Mapping[str, Signal] = MappingProxyType({})
+    epochs: tuple[Epoch, ...] = (Epoch(0, 0, "start"),)
+    gaps: Sequence[tuple[int, int]] = ()
     report: ReadingReport
 
     @property
@@ -191,7 +227,6 @@ class Recording(ABC):
             The file cannot be read any more.
         """
 
-    @abstractmethod
     def stream(
         self,
         *,
@@ -199,13 +234,21 @@ class Recording(ABC):
         t0_us: int | None = None,
         t1_us: int | None = None,
     ) -> Iterator[EventStream]:
-        """Yield the same events as :meth:`events` in consecutive spans, in constant memory.
+        """Yield the same events as :meth:`events` in consecutive spans.
 
         The spans tile ``[t0_us, t1_us)``. A span holds at most `max_events` events, or all
-        events of one microsecond if those are more.
-        """
+        events of one microsecond if those are more. This method of the base class reads all
+        events at once; readers of long files replace it by one of constant memory.
 
-    @abstractmethod
+        Raises
+        ------
+        EventsError
+            `max_events` is below 1, or the span ends before it begins.
+        """
+        if max_events < 1:
+            raise EventsError(f"max_events must be 1 or more, got {max_events}")
+        return _tiles(self.events(t0_us, t1_us), max_events)
+
     def imu(self, t0_us: int | None = None, t1_us: int | None = None) -> NDArray[np.void]:
         """Return the inertial samples of ``[t0_us, t1_us)``, sorted; by default all.
 
@@ -213,12 +256,38 @@ class Recording(ABC):
         -------
         structured array (S,)
             ``t`` int64 us; ``ax ay az`` float32 g; ``gx gy gz`` float32 deg/s;
-            ``temperature`` float32 degrees C.
+            ``temperature`` float32 degrees C. Empty for a camera without inertial sensor.
         """
+        del t0_us, t1_us  # there is nothing to select from
+        return np.empty(0, IMU_DTYPE)
 
     @abstractmethod
     def close(self) -> None:
         """Close the file; a second call does nothing."""
+
+    def plot(self, *, at: str | int | None = None, window: str | int = "50ms") -> Figure:
+        """Return a figure of a window: its events over the latest frame, and its six channels.
+
+        Parameters
+        ----------
+        at : str or int, optional
+            End of the window after the first event: a duration such as ``"1.5s"``, or
+            microseconds. By default the window lies in the middle of the recording.
+        window : str or int
+            Length of the window, a duration or microseconds.
+
+        Raises
+        ------
+        WindowError
+            An invalid duration, or a window outside the recording.
+
+        Examples
+        --------
+        >>> figure = recording.plot(at="100ms", window="50ms")
+        """
+        import eventseg  # a figure needs rooms above this one: their public face is asked for it
+
+        return eventseg.figure_moment(self, at=at, window=window)
 
     def __enter__(self) -> Self:
         return self
@@ -232,8 +301,40 @@ class Recording(ABC):
         self.close()
 
     def __repr__(self) -> str:
-        seconds = (self.t_last_us - self.t_first_us) / 1e6
         return (
             f"{type(self).__name__}({self.path.name!r}, {self.sensor}, {self.n_events:,} events, "
-            f"{len(self.frames):,} frames, {seconds:.3f} s)"
+            f"{len(self.frames):,} frames, {_seconds(self.t_last_us - self.t_first_us)} s)"
         )
+
+    def _repr_html_(self) -> str:
+        signals = ", ".join(self.signals) or "none"
+        rows = [
+            ("sensor", str(self.sensor)),
+            ("duration", f"{_seconds(self.t_last_us - self.t_first_us)} s"),
+            ("events", f"{self.n_events:,}"),
+            ("frames", f"{len(self.frames):,}"),
+            ("signals", signals),
+            ("gaps above 100 ms", f"{len(self.gaps):,}"),
+            ("report", "; ".join(self.report.lines())),
+        ]
+        return table((type(self).__name__, self.path.name), rows, words=True)
+
+
+def _tiles(events: EventStream, max_events: int) -> Iterator[EventStream]:
+    """Yield events in consecutive spans that never divide a microsecond."""
+    t, first, start_us = events.t, 0, events.t0_us
+    while len(t) - first > max_events:
+        end_us = int(t[first + max_events])
+        if end_us == t[first]:
+            end_us += 1  # more events in one microsecond than a span should hold
+        yield events.between(start_us, end_us)
+        first, start_us = int(np.searchsorted(t, end_us)), end_us
+    yield events.between(start_us, events.t1_us)
+
+
+def _no_frame(i: int) -> NDArray[np.uint16]:
+    raise IndexError(f"frame {i} of a recording without frames")
+
+
+def _seconds(duration_us: int) -> str:
+    return f"{duration_us / 1e6:.3f}"

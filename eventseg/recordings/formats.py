@@ -1,6 +1,6 @@
 """Formats of recordings, and the function that opens any of them.
 
-The modules that need h5py and numba load when a recording is opened or written.
+The module of a format loads when a recording of its suffix is opened.
 """
 
 from __future__ import annotations
@@ -8,16 +8,55 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.base import Recording
 
-FORMATS = {
-    ".hdf5": ("eventseg.recordings.ddd17.reader", "open_ddd17"),
-    ".h5": ("eventseg.recordings.ddd17.reader", "open_ddd17"),
+
+class Format(NamedTuple):
+    """One format of recordings and its reader.
+
+    Parameters
+    ----------
+    name : str
+        Name for error messages.
+    module : str
+        Module of the reader, which has the functions ``recognises(path) -> bool`` and `opener`.
+    opener : str
+        Function that opens a recording: ``opener(path, *, sensor, rotate180, progress)``, as
+        :func:`open_recording`.
+    """
+
+    name: str
+    module: str
+    opener: str
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether the content of a file begins as that of this format does."""
+        return bool(import_module(self.module).recognises(path))
+
+    def open(
+        self,
+        path: Path,
+        *,
+        sensor: SensorSize | None,
+        rotate180: bool,
+        progress: Callable[[float], None] | None,
+    ) -> Recording:
+        """Open a recording of this format; see :func:`open_recording`."""
+        opener: Callable[..., Recording] = getattr(import_module(self.module), self.opener)
+        return opener(path, sensor=sensor, rotate180=rotate180, progress=progress)
+
+
+_DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd17")
+
+FORMATS: dict[str, tuple[Format, ...]] = {
+    ".hdf5": (_DDD17,),
+    ".h5": (_DDD17,),
 }
-"""Module and function that open a file with this suffix."""
+"""Formats that a file with this suffix may have; the first that recognises it opens it."""
 
 
 def open_recording(
@@ -27,7 +66,7 @@ def open_recording(
     rotate180: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Recording:
-    """Open a recording; the format follows from the suffix.
+    """Open a recording; the format follows from its suffix and its content.
 
     The first time, the whole file is read once and an index is kept in the user's cache folder
     (``EVENTSEG_CACHE``); after that, opening takes milliseconds.
@@ -35,7 +74,7 @@ def open_recording(
     Parameters
     ----------
     path : str or Path
-        A DDD17 or DDD20 recording, ``.hdf5`` or ``.h5``.
+        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20, ``.hdf5`` or ``.h5``.
     sensor : SensorSize, optional
         Size of the sensor; by default that of the frames, or else the smallest well-known sensor
         that holds all events. Events and frames outside are dropped and counted.
@@ -47,8 +86,14 @@ def open_recording(
     Raises
     ------
     RecordingError
-        No such file, an unknown suffix, a damaged file, another layout, or neither an event nor a
-        frame inside.
+        No such file, an unknown suffix, content that no reader of the suffix recognises, a
+        damaged file, or neither an event nor a frame inside.
+
+    Examples
+    --------
+    >>> recording = open_recording("drive.hdf5")
+    >>> len(recording.frames)
+    9
     """
     path = Path(path)
     if path.name.endswith(".truth.h5"):
@@ -56,11 +101,25 @@ def open_recording(
             f"{path} is the truth about a simulated recording; open "
             f"{path.name.removesuffix('.truth.h5')}.hdf5"
         )
-    if path.suffix.lower() not in FORMATS:
+    candidates = FORMATS.get(path.suffix.lower())
+    if candidates is None:
         raise RecordingError(
             f"{path}: the suffix {path.suffix!r} is none of {', '.join(FORMATS)}, "
             "the formats that can be read"
         )
-    module, function = FORMATS[path.suffix.lower()]
-    opener: Callable[..., Recording] = getattr(import_module(module), function)
-    return opener(path, sensor=sensor, rotate180=rotate180, progress=progress)
+    if not path.exists():
+        raise RecordingError(f"{path}: no such file")
+    for candidate in candidates:
+        if candidate.recognises(path):
+            return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=progress)
+    tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
+    raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")
+
+
+def _refusal(candidate: Format, path: Path) -> str:
+    """Return the reason for which a reader refuses a file that it does not recognise."""
+    try:
+        candidate.open(path, sensor=None, rotate180=False, progress=None).close()
+    except RecordingError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return "not recognised"

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from eventseg.events import SensorSize
-from eventseg.recordings.ddd17.layout import IMU_DTYPE, WRAP_US
+from eventseg.recordings.base import IMU_DTYPE
+from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count

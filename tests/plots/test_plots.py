@@ -65,7 +65,7 @@ def test_frame_of_another_size_is_refused_and_the_given_one_kept() -> None:
 def test_figure_has_eight_panels_and_six_colour_bars_with_units(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "rec.hdf5")
     with open_recording(path) as recording:
-        figure = figure_moment(recording, at_us=550_000)
+        figure = figure_moment(recording, at=550_000)
     titles = [axes.get_title() for axes in figure.axes]
     assert [title.split(",")[0] for title in titles if title.startswith(("ON", "OFF"))] == [
         f"{sign} {name}" for sign in ("ON", "OFF") for name in ("count", "mean time", "std of time")
@@ -100,9 +100,9 @@ def test_moment_outside_the_recording_is_refused(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "rec.hdf5")
     with open_recording(path) as recording:
         with pytest.raises(WindowError, match=r"nothing is at 3\.000000 s"):
-            figure_moment(recording, at_us=3_000_000)
+            figure_moment(recording, at=3_000_000)
         with pytest.raises(WindowError, match="longer than rec"):
-            figure_moment(recording, window_us=3_000_000)
+            figure_moment(recording, window=3_000_000)
 
 
 def test_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -102,12 +102,3 @@ SIGNAL_UNITS: Final = {
     "windshield_wiper_status": "0/1",
 }
 """Vehicle signals as they are named in a file, with their units (OpenXC's message set)."""
-
-SPECIALS_DTYPE: Final = np.dtype([("t", "<i8"), ("type", "u1"), ("data", "<u4")])
-"""Special events as the reader hands them out, time in us of the continuous sensor clock."""
-
-IMU_DTYPE: Final = np.dtype(
-    [("t", "<i8"), *((name, "<f4") for name in IMU6_DTYPE.names[2:])]  # type: ignore[index]
-)
-"""Inertial samples as the reader hands them out: t in us, ax ay az in g, gx gy gz in deg/s,
-temperature in degrees C. Axes in the camera's plane: x right, y up, z toward the scene."""

@@ -1,0 +1,72 @@
+"""The contract of readers, for DDD17 and for a toy format of one file and one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
+from recordings.toy_format import write_toy
+
+from eventseg.errors import RecordingError
+from eventseg.recordings import FORMATS, DDD17Writer, Format, open_recording
+
+TOY = Format("toy text", "recordings.toy_format", "open_toy")
+
+
+class TestDdd17(ReaderContract):
+    suffix = ".hdf5"
+    has_frames = True
+
+    def write(self, path: Path) -> None:
+        ends_us, images = written_frames()
+        with DDD17Writer(path, sensor=SENSOR, reorder_us=2_000_000) as writer:
+            writer.add_events(written_events())
+            for end, image in zip(ends_us, images, strict=True):
+                writer.add_frame(
+                    image, t_start_us=end - 9_000, exposure_start_us=end - 8_000,
+                    exposure_end_us=end, t_end_us=end + 1_000,
+                )  # fmt: skip
+
+
+@pytest.fixture
+def toy_suffix(monkeypatch):
+    monkeypatch.setitem(FORMATS, ".toy", (TOY,))
+
+
+@pytest.mark.usefixtures("toy_suffix")
+class TestToy(ReaderContract):
+    suffix = ".toy"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        write_toy(path, written_events())
+
+
+def test_the_first_format_that_recognises_the_content_opens_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, ".hdf5", (*FORMATS[".hdf5"], TOY))
+    write_toy(tmp_path / "toy.hdf5", written_events())
+    with open_recording(tmp_path / "toy.hdf5") as recording:
+        assert type(recording).__name__ == "ToyRecording"
+    TestDdd17().write(tmp_path / "ddd.hdf5")
+    with open_recording(tmp_path / "ddd.hdf5") as recording:
+        assert type(recording).__name__ == "DDD17Recording"
+
+
+def test_the_error_lists_what_was_tried_and_why_each_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, ".hdf5", (*FORMATS[".hdf5"], TOY))
+    path = tmp_path / "other.hdf5"
+    path.write_bytes(b"neither")
+    with pytest.raises(RecordingError) as caught:
+        open_recording(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: no reader recognises this file; tried DDD17 or DDD20 (")
+    assert "not an HDF5 file" in text
+    assert "toy text (no toy recording" in text
+    assert "\n" not in text
+
+
+def test_an_unknown_suffix_lists_the_known_ones(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, ".toy", (TOY,))
+    with pytest.raises(RecordingError, match=r"'\.bin' is none of \.hdf5.*\.toy"):
+        open_recording(tmp_path / "rec.bin")
