@@ -13,7 +13,7 @@ import torch
 from eventseg.errors import CheckpointError, NetworkError
 from eventseg.files import write_whole
 from eventseg.labels.maps import ClassTable, table_of
-from eventseg.networks.build import Fusion, build
+from eventseg.networks.build import Fusion, build_network
 from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
@@ -24,7 +24,7 @@ FORMAT = "eventseg network 1"
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """How a network is built: the arguments of :func:`eventseg.networks.build` but ``init``."""
+    """Arguments of :func:`eventseg.networks.build_network`, without ``init``."""
 
     name: str
     in_channels: int
@@ -36,7 +36,7 @@ class Blueprint:
 
     def build(self, *, init: str = "random") -> SegmentationNetwork:
         """Build the network."""
-        return build(
+        return build_network(
             self.name,
             in_channels=self.in_channels,
             classes=self.classes,

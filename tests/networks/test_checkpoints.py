@@ -16,7 +16,7 @@ from eventseg.networks import (
     Blueprint,
     InputSpec,
     TrainedNetwork,
-    build,
+    build_network,
     load_network,
     load_published,
     save_network,
@@ -133,7 +133,7 @@ class RunsCode:
 
 
 def test_a_pickle_with_code_is_refused_unless_it_is_trusted(tmp_path: Path) -> None:
-    network = build("fastscnn", in_channels=3, classes=19).eval()
+    network = build_network("fastscnn", in_channels=3, classes=19).eval()
     path, mark = tmp_path / "code.pth", tmp_path / "code_ran"
     torch.save({"state_dict": network.state_dict(), "hook": RunsCode(mark)}, path)
     with pytest.raises(CheckpointError, match=r"--unsafe-pickle \(unsafe_pickle=True\)"):

@@ -13,7 +13,7 @@ from torch import nn
 from eventseg.device import choose_device
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
 from eventseg.labels.maps import load_class_table
-from eventseg.networks.build import build
+from eventseg.networks.build import build_network
 from eventseg.networks.checkpoints import Blueprint, TrainedNetwork, save_network
 from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN
@@ -43,7 +43,7 @@ def save_own(path: Path, *, kind: str = "gray", channels: int = 1, **inputs: Any
 
 def save_state(path: Path, *, classes: int = 19, prefix: str = "") -> nn.Module:
     torch.manual_seed(0)
-    network = build("fastscnn", in_channels=3, classes=classes).eval()
+    network = build_network("fastscnn", in_channels=3, classes=classes).eval()
     state = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
     torch.save({"state_dict": state}, path)
     return network
@@ -149,7 +149,7 @@ def test_foreign_keys_are_listed(tmp_path: Path) -> None:
 
 
 def test_pickle_that_is_more_than_weights_is_refused(tmp_path: Path) -> None:
-    network = build("fastscnn", in_channels=3, classes=19)
+    network = build_network("fastscnn", in_channels=3, classes=19)
     state = network.state_dict()
     torch.save({"state_dict": state, "hooks": [nn.Conv2d(1, 1, 1)]}, tmp_path / "net.pth")
     words = f"fastscnn:{tmp_path / 'net.pth'}"
