@@ -55,6 +55,7 @@ _DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd1
 FORMATS: dict[str, tuple[Format, ...]] = {
     ".hdf5": (_DDD17,),
     ".h5": (_DDD17,),
+    ".aedat4": (Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4"),),
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
