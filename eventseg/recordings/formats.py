@@ -72,6 +72,10 @@ def open_recording(
     The first time, the whole file is read once and an index is kept in the user's cache folder
     (``EVENTSEG_CACHE``); after that, opening takes milliseconds.
 
+    What is damaged is left out and counted in the report, with its row numbers. Links and storage
+    that lead into other files are followed only with ``EVENTSEG_FOLLOW_LINKS=1``, and a note says
+    so. Newer forms of HDF5 are repacked into a temporary copy first.
+
     Parameters
     ----------
     path : str or Path

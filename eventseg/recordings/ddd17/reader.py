@@ -73,7 +73,7 @@ class DDD17Recording(Recording):
         given, rotate180 = self._options
         index, note = cached_index(self._file, progress)
         tally = index.tally
-        tally.notes += [note] if note else []
+        tally.notes += [*self._file.notes, *([note] if note else [])]
         if given is None:
             self.sensor = infer_sensor(index.packets, index.frames, tally=tally)
         else:
