@@ -5,6 +5,7 @@ The module of a format loads when a recording of its suffix is opened.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -112,8 +113,14 @@ def open_recording(
             f"{path}: the suffix {path.suffix!r} is none of {', '.join(FORMATS)}, "
             "the formats that can be read"
         )
-    if not path.exists():
-        raise RecordingError(f"{path}: no such file")
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # a name that is too long or holds a NUL
+        raise RecordingError(f"{ascii(str(path))[:200]}: cannot be read ({error})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise RecordingError(f"{path}: no file but a folder or device; give a recording")
     for candidate in candidates:
         if candidate.recognises(path):
             return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=progress)

@@ -20,7 +20,7 @@ from eventseg.recordings.ddd17.file import FOLLOW
 from eventseg.recordings.hdf5 import filters
 
 SENSOR = SensorSize(4, 6)
-SECONDS = 30
+SECONDS = 240
 """Far beyond what any of these small files takes, on any machine."""
 
 
