@@ -29,6 +29,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ from eventseg.recordings import DDD17Writer
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.loading import EpochBatches, each_batch, load_batches, to_device
+from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.parts import pick
 from eventseg.training.samples import Batch, Samples
@@ -260,7 +262,7 @@ def training_of(
         device=device,
         classes=classes,
         learning_rate=lambda _: 1e-4,
-        class_weights=None,
+        loss=partial(segmentation_loss, spec=config.loss),
         scaler=torch.amp.GradScaler(device.type, enabled=False),
     )
 

@@ -48,6 +48,7 @@ Examples:
   eventseg train drives.eventseg --network fastscnn --input both --window 10ms,50ms,250ms
   eventseg train drives.eventseg --labels segformer-b5 --epochs 60 --out runs/teacher
   eventseg train drives.eventseg --recipe evsegnet-code --fraction 0.25
+  eventseg train drives.eventseg --network my_nets.py:Net --loss my_losses.py:loss
   eventseg train drives.eventseg --encode live --device cuda --set augmentation.drop=0.2
   eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
   eventseg train drives.eventseg --out runs/teacher --resume
@@ -59,7 +60,16 @@ Examples:
 @click.option(
     "--recipe", help="Settings to begin with: a recipe by name, or a file ending in .toml."
 )
-@click.option("--network", help="Network, such as fastscnn.  [default: evsegnet]")
+@click.option(
+    "--network",
+    help="Network, such as fastscnn, or FILE.py:NAME of your own.  [default: evsegnet]",
+)
+@click.option(
+    "--loss",
+    metavar="TERM[=WEIGHT][,...]",
+    help="Terms of the loss, such as cross_entropy,dice=0.5, or FILE.py:NAME of your own.  "
+    "[default: cross_entropy]",
+)
 @click.option(
     "--input",
     "kind",
@@ -127,6 +137,7 @@ def command(
     data: Path | None,
     recipe: str | None,
     window: str | None,
+    loss: str | None,
     encode: str | None,
     settings: tuple[str, ...],
     device: str,
@@ -151,6 +162,8 @@ def command(
     overrides = {SETTINGS[name]: value for name, value in options.items() if value is not None}
     if window is not None:
         overrides["input.windows"] = [part.strip() for part in window.split(",")]
+    if loss is not None:
+        overrides["loss.terms"] = _terms(loss)
     if encode is not None:
         overrides["input.live"] = encode == "live"
     overrides |= dict(map(configs.parse_override, settings))
@@ -163,15 +176,17 @@ def command(
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
     from eventseg.device import choose_device
+    from eventseg.files import short_extension
     from eventseg.sources.source import open_source
     from eventseg.training.distributed import rank
     from eventseg.training.loading import encoded_where
-    from eventseg.training.run_folder import SKIPPED, read_skipped
+    from eventseg.training.run_folder import SKIPPED, read_skipped, resume_notes
     from eventseg.training.trainer import train
 
     chosen = choose_device(device)
     kind = config.input.kind
-    name = "-".join([config.network.name.replace("/", "_").replace(":", "_"), kind])
+    network = short_extension(config.network.name)
+    name = "-".join([network.replace("/", "_").replace(":", "_"), kind])
     if kind in ("events", "both"):
         name = "-".join([name, *config.input.windows])
     root = out or Path("runs") / name
@@ -181,10 +196,13 @@ def command(
     bar = Bar(hidden=quiet)
     if not quiet:
         click.echo(
-            f"{config.network.name} on {chosen}{ENCODED[encoded_where(source, config, chosen)]}, "
+            f"{network} on {chosen}{ENCODED[encoded_where(source, config, chosen)]}, "
             f"run folder {root}",
             err=True,
         )
+        if resume:
+            for note in resume_notes(root, configs.with_absolute_paths(config), device=chosen):
+                click.echo(f"resumed with another setting: {note}", err=True)
     try:
         trained = train(
             source, root, config=config, device=chosen, resume=resume, progress=bar.update,
@@ -208,11 +226,26 @@ def command(
         )
     best = trained.best
     click.echo(
-        f"best epoch {best.epoch} of {len(trained.history)}: mIoU {best.val_miou:.2f} %, accuracy "
-        f"{best.val_accuracy:.2f} % on the {'validation' if config.protocol == 'clean' else 'test'}"
-        " part"
+        f"best epoch {best.epoch} of {len(trained.history)}: mIoU {best.selection_score:.2f} % "
+        f"over the classes in the truth ({best.val_miou:.2f} % over those in truth or prediction, "
+        f"{best.val_miou_all:.2f} % over all), accuracy {best.val_accuracy:.2f} % on the "
+        f"{'validation' if config.protocol == 'clean' else 'test'} part"
     )
     click.echo(f"{root}/best.pt")
+
+
+def _terms(text: str) -> dict[str, float]:
+    """Return the terms of a loss and their weights, as in ``cross_entropy,dice=0.5``."""
+    terms: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, weight = part.strip().partition("=")
+        try:
+            terms[name] = float(weight) if equals else 1.0
+        except ValueError as error:
+            raise click.BadParameter(
+                f"{part!r} must be TERM or TERM=WEIGHT, such as dice=0.5", param_hint="--loss"
+            ) from error
+    return terms
 
 
 def _list_recipes() -> None:

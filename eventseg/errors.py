@@ -49,5 +49,9 @@ class TrainingError(EventsegError, ValueError):
     """A training setting that does not exist, or a run that cannot go on."""
 
 
+class ExtensionError(EventsegError, ImportError):
+    """A Python file of a user's own that is not there, has changed or lacks what is asked of it."""
+
+
 class MissingExtraError(EventsegError, ImportError):
     """A part that needs a package of an extra that is not installed."""

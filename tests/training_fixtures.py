@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import torch
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
-from eventseg.networks import build_network
+from eventseg.networks import build
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg.training import trainer
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.distributed import parallel
+from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.samples import Batch
 from eventseg.training.state import NetworkInTraining
@@ -30,7 +32,7 @@ TINY: Mapping[str, Any] = {
     "optimiser.learning_rate": 1e-3,
 }
 
-OWN = ("resume", "progress", "tensorboard")
+OWN = ("resume", "progress", "tensorboard", "callbacks")
 """Keywords of ``train`` that are no settings."""
 
 
@@ -69,7 +71,7 @@ def train_tiny(
 def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> NetworkInTraining:
     """Return a training in float64 whose weights follow from the seed, without any data."""
     torch.manual_seed(config.seed)
-    network = build_network(
+    network = build(
         config.network.name, in_channels=channels, classes=classes,
         frozen_batch_norm=config.network.frozen_batch_norm, **config.network.options,
     ).double()  # fmt: skip
@@ -82,7 +84,7 @@ def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> 
         device=device,
         classes=classes,
         learning_rate=lambda _update: config.optimiser.learning_rate,
-        class_weights=None,
+        loss=partial(segmentation_loss, spec=config.loss),
         scaler=torch.amp.GradScaler("cpu", enabled=False),
     )
 

@@ -78,6 +78,15 @@ class Scores:
         return sum(not math.isnan(iou) for iou in self.iou)
 
     @property
+    def miou_truth(self) -> float:
+        """Mean IoU over the classes that have true pixels, so that none can enter by mistake."""
+        return _mean(
+            tuple(
+                iou for iou, pixels in zip(self.iou, self.truth_pixels, strict=True) if pixels > 0
+            )
+        )
+
+    @property
     def mean_accuracy(self) -> float:
         """Mean accuracy over the classes that have true pixels."""
         return _mean(self.accuracy)

@@ -17,7 +17,7 @@ from eventseg.networks.zoo import ARCHITECTURES, architecture
 Fusion = Literal["early", "late"]
 
 
-def build_network(
+def build(
     name: str,
     *,
     in_channels: int,
@@ -33,7 +33,9 @@ def build_network(
     Parameters
     ----------
     name : str
-        A key of :data:`eventseg.networks.ARCHITECTURES`, or ``smp:ARCHITECTURE/ENCODER``.
+        A key of :data:`eventseg.networks.ARCHITECTURES`, ``smp:ARCHITECTURE/ENCODER``, or
+        ``FILE.py:NAME``: a class or function in a file of your own, called as
+        ``NAME(in_channels, classes, **options)``, that gives a module which returns logits.
     in_channels : int
         Channels of the input: 3 for RGB, 1 for gray, 6 for events, 7 for gray and events.
     classes : int
@@ -63,10 +65,12 @@ def build_network(
         An unknown name, option or initialisation, or no channels or classes.
     CheckpointError
         A file of initial weights that does not fit.
+    ExtensionError
+        A file of your own that cannot be loaded.
 
     Examples
     --------
-    >>> network = build_network("fastscnn", in_channels=6, classes=6)
+    >>> network = build("fastscnn", in_channels=6, classes=6)
     """
     if fusion == "late":
         if not 0 < frame_channels < in_channels:
@@ -117,7 +121,7 @@ def _load_trunk(name: str, network: SegmentationNetwork, init: str) -> None:
 
 def _has_trunk(name: str) -> bool:
     with torch.device("meta"):
-        return build_network(name, in_channels=3, classes=2).imagenet_trunk() is not None
+        return build(name, in_channels=3, classes=2).imagenet_trunk() is not None
 
 
 def _fetched(trunk: str) -> dict[str, Tensor]:

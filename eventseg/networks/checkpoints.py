@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from eventseg.errors import CheckpointError, NetworkError
-from eventseg.files import write_whole
+from eventseg.errors import CheckpointError, ExtensionError, NetworkError
+from eventseg.files import absolute_extension, is_extension, load_extension, write_whole
 from eventseg.labels.maps import ClassTable, table_of
-from eventseg.networks.build import Fusion, build_network
+from eventseg.networks.build import Fusion, build
 from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
@@ -24,7 +24,11 @@ FORMAT = "eventseg network 1"
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """Arguments of :func:`eventseg.networks.build_network`, without ``init``."""
+    """Arguments of :func:`eventseg.networks.build` except ``init``.
+
+    For a network of a user's own, ``FILE.py:NAME``, the path becomes absolute, and
+    ``code_sha256`` is the digest of the file: without it that of the file as it is now.
+    """
 
     name: str
     in_channels: int
@@ -33,11 +37,27 @@ class Blueprint:
     frame_channels: int = 1
     frozen_batch_norm: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    code_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if is_extension(self.name) and not self.code_sha256:
+            object.__setattr__(self, "name", absolute_extension(self.name))
+            object.__setattr__(self, "code_sha256", load_extension(self.name).sha256)
 
     def build(self, *, init: str = "random") -> SegmentationNetwork:
-        """Build the network."""
-        return build_network(
-            self.name,
+        """Build the network.
+
+        Raises
+        ------
+        ExtensionError
+            The file of a user's own network is not there or has changed.
+        """
+        name = self.name
+        if self.code_sha256:
+            own = load_extension(name, sha256=self.code_sha256)
+            name = f"{own.path}:{own.name}"
+        return build(
+            name,
             in_channels=self.in_channels,
             classes=self.classes,
             init=init,
@@ -109,7 +129,8 @@ def load_network(path: str | Path) -> TrainedNetwork:
     Raises
     ------
     CheckpointError
-        No such file, a damaged one, or one of another project.
+        No such file, a damaged one, or one of another project; or of a network of a user's own
+        whose file is not there or has changed.
     """
     return restore_network(load_file(Path(path)), path=Path(path))
 
@@ -155,6 +176,8 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
             classes,
             loaded["source"],
         )
+    except ExtensionError as error:
+        raise CheckpointError(f"{path} needs the code it was trained with: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{path} is damaged or of another version: {first}") from error

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from eventseg.errors import NetworkError
+from eventseg.files import is_extension, load_extension
 from eventseg.networks.cgnet import CGNet
 from eventseg.networks.deeplabv3 import DeepLabV3
 from eventseg.networks.deeplabv3plus import DeepLabV3Plus
@@ -16,6 +18,7 @@ from eventseg.networks.enet import ENet
 from eventseg.networks.evsegnet import EvSegNet
 from eventseg.networks.fastscnn import FastSCNN
 from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.own import build_own
 from eventseg.networks.pspnet import PSPNet
 from eventseg.networks.segnet import SegNet
 from eventseg.networks.smp import LibraryNetwork
@@ -132,13 +135,18 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture(name: str) -> Architecture:
-    """Return a network by its name, ``smp:ARCHITECTURE/ENCODER`` among them.
+    """Return a network by its name, ``smp:ARCHITECTURE/ENCODER``, or ``FILE.py:NAME``.
 
     Raises
     ------
     NetworkError
         An unknown name: the known ones are listed.
+    ExtensionError
+        A file of a user's own that cannot be loaded.
     """
+    if is_extension(name):
+        make = load_extension(name).value
+        return Architecture(partial(build_own, make, spec=name), f"own network {name}")
     if name.startswith("smp:"):
         decoder, slash, encoder = name.removeprefix("smp:").partition("/")
         if not slash or not decoder or not encoder:
@@ -154,7 +162,7 @@ def architecture(name: str) -> Architecture:
         near = get_close_matches(name, ARCHITECTURES, 1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise NetworkError(
-            f"unknown network {name!r}{hint}; known are {', '.join(ARCHITECTURES)} and "
-            "smp:ARCHITECTURE/ENCODER"
+            f"unknown network {name!r}{hint}; known are {', '.join(ARCHITECTURES)}, "
+            "smp:ARCHITECTURE/ENCODER, and FILE.py:NAME of your own"
         )
     return ARCHITECTURES[name]

@@ -4,6 +4,7 @@ from .config import load_config as load_config
 from .config import load_recipe as load_recipe
 from .config import recipe_names as recipe_names
 from .reproduce import reproduce as reproduce
+from .trainer import EpochEnd as EpochEnd
 from .trainer import Progress as Progress
 from .trainer import TrainingResult as TrainingResult
 from .trainer import train as train

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -246,6 +248,49 @@ def each_batch(
             f"{len(reasons)} of {len(reasons) + read} samples cannot be read, more than half: "
             f"{next(iter(reasons.values()))}"
         )
+
+
+@contextmanager
+def loading_advice() -> Iterator[None]:
+    """Turn what the system refuses to loading processes into one line with the cure.
+
+    Raises
+    ------
+    TrainingError
+        Too little shared memory, too few open files, or a loading process that was killed.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        if isinstance(error, EventsegError) or not (advice := _loading_advice(error)):
+            raise
+        raise TrainingError(advice) from error
+
+
+def _loading_advice(error: RuntimeError | OSError) -> str:
+    """Return a message for an error of torch's loading processes, empty for any other."""
+    text = str(error)
+    if getattr(error, "errno", None) == errno.EMFILE or any(
+        sign in text for sign in ("Too many open files", "ancdata")
+    ):
+        return (
+            "the loading processes need more open files than this shell allows: raise the limit "
+            "(ulimit -n 4096), or load in this process with --workers 0 (workers=0)"
+        )
+    shared_memory = "shared memory" in text or "torch_shm" in text or "/torch_" in text
+    if "Bus error" in text or (shared_memory and "No space left" in text):
+        return (
+            "shared memory (/dev/shm) is too small for the batches of the loading processes: make "
+            "it larger (docker run --shm-size=2g, or --ipc=host), use fewer --workers or a smaller "
+            "batch, or load in this process with --workers 0 (workers=0)"
+        )
+    if "DataLoader worker" in text and ("killed by signal" in text or "exited unexp" in text):
+        return (
+            "a loading process was ended by the system, most likely for lack of memory "
+            f"({text.strip().splitlines()[0]}); use fewer --workers or a smaller batch, or load "
+            "in this process with --workers 0 (workers=0)"
+        )
+    return ""
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool) -> tuple[Tensor, Tensor]:

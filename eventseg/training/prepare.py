@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import parallel, rank, world
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
+from eventseg.training.losses.losses import own_losses, segmentation_loss
 from eventseg.training.optimisers import averaged_copy, build_optimiser
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import LAST, claim_run, describe_run, write_run
@@ -115,7 +117,6 @@ def prepare_run(
     if config.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if rank() == 0:
-        claim_run(root, config, resume=resume)
         described = describe_run(
             config,
             source,
@@ -124,6 +125,7 @@ def prepare_run(
             parameters=parameter_count(network),
             command=command,
         )
+        claim_run(root, config, described, resume=resume)
     history = RunHistory()
     forward = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
     training = NetworkInTraining(
@@ -141,14 +143,19 @@ def prepare_run(
             iterations_per_epoch=updates_per_epoch,
             plateau=history.plateau,
         ),
-        class_weights=None if weights is None else weights.to(device),
+        loss=partial(
+            segmentation_loss,
+            spec=config.loss,
+            class_weights=None if weights is None else weights.to(device),
+            own=own_losses(config.loss),
+        ),
         scaler=torch.amp.GradScaler(device.type, enabled=config.amp == "fp16"),
         average=averaged_copy(network) if config.ema_decay else None,
     )
     if (root / LAST).is_file():
         history = restore(root / LAST, training)
     if rank() == 0:
-        write_run(root, described)
+        write_run(root, config, described)
     augmented = Samples(source, config, len(table), training=True, merge=merge)
     plain = Samples(source, config, len(table), training=False, merge=merge)
     return PreparedRun(

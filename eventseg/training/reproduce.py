@@ -17,7 +17,14 @@ from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.tables import from_table
 from eventseg.training.distributed import world
 from eventseg.training.parts import parts_of
-from eventseg.training.run_folder import METRICS, RUN, describe_run, differing_data, read_run
+from eventseg.training.run_folder import (
+    METRICS,
+    RUN,
+    changed_code,
+    describe_run,
+    differing_data,
+    read_run,
+)
 from eventseg.training.trainer import Progress, train
 
 
@@ -94,6 +101,10 @@ def reproduce(
         if other:
             raise TrainingError(
                 f"{source.path} is not the data of {path}: {other} differ; give it with --data"
+            )
+        if changed := changed_code(held, now):
+            raise TrainingError(
+                f"{changed} has changed since {path} was written; restore the file as it was"
             )
         train(source, target, config=config, device=device, progress=progress)
     finally:

@@ -1,4 +1,4 @@
-"""The run folder: settings, where everything came from, scores by epoch, checkpoints."""
+"""Run folder: settings, provenance in ``run.json``, and tables of scores and costs by epoch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,35 +20,54 @@ import torch
 from eventseg.errors import OutputError, TrainingError
 from eventseg.files import write_whole
 from eventseg.sources.source import Source
-from eventseg.training.config.config import TrainConfig, to_toml
+from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
+from eventseg.training.config.tables import to_table
 from eventseg.training.distributed import world
 
 CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
 BEST, LAST, FAILED = "best.pt", "last.pt", "failed.pt"
 RUN_KEYS = frozenset(
-    ("data", "inputs", "parts", "config", "seed", "device", "threads", "parameters", "versions",
-     "command")
-)  # fmt: skip
-"""What every ``run.json`` holds."""
+    (
+        "data",
+        "inputs",
+        "parts",
+        "config",
+        "seed",
+        "device",
+        "threads",
+        "parameters",
+        "versions",
+        "command",
+    )
+)
+"""Keys that every ``run.json`` has."""
+NEUTRAL = ("workers", "input.encode", "input.live")
+"""Settings that change nothing in the result, so that a run may continue with others."""
+SKIPPED = "skipped.csv"
 CURVES, SAMPLES = "curves.png", "samples.png"
 
 
 @dataclass(frozen=True, slots=True)
 class EpochScores:
-    """One line of ``metrics.csv``: what equal runs have equal.
+    """Scores of an epoch, one line of ``metrics.csv``; equal runs have equal lines.
 
     Parameters
     ----------
     epoch, iteration : int
         Epochs and updates done.
     learning_rate : float
-        Of the last update.
+        Learning rate of the last update.
     train_loss, train_accuracy, train_miou : float
-        Over the samples of the epoch, as they were seen; scores in percent.
+        Scores in percent over the samples of the epoch, as they were seen.
     val_loss, val_accuracy, val_miou : float
-        Over the validation part; classes that are absent from it are left out of the mean.
+        Scores in percent over the validation part; the mean IoU is over the classes in its truth
+        or prediction.
     val_iou : tuple of float (K,)
-        IoU of each class in percent, NaN for one that is absent.
+        IoU of each class in percent, NaN for one in neither truth nor prediction.
+    val_miou_truth, val_miou_all : float
+        Mean IoU over the classes in the truth of the validation part, and over all classes with
+        absent ones as 0. The first chooses the best epoch: one pixel taken for an absent class
+        does not move it. Runs of earlier versions have neither (NaN).
     """
 
     epoch: int
@@ -60,11 +80,22 @@ class EpochScores:
     val_accuracy: float
     val_miou: float
     val_iou: tuple[float, ...]
+    val_miou_truth: float = math.nan
+    val_miou_all: float = math.nan
+
+    @property
+    def selection_score(self) -> float:
+        """Score that chooses the best epoch, in percent."""
+        return self.val_miou if math.isnan(self.val_miou_truth) else self.val_miou_truth
+
+
+COLUMNS = tuple(name for name in EpochScores.__dataclass_fields__ if name != "val_iou")
+"""Columns of ``metrics.csv`` before those of each class."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochCost:
-    """One line of ``timing.csv``: what differs from run to run."""
+    """Cost of an epoch, one line of ``timing.csv``; it differs from run to run."""
 
     epoch: int
     train_s: float
@@ -75,10 +106,9 @@ class EpochCost:
 
 def write_metrics(root: Path, scores: Sequence[EpochScores], *, classes: Sequence[str]) -> None:
     """Write ``metrics.csv`` whole; numbers in the shortest digits that read back the same."""
-    plain = [name for name in EpochScores.__dataclass_fields__ if name != "val_iou"]
-    header = [*plain, *(f"val_iou_{name}" for name in classes)]
+    header = [*COLUMNS, *(f"val_iou_{name}" for name in classes)]
     rows = [
-        [*(_text(getattr(epoch, name)) for name in plain), *map(_text, epoch.val_iou)]
+        [*(_text(getattr(epoch, name)) for name in COLUMNS), *map(_text, epoch.val_iou)]
         for epoch in scores
     ]
     _write_csv(root / METRICS, [header, *rows])
@@ -96,9 +126,8 @@ def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
         with (root / METRICS).open(newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file))
         classes = tuple(n.removeprefix("val_iou_") for n in header if n.startswith("val_iou_"))
-        k = len(header) - len(classes)
-        scores = [_epoch(line, plain=k) for line in lines]
-    except (OSError, ValueError, TypeError, IndexError) as error:
+        scores = [_epoch(dict(zip(header, line, strict=True)), classes) for line in lines]
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"cannot read {root / METRICS}: {error}") from error
     if not scores:
         raise TrainingError(f"{root / METRICS} holds no epoch")
@@ -106,10 +135,10 @@ def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
 
 
 def best_of(history: Sequence[EpochScores], *, min_delta: float) -> EpochScores:
-    """Return the epoch that ``best.pt`` is of: the last that beat the best one by `min_delta`."""
+    """Return the epoch of ``best.pt``: the last one that beat the best before by `min_delta`."""
     best = history[0]
     for row in history:
-        if row.val_miou > best.val_miou + min_delta:
+        if row.selection_score > best.selection_score + min_delta:
             best = row
     return best
 
@@ -130,30 +159,74 @@ def read_timing(root: Path) -> list[EpochCost]:
     return [EpochCost(int(line[0]), *map(float, line[1:])) for line in lines]
 
 
-def claim_run(root: Path, config: TrainConfig, *, resume: bool) -> None:
-    """Make the folder of a run, or check that the run in it can go on.
+def claim_run(
+    root: Path, config: TrainConfig, described: Mapping[str, Any], *, resume: bool
+) -> None:
+    """Make the folder of a run, or check that the run in it can continue.
+
+    Settings of :data:`NEUTRAL` may differ: they change nothing in the result.
+
+    Parameters
+    ----------
+    root : Path
+        The run folder.
+    config : TrainConfig
+    described : mapping
+        From :func:`describe_run`.
+    resume : bool
+        Whether a run that is there shall continue.
 
     Raises
     ------
     OutputError
         It cannot be written, or holds something else.
     TrainingError
-        A run is there already and was not asked to go on, or has other settings.
+        A run is there already and shall not continue, or has other settings, data or code.
     """
-    held = root / CONFIG
     if root.exists() and not root.is_dir():
         raise OutputError(f"{root} is a file; give a folder")
-    if held.is_file():
-        if held.read_text(encoding="utf-8") != to_toml(config):
+    if not (root / CONFIG).is_file():
+        if root.is_dir() and any(root.iterdir()):
+            raise OutputError(f"{root} holds files but no run; give a folder that is new")
+        write_whole(root / CONFIG, lambda file: file.write(to_toml(config).encode()))
+        return
+    for path, (before, now) in _differences(root, config).items():
+        if path not in NEUTRAL:
             raise TrainingError(
-                f"{root} holds a run with other settings ({_first_difference(held, config)}); "
-                "give another folder with --out"
+                f"{root} holds a run with other settings ({path} = {before} there, {path} = {now} "
+                "asked); give another folder with --out"
             )
-        if not resume:
-            raise TrainingError(f"{root} holds a run; go on with --resume, or give another folder")
-    elif root.is_dir() and any(root.iterdir()):
-        raise OutputError(f"{root} holds files but no run; give a folder that is new")
-    write_whole(held, lambda file: file.write(to_toml(config).encode()))
+    if not resume:
+        raise TrainingError(f"{root} holds a run; go on with --resume, or give another folder")
+    if (root / RUN).is_file():
+        run = read_run(root / RUN)
+        if other := differing_data(run, described):
+            raise TrainingError(
+                f"{root} holds a run on other data: {other} differ from those in {RUN}; go on "
+                "with the data it began with, or give another folder with --out"
+            )
+        if changed := changed_code(run, described):
+            raise TrainingError(
+                f"{changed} has changed since the run in {root} began; restore the file as it "
+                "was, or give another folder with --out"
+            )
+
+
+def resume_notes(root: Path, config: TrainConfig, *, device: torch.device) -> list[str]:
+    """Return what differs from the run in a folder without changing its result, one line each."""
+    if not (root / CONFIG).is_file():
+        return []
+    notes = [
+        f"{path} was {before} and is {now}"
+        for path, (before, now) in _differences(root, config).items()
+        if path in NEUTRAL
+    ]
+    if (root / RUN).is_file():
+        run = read_run(root / RUN)
+        before = run.get("resumed", [run])[-1]["device"]
+        if before != str(device):
+            notes.append(f"device was {before} and is {device}")
+    return notes
 
 
 def describe_run(
@@ -202,40 +275,36 @@ def describe_run(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: metadata.version(name) for name in packages},
+        "code": code_digests(config),
         "command": list(command if command is not None else sys.argv),
     }
 
 
-def write_run(root: Path, described: Mapping[str, Any]) -> None:
-    """Write ``run.json``; of a run that goes on, add to it with what it does so.
-
-    Raises
-    ------
-    TrainingError
-        The run goes on with other data than it began with.
-    """
+def write_run(root: Path, config: TrainConfig, described: Mapping[str, Any]) -> None:
+    """Write ``run.json``; for a run that continues, add command, device and what differs."""
     if (root / RUN).is_file():
-        held = read_run(root / RUN)
-        other = differing_data(held, described)
-        if other:
-            raise TrainingError(
-                f"{root} holds a run on other data: {other} differ from those in {RUN}; go on "
-                "with the data it began with, or give another folder with --out"
-            )
+        run = read_run(root / RUN)
         names = ("command", "device", "threads", "processes", "versions")
         again = {name: described[name] for name in names}
-        described = {**held, "resumed": [*held.get("resumed", ()), again]}
+        again["settings"] = {path: now for path, (_, now) in _differences(root, config).items()}
+        described = {**run, "resumed": [*run.get("resumed", ()), again]}
     text = json.dumps(described, indent=2) + "\n"
     write_whole(root / RUN, lambda file: file.write(text.encode()))
 
 
-def differing_data(held: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return what of the data differs between two ``run.json``, empty where nothing does."""
+def differing_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the data that differs between two ``run.json``; empty where nothing does."""
     return " and ".join(
-        words
-        for name, words in (("inputs", "digests of the data"), ("parts", "samples of a part"))
-        if held[name] != now[name]
+        meaning
+        for name, meaning in (("inputs", "digests of the data"), ("parts", "samples of a part"))
+        if before[name] != now[name]
     )
+
+
+def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the code of a user's own that differs between two ``run.json``; empty where none."""
+    old, new = before.get("code", {}), now["code"]
+    return " and ".join(name for name in new if old.get(name) != new[name])
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -255,22 +324,34 @@ def read_run(path: Path) -> dict[str, Any]:
     return held
 
 
-def _first_difference(held: Path, config: TrainConfig) -> str:
-    before, now = held.read_text(encoding="utf-8").splitlines(), to_toml(config).splitlines()
-    for was, asked in zip(before, now, strict=False):
-        if was != asked:
-            return f"{was} there, {asked} asked"
-    return "more or fewer settings"
+def _differences(root: Path, config: TrainConfig) -> dict[str, tuple[str, str]]:
+    """Return the settings that differ from those of the run in a folder: before and now."""
+    before, now = (_by_path(to_table(each)) for each in (load_config(root / CONFIG), config))
+    missing = "nothing"
+    return {
+        path: (before.get(path, missing), now.get(path, missing))
+        for path in {**before, **now}
+        if before.get(path) != now.get(path)
+    }
 
 
-def _epoch(line: Sequence[str], *, plain: int) -> EpochScores:
-    numbers: Any = map(float, line[2:plain])
-    rate, *rest = numbers
-    loss, accuracy, miou, val_loss, val_accuracy, val_miou = rest
-    return EpochScores(
-        int(line[0]), int(line[1]), rate, loss, accuracy, miou, val_loss, val_accuracy, val_miou,
-        tuple(map(float, line[plain:])),
-    )  # fmt: skip
+def _by_path(table: Mapping[str, Any], *, parent: str = "") -> dict[str, str]:
+    """Return the values of a table as text, by path such as ``optimiser.learning_rate``."""
+    found: dict[str, str] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            found |= _by_path(value, parent=f"{parent}{name}.")
+        else:
+            found[f"{parent}{name}"] = json.dumps(value)
+    return found
+
+
+def _epoch(line: Mapping[str, str], classes: Sequence[str]) -> EpochScores:
+    """Return one line of ``metrics.csv``; earlier versions had fewer columns."""
+    whole = {name: int(line[name]) for name in ("epoch", "iteration")}
+    real = {name: float(line[name]) for name in COLUMNS[2:] if name in line}
+    iou = tuple(float(line[f"val_iou_{name}"]) for name in classes)
+    return EpochScores(**whole, **real, val_iou=iou)  # type: ignore[arg-type]
 
 
 def _digest(text: str) -> str:
@@ -285,9 +366,6 @@ def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_whole(path, lambda file: file.write(text.getvalue().encode()))
-
-
-SKIPPED = "skipped.csv"
 
 
 def write_skipped(root: Path, skipped: Mapping[str, str]) -> None:

@@ -36,7 +36,9 @@ class NetworkInTraining:
         Number of classes.
     learning_rate : callable
         Learning rate by the number of updates done.
-    class_weights : float32 (K,), optional
+    loss : callable
+        :func:`eventseg.training.losses.losses.segmentation_loss` with its settings, called with
+        outputs, labels and ``pixel_weights``.
     scaler : torch.amp.GradScaler
         Gradient scaler; disabled except for fp16.
     average : SegmentationNetwork, optional
@@ -52,7 +54,7 @@ class NetworkInTraining:
     device: torch.device
     classes: int
     learning_rate: Callable[[int], float]
-    class_weights: Tensor | None
+    loss: Callable[..., Tensor]
     scaler: torch.amp.GradScaler
     average: SegmentationNetwork | None = None
     iteration: int = 0
@@ -94,9 +96,9 @@ class RunHistory:
         """Add an epoch and return whether it is the best so far."""
         self.scores.append(scores)
         self.costs.append(cost)
-        self.plateau = after_score(config.schedule, self.plateau, score=scores.val_miou)
+        self.plateau = after_score(config.schedule, self.plateau, score=scores.selection_score)
         before = self.scores[self.best]
-        if self.best < 0 or scores.val_miou > before.val_miou + config.min_delta:
+        if self.best < 0 or scores.selection_score > before.selection_score + config.min_delta:
             self.best, self.waited = len(self.scores) - 1, 0
             return True
         self.waited += 1

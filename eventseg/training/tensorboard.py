@@ -35,6 +35,8 @@ def write_epoch(root: Path, row: EpochScores, *, classes: Sequence[str]) -> None
         for name in ("train_loss", "train_accuracy", "train_miou", "val_loss", "val_accuracy"):
             writer.add_scalar(name.replace("_", "/", 1), values[name], row.epoch)
         writer.add_scalar("val/miou", row.val_miou, row.epoch)
+        writer.add_scalar("val/miou_truth", row.val_miou_truth, row.epoch)
+        writer.add_scalar("val/miou_all", row.val_miou_all, row.epoch)
         writer.add_scalar("learning_rate", row.learning_rate, row.epoch)
         for name, value in zip(classes, row.val_iou, strict=True):
             writer.add_scalar(f"val_iou/{name}", value, row.epoch)

@@ -19,9 +19,10 @@ from eventseg.device import peak_memory_mib
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import add_confusion, new_counts
 from eventseg.metrics.scores import scores
+from eventseg.networks import TrainedNetwork
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
-from eventseg.training.config.config import TrainConfig
+from eventseg.training.config.config import TrainConfig, with_absolute_paths
 from eventseg.training.distributed import (
     gathered,
     join_processes,
@@ -32,8 +33,7 @@ from eventseg.training.distributed import (
     wait_for_all,
 )
 from eventseg.training.epoch_files import write_epoch_files, write_failed_network
-from eventseg.training.loading import each_batch, to_device
-from eventseg.training.losses.losses import segmentation_loss
+from eventseg.training.loading import each_batch, loading_advice, to_device
 from eventseg.training.optimisers import set_learning_rate, update_average
 from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.run_folder import FAILED, EpochCost, EpochScores
@@ -81,13 +81,38 @@ class TrainingResult:
     best : EpochScores
         Scores of the epoch that ``best.pt`` holds.
     stop_reason : str
-        ``length`` or ``patience``.
+        ``length``, ``patience`` or ``callback``.
     """
 
     path: Path
     history: tuple[EpochScores, ...]
     best: EpochScores
     stop_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """A finished epoch, as callbacks of :func:`train` get it.
+
+    Parameters
+    ----------
+    path : Path
+        The run folder, with the files of the epoch in it.
+    scores : EpochScores
+    best : bool
+        Whether the epoch is the best so far.
+    network : TrainedNetwork
+        The network that was validated, in evaluation mode on the training's device.
+    """
+
+    path: Path
+    scores: EpochScores
+    best: bool
+    network: TrainedNetwork
+
+
+EpochCallback = Callable[[EpochEnd], object]
+"""Function called after each epoch; training ends where it returns True."""
 
 
 class PassResult(NamedTuple):
@@ -115,6 +140,7 @@ def train(
     tensorboard: bool = False,
     command: Sequence[str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    callbacks: Sequence[EpochCallback] = (),
 ) -> TrainingResult:
     """Train a network and keep everything about it in a run folder.
 
@@ -139,6 +165,10 @@ def train(
         Command that ``run.json`` records; by default that of this process.
     progress : callable
         Called after every batch and every validation.
+    callbacks : sequence of callable
+        Functions called in turn with an :class:`EpochEnd` after the files of each epoch are
+        written, by the first of several processes only. Training ends after an epoch where one of
+        them returns True; the run can be resumed.
 
     Returns
     -------
@@ -151,6 +181,8 @@ def train(
         that differ from those of the run to resume.
     NetworkError
         A network that cannot be built so.
+    ExtensionError
+        A file of your own network or loss that cannot be loaded.
     OutputError
         The folder cannot be written.
     CheckpointError
@@ -161,12 +193,23 @@ def train(
     device = torch.device(device)
     join_processes(device)
     run = prepare_run(
-        source, Path(out), config=config, device=device, resume=resume, command=command
+        source,
+        Path(out),
+        config=with_absolute_paths(config),
+        device=device,
+        resume=resume,
+        command=command,
     )
-    while not (stop_reason := _stop_reason(run)):
-        _train_epoch(run, progress)
-        if tensorboard and rank() == 0:
-            write_epoch(run.root, run.history.scores[-1], classes=run.classes.names)
+    if tensorboard:
+        names = run.classes.names
+        callbacks = (lambda end: write_epoch(end.path, end.scores, classes=names), *callbacks)
+    stop_reason = _stop_reason(run)
+    while not stop_reason:
+        end = _train_epoch(run, progress)
+        # The first process decides for all of them.
+        answers = [callback(end) for callback in callbacks] if rank() == 0 else []
+        stopped = any(gathered(any(answer is True for answer in answers)))
+        stop_reason = _stop_reason(run) or ("callback" if stopped else "")
     wait_for_all()
     history = tuple(run.history.scores)
     return TrainingResult(run.root, history, history[run.history.best], stop_reason)
@@ -179,7 +222,8 @@ def _stop_reason(run: PreparedRun) -> str:
     return "length" if run.training.iteration >= run.updates else ""
 
 
-def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> None:
+@loading_advice()
+def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> EpochEnd:
     """Train over one epoch, validate, and write the files of the epoch."""
     training, history = run.training, run.history
     config, epoch = training.config, len(history.scores)
@@ -239,7 +283,7 @@ def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> None
         config=config,
         device=training.device,
         classes=training.classes,
-        class_weights=training.class_weights,
+        loss=training.loss,
     )
     val_s = time.perf_counter() - begin
     memory_mib = peak_memory_mib(training.device)
@@ -249,6 +293,7 @@ def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> None
     if rank() == 0:
         write_epoch_files(run, best=best, skipped=all_skipped)
     report(trained.loss, 0)
+    return EpochEnd(run.root, history.scores[-1], best, run.trained_network(training.validated))
 
 
 @contextmanager
@@ -313,13 +358,7 @@ def train_pass(
         x, labels = to_device(batch, device, channels_last=config.channels_last)
         with autocast(config, device):
             outputs = training.forward(x)
-        loss = segmentation_loss(
-            outputs,
-            labels,
-            spec=config.loss,
-            class_weights=training.class_weights,
-            pixel_weights=_pixel_weights(batch, device),
-        )
+        loss = training.loss(outputs, labels, pixel_weights=_pixel_weights(batch, device))
         logits = outputs if isinstance(outputs, Tensor) else outputs[0]
         # Before the loss is read, which waits for the device anyway: after it nothing waits.
         add_confusion(logits, labels, counts)
@@ -365,7 +404,7 @@ def validation_pass(
     config: TrainConfig,
     device: torch.device,
     classes: int,
-    class_weights: Tensor | None = None,
+    loss: Callable[..., Tensor],
 ) -> PassResult:
     """Return loss and confusion matrix of a network in evaluation mode, at the input's size."""
     network.eval()
@@ -375,9 +414,8 @@ def validation_pass(
         x, labels = to_device(batch, device, channels_last=config.channels_last)
         with autocast(config, device):
             logits = network(x)
-        loss = segmentation_loss(logits, labels, spec=config.loss, class_weights=class_weights)
         add_confusion(logits, labels, counts)
-        total[0] += loss.double() * len(x)
+        total[0] += loss(logits, labels).double() * len(x)
         total[1] += len(x)
     losses, images = summed(total).tolist()
     return PassResult(losses / max(1, images), summed(counts).cpu().numpy())
@@ -414,4 +452,6 @@ def _epoch_scores(run: PreparedRun, trained: PassResult, validated: PassResult) 
         val_accuracy=100 * val.pixel_accuracy,
         val_miou=100 * val.miou_present,
         val_iou=tuple(100 * iou for iou in val.iou),
+        val_miou_truth=100 * val.miou_truth,
+        val_miou_all=100 * val.miou_all,
     )

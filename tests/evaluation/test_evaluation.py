@@ -193,7 +193,7 @@ def test_validation_of_the_run_equals_its_evaluation(data: Path, run: Path) -> N
     (row,) = evaluate(
         trained, source, windows=trained.inputs.windows, setting=Setting(split="val"), workers=1
     )
-    best = max(read_metrics(run)[0], key=lambda epoch: epoch.val_miou)
+    best = max(read_metrics(run)[0], key=lambda epoch: epoch.val_miou_truth)
     assert 100 * row.scores.miou_present == pytest.approx(best.val_miou, abs=1e-9)
     assert 100 * row.scores.pixel_accuracy == pytest.approx(best.val_accuracy, abs=1e-9)
 

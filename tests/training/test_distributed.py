@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from eventseg.sources.source import EventSource, open_source
 from eventseg.training import epoch_files, trainer
 from eventseg.training.distributed import rank, world
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
+from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import read_metrics, read_run
 from eventseg.training.samples import Samples
@@ -152,7 +154,7 @@ def test_shares_of_the_validation_add_up(
     )
     found = validation_pass(
         load_network(out / "run/best.pt").network, each_batch(loader), config=config,
-        device=torch.device("cpu"), classes=19,
+        device=torch.device("cpu"), classes=19, loss=partial(segmentation_loss, spec=config.loss),
     )  # fmt: skip
     row = read_metrics(out / "run")[0][first["best"] - 1]
     assert 100 * scores(found.confusion).miou_present == row.val_miou

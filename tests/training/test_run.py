@@ -25,6 +25,7 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.errors import CheckpointError, OutputError, TrainingError
 from eventseg.labels.maps import load_class_table, merge_labels, merge_of
+from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
@@ -32,8 +33,18 @@ from eventseg.training import epoch_files, trainer
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
 from eventseg.training.reproduce import first_difference, reproduce
-from eventseg.training.run_folder import best_of, read_metrics, read_run, read_timing
+from eventseg.training.run_folder import (
+    EpochCost,
+    EpochScores,
+    best_of,
+    read_metrics,
+    read_run,
+    read_timing,
+    resume_notes,
+    write_metrics,
+)
 from eventseg.training.samples import EpochSample, Samples, draw_window
+from eventseg.training.state import RunHistory
 from eventseg_cli.main import main
 
 
@@ -500,6 +511,78 @@ def test_runs_that_cannot_go_on_are_refused(data: Path, copied: Path, tmp_path: 
     (tmp_path / "thesis/text").write_text("mine")
     with pytest.raises(OutputError, match="holds files but no run"):
         train_tiny(data, tmp_path / "thesis")
+
+
+def test_a_stray_pixel_does_not_choose_the_best_epoch(tmp_path: Path) -> None:
+    # Five perfect classes; then the same but one pixel that is taken for the absent sixth.
+    perfect = np.diag([100, 100, 100, 100, 100, 0])
+    stray = perfect.copy()
+    stray[0, 0], stray[0, 5] = 99, 1
+    worse = perfect.copy()
+    worse[0, 0], worse[0, 1] = 90, 10
+    history, config = RunHistory(), tiny(min_delta=0.0)
+    cost = EpochCost(1, 1.0, 1.0, 1.0, 1.0)
+    chosen = []
+    for epoch, matrix in enumerate((worse, stray, worse, perfect)):
+        found = scores(matrix)
+        row = EpochScores(
+            epoch + 1, 1, 0.1, 1.0, 0.0, 0.0, 1.0, 0.0, 100 * found.miou_present,
+            tuple(100 * iou for iou in found.iou), 100 * found.miou_truth, 100 * found.miou_all,
+        )  # fmt: skip
+        chosen.append(history.add(row, cost, config))
+    assert chosen == [True, True, False, True]
+    present = [row.val_miou for row in history.scores]
+    assert present[1] == pytest.approx(83.17, abs=0.01)
+    assert present[1] < present[0]
+    assert history.scores[1].val_miou_truth == pytest.approx(99.8)
+    write_metrics(tmp_path, history.scores, classes="abcdef")
+    read, _ = read_metrics(tmp_path)
+    assert repr(read) == repr(history.scores)
+    assert best_of(read[:3], min_delta=0).epoch == 2
+    # Tables of earlier versions have neither of the other means.
+    header, *lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    few = [i for i, name in enumerate(header.split(",")) if name[8:] not in ("_truth", "_all")]
+    old = [",".join(line.split(",")[i] for i in few) for line in (header, *lines)]
+    (tmp_path / "metrics.csv").write_text("\n".join(old) + "\n")
+    read, _ = read_metrics(tmp_path)
+    assert [row.selection_score for row in read] == present
+    assert best_of(read[:3], min_delta=0).epoch == 1
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_run_continues_with_settings_that_change_nothing(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    straight = train_tiny(data, tmp_path / "straight")
+    train_tiny(data, out, callbacks=[lambda _: True])
+    config = out / "config.toml"
+    # A file of an earlier version knows fewer settings; in another order they are the same.
+    kept = [line for line in config.read_text().splitlines() if "shuffle_block" not in line]
+    config.write_text("\n".join(kept) + "\n")
+    before = config.read_bytes()
+    for changed in ({"batch_size": 8}, {"accumulation": 2}, {"epochs": 3}, {"amp": "bf16"}):
+        ((name, value),) = changed.items()
+        with pytest.raises(TrainingError, match=rf"other settings \({name} = .*{value}"):
+            train_tiny(data, out, resume=True, **changed)  # type: ignore[arg-type]
+    others: dict[str, Any] = {"workers": 1, "input__live": True, "input__encode": "device"}
+    notes = resume_notes(out, tiny(**others), device=torch.device("cuda:1"))
+    assert notes == [
+        "input.live was false and is true",
+        'input.encode was "auto" and is "device"',
+        "workers was 0 and is 1",
+        "device was cpu and is cuda:1",
+    ]
+    told: list[trainer.Progress] = []
+    resumed = train_tiny(
+        data, out, resume=True, tensorboard=True, progress=told.append, workers=1,
+        input__live=True, input__encode="workers",
+    )  # fmt: skip
+    assert told
+    assert repr(resumed.history) == repr(straight.history)
+    assert config.read_bytes() == before
+    (again,) = read_run(out / "run.json")["resumed"]
+    assert again["settings"] == {
+        "input.live": "true", "input.encode": '"workers"', "workers": "1",
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("blind")

@@ -46,6 +46,7 @@ def test_a_training_writes_what_metrics_hold(
         "learning_rate": "learning_rate", "train/loss": "train_loss", "val/loss": "val_loss",
         "train/accuracy": "train_accuracy", "val/accuracy": "val_accuracy",
         "train/miou": "train_miou", "val/miou": "val_miou",
+        "val/miou_truth": "val_miou_truth", "val/miou_all": "val_miou_all",
     }  # fmt: skip
     classes = load_class_table("cityscapes19").names
     assert found.keys() == named.keys() | {f"val_iou/{name}" for name in classes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import tomli_w
 
 from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
+from eventseg.files import absolute_extension, is_extension, load_extension
 from eventseg.training.config.settings import (
     InputSettings,
     LabelSettings,
@@ -47,11 +48,12 @@ class TrainConfig:
         Share of the training samples to validate on, drawn by the seed; 0 for the data set's own
         validation part.
     protocol : {"clean", "paper"}
-        What chooses the best checkpoint: the validation part, or, as published, the test part.
+        Part that chooses the best checkpoint, by the mean IoU over the classes in its truth: the
+        validation part, or, as published, the test part.
     patience : int
         Epochs without a better score after which training stops; 0 for never.
     min_delta : float
-        By how much a score must beat the best one to count as better.
+        Least difference by which a score must beat the best one to count as better.
     gradient_clip : float
         Largest norm of the gradient; 0 for any.
     ema_decay : float
@@ -169,6 +171,29 @@ def load_config(
     for path, value in changes.items():
         _set(whole, path, value)
     return from_table(TrainConfig, whole)
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Return settings whose network and losses of a user's own have absolute paths."""
+    terms = tuple((absolute_extension(name), weight) for name, weight in config.loss.terms)
+    name = absolute_extension(config.network.name)
+    return replace(
+        config,
+        network=replace(config.network, name=name),
+        loss=replace(config.loss, terms=terms),
+    )
+
+
+def code_digests(config: TrainConfig) -> dict[str, str]:
+    """Return the sha256 of each file of a user's own that the settings name, by its name.
+
+    Raises
+    ------
+    ExtensionError
+        A file cannot be loaded.
+    """
+    names = [config.network.name, *(name for name, _ in config.loss.terms)]
+    return {name: load_extension(name).sha256 for name in names if is_extension(name)}
 
 
 def parse_override(text: str) -> tuple[str, Any]:

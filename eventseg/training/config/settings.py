@@ -15,12 +15,12 @@ from eventseg.windows import parse_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """The network, as :func:`eventseg.networks.build_network` takes it.
+    """The network, as :func:`eventseg.networks.build` takes it.
 
     Parameters
     ----------
     name : str
-        Such as ``evsegnet``, or ``smp:ARCHITECTURE/ENCODER``.
+        Such as ``evsegnet``, ``smp:ARCHITECTURE/ENCODER``, or ``FILE.py:NAME`` of your own.
     init : str
         ``random``, ``imagenet``, or ``imagenet:PATH``.
     frozen_batch_norm : bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from eventseg.errors import TrainingError
+from eventseg.files import is_extension
 from eventseg.labels.maps import IGNORED
+from eventseg.training.losses.own import OwnLoss, load_own_loss
 from eventseg.training.losses.region_mutual_information import region_mutual_information_loss
 
 TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")
@@ -27,7 +29,7 @@ class LossSpec:
     Parameters
     ----------
     terms : tuple of (str, float)
-        Names of :data:`TERMS` and their weights.
+        Names of :data:`TERMS`, or ``FILE.py:NAME`` of your own losses, and their weights.
     auxiliary_weight : float
         Weight of the same sum for each auxiliary head.
     class_weights : {"none", "median_frequency", "enet"}
@@ -63,10 +65,11 @@ class LossSpec:
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.terms]
-        unknown = [name for name in names if name not in TERMS]
+        unknown = [name for name in names if name not in TERMS and not is_extension(name)]
         if unknown or not names or len(set(names)) != len(names):
             raise TrainingError(
-                f"loss terms {names} must be one or more of {', '.join(TERMS)}, each once"
+                f"loss terms {names} must be one or more of {', '.join(TERMS)} and FILE.py:NAME "
+                "of your own, each once"
             )
         if any(not weight > 0 for _, weight in self.terms) or not self.auxiliary_weight >= 0:
             raise TrainingError(
@@ -101,6 +104,7 @@ def segmentation_loss(
     spec: LossSpec,
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
+    own: Mapping[str, OwnLoss] | None = None,
 ) -> Tensor:
     """Return the loss of a network's outputs: the main head plus weighted auxiliary ones.
 
@@ -119,11 +123,14 @@ def segmentation_loss(
         For cross entropy, OHEM and focal loss.
     pixel_weights : float (N, H, W), optional
         Such as the confidence of pseudo-labels; for all terms but region mutual information.
+    own : mapping of str to OwnLoss, optional
+        Losses of a user's own by name, see :func:`own_losses`; by default loaded by this call.
 
     Returns
     -------
     float ()
     """
+    own = own_losses(spec) if own is None else own
     heads = (outputs,) if isinstance(outputs, Tensor) else outputs
     with torch.autocast(heads[0].device.type, enabled=False):
         total = heads[0].new_zeros((), dtype=_precise(heads[0]).dtype)
@@ -133,11 +140,28 @@ def segmentation_loss(
                 continue
             precise = _precise(logits)
             for name, weight in spec.terms:
-                term = _term(
-                    name, spec=spec, class_weights=class_weights, pixel_weights=pixel_weights
+                value = _term(
+                    name,
+                    precise,
+                    labels,
+                    spec=spec,
+                    own=own,
+                    class_weights=class_weights,
+                    pixel_weights=pixel_weights,
                 )
-                total = total + factor * weight * term(precise, labels)
+                total = total + factor * weight * value
     return total
+
+
+def own_losses(spec: LossSpec) -> dict[str, OwnLoss]:
+    """Load the terms of a loss that are a user's own, by name.
+
+    Raises
+    ------
+    ExtensionError, TrainingError
+        One of them cannot be loaded or is no loss.
+    """
+    return {name: load_own_loss(name) for name, _ in spec.terms if is_extension(name)}
 
 
 def cross_entropy(
@@ -234,27 +258,34 @@ def dice_loss(logits: Tensor, labels: Tensor, *, pixel_weights: Tensor | None = 
 
 
 def _term(
-    name: str, *, spec: LossSpec, class_weights: Tensor | None, pixel_weights: Tensor | None
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return one term as a function of logits and labels."""
-    terms: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "cross_entropy": lambda logits, labels: cross_entropy(
-            logits, labels, class_weights=class_weights, pixel_weights=pixel_weights
-        ),
-        "ohem": lambda logits, labels: ohem_cross_entropy(
-            logits, labels, threshold=spec.ohem_threshold, min_kept=spec.ohem_min_kept,
-            class_weights=class_weights, pixel_weights=pixel_weights,
-        ),
-        "dice": lambda logits, labels: dice_loss(logits, labels, pixel_weights=pixel_weights),
-        "focal": lambda logits, labels: focal_loss(
-            logits, labels, gamma=spec.focal_gamma,
-            class_weights=class_weights, pixel_weights=pixel_weights,
-        ),
-        "region_mutual_information": lambda logits, labels: region_mutual_information_loss(
-            logits, labels, radius=spec.region_radius, pool=spec.region_pool
-        ),
-    }  # fmt: skip
-    return terms[name]
+    name: str,
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    spec: LossSpec,
+    own: Mapping[str, OwnLoss],
+    **weights: Tensor | None,
+) -> Tensor:
+    """Return one term; `weights` are ``class_weights`` and ``pixel_weights``."""
+    if name in own:
+        return own[name](logits, labels, **weights)
+    if name == "cross_entropy":
+        return cross_entropy(logits, labels, **weights)
+    if name == "ohem":
+        return ohem_cross_entropy(
+            logits,
+            labels,
+            threshold=spec.ohem_threshold,
+            min_kept=spec.ohem_min_kept,
+            **weights,
+        )
+    if name == "focal":
+        return focal_loss(logits, labels, gamma=spec.focal_gamma, **weights)
+    if name == "dice":
+        return dice_loss(logits, labels, pixel_weights=weights["pixel_weights"])
+    return region_mutual_information_loss(
+        logits, labels, radius=spec.region_radius, pool=spec.region_pool
+    )
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Tensor:
