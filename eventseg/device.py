@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -96,7 +97,10 @@ def choose_encoder(device: Device) -> EncodingDevice:
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Return the peak of memory in MiB: of the device's allocator, or of this process."""
+    """Return the peak memory in MiB: of the device's allocator, or of this process on the CPU.
+
+    NaN where the system does not tell, which is Windows.
+    """
     import torch
 
     if device.type == "cuda":
@@ -106,8 +110,10 @@ def peak_memory_mib(device: torch.device) -> float:
             for line in file:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) / 1024
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # POSIX only
+        return math.nan
     # Bytes on macOS, kilobytes elsewhere.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024

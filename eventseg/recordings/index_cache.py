@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT_VERSION = 2
+from eventseg.files import replace_file
+
+FORMAT_VERSION = 1
 """Raise it whenever an index gets other contents."""
 
 
@@ -65,7 +67,7 @@ def store_arrays(
         try:
             with os.fdopen(handle, "wb") as file:
                 np.savez(file, facts=np.array(text), **arrays)  # type: ignore[arg-type]
-            Path(name).replace(target)
+            replace_file(Path(name), target)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(name).unlink()

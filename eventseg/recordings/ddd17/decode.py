@@ -194,3 +194,74 @@ def _keep(
             t[kept], x[kept], y[kept], p[kept] = t[i], x[i], y[i], p[i]
             kept += 1
     return kept
+
+
+@numba.njit(nogil=True, cache=True)
+def locate(
+    content: NDArray[np.uint8],
+    addresses: NDArray[np.uint64],
+    objects: NDArray[np.uint32],
+    sizes: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Find objects in the global heap collections of an HDF5 file.
+
+    Parameters
+    ----------
+    content : uint8 (n_bytes,)
+        The whole file.
+    addresses, objects, sizes : (C,)
+        Address of each object's collection, its number there and its length; a length of zero
+        stands for no object.
+
+    Returns
+    -------
+    int64 (C,)
+        First byte of each object, 0 for none, or -1 if it is not there.
+    """
+    offsets = np.zeros(len(addresses), np.int64)
+    collection, end, at = np.int64(-1), np.int64(0), np.int64(0)
+    for i in range(len(addresses)):
+        if sizes[i] == 0:
+            continue
+        offsets[i] = -1
+        if addresses[i] > np.uint64(len(content)):
+            continue
+        address = np.int64(addresses[i])
+        # Objects mostly follow each other: go on from the last one, else from the start.
+        for attempt in range(2):
+            if attempt == 1 or address != collection:
+                collection, at = address, address + 16
+                end = _collection_end(content, address)
+            while at + 16 <= end:
+                number = np.uint32(content[at]) | np.uint32(content[at + 1]) << np.uint32(8)
+                size = _uint64(content, at + 8)
+                if number == 0 or size < 0 or size > end - at - 16:
+                    break
+                if number == objects[i]:
+                    if size == sizes[i]:
+                        offsets[i] = at + 16
+                    break
+                at += 16 + (size + 7) // 8 * 8
+            if offsets[i] > 0:
+                break
+    return offsets
+
+
+@numba.njit(nogil=True, cache=True)
+def _collection_end(content: NDArray[np.uint8], address: int) -> int:
+    """Return the end of a collection, or 0 if there is none of version 1 at the address."""
+    if address + 16 > len(content):
+        return 0
+    for i, byte in enumerate((0x47, 0x43, 0x4F, 0x4C, 1)):  # "GCOL", version
+        if content[address + i] != byte:
+            return 0
+    size = _uint64(content, address + 8)
+    return address + size if 0 < size <= len(content) - address else 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _uint64(content: NDArray[np.uint8], at: int) -> int:
+    value = np.int64(0)
+    for i in range(8):
+        value |= np.int64(content[at + i]) << (8 * i)
+    return value

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream, SensorSize
+from eventseg.files import replace_file
 from eventseg.recordings.ddd17.encode import (
     PACKET_EVENTS,
     PACKET_US,
@@ -247,7 +248,7 @@ class DDD17Writer:
                     write_signal(self._file, name, host[order], value[order])
                     signals[name] = len(value)
                 self._file.close()
-                self._part.replace(self.path)
+                replace_file(self._part, self.path)
             counts = {f"n_{kind}": count for kind, count in self._counts.items()}
             self._written = WrittenRecording(
                 path=self.path,

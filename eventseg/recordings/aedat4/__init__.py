@@ -1,1 +1,0 @@
-"""Reader of AEDAT 4 recordings of iniVation cameras."""
