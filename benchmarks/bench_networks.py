@@ -28,7 +28,7 @@ from paired import machine, ratio, rounds, save
 from torch import nn
 from torch.nn import functional
 
-from eventseg.networks import SegmentationNetwork, build, cost, parameter_count
+from eventseg.networks import SegmentationNetwork, build_network, cost, parameter_count
 
 CHANNELS, CLASSES, HEIGHT, WIDTH = 6, 6, 256, 352
 BATCH = {"cpu": 2, "cuda": 8}  # torchvision and smp cannot train on one
@@ -97,7 +97,7 @@ def make(name: str, device: str) -> SegmentationNetwork:
     with torch.device(device):
         if name in PEERS:
             return LibrarysOwn(PEERS[name][1]())
-        return build(name, in_channels=CHANNELS, classes=CLASSES)
+        return build_network(name, in_channels=CHANNELS, classes=CLASSES)
 
 
 class Runner:

@@ -60,7 +60,7 @@ def command(
     """
     import torch
 
-    from eventseg.networks import ARCHITECTURES, architecture, build, cost
+    from eventseg.networks import ARCHITECTURES, architecture, build_network, cost
     from eventseg.networks.cost import layers, smallest_stride
 
     height, width = size
@@ -69,7 +69,7 @@ def command(
     for name in names or ARCHITECTURES:
         made = architecture(name)
         with torch.device("meta"):
-            network = build(name, in_channels=channels, classes=classes, **options)
+            network = build_network(name, in_channels=channels, classes=classes, **options)
         parameters, gmac = cost(network, height=height, width=width)
         rows.append(
             (name, f"{parameters:,}", f"{gmac:.2f}", f"{smallest_stride(network)}", made.source,

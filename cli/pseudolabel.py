@@ -36,7 +36,7 @@ Examples:
   eventseg pseudolabel ddd17 --teacher pspnet101:train_epoch_200.pth --set pspnet
   eventseg pseudolabel ddd17 --teacher hf:./segformer --threshold 0.7 --quantile 0.2
   eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --set both
-  eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher evsegnet:model.ckpt
+  eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher gray.pt
   eventseg pseudolabel drive.mp4 --out labelled.mp4 --side-by-side --scales 1
 """,
 )
@@ -58,6 +58,11 @@ Examples:
 @click.option(
     "--teacher-classes", metavar="TABLE",
     help="Classes of the teacher, where its file does not name them.",
+)  # fmt: skip
+@click.option(
+    "--teacher-licence", multiple=True, metavar="TEXT",
+    help="Licence of the teacher's weights, kept in the manifest; once for each --teacher.  "
+    "[default: what a model card states, otherwise unknown]",
 )  # fmt: skip
 @click.option(
     "--preset", default="default", show_default=True,
@@ -120,6 +125,7 @@ def command(
     name: str | None,
     table: str,
     teacher_classes: str | None,
+    teacher_licence: tuple[str, ...],
     device: str,
     batch: int | None,
     overwrite: bool,
@@ -147,6 +153,8 @@ def command(
         )
     if out is not None and (name is not None or overwrite):
         raise click.UsageError("--set and --overwrite are for data sets, --out for films")
+    if teacher_licence and len(teacher_licence) != max(1, len(words)):
+        raise click.UsageError("give --teacher-licence once for each --teacher, or not at all")
     if quiet and progress:
         raise click.UsageError("--quiet and --progress exclude each other")
 
@@ -163,6 +171,7 @@ def command(
         device=place,
         told=None if teacher_classes is None else load_class_table(teacher_classes),
         unsafe_pickle=unsafe_pickle,
+        licences=teacher_licence,
         say=say,
     )
     batch = batch or (1 if place.type == "cpu" else 8)
@@ -252,22 +261,30 @@ def _teachers(
     device: Any,
     told: ClassTable | None,
     unsafe_pickle: bool,
+    licences: Sequence[str],
     say: Callable[[str], object],
 ) -> list[Teacher]:
     """Load the teachers and tell what they are and under which licence."""
     from eventseg.pseudolabel import default_teacher, load_teacher
-    from eventseg.pseudolabel.recipes import PRESET_TEACHER
+    from eventseg.pseudolabel.recipes import PRESET_LIMITS, PRESET_TEACHER
 
     if not words and preset in PRESET_TEACHER:
         needed = PRESET_TEACHER[preset]
         raise click.UsageError(f"preset {preset} is of {needed}: give --teacher {needed}:PATH")
     teachers = []
-    for text in words or (default_teacher(device),):
-        teacher = load_teacher(text, device=device, told=told, unsafe_pickle=unsafe_pickle)
+    for limit in PRESET_LIMITS.get(preset, ()):
+        say(f"preset {preset}: {limit}")
+    chosen = words or (default_teacher(device),)
+    for text, licence in zip(chosen, licences or [None] * len(chosen), strict=True):
+        teacher = load_teacher(
+            text, device=device, told=told, unsafe_pickle=unsafe_pickle, licence=licence
+        )
         say(
             f"teacher {teacher.name}: {len(teacher.classes)} classes, "
             f"sha256 {teacher.digest[:16]}, on {device}"
         )
+        if teacher.classes.name:
+            say(f"  classes: {teacher.classes.name}")
         say(f"  weights: {teacher.licence}")
         teachers.append(teacher)
     return teachers

@@ -26,6 +26,7 @@ from .filters import parse_filters as parse_filters
 from .labels import ClassTable as ClassTable
 from .labels import load_class_table as load_class_table
 from .networks import ARCHITECTURES as ARCHITECTURES
+from .networks import build_network as build_network
 from .networks import load_network as load_network
 from .plots import figure_moment as figure_moment
 from .plots import figure_sample as figure_sample

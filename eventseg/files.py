@@ -119,6 +119,24 @@ def locked(root: Path, *, doing: str = "encoding") -> Iterator[None]:
         os.close(handle)
 
 
+def open_for_writing_elsewhere(handle: int) -> bool:
+    """Return whether another process holds a file for writing, as the HDF5 library marks it.
+
+    On a file system without locks nobody can know: the answer is no.
+    """
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_UN)
+    return False
+
+
 EXTENSION = re.compile(r"(?P<path>.+\.py):(?P<name>[^:/\\]+)")
 """Form of the names of a user's own objects: ``FILE.py:NAME``."""
 

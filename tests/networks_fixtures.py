@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from eventseg.networks import (
     ARCHITECTURES,
     SegmentationNetwork,
-    build,
+    build_network,
 )
 
 DEEPER = {"pspnet101", "deeplabv3_resnet101", "deeplabv3plus_resnet101"} | {
@@ -36,7 +36,7 @@ def one_thread() -> Iterator[None]:
 def on_meta(name: str, in_channels: int, classes: int, **options: Any) -> SegmentationNetwork:
     """Return a network of shapes only; built once, so that no test may change it."""
     with torch.device("meta"):
-        return build(name, in_channels=in_channels, classes=classes, **options)
+        return build_network(name, in_channels=in_channels, classes=classes, **options)
 
 
 def logits(network: nn.Module, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
-from eventseg.networks import build
+from eventseg.networks import build_network
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg.training import trainer
@@ -71,7 +71,7 @@ def train_tiny(
 def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> NetworkInTraining:
     """Return a training in float64 whose weights follow from the seed, without any data."""
     torch.manual_seed(config.seed)
-    network = build(
+    network = build_network(
         config.network.name, in_channels=channels, classes=classes,
         frozen_batch_norm=config.network.frozen_batch_norm, **config.network.options,
     ).double()  # fmt: skip

@@ -37,6 +37,12 @@ _KEYS = {"name", "classes", "ignored", "merge"}
 _CLASS_KEYS = {"id", "name", "colour", "instances"}
 _NO_CLASS = "ignored"
 
+VOID = "void"
+"""Name of the class that ``TABLE+void`` adds after those of a table, and ``void+TABLE`` before."""
+
+VOID_NAMES = frozenset({"void", "unlabeled", "unlabelled", "ignore", "ignored"})
+"""Names of a class for pixels of no class; in tables that lack it they are ignored."""
+
 Rgb = tuple[int, int, int]
 
 
@@ -96,7 +102,8 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     Parameters
     ----------
     name_or_path : str or Path
-        One of :data:`TABLES`, or a file that ends in ``.toml``.
+        One of :data:`TABLES`, or a file that ends in ``.toml``. ``TABLE+void`` is the table with
+        one more class, for pixels of none, after its own, ``void+TABLE`` with it before them.
 
     Raises
     ------
@@ -105,12 +112,41 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     """
     if str(name_or_path) in TABLES:
         return _packaged(str(name_or_path))
+    text = str(name_or_path)
+    if text.endswith(f"+{VOID}"):
+        return with_void(load_class_table(text.removesuffix(f"+{VOID}")))
+    if text.startswith(f"{VOID}+"):
+        return with_void(load_class_table(text.removeprefix(f"{VOID}+")), first=True)
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise LabelError(
             f"no class table {str(name_or_path)!r}; give {', '.join(TABLES)} or a .toml file"
         )
     return _read(path)
+
+
+def with_void(table: ClassTable, *, first: bool = False) -> ClassTable:
+    """Return a table with one more class, for pixels of none: black, the last or the first.
+
+    Networks that were trained with the unlabelled pixels as a class have such outputs.
+
+    Raises
+    ------
+    LabelError
+        The table has such a class already, or 255 classes.
+    """
+    if VOID_NAMES & set(table.names) or len(table) == IGNORED:
+        raise LabelError(f"class table {table.name} cannot have a class {VOID!r} more")
+    parts = [(table.names, table.colours, table.instances or (False,) * len(table))]
+    parts.insert(0 if first else 1, ((VOID,), ((0, 0, 0),), (False,)))
+    (names0, colours0, counted0), (names1, colours1, counted1) = parts
+    name = f"{VOID}+{table.name}" if first else f"{table.name}+{VOID}"
+    return ClassTable((*names0, *names1), (*colours0, *colours1), name, (*counted0, *counted1))
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a class without case, ``_``, ``-`` and repeated blanks."""
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def table_of(names: Sequence[str]) -> ClassTable:
@@ -129,6 +165,10 @@ def merge_of(
 ) -> tuple[int, ...]:
     """Return the class of one table that each class of another becomes.
 
+    By the merge that the target's file has of the source, found by the source's name. Without one,
+    by the names of the classes: a class becomes the target's class of its name, or that whose merge
+    of any table lists it; void becomes ignored where the target has no such class.
+
     Parameters
     ----------
     source, target : ClassTable or str
@@ -145,7 +185,8 @@ def merge_of(
     Raises
     ------
     LabelError
-        The target has no such merge, or one that does not fit the source's classes.
+        The target has no such merge and does not name all classes, or the merge does not fit the
+        source's classes.
     """
     source, target = (
         table if isinstance(table, ClassTable) else load_class_table(table)
@@ -156,12 +197,20 @@ def merge_of(
     name = source.name or table_of(source.names).name
     found = [merge for merge in target.merges if merge.source == name]
     chosen = next((merge for merge in found if reading in (None, merge.reading)), None)
+    if chosen is None and reading is None:
+        by_names = _merge_by_names(source, target)
+        lacking = [one for one, new in zip(source.names, by_names, strict=True) if new is None]
+        if not lacking:
+            return tuple(new for new in by_names if new is not None)
+        unnamed = f"and no class for {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; "
+    else:
+        unnamed = ""
     if chosen is None:
         known = ", ".join(f"{m.source} {m.reading}".strip() for m in target.merges) or "none"
         asked = f"{name or 'a table without a name'} {reading or ''}".strip()
         raise LabelError(
             f"{target.name or 'the class table'} has no merge of {asked}, its merges are {known}; "
-            "write a .toml table with the merge"
+            f"{unnamed}write a .toml table with the merge"
         )
     return _ids_of(chosen, source, target)
 
@@ -179,6 +228,25 @@ def groups_of(
         name: tuple(old for old, new in enumerate(merge) if new == i)
         for i, name in enumerate(names)
     }
+
+
+def _merge_by_names(source: ClassTable, target: ClassTable) -> list[int | None]:
+    """Return the target's id of each class of the source by its name, None where none is known."""
+    ids: dict[str, int | None] = {plain_name(name): i for i, name in enumerate(target.names)}
+    own = set(ids)
+    read: set[str] = set()
+    for merge in target.merges:
+        if merge.source in read:  # another reading of the same table
+            continue
+        read.add(merge.source)
+        for group, members in merge.groups:
+            new = IGNORED if group == _NO_CLASS else target.names.index(group)
+            for member in map(plain_name, members):
+                if member not in own and ids.setdefault(member, new) != new:
+                    ids[member] = None  # tables differ in what the name means
+    for name in VOID_NAMES - own:
+        ids[name] = IGNORED
+    return [ids.get(plain_name(name)) for name in source.names]
 
 
 def _ids_of(merge: Merge, source: ClassTable, target: ClassTable) -> tuple[int, ...]:

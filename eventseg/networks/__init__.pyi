@@ -1,4 +1,4 @@
-from .build import build as build
+from .build import build_network as build_network
 from .checkpoints import Blueprint as Blueprint
 from .checkpoints import TrainedNetwork as TrainedNetwork
 from .checkpoints import load_network as load_network

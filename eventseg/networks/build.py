@@ -17,7 +17,7 @@ from eventseg.networks.zoo import ARCHITECTURES, architecture
 Fusion = Literal["early", "late"]
 
 
-def build(
+def build_network(
     name: str,
     *,
     in_channels: int,
@@ -70,7 +70,7 @@ def build(
 
     Examples
     --------
-    >>> network = build("fastscnn", in_channels=6, classes=6)
+    >>> network = build_network("fastscnn", in_channels=6, classes=6)
     """
     if fusion == "late":
         if not 0 < frame_channels < in_channels:
@@ -121,7 +121,7 @@ def _load_trunk(name: str, network: SegmentationNetwork, init: str) -> None:
 
 def _has_trunk(name: str) -> bool:
     with torch.device("meta"):
-        return build(name, in_channels=3, classes=2).imagenet_trunk() is not None
+        return build_network(name, in_channels=3, classes=2).imagenet_trunk() is not None
 
 
 def _fetched(trunk: str) -> dict[str, Tensor]:

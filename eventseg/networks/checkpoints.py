@@ -13,7 +13,7 @@ import torch
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError
 from eventseg.files import absolute_extension, is_extension, load_extension, write_whole
 from eventseg.labels.maps import ClassTable, table_of
-from eventseg.networks.build import Fusion, build
+from eventseg.networks.build import Fusion, build_network
 from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
@@ -24,7 +24,7 @@ FORMAT = "eventseg network 1"
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """Arguments of :func:`eventseg.networks.build` except ``init``.
+    """Arguments of :func:`eventseg.networks.build_network` except ``init``.
 
     For a network of a user's own, ``FILE.py:NAME``, the path becomes absolute, and
     ``code_sha256`` is the digest of the file: without it that of the file as it is now.
@@ -56,7 +56,7 @@ class Blueprint:
         if self.code_sha256:
             own = load_extension(name, sha256=self.code_sha256)
             name = f"{own.path}:{own.name}"
-        return build(
+        return build_network(
             name,
             in_channels=self.in_channels,
             classes=self.classes,

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from eventseg.errors import CheckpointError
-from eventseg.networks.build import build
+from eventseg.networks.build import build_network
 from eventseg.networks.checkpoints import Blueprint
 from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.converters.layout import Layout, State
@@ -162,7 +162,7 @@ def _layout(name: str, state: State, *, path: Path) -> Layout:
 
 def _names(name: str) -> frozenset[str]:
     with torch.device("meta"):
-        return frozenset(build(name, in_channels=3, classes=2).state_dict())
+        return frozenset(build_network(name, in_channels=3, classes=2).state_dict())
 
 
 def _sizes(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
@@ -173,7 +173,7 @@ def _sizes(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
 
     def shapes(in_channels: int, classes: int) -> dict[str, torch.Size]:
         with torch.device("meta"):
-            network = build(name, in_channels=in_channels, classes=classes, **options)
+            network = build_network(name, in_channels=in_channels, classes=classes, **options)
         return {n: tensor.shape for n, tensor in network.state_dict().items()}
 
     base, more_channels, more_classes = shapes(3, 19), shapes(4, 19), shapes(3, 20)

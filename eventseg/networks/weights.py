@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,49 +14,93 @@ from torch import Tensor
 from eventseg.errors import CheckpointError
 from eventseg.networks.converters.layout import State
 from eventseg.networks.converters.tensorflow1 import read_tf1_checkpoint
+from eventseg.networks.pickled import PLAIN_TYPES, keys_of_object
 
-WRAPPERS = ("state_dict", "model", "model_state", "model_state_dict", "net", "network")
-"""Names under which projects keep the tensors in their files."""
+WRAPPERS = (
+    "state_dict",
+    "model",
+    "model_state",
+    "model_state_dict",
+    "net",
+    "network",
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+)
+"""Names under which projects keep the tensors in their files; averaged weights are taken only
+where the file has no others."""
 
-PARALLEL = "module."
-"""What torch's parallel wrappers put in front of every name."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "ema_model.")
+"""What wrappers put in front of every name: parallel, compiled and averaged networks, and trainers
+that hold the network as an attribute."""
+
+INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""What torch puts into names where a part of a network is compiled, sharded or recomputed."""
+
+UNSAFE = re.compile(r"GLOBAL ([\w.]+)")
+"""How torch names the first object in a file that it does not build."""
+
+SHOWN = 3
+"""Keys of such objects that an error shows."""
+
+AVERAGE_COUNTER = "n_averaged"
+"""Tensor of ``torch.optim.swa_utils.AveragedModel`` beside those of its network."""
 
 
 def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
-    """Return the object that ``torch.save`` wrote, on the CPU.
+    """Return what ``torch.save`` wrote, on the CPU.
+
+    Beside tensors and plain values, files may hold scalars and arrays of NumPy, settings as
+    ``argparse.Namespace``, paths, dates and counters: none of them runs code on loading.
 
     Parameters
     ----------
     path : Path
         The file.
     unsafe_pickle : bool
-        Also read files that hold more than plain values: they can run any code on loading.
+        Also read files that hold other objects: they can run any code on loading.
 
     Raises
     ------
     CheckpointError
-        No such file, not a file of torch, or one that holds more than plain values.
+        No such file, not a file of torch, or one that holds other objects; the error names the
+        key they lie under.
     """
     if not path.is_file():
         raise CheckpointError(f"no file of weights {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=not unsafe_pickle)
+        with torch.serialization.safe_globals(list(PLAIN_TYPES)):
+            return torch.load(path, map_location="cpu", weights_only=not unsafe_pickle)
     except pickle.UnpicklingError as error:
         first = str(error).strip().splitlines()[0]
         if unsafe_pickle:
             raise CheckpointError(f"{path} is no file of weights: {first}") from error
-        raise CheckpointError(
-            f"{path} is no file of plain weights, or damaged; a file that holds more can run any "
-            "code on loading: if you trust it, pass --unsafe-pickle (unsafe_pickle=True)"
-        ) from error
+        raise CheckpointError(_refusal(path, str(error))) from error
     # Damaged archives raise errors of several modules.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"cannot read weights {path}: {first}") from error
 
 
+def _refusal(path: Path, reason: str) -> str:
+    """Return the message for a file that holds more than plain values: which objects, and where."""
+    found = UNSAFE.search(reason)
+    if found is None:
+        return (
+            f"{path} is no file of plain weights, or damaged; if you trust it and it holds more, "
+            "pass --unsafe-pickle (unsafe_pickle=True)"
+        )
+    keys = keys_of_object(path, found[1])
+    where = f" under {', '.join(keys[:SHOWN])}" if keys else ""
+    return (
+        f"{path} holds an object of {found[1]}{where}, which can run any code on loading: save the "
+        "file without it, or if you trust it, pass --unsafe-pickle (unsafe_pickle=True)"
+    )
+
+
 def read_weights(path: Path, *, unsafe_pickle: bool = False) -> State:
-    """Return the tensors of a file by name, unwrapped and without ``module.``.
+    """Return the tensors of a file by name, unwrapped and without the prefixes of wrappers.
 
     Parameters
     ----------
@@ -77,12 +122,12 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> State:
 
 
 def tensors_of(loaded: Any, *, path: Path) -> State:
-    """Return the tensors by name in an object read from a file.
+    """Return the tensors by name in what a file held.
 
     Raises
     ------
     CheckpointError
-        It holds none.
+        It holds none, or two that have one name without the prefixes of wrappers.
     """
     for _ in range(3):  # wrappers of wrappers
         inner = (
@@ -102,6 +147,22 @@ def tensors_of(loaded: Any, *, path: Path) -> State:
         raise CheckpointError(
             f"{path} holds no tensors by name, neither bare nor under {', '.join(WRAPPERS)}"
         )
-    if all(name.startswith(PARALLEL) for name in state):
-        state = {name.removeprefix(PARALLEL): tensor for name, tensor in state.items()}
-    return state
+    return _without_prefixes(state, path=path)
+
+
+def _without_prefixes(state: State, *, path: Path) -> State:
+    """Return tensors by the names of the bare network."""
+    counters = [name for name in state if name.rpartition(".")[2] == AVERAGE_COUNTER]
+    kept = {name: tensor for name, tensor in state.items() if name not in counters} or state
+    names = list(kept)
+    while prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in names)), None):
+        names = [name.removeprefix(prefix) for name in names]
+    for part in INSIDE:
+        names = [name.replace(part, "") for name in names]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CheckpointError(
+            f"{path} holds two tensors of the name {twice}, each of another wrapper: save one "
+            "network a file"
+        )
+    return dict(zip(names, kept.values(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def load_teacher(
     device: torch.device,
     told: ClassTable | None = None,
     unsafe_pickle: bool = False,
+    licence: str | None = None,
 ) -> Teacher:
     """Load a teacher.
 
@@ -59,6 +61,10 @@ def load_teacher(
         What its classes are, where it does not tell.
     unsafe_pickle : bool
         Also read a file of weights that can run any code on loading.
+    licence : str, optional
+        Licence of the weights. By default what the model card of a Hugging Face model states, or
+        its publisher is known to; of other files it is unknown, as the names of tensors tell
+        whose code was used and not whose weights they are.
 
     Raises
     ------
@@ -69,6 +75,14 @@ def load_teacher(
     MissingExtraError
         A package of an extra is not installed.
     """
+    teacher = _load(words, device=device, told=told, unsafe_pickle=unsafe_pickle)
+    # Every teacher is a frozen dataclass of its own.
+    return teacher if licence is None else replace(teacher, licence=licence)  # type: ignore[type-var]
+
+
+def _load(
+    words: str, *, device: torch.device, told: ClassTable | None, unsafe_pickle: bool
+) -> Teacher:
     kind, colon, rest = words.partition(":")
     if kind == "hf" and rest:
         return load_huggingface(rest, device=device, told=told)

@@ -20,8 +20,8 @@ from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.teacher import scaled, weights_digest
 from eventseg.pseudolabel.teacher_classes import table_by_number
 
-OURS = "licence: yours; that of the data it was trained on may bind you"
-"""Licence of a checkpoint that this project wrote."""
+OURS = f"{UNKNOWN}; that of the data it was trained on may bind you"
+"""Licence of a checkpoint that this project wrote, which does not hold one."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -114,12 +114,17 @@ def load_foreign(
         if is_ours(loaded):
             return _own(restore_network(loaded, path=path), path, device=device, told=told)
     name = f"{network}:{path.name}"
-    source = next((x.source for x in LAYOUTS if x.name == layout and network in x.networks), "")
+    known = next((x for x in LAYOUTS if x.name == layout and network in x.networks), None)
     return _teacher(
         published.network,
         name=name,
-        classes=table_by_number(published.blueprint.classes, teacher=name, told=told),
-        licence=f"published by {source}" if source else UNKNOWN,
+        classes=table_by_number(
+            published.blueprint.classes,
+            teacher=name,
+            told=told,
+            void_first=known is not None and known.void_first,
+        ),
+        licence=UNKNOWN,
         device=device,
         scaling=published.scaling,
         in_channels=published.blueprint.in_channels,

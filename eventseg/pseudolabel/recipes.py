@@ -48,10 +48,23 @@ PRESETS: dict[str, LabelRecipe] = {
 }
 """Recipes by name.
 
-``evsegnet-labels``: how EV-SegNet's labels of DDD17 were made (whole frame at its own size, three
-scales and a flip, argmax, then merged; the crop is the data set's). ``delft-labels``: the later
-relabelling with PSPNet-101, one look at the frame's own size, hard labels merged.
+``evsegnet-labels``: scales, flip, argmax and merge of EV-SegNet's labels of DDD17 (whole frame at
+its own size; the crop is the data set's). ``delft-labels``: the later relabelling with PSPNet-101,
+one look at the frame's own size, hard labels merged. :data:`PRESET_LIMITS` lists what either cannot
+repeat.
 """
+
+PRESET_LIMITS: dict[str, tuple[str, ...]] = {
+    "evsegnet-labels": (
+        "the labels of EV-SegNet's authors are not repeated, only their scales, flip, argmax and "
+        "merge: their teacher was the larger Segception, trained on gray Cityscapes, whose weights "
+        "were never published",
+        "their teacher saw x / 127.5 - 1; yours sees what it was trained on",
+        "they enlarged with aligned corners; here pixels keep their centres",
+    ),
+    "delft-labels": ("the scale of the relabelling of 2022 is not recorded; 1 is a guess",),
+}
+"""What labels of a preset do not repeat of those it is named after, one sentence each."""
 
 PRESET_TEACHER: dict[str, str] = {"delft-labels": "pspnet101"}
 """Network that a preset stands for, where it needs one."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import ClassTable, load_class_table
+from eventseg.labels.tables import VOID_NAMES, plain_name, with_void
 
 KNOWN = ("cityscapes19", "camvid11", "dsec11", "evsegnet6", "cityscapes10")
 """Tables that teachers are compared with."""
@@ -22,11 +23,13 @@ def table_by_names(
     Parameters
     ----------
     names : sequence of str
-        Its class names by id; case, ``_`` and ``-`` do not count.
+        Its class names by id; case, ``_`` and ``-`` do not count, and neither does their order.
+        One may be void, for pixels of no class.
     teacher : str
         Its name, for errors.
     told : ClassTable, optional
-        What the user says it is; only the number of classes is compared then.
+        What the user says it is. Where its names are the teacher's in another order, the
+        teacher's order holds; otherwise only the number of classes is compared.
 
     Raises
     ------
@@ -34,11 +37,10 @@ def table_by_names(
         The names are of no known table, or their number is not that of the one told.
     """
     if told is not None:
-        return _of_number(len(names), told, teacher=teacher)
-    plain = [_plain(name) for name in names]
+        return _in_order(told, names) or _of_number(len(names), told, teacher=teacher)
     for known in KNOWN:
-        table = load_class_table(known)
-        if plain == [_plain(name) for name in table.names]:
+        table = _in_order(load_class_table(known), names)
+        if table is not None:
             return table
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     raise LabelError(
@@ -47,17 +49,21 @@ def table_by_names(
     )
 
 
-def table_by_number(count: int, *, teacher: str, told: ClassTable | None = None) -> ClassTable:
+def table_by_number(
+    count: int, *, teacher: str, told: ClassTable | None = None, void_first: bool = False
+) -> ClassTable:
     """Return the table of a teacher whose file does not name its classes.
 
     Parameters
     ----------
     count : int
-        Its number of classes: 19 are those of Cityscapes.
+        Its number of classes: 19 are those of Cityscapes, 20 the same and void.
     teacher : str
         Its name, for errors.
     told : ClassTable, optional
         What the user says it is.
+    void_first : bool
+        Whether the class void, where there is one, is the first and not the last.
 
     Raises
     ------
@@ -69,10 +75,12 @@ def table_by_number(count: int, *, teacher: str, told: ClassTable | None = None)
     fitting = [name for name in KNOWN if len(load_class_table(name)) == count]
     if len(fitting) == 1:
         return load_class_table(fitting[0])
+    if not fitting and count == len(load_class_table("cityscapes19")) + 1:
+        return with_void(load_class_table("cityscapes19"), first=void_first)
     which = f"fits {' and '.join(fitting)}" if fitting else f"is none of {', '.join(KNOWN)}"
     raise LabelError(
         f"teacher {teacher} has {count} classes without names, which {which}: say which they are "
-        "with --teacher-classes TABLE"
+        "with --teacher-classes TABLE, or TABLE+void or void+TABLE where one output is void"
     )
 
 
@@ -85,5 +93,20 @@ def _of_number(count: int, told: ClassTable, *, teacher: str) -> ClassTable:
     return told
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+def _in_order(table: ClassTable, names: Sequence[str]) -> ClassTable | None:
+    """Return a table with its classes in a teacher's order, or None where their names differ."""
+    place = {plain_name(name): i for i, name in enumerate(table.names)}
+    plain = [plain_name(name) for name in names]
+    if plain == list(place):
+        return table
+    void = [name for name in plain if name in VOID_NAMES and name not in place]
+    if len(void) > 1 or sorted(plain) != sorted([*place, *void]):
+        return None
+    ids = [place.get(name) for name in plain]
+    return ClassTable(
+        tuple("void" if i is None else table.names[i] for i in ids),
+        tuple((0, 0, 0) if i is None else table.colours[i] for i in ids),
+        instances=tuple(
+            i is not None and bool(table.instances) and table.instances[i] for i in ids
+        ),
+    )

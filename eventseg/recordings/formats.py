@@ -5,6 +5,7 @@ The module of a format loads when a recording of its suffix is opened.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +56,7 @@ _DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd1
 FORMATS: dict[str, tuple[Format, ...]] = {
     ".hdf5": (_DDD17,),
     ".h5": (_DDD17,),
+    ".aedat4": (Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4"),),
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
@@ -70,6 +72,10 @@ def open_recording(
 
     The first time, the whole file is read once and an index is kept in the user's cache folder
     (``EVENTSEG_CACHE``); after that, opening takes milliseconds.
+
+    What is damaged is left out and counted in the report, with its row numbers. Links and storage
+    that lead into other files are followed only with ``EVENTSEG_FOLLOW_LINKS=1``, and a note says
+    so. Newer forms of HDF5 are repacked into a temporary copy first.
 
     Parameters
     ----------
@@ -107,8 +113,14 @@ def open_recording(
             f"{path}: the suffix {path.suffix!r} is none of {', '.join(FORMATS)}, "
             "the formats that can be read"
         )
-    if not path.exists():
-        raise RecordingError(f"{path}: no such file")
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # a name that is too long or holds a NUL
+        raise RecordingError(f"{ascii(str(path))[:200]}: cannot be read ({error})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise RecordingError(f"{path}: no file but a folder or device; give a recording")
     for candidate in candidates:
         if candidate.recognises(path):
             return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=progress)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from eventseg.files import replace_file
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it whenever an index gets other contents."""
 
 

@@ -30,6 +30,8 @@ from eventseg.files import write_whole
 from eventseg.windows import parse_anchor
 
 out, anchor, workers, sign, *recordings = sys.argv[1:]
+# A job in the background inherits that interrupts are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def end(progress):
     if progress.phase == "encode" and progress.done > 0.4 * progress.total:

@@ -167,6 +167,42 @@ def test_a_table_of_a_user_loads_and_merges(written):
     assert merge_of("evsegnet6", table) == (0, 1, 1, 1, 1, 255)
 
 
+def test_tables_of_users_merge_by_the_names_of_their_classes(written):
+    six, nineteen = load_class_table("evsegnet6"), load_class_table("cityscapes19")
+    shuffled = ClassTable(("Sky", "void", "traffic_light", "road", "car"), ((0, 0, 0),) * 5, "mine")
+    # By the lists of a merge, by the names of the target itself, and void to ignored.
+    assert merge_of(shuffled, six) == (1, 255, 2, 0, 5)
+    assert merge_of(shuffled, nineteen) == (10, 255, 6, 0, 13)
+    # A class void of the target's own is kept.
+    assert merge_of(ClassTable(("unlabeled", "road"), ((0, 0, 0),) * 2), "cityscapes10") == (0, 1)
+    # A merge that the file has of the source by its name goes before.
+    own = load_class_table(written(TWO.replace("evsegnet6", "mine").replace('"human"', '"road"')))
+    source = ClassTable(
+        ("flat", "background", "object", "vegetation", "road", "vehicle"), ((0, 0, 0),) * 6, "mine"
+    )
+    assert merge_of(source, own) == (0, 1, 1, 1, 1, 255)
+    # A table that lost its name, as in a checkpoint, is known by the classes that the merge lists.
+    assert merge_of(ClassTable(source.names, source.colours), own) == (0, 1, 1, 1, 1, 255)
+    with pytest.raises(LabelError, match=r"no merge of mine, .* and no class for moon; write"):
+        merge_of(ClassTable(("moon", "road"), ((0, 0, 0),) * 2, "mine"), six)
+
+
+def test_a_name_that_merges_read_differently_is_no_guide(written):
+    text = """
+        classes = [{ id = 0, name = "a", colour = [0, 0, 0] },
+                   { id = 1, name = "b", colour = [1, 1, 1] }]
+        [merge.one]
+        a = ["tree"]
+        b = ["car"]
+        [merge.two]
+        b = ["tree", "car"]
+    """
+    table = load_class_table(written(text))
+    assert merge_of(ClassTable(("car",), ((0, 0, 0),)), table) == (1,)
+    with pytest.raises(LabelError, match="no class for tree"):
+        merge_of(ClassTable(("car", "tree"), ((0, 0, 0),) * 2), table)
+
+
 def test_errors_name_the_tables_and_merges_there_are():
     with pytest.raises(LabelError, match="no class table 'cityscapes'; give camvid11, "):
         load_class_table("cityscapes")

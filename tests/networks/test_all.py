@@ -18,7 +18,7 @@ from eventseg.networks import (
     ARCHITECTURES,
     SegmentationNetwork,
     architecture,
-    build,
+    build_network,
     cost,
     parameter_count,
 )
@@ -76,7 +76,9 @@ def test_late_fusion_has_both_networks_and_the_inputs_size(name: str) -> None:
 
 @torch.no_grad()
 def test_late_fusion_is_the_mean_of_the_logits() -> None:
-    fused = build("fastscnn", in_channels=7, classes=4, fusion="late", frame_channels=3).eval()
+    fused = build_network(
+        "fastscnn", in_channels=7, classes=4, fusion="late", frame_channels=3
+    ).eval()
     assert isinstance(fused, LateFusion)
     x = torch.randn(2, 7, 65, 97)
     expected = (logits(fused.of_frame, x[:, :3]) + logits(fused.of_events, x[:, 3:])) / 2
@@ -84,7 +86,7 @@ def test_late_fusion_is_the_mean_of_the_logits() -> None:
 
 
 def test_late_fusion_fuses_auxiliary_heads_too() -> None:
-    fused = build("fastscnn", in_channels=7, classes=4, fusion="late", auxiliary=True)
+    fused = build_network("fastscnn", in_channels=7, classes=4, fusion="late", auxiliary=True)
     assert [head.shape for head in fused(torch.randn(2, 7, 65, 97))] == [(2, 4, 65, 97)] * 2
 
 
@@ -92,7 +94,7 @@ def test_late_fusion_fuses_auxiliary_heads_too() -> None:
 @pytest.mark.parametrize("size", [(32, 32), (65, 97), (33, 70)])
 def test_library_networks_take_any_size(size: tuple[int, int]) -> None:
     pytest.importorskip("segmentation_models_pytorch")
-    network = build("smp:Unet/resnet18", in_channels=6, classes=5).eval()
+    network = build_network("smp:Unet/resnet18", in_channels=6, classes=5).eval()
     x = torch.randn(2, 6, *size)
     found = logits(network, x)
     assert found.shape == (2, 5, *size)
@@ -128,7 +130,7 @@ def test_cost_is_what_a_hand_counts() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(NetworkError, match="unknown network 'fastscn'") as raised:
-        build("fastscn", in_channels=6, classes=6)
+        build_network("fastscn", in_channels=6, classes=6)
     assert "did you mean fastscnn?" in str(raised.value)
     for name in ARCHITECTURES:
         assert name in str(raised.value)
@@ -144,13 +146,13 @@ def test_a_library_network_needs_both_parts_of_its_name(name: str) -> None:
 def test_what_the_library_does_not_have_is_refused(name: str) -> None:
     pytest.importorskip("segmentation_models_pytorch")
     with pytest.raises(NetworkError, match=f"{name} cannot be built"):
-        build(name, in_channels=3, classes=2)
+        build_network(name, in_channels=3, classes=2)
 
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'eventseg\[smp\]'"):
-        build("smp:Unet/resnet18", in_channels=3, classes=2)
+        build_network("smp:Unet/resnet18", in_channels=3, classes=2)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -181,7 +183,7 @@ def test_another_number_of_channels_says_what_the_network_was_built_for(name: st
 )
 def test_arguments_that_are_not_allowed(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(NetworkError, match=message):
-        build("fastscnn", **{"in_channels": 6, "classes": 6, **arguments})
+        build_network("fastscnn", **{"in_channels": 6, "classes": 6, **arguments})
 
 
 def test_late_fusion_refuses_unequal_classes() -> None:
@@ -202,7 +204,7 @@ def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("channels", [3, 6])
 def test_imagenet_weights_of_a_file_start_the_trunk(imagenet_file: Path, channels: int) -> None:
-    network = build(
+    network = build_network(
         "deeplabv3_resnet50", in_channels=channels, classes=2, init=f"imagenet:{imagenet_file}"
     )
     given = torch.load(imagenet_file)
@@ -218,7 +220,7 @@ def test_imagenet_weights_of_a_file_start_the_trunk(imagenet_file: Path, channel
 
 
 def test_imagenet_weights_start_both_networks_of_late_fusion(imagenet_file: Path) -> None:
-    fused = build(
+    fused = build_network(
         "deeplabv3_resnet50",
         in_channels=7,
         classes=2,
@@ -252,7 +254,9 @@ def test_imagenet_weights_of_another_trunk_are_refused(tmp_path: Path, imagenet_
 
 @pytest.mark.parametrize("fusion", ["early", "late"])
 def test_frozen_batch_norms_keep_everything_in_training(fusion: Any) -> None:
-    network = build("cgnet", in_channels=7, classes=3, fusion=fusion, frozen_batch_norm=True)
+    network = build_network(
+        "cgnet", in_channels=7, classes=3, fusion=fusion, frozen_batch_norm=True
+    )
     network.train()
     norms = list(batch_norms(network))
     before = [{n: t.clone() for n, t in norm.state_dict().items()} for norm in norms]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+from collections import defaultdict
+from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from networks_fixtures import logits, one_thread  # noqa: F401 - a fixture
@@ -16,7 +21,7 @@ from eventseg.networks import (
     Blueprint,
     InputSpec,
     TrainedNetwork,
-    build,
+    build_network,
     load_network,
     load_published,
     save_network,
@@ -133,7 +138,7 @@ class RunsCode:
 
 
 def test_a_pickle_with_code_is_refused_unless_it_is_trusted(tmp_path: Path) -> None:
-    network = build("fastscnn", in_channels=3, classes=19).eval()
+    network = build_network("fastscnn", in_channels=3, classes=19).eval()
     path, mark = tmp_path / "code.pth", tmp_path / "code_ran"
     torch.save({"state_dict": network.state_dict(), "hook": RunsCode(mark)}, path)
     with pytest.raises(CheckpointError, match=r"--unsafe-pickle \(unsafe_pickle=True\)"):
@@ -143,6 +148,90 @@ def test_a_pickle_with_code_is_refused_unless_it_is_trusted(tmp_path: Path) -> N
     assert mark.exists()
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.network.state_dict()[name], tensor), name
+
+
+PUBLISHED_EXTRAS = {
+    "epoch": 3,
+    "best_miou": np.float64(0.5),
+    "iou": np.arange(3, dtype=np.float32),
+    "args": argparse.Namespace(lr=0.1, data=Path("data"), started=datetime(2020, 1, 2)),
+    "history": defaultdict(list, {"loss": [np.float32(1.5)]}),
+}
+"""What training scripts leave beside the tensors."""
+
+
+def optimiser_state() -> dict[str, Any]:
+    layer = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    return optimiser.state_dict()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("key", ["state_dict", "model", "ema_state_dict"])
+def test_a_checkpoint_as_scripts_leave_it_is_loaded(tmp_path: Path, key: str, zipped: bool) -> None:
+    network = build_network("fastscnn", in_channels=3, classes=19).eval()
+    held = {**PUBLISHED_EXTRAS, "optimizer": optimiser_state(), key: network.state_dict()}
+    torch.save(held, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    loaded = load_published("fastscnn", tmp_path / "a.pth")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.nn.DataParallel,
+        torch.optim.swa_utils.AveragedModel,
+        torch.compile,
+        lambda n: torch.compile(torch.nn.DataParallel(n)),
+        lambda n: torch.nn.DataParallel(torch.compile(n)),
+        lambda n: torch.optim.swa_utils.AveragedModel(torch.nn.DataParallel(n)),
+        lambda n: torch.nn.ModuleDict({"model": n}),
+    ],
+)
+def test_names_of_wrapped_networks_are_those_of_the_bare_one(tmp_path: Path, wrap: Any) -> None:
+    network = build_network("fastscnn", in_channels=3, classes=19).eval()
+    torch.save(wrap(network).state_dict(), tmp_path / "a.pth")
+    loaded = load_published("fastscnn", tmp_path / "a.pth")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], tensor), name
+
+
+def test_a_network_with_one_compiled_part_is_loaded(tmp_path: Path) -> None:
+    network = build_network("fastscnn", in_channels=3, classes=19).eval()
+    first = next(iter(network.state_dict())).partition(".")[0]
+    renamed = {
+        name.replace(f"{first}.", f"{first}._orig_mod.", 1): tensor
+        for name, tensor in network.state_dict().items()
+    }
+    torch.save(renamed, tmp_path / "a.pth")
+    assert load_published("fastscnn", tmp_path / "a.pth").report.whole
+    torch.save({**renamed, **network.state_dict()}, tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match="holds two tensors of the name"):
+        load_published("fastscnn", tmp_path / "b.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        ({"cfg": {"nets": [1, Fraction(1, 2)]}}, r"fractions\.Fraction under cfg\.nets\[1\], "),
+        ({"args": argparse.Namespace(head=Fraction(1, 2))}, r"Fraction under args\.head, "),
+        ({"hook": Path.touch}, "getattr under hook, "),
+    ],
+)
+def test_the_key_of_an_object_that_could_run_code_is_named(
+    tmp_path: Path, held: dict[str, Any], message: str, zipped: bool
+) -> None:
+    state = build_network("fastscnn", in_channels=3, classes=19).state_dict()
+    path = tmp_path / "a.pth"
+    torch.save({"state_dict": state, **held}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=f"{message}.*--unsafe-pickle") as raised:
+        load_published("fastscnn", path)
+    assert len(str(raised.value).splitlines()) == 1
+    assert load_published("fastscnn", path, unsafe_pickle=True).report.whole
 
 
 def test_a_file_of_no_known_layout_shows_how_it_begins(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from eventseg.networks import (
     ARCHITECTURES,
     SegmentationNetwork,
-    build,
+    build_network,
 )
 from eventseg.networks.network import batch_norms
 
@@ -63,7 +63,7 @@ def accuracy(network: SegmentationNetwork, x: Tensor, truth: Tensor) -> float:
 @pytest.mark.parametrize("name", DISTINCT)
 def test_four_pictures_are_learnt_by_heart(name: str) -> None:
     x, truth = pictures()
-    network = build(name, in_channels=3, classes=4).train()
+    network = build_network(name, in_channels=3, classes=4).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=RATES.get(name, 1e-3))
     best = accuracy(network, x, truth)
     assert best < 0.7
@@ -89,7 +89,7 @@ RATES = {"enet": 5e-3, "cgnet": 5e-3, "fastscnn": 5e-3}
 @pytest.mark.parametrize("name", DISTINCT)
 def test_exported_networks_give_what_the_network_gives(name: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    network = build(name, in_channels=6, classes=5).eval()
+    network = build_network(name, in_channels=6, classes=5).eval()
     x = torch.randn(1, 6, 64, 96)
     expected = logits(network, x)
     tolerance = 1e-4 * expected.abs().max().item()
@@ -108,7 +108,7 @@ def test_exported_networks_give_what_the_network_gives(name: str, tmp_path: Path
 @torch.no_grad()
 @pytest.mark.parametrize("name", DISTINCT)
 def test_compiled_networks_are_one_graph(name: str) -> None:
-    network = build(name, in_channels=6, classes=5).eval()
+    network = build_network(name, in_channels=6, classes=5).eval()
     x = torch.randn(1, 6, 64, 96)
     torch.compiler.reset()  # all networks share one forward, compiled a limited number of times
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
@@ -121,7 +121,7 @@ def test_compiled_networks_are_one_graph(name: str) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_half_precision_and_channels_last(name: str) -> None:
-    network = build(name, in_channels=6, classes=5).eval()
+    network = build_network(name, in_channels=6, classes=5).eval()
     x = torch.randn(1, 6, 64, 96)
     expected = logits(network, x)
     scale = expected.abs().max().item()
@@ -143,7 +143,7 @@ def one_step(rank: int, folder: Path) -> None:
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2
     )
     torch.manual_seed(rank)  # other weights: they must come from the first process
-    network = build("fastscnn", in_channels=3, classes=4, dropout=0.0)
+    network = build_network("fastscnn", in_channels=3, classes=4, dropout=0.0)
     x, truth = pictures()
     if rank == 0:
         torch.save(network.state_dict(), folder / "start.pt")
@@ -161,7 +161,7 @@ def test_two_processes_have_the_mean_gradient_of_both(tmp_path: Path) -> None:
     x, truth = pictures()
     alone = []
     for rank in (0, 1):
-        network = build("fastscnn", in_channels=3, classes=4, dropout=0.0)
+        network = build_network("fastscnn", in_channels=3, classes=4, dropout=0.0)
         network.load_state_dict(torch.load(tmp_path / "start.pt"))
         half = slice(2 * rank, 2 * rank + 2)
         functional.cross_entropy(logits(network, x[half]), truth[half]).backward()

@@ -68,7 +68,12 @@ def test_labels_a_data_set_and_prints_licence_and_shares(work: Path) -> None:
 
 
 def test_presets_repeat_history_and_can_be_changed(work: Path) -> None:
-    assert run(work, "--preset", "evsegnet-labels").exit_code == 0
+    result = run(work, "--preset", "evsegnet-labels", "--teacher-licence", "CC BY 4.0")
+    assert result.exit_code == 0
+    assert "the labels of EV-SegNet's authors are not repeated" in result.stderr
+    assert "larger Segception" in result.stderr
+    assert "x / 127.5 - 1" in result.stderr
+    assert "weights: CC BY 4.0" in result.stderr
     found = settings(work, "evsegnet-labels")
     assert (found["scales"], found["flip"], found["merge"]) == ([0.75, 1.0, 1.5], True, "labels")
     assert found["threshold"] == 0.0

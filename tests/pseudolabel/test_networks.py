@@ -9,17 +9,20 @@ import pytest
 import torch
 from pseudolabel_teachers import CITYSCAPES, SIX
 from torch import nn
+from torchvision import models
 
 from eventseg.device import choose_device
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
-from eventseg.labels.maps import load_class_table
-from eventseg.networks.build import build
+from eventseg.labels.maps import load_class_table, merge_of
+from eventseg.networks.build import build_network
 from eventseg.networks.checkpoints import Blueprint, TrainedNetwork, save_network
+from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.loading import load_teacher
 from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher
 from eventseg.pseudolabel.teacher import scaled, weights_digest
+from eventseg.pseudolabel.teacher_classes import table_by_names
 
 CPU = torch.device("cpu")
 PICTURES = torch.randint(0, 256, (2, 3, 40, 64), generator=torch.Generator().manual_seed(0)).float()
@@ -43,7 +46,7 @@ def save_own(path: Path, *, kind: str = "gray", channels: int = 1, **inputs: Any
 
 def save_state(path: Path, *, classes: int = 19, prefix: str = "") -> nn.Module:
     torch.manual_seed(0)
-    network = build("fastscnn", in_channels=3, classes=classes).eval()
+    network = build_network("fastscnn", in_channels=3, classes=classes).eval()
     state = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
     torch.save({"state_dict": state}, path)
     return network
@@ -149,7 +152,7 @@ def test_foreign_keys_are_listed(tmp_path: Path) -> None:
 
 
 def test_pickle_that_is_more_than_weights_is_refused(tmp_path: Path) -> None:
-    network = build("fastscnn", in_channels=3, classes=19)
+    network = build_network("fastscnn", in_channels=3, classes=19)
     state = network.state_dict()
     torch.save({"state_dict": state, "hooks": [nn.Conv2d(1, 1, 1)]}, tmp_path / "net.pth")
     words = f"fastscnn:{tmp_path / 'net.pth'}"
@@ -217,4 +220,50 @@ def test_cgnet_published_for_camvid_is_a_teacher(shared_data: Path) -> None:
     with torch.inference_mode():
         made = teacher.probabilities(PICTURES)
     assert made.shape == (2, 11, 40, 64)
-    assert "CGNet" in teacher.licence
+    assert teacher.licence == UNKNOWN
+
+
+def test_licence_of_weights_is_unknown_unless_given(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = models.segmentation.deeplabv3_resnet50(
+        weights=None, weights_backbone=None, num_classes=19
+    )
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    save_own(tmp_path / "best.pt")
+    # Names of a project's code tell nothing of who made the weights.
+    for words in (
+        f"deeplabv3_resnet50:{tmp_path / 'a.pth'}",
+        f"torchvision:deeplabv3_resnet50:{tmp_path / 'a.pth'}",
+        str(tmp_path / "best.pt"),
+    ):
+        assert load(words).licence.startswith("licence unknown")
+        assert load(words, licence="CC BY 4.0").licence == "CC BY 4.0"
+        assert load(words, licence="CC BY 4.0").digest == load(words).digest
+
+
+def test_a_network_of_20_outputs_has_a_class_void(tmp_path: Path) -> None:
+    save_state(tmp_path / "a.pth", classes=20)
+    teacher = load(f"fastscnn:{tmp_path / 'a.pth'}")
+    assert (teacher.classes.name, teacher.classes.names[19]) == ("cityscapes19+void", "void")
+    six = load_class_table("evsegnet6")
+    assert merge_of(teacher.classes, six) == (*merge_of("cityscapes19", six), 255)
+    told = load(f"fastscnn:{tmp_path / 'a.pth'}", told=load_class_table("void+cityscapes19"))
+    assert merge_of(told.classes, "cityscapes19") == (255, *range(19))
+    # The project whose ENet has unlabelled pixels as class 0.
+    assert [x.void_first for x in LAYOUTS if "enet" in x.networks] == [True]
+    save_state(tmp_path / "b.pth", classes=12)
+    with pytest.raises(LabelError, match=r"12 classes without names, .* or TABLE\+void"):
+        load(f"fastscnn:{tmp_path / 'b.pth'}")
+    with pytest.raises(LabelError, match="cannot have a class 'void' more"):
+        load_class_table("cityscapes10+void")
+
+
+def test_names_of_a_teachers_classes_count_in_any_order() -> None:
+    names = ["Sky", *(n.replace(" ", "_") for n in CITYSCAPES.names if n != "sky"), "unlabeled"]
+    table = table_by_names(names, teacher="t")
+    assert table.names[:2] == ("sky", "road")
+    expected = tuple(255 if n == "unlabeled" else CITYSCAPES.names.index(n)
+                     for n in [*table.names[:-1], "unlabeled"])  # fmt: skip
+    assert merge_of(table, CITYSCAPES) == expected
+    # Told the table, the order is still the teacher's.
+    assert table_by_names(names[:-1], teacher="t", told=CITYSCAPES).names == table.names[:-1]

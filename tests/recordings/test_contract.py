@@ -1,10 +1,11 @@
-"""The contract of readers, for DDD17 and for a toy format of one file and one line."""
+"""The contract of readers, for DDD17, AEDAT 4 and a toy format of one file and one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
 from recordings.toy_format import write_toy
 
@@ -27,6 +28,24 @@ class TestDdd17(ReaderContract):
                     image, t_start_us=end - 9_000, exposure_start_us=end - 8_000,
                     exposure_end_us=end, t_end_us=end + 1_000,
                 )  # fmt: skip
+
+
+class TestAedat4(ReaderContract):
+    suffix = ".aedat4"
+    has_frames = True
+
+    def write(self, path: Path) -> None:
+        events, (ends_us, images) = written_events(), written_frames()
+        columns = events.t, events.x, events.y, events.p
+        packets = [
+            (0, events_content(*(column[k : k + 700] for column in columns)))
+            for k in range(0, len(events), 700)
+        ]
+        for end, image in zip(ends_us, images, strict=True):
+            stamps = (end, end - 9_000, end + 1_000, end - 8_000, end)
+            packets.append((1, frame_content(image, t=stamps)))
+        xml = stream_xml([(0, "EVTS", SENSOR, "A"), (1, "FRME", SENSOR, "A")])
+        write_aedat4(path, packets, xml=xml, compression=1)
 
 
 @pytest.fixture

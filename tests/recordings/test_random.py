@@ -27,14 +27,14 @@ from hypothesis import strategies as st
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
-from eventseg.recordings.ddd17.decode import locate
-from eventseg.recordings.ddd17.heap import is_plain
+from eventseg.recordings.hdf5.heaps import HeapReader
+from eventseg.recordings.hdf5.objects import Hdf5File
+from eventseg.recordings.hdf5.tables import CELL_DTYPE
 
 SENSOR = SensorSize(4, 6)
 FULL = 36 + 2 * 4 * 6
 WRAP = 2**31
 BATCH = "eventseg.recordings.ddd17.sensor.PACKETS_AT_ONCE"
-PLAIN = "eventseg.recordings.ddd17.file.is_plain"
 
 few = settings(
     max_examples=60,
@@ -102,18 +102,15 @@ def rows_of(steps: list[tuple[str, list[tuple[int, ...]], int, int]]) -> list[Ro
     st.lists(step, max_size=14),
     st.sampled_from([1, 2, 5, 1_000]),
     st.sampled_from([1, 2, 100]),
-    st.booleans(),
     st.data(),
 )
 def test_against_the_naive_reader(
     steps: list[tuple[str, list[tuple[int, ...]], int, int]],
     max_events: int,
     batch: int,
-    plain: bool,
     data: st.DataObject,
 ) -> None:
-    # Straight from the file, or through h5py: both must give the same.
-    with TemporaryDirectory() as folder, patch(PLAIN, return_value=plain), patch(BATCH, batch):
+    with TemporaryDirectory() as folder, patch(BATCH, batch):
         path = write_file(Path(folder) / "rec.hdf5", rows_of(steps), n_rows=64)
         expected = naive_ddd17.read(path, height=4, width=6)
         with open_recording(path, sensor=SENSOR) as rec:
@@ -233,38 +230,27 @@ def test_an_unreadable_frame_leaves_the_rest(tmp_path: Path) -> None:
         assert (rec.report.found["packets"], rec.report.kept["packets"]) == (3, 2)
 
 
-def test_pixels_through_h5py(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "gzip", "chunks": (128, 3)},
+        {"compression": "gzip", "chunks": (50, 3), "shuffle": True},
+        {"compression": "lzf", "chunks": (128, 3)},
+        {"chunks": (60, 2)},
+        {"chunks": None},
+    ],
+)
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_other_ways_to_store_the_same(
+    tmp_path: Path, options: dict[str, object], libver: str
+) -> None:
     path = small_file(tmp_path / "rec.hdf5")
-    expected = contents(path)
-    for file in (tmp_path / "cache").glob("*"):
-        file.unlink()
-    with patch(PLAIN, return_value=False):
-        assert contents(path) == expected
-
-
-def test_compressed_files_go_through_h5py(tmp_path: Path) -> None:
-    path = small_file(tmp_path / "rec.hdf5")
-    with h5py.File(path) as file, h5py.File(tmp_path / "gzip.hdf5", "w") as other:
+    with h5py.File(path) as file, h5py.File(tmp_path / "o.hdf5", "w", libver=libver) as other:
         for name in ("dvs/timestamp", "vehicle_speed/data"):
             other[name] = file[name][:]
         stored = file["dvs/data"]
-        other.create_dataset(
-            "dvs/data", data=stored[:], dtype=stored.dtype, chunks=(128, 3), compression="gzip"
-        )
-        assert is_plain(file)
-        assert not is_plain(other)
-    assert contents(tmp_path / "gzip.hdf5") == contents(path)
-
-
-def test_other_chunks_go_through_h5py(tmp_path: Path) -> None:
-    path = small_file(tmp_path / "rec.hdf5")
-    with h5py.File(path) as file, h5py.File(tmp_path / "chunks.hdf5", "w") as other:
-        for name in ("dvs/timestamp", "vehicle_speed/data"):
-            other[name] = file[name][:]
-        stored = file["dvs/data"]
-        other.create_dataset("dvs/data", data=stored[:], dtype=stored.dtype, chunks=(60, 2))
-        assert not is_plain(other)
-    assert contents(tmp_path / "chunks.hdf5") == contents(path)
+        other.create_dataset("dvs/data", data=stored[:], dtype=stored.dtype, **options)
+    assert contents(tmp_path / "o.hdf5") == contents(path)
 
 
 def heap(sizes: list[int]) -> tuple[bytes, list[int]]:
@@ -278,13 +264,14 @@ def heap(sizes: list[int]) -> tuple[bytes, list[int]]:
 
 
 def located(content: bytes, cells: list[tuple[int, int, int]]) -> list[int]:
-    addresses, objects, sizes = (np.array(column) for column in zip(*cells, strict=True))
-    return locate(
-        np.frombuffer(content, np.uint8),
-        addresses.astype(np.uint64),
-        objects.astype(np.uint32),
-        sizes.astype(np.int64),
-    ).tolist()
+    """Positions of (address, number, size) in a file of these bytes."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "file.hdf5"
+        path.write_bytes(content)
+        with patch.object(Hdf5File, "_superblock", return_value=(0, 0)):
+            reader = HeapReader(Hdf5File(path))
+        rows = [(size, address, number) for address, number, size in cells]
+        return reader.locate(np.array(rows, CELL_DTYPE))[0].tolist()
 
 
 def test_objects_of_a_heap() -> None:

@@ -205,7 +205,7 @@ def test_all_recipes_ship():
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_builds_its_network_on_its_classes(name):
-    from eventseg.networks.build import build
+    from eventseg.networks.build import build_network
 
     config = load_config(name)
     classes = load_class_table(config.labels.classes)
@@ -213,7 +213,7 @@ def test_a_recipe_builds_its_network_on_its_classes(name):
     channels = {"events": 6, "rgb": 3}[config.input.kind]
     with torch.device("meta"):
         # ImageNet weights are not fetched here.
-        network = build(
+        network = build_network(
             config.network.name, in_channels=channels, classes=len(classes),
             frozen_batch_norm=config.network.frozen_batch_norm, **config.network.options,
         )  # fmt: skip

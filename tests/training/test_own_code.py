@@ -13,7 +13,7 @@ from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError, TrainingError
 from eventseg.evaluation.evaluate import evaluate
 from eventseg.files import load_extension, short_extension
-from eventseg.networks import Blueprint, build, load_network
+from eventseg.networks import Blueprint, build_network, load_network
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files, trainer
 from eventseg.training.losses.losses import LossSpec, segmentation_loss
@@ -131,19 +131,19 @@ def test_own_network_is_trained_kept_and_scored(
 
 @pytest.mark.parametrize("kind", ["tensor", "tuple", "mapping"])
 def test_what_an_own_network_may_return(nets: Path, kind: str) -> None:
-    network = build(f"{nets}:Net", in_channels=6, classes=3, kind=kind)
+    network = build_network(f"{nets}:Net", in_channels=6, classes=3, kind=kind)
     x = torch.randn(2, 6, 9, 13)
     heads = network.train()(x)
     heads = (heads,) if isinstance(heads, torch.Tensor) else heads
     assert [tuple(head.shape) for head in heads] == [(2, 3, 9, 13)] * (1 if kind == "tensor" else 2)
     assert network.eval()(x).shape == (2, 3, 9, 13)  # type: ignore[union-attr]
-    both = build(f"{nets}:made", in_channels=7, classes=3, fusion="late")
+    both = build_network(f"{nets}:made", in_channels=7, classes=3, fusion="late")
     assert both(torch.randn(1, 7, 9, 13)).shape == (1, 3, 9, 13)  # type: ignore[union-attr]
 
 
 def test_networks_that_are_none_are_named(nets: Path, tmp_path: Path) -> None:
     def built(spec: str, **options: Any) -> torch.Tensor:
-        return build(spec, in_channels=6, classes=3, **options)(torch.randn(1, 6, 8, 8))  # type: ignore[return-value]
+        return build_network(spec, in_channels=6, classes=3, **options)(torch.randn(1, 6, 8, 8))  # type: ignore[return-value]
 
     for kind, got in (("few", r"\(1, 2, 4, 4\)"), ("flat", r"\(\)"), ("none", "NoneType")):
         with pytest.raises(NetworkError, match=rf"my_nets\.py:Net must return logits .* got {got}"):

@@ -66,6 +66,7 @@ DAVIDTVS = Layout(
     convert=lambda state: renamed(state, RULES),
     options={"definition": "port"},
     scaling=Scaling(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+    void_first=True,
     source="davidtvs/PyTorch-ENet (MIT)",
 )
 """The names since activations are no longer shared. Files of older versions, with ``out_prelu``,

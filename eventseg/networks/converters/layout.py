@@ -39,8 +39,10 @@ class Layout:
         Scaling of the pictures that the network was trained on.
     scaling_of : callable, optional
         The same where it shows in the tensors, such as in the number of classes.
+    void_first : bool
+        Whether a class for unlabelled pixels, where the file has one, is its first.
     source : str
-        Owner/name of the project, and its licence.
+        Owner/name of the project, and the licence of its code; that of weights is not known by it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Layout:
     ignored: tuple[str, ...] = ()
     scaling: Scaling = IMAGENET
     scaling_of: Callable[[State], Scaling] | None = None
+    void_first: bool = False
     source: str = ""
 
 

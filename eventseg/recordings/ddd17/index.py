@@ -17,7 +17,6 @@ from eventseg.recordings.ddd17.layout import (
     FRAME,
     NO_TIME,
     POLARITY,
-    ROWS_PER_BLOCK,
     SPECIAL,
     TIMESTAMP_RESET,
     TIMESTAMP_WRAP,
@@ -27,6 +26,7 @@ from eventseg.recordings.ddd17.packets import (
     ISLAND_DTYPE,
     PACKET_DTYPE,
     STORED_FRAME_DTYPE,
+    STORED_SPECIAL_DTYPE,
     Block,
     describe_block,
 )
@@ -39,6 +39,7 @@ INDEX_DTYPES = {
     "specials": SPECIALS_DTYPE,
     "islands": ISLAND_DTYPE,
 }
+BLOCK_DTYPES = {**INDEX_DTYPES, "specials": STORED_SPECIAL_DTYPE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +84,27 @@ def build_index(file: PacketFile, *, progress: Callable[[float], None] | None = 
     tally = Tally(
         found=Counter(dict.fromkeys(("packets", "events", "frames", "imu", "specials"), 0))
     )
-    host = file.host_times()
     blocks: list[Block] = []
-    for first in range(0, file.n_rows, ROWS_PER_BLOCK):
-        stop = min(first + ROWS_PER_BLOCK, file.n_rows)
+    damaged: list[int] = []
+    stored = file.blocks()
+    for number, (first, stop) in enumerate(stored, start=1):
         block = file.block(first, stop)
-        for i in np.flatnonzero(host[first:stop] <= 0):
-            if len(block.headers[i]):
-                host[first + i] = file.host_digits(first + int(i))
-                tally.repair("host times taken from the digits of column 0")
-        described = describe_block(block, first_row=first, host=host[first:stop], tally=tally)
-        blocks.append(described)
+        host = file.host_times(first, stop)
+        for i in np.flatnonzero((host <= 0) & (block.header_sizes > 0)):
+            host[i] = file.host_digits(first + int(i))
+            tally.repair("host times taken from the digits of column 0")
+        damaged += block.damaged
+        blocks.append(describe_block(block, file, first_row=first, host=host, tally=tally))
         if progress is not None:
-            progress(stop / file.n_rows)
+            progress(number / len(stored))
+    unwritten = file.times_without_data()
+    tally.found["packets"] += unwritten
+    tally.skip("packets", "row with a host time but no bytes", unwritten)
+    if damaged:
+        tally.notes.append(f"rows of dvs/data that could not be read: {_ranges(damaged)}")
     tables = [
-        np.concatenate([getattr(block, name) for block in blocks] or [np.empty(0)])
-        for name in ("packets", "frames", "specials", "islands")
+        np.concatenate([np.empty(0, dtype), *(getattr(block, name) for block in blocks)])
+        for name, dtype in BLOCK_DTYPES.items()
     ]
     return _on_one_clock(*tables, tally=tally)
 
@@ -156,10 +162,21 @@ def _placed_specials(specials: NDArray[np.void], packets: NDArray[np.void]) -> N
     return placed[np.argsort(placed["t"], kind="stable")]
 
 
+def _ranges(numbers: list[int]) -> str:
+    """Return ascending numbers as ranges, the first twenty of them."""
+    cuts = np.flatnonzero(np.diff(numbers) > 1) + 1
+    parts = np.split(np.array(numbers), cuts)
+    words = [str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts[:20]]
+    rest = sum(len(part) for part in parts[20:])
+    return ", ".join(words) + (f" and {rest:,} more" if rest else "")
+
+
 def cached_index(
     file: PacketFile, progress: Callable[[float], None] | None
 ) -> tuple[Index, str | None]:
     """Return the index, from the cache if it is there, and a note on the cache."""
+    if not file.plain:  # the next copy may be laid out in another way
+        return build_index(file, progress=progress), None
     index = _unpacked(load_arrays(file.path))
     if index is not None:
         if progress is not None:

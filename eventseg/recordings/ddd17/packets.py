@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17 import decode
-from eventseg.recordings.ddd17.file import RawBlock, joined
+from eventseg.recordings.ddd17.file import PacketFile, RawBlock
 from eventseg.recordings.ddd17.layout import (
     EVENT_BYTES,
     FRAME,
@@ -54,8 +54,8 @@ STORED_FRAME_DTYPE: Final = np.dtype(
         *FRAME_DTYPE.descr,
     ]
 )
-"""A frame's header, the row of its packet, where the payload lies in the file (-1 unknown), where
-the frame starts in the payload, the zero of its clock, and whether it fills the room that its
+"""A frame's header, the row of its packet, where the payload lies in the file, where the
+frame starts in the payload, the zero of its clock, and whether it fills the room that its
 packet gives to a frame of the whole sensor."""
 
 STORED_SPECIAL_DTYPE: Final = np.dtype(
@@ -77,6 +77,7 @@ class Block:
 
 def describe_block(
     block: RawBlock,
+    file: PacketFile,
     *,
     first_row: int,
     host: NDArray[np.int64],
@@ -88,6 +89,8 @@ def describe_block(
     ----------
     block : RawBlock
         The rows as they are stored.
+    file : PacketFile
+        Where their payloads are.
     first_row : int
         Number of the first row.
     host : int64 (rows,)
@@ -95,9 +98,7 @@ def describe_block(
     tally : Tally
         Receives the counts.
     """
-    headers, payloads, at, damaged = block
-    lengths = np.array([len(header) for header in headers])
-    sizes = np.array([len(payload) for payload in payloads])
+    lengths, sizes, headers, at, damaged = block
     tally.found["packets"] += len(damaged)
     tally.skip("packets", "row unreadable", len(damaged))
     used = (lengths > 0) | (sizes > 0)
@@ -106,10 +107,7 @@ def describe_block(
     tally.skip("packets", "row with a host time but no bytes", unwritten)
     whole = np.flatnonzero(lengths == HEADER_DTYPE.itemsize)
     tally.skip("packets", "header is not 28 bytes long", int(used.sum()) - len(whole))
-    joined_headers = (
-        np.concatenate([headers[i] for i in whole]) if len(whole) else np.empty(0, np.uint8)
-    )
-    table = joined_headers.view(HEADER_DTYPE)
+    table = np.frombuffer(b"".join(headers[i] for i in whole), HEADER_DTYPE)
     good = _sound_headers(table, tally)
     whole, table = whole[good], table[good]
 
@@ -129,9 +127,7 @@ def describe_block(
     for kind, name in ((POLARITY, "events"), (IMU6, "imu")):
         chosen = np.flatnonzero(packets["kind"] == kind)
         size = EVENT_BYTES[kind]
-        stored, starts = joined(
-            [payloads[whole[i]] for i in chosen], packets["number"][chosen], size
-        )
+        stored, starts = file.events_of(packets[chosen], size)
         # The first eight bytes of every kind are the word and the time stamp.
         events = np.ascontiguousarray(stored.reshape(-1, size)[:, :8]).view("<u8").ravel()
         scanned = decode.scan(events, starts, UNLIMITED, UNLIMITED)
@@ -143,15 +139,13 @@ def describe_block(
         if kind == POLARITY:
             islands = find_islands(packets[chosen], events, starts, (UNLIMITED, UNLIMITED))
     of_frames = np.flatnonzero(packets["kind"] == FRAME)
-    frames, owners = _frames(
-        [payloads[whole[i]] for i in of_frames], packets[of_frames], table["size"][of_frames], tally
-    )
+    frames, owners = _frames(packets[of_frames], table["size"][of_frames], file, tally)
     np.add.at(packets["kept"], of_frames[owners], 1)
     packets["t_min"][of_frames] = WRAP_US
     np.minimum.at(packets["t_min"], of_frames[owners], frames["t_end"])
     np.maximum.at(packets["t_max"], of_frames[owners], frames["t_end"])
     of_specials = np.flatnonzero(packets["kind"] == SPECIAL)
-    specials = _specials([payloads[whole[i]] for i in of_specials], packets[of_specials], tally)
+    specials = _specials(packets[of_specials], file, tally)
     return Block(packets, frames, specials, np.array(islands, ISLAND_DTYPE))
 
 
@@ -200,7 +194,7 @@ def _sound_headers(table: NDArray[np.void], tally: Tally) -> NDArray[np.bool_]:
 
 
 def _frames(
-    payloads: list[Any], packets: NDArray[np.void], sizes: NDArray[np.int32], tally: Tally
+    packets: NDArray[np.void], sizes: NDArray[np.int32], file: PacketFile, tally: Tally
 ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
     """Return the sound frames of some packets, and for each one which packet it is from."""
     owners = np.repeat(np.arange(len(packets)), packets["number"])
@@ -208,17 +202,18 @@ def _frames(
         [np.empty(0, np.int64)]
         + [np.arange(n) * size for n, size in zip(packets["number"], sizes.tolist(), strict=True)]
     )
+    starts = packets["at"][owners]
     heads = np.concatenate(
         [np.empty(0, np.uint8)]
         + [
-            payloads[owner][offset : offset + FRAME_DTYPE.itemsize]
-            for owner, offset in zip(owners.tolist(), offsets.tolist(), strict=True)
+            file.frame_of(at, offset, offset + FRAME_DTYPE.itemsize)
+            for at, offset in zip(starts.tolist(), offsets.tolist(), strict=True)
         ]
     ).view(FRAME_DTYPE)
     frames = np.zeros(len(heads), STORED_FRAME_DTYPE)
     for name in FRAME_DTYPE.names or ():
         frames[name] = heads[name]
-    frames["packet_row"], frames["at"] = packets["row"][owners], packets["at"][owners]
+    frames["packet_row"], frames["at"] = packets["row"][owners], starts
     frames["offset"] = offsets
     room = (sizes[owners].astype(np.int64) - FRAME_DTYPE.itemsize) // 2
     width, height = heads["width"].astype(np.int64), heads["height"].astype(np.int64)
@@ -237,9 +232,9 @@ def _frames(
     return frames[sound], owners[sound]
 
 
-def _specials(payloads: list[Any], packets: NDArray[np.void], tally: Tally) -> NDArray[np.void]:
+def _specials(packets: NDArray[np.void], file: PacketFile, tally: Tally) -> NDArray[np.void]:
     """Return the sound special events of some packets."""
-    stored, _ = joined(payloads, packets["number"], WORD_DTYPE.itemsize)
+    stored, _ = file.events_of(packets, WORD_DTYPE.itemsize)
     events = stored.view(WORD_DTYPE)
     tally.found["specials"] += len(events)
     valid = events["word"] & 1 == 1

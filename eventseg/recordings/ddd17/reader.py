@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings.base import IMU_DTYPE, Recording
-from eventseg.recordings.ddd17.file import HDF5_ERRORS, PacketFile
+from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.frames import open_frames
 from eventseg.recordings.ddd17.index import cached_index
 from eventseg.recordings.ddd17.layout import IMU6, IMU6_DTYPE, POLARITY
@@ -27,15 +26,24 @@ from eventseg.recordings.ddd17.sensor import (
 )
 from eventseg.recordings.ddd17.signals import read_signals
 from eventseg.recordings.ddd17.stream import PacketReader, overlapping, running_bounds
+from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 
 
 def recognises(path: Path) -> bool:
     """Return whether a file is HDF5 with the packets of a DDD recorder."""
     try:
-        with h5py.File(path, "r") as file:
-            return "dvs/data" in file
-    except HDF5_ERRORS:
+        file = Hdf5File(path)
+    except UnsupportedError:
+        with path.open("rb") as content:  # names stand near the beginning, as they are
+            return b"dvs" in content.read(2**20)
+    except RecordingError:
         return False
+    try:
+        return file.find("dvs/data") is not None
+    except (RecordingError, UnsupportedError):
+        return False
+    finally:
+        file.close()
 
 
 def open_ddd17(
@@ -73,7 +81,7 @@ class DDD17Recording(Recording):
         given, rotate180 = self._options
         index, note = cached_index(self._file, progress)
         tally = index.tally
-        tally.notes += [note] if note else []
+        tally.notes += [*self._file.notes, *([note] if note else [])]
         if given is None:
             self.sensor = infer_sensor(index.packets, index.frames, tally=tally)
         else:

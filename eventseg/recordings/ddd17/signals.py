@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from eventseg.recordings.base import Signal
-from eventseg.recordings.ddd17.file import HDF5_ERRORS, PacketFile
+from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import SIGNAL_UNITS
+from eventseg.recordings.hdf5.storage import DamageError
+from eventseg.recordings.hdf5.tables import Table
 from eventseg.recordings.report import Tally
 
 
@@ -29,16 +29,16 @@ def read_signals(
     """
     signals = {}
     tally.found["signals"] = 0
-    for name in sorted(file.file):
-        if name == "dvs":
-            continue
+    for name, table in file.signals.items():
         tally.found["signals"] += 1
-        group = file.file.get(name)
-        table = _table(group)
-        if table is None:
-            tally.skip("signals", f"{name}: no table of (host time, value)")
+        if isinstance(table, str):
+            tally.skip("signals", f"{name}: {table}")
             continue
-        rows = table[table[:, 0] > 0]
+        stored = _values(table)
+        if stored is None:
+            tally.skip("signals", f"{name}: damaged")
+            continue
+        rows = stored[stored[:, 0] > 0]
         if not len(rows):
             tally.skip("signals", f"{name}: no data")
             continue
@@ -55,18 +55,13 @@ def read_signals(
     return signals
 
 
-def _table(group: Any) -> Any:
-    """Return (host time, value) rows as float64 (M, 2), or None if there is no such table."""
+def _values(table: Table) -> NDArray[np.float64] | None:
+    """Return the stored rows of (host time, value), or None if they cannot be read."""
     try:
-        data = group["data"] if isinstance(group, h5py.Group) else None
-        if not isinstance(data, h5py.Dataset) or data.ndim != 2 or data.shape[1] != 2:
-            return None
-        table = data[:]
-        if table.dtype.kind not in "iuf":
-            return None
-        table = table.astype(np.float64)
-        finite = np.isfinite(table[:, 0]) & (np.abs(table[:, 0]) < 2**62)
-        table[~finite, 0] = 0
-        return table
-    except HDF5_ERRORS:
+        parts = [table.rows(first, stop) for first, stop in table.spans()]
+    except DamageError:
         return None
+    values = np.concatenate([np.empty((0, 2)), *parts]).astype(np.float64)
+    finite = np.isfinite(values[:, 0]) & (np.abs(values[:, 0]) < 2**62)
+    values[~finite, 0] = 0
+    return values

@@ -15,7 +15,7 @@ from eventseg.windows import parse_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """The network, as :func:`eventseg.networks.build` takes it.
+    """The network, as :func:`eventseg.networks.build_network` takes it.
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""Reader of AEDAT 4 recordings of iniVation cameras."""

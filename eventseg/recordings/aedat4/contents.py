@@ -1,0 +1,140 @@
+"""Contents of AEDAT 4 packets: events, frames, inertial samples and triggers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.recordings.aedat4.flatbuffer import BufferDamage, Table, root
+from eventseg.recordings.base import IMU_DTYPE, SPECIALS_DTYPE
+from eventseg.recordings.packets import EventColumns
+
+KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
+"""Identifiers of the packets that are read: events, frames, inertial samples, triggers."""
+
+EVENT_DTYPE = np.dtype(
+    {
+        "names": ["t", "x", "y", "on"],
+        "formats": ["<i8", "<i2", "<i2", "u1"],
+        "offsets": [0, 8, 10, 12],
+        "itemsize": 16,
+    }
+)
+"""One event as stored: a struct of 16 bytes."""
+
+FRAME_DTYPE = np.dtype(
+    [
+        ("offset", "<i8"),  # packet's position in the file
+        ("size", "<i8"),  # packet's bytes in the file
+        ("t_start", "<i8"),
+        ("t_end", "<i8"),
+        ("exposure_start", "<i8"),
+        ("exposure_end", "<i8"),
+        ("row", "<i8"),
+        ("col", "<i8"),
+        ("height", "<i8"),
+        ("width", "<i8"),
+    ]
+)
+"""Index entry of a frame."""
+
+PIXEL_FORMATS = {0: (1, 1), 2: (2, 1), 16: (1, 3), 18: (2, 3), 24: (1, 4), 26: (2, 4)}
+"""Bytes of a value and values of a pixel by OpenCV's number of the format; colours are BGR."""
+
+LUMA = np.array([0.114, 0.587, 0.299])
+"""Weights of blue, green and red in the gray value, ITU-R BT.601."""
+
+
+def identifier(content: bytes) -> str:
+    """Return the four letters that name a packet's content."""
+    return content[4:8].decode("ascii", "replace")
+
+
+def events_of(content: bytes) -> tuple[EventColumns, NDArray[np.bool_]]:
+    """Return the events of a packet, and which of them have coordinates of a sensor.
+
+    Coordinates are signed in the file; a negative one is on no sensor.
+
+    Raises
+    ------
+    BufferDamage
+        The vector of events is outside the packet.
+    """
+    first, count = root(content).vector(0, EVENT_DTYPE.itemsize)
+    stored = np.frombuffer(content, EVENT_DTYPE, count, first)
+    possible = (stored["x"] >= 0) & (stored["y"] >= 0)
+    columns = EventColumns(
+        stored["t"].astype(np.int64),
+        stored["x"].astype(np.uint16),
+        stored["y"].astype(np.uint16),
+        (stored["on"] != 0).astype(np.int8),
+    )
+    return columns, possible
+
+
+def frame_of(content: bytes) -> tuple[int, ...]:
+    """Return the stamps and the place of a frame, as :data:`FRAME_DTYPE` from ``t_start`` on.
+
+    Recorders that do not know a stamp leave it 0; then the frame's main time is taken.
+
+    Raises
+    ------
+    BufferDamage
+        The frame's pixels do not fit its size.
+    """
+    table = root(content)
+    main = table.integer(0)
+    stamps = [table.integer(field) for field in (1, 2, 3, 4)]
+    start, end, exposure_start, exposure_end = (stamp or main for stamp in stamps)
+    width, height, col, row = (table.integer(field, "h") for field in (6, 7, 8, 9))
+    if width <= 0 or height <= 0 or row < 0 or col < 0:
+        raise BufferDamage(f"a frame of {width}x{height} at ({col}, {row})")
+    _stored_pixels(table, height, width)
+    return start, end, exposure_start, exposure_end, row, col, height, width
+
+
+def pixels_of(content: bytes) -> NDArray[np.uint16]:
+    """Return the gray values of a frame, uint16 (H, W), 8-bit values in the upper byte.
+
+    16-bit values hold the 10 bits of the camera's converter and are shifted up by 6; colours
+    become their luma.
+    """
+    table = root(content)
+    values = _stored_pixels(table, table.integer(7, "h"), table.integer(6, "h"))
+    gray = values[..., 0] if values.shape[2] == 1 else np.rint(values[..., :3] @ LUMA)
+    if values.dtype.itemsize == 1:
+        return gray.astype(np.uint16) << 8
+    wide = gray.astype(np.uint16)
+    return wide << 6 if values.max(initial=0) < 1024 else wide
+
+
+def imu_of(content: bytes) -> NDArray[np.void]:
+    """Return the inertial samples of a packet in g, degrees a second and degrees C."""
+    samples = root(content).tables(0)
+    stored = [
+        (sample.integer(0), *(sample.scalar(field, "f") for field in (2, 3, 4, 5, 6, 7, 1)))
+        for sample in samples
+    ]
+    return np.array(stored, IMU_DTYPE)
+
+
+def triggers_of(content: bytes) -> NDArray[np.void]:
+    """Return the triggers of a packet: time and type."""
+    stored = [
+        (trigger.integer(0), trigger.integer(1, "b") & 0xFF, 0)
+        for trigger in root(content).tables(0)
+    ]
+    return np.array(stored, SPECIALS_DTYPE)
+
+
+def _stored_pixels(table: Table, height: int, width: int) -> NDArray[np.unsignedinteger]:
+    number = table.integer(5, "b")
+    if number not in PIXEL_FORMATS:
+        raise BufferDamage(f"a frame of pixel format {number}; known are {sorted(PIXEL_FORMATS)}")
+    value_bytes, channels = PIXEL_FORMATS[number]
+    first, count = table.vector(10, 1)
+    if count != height * width * value_bytes * channels:
+        raise BufferDamage(f"{count} bytes of pixels in a frame of {width}x{height}")
+    kind = "u1" if value_bytes == 1 else "<u2"
+    values = np.frombuffer(table.data, kind, height * width * channels, first)
+    return values.reshape(height, width, channels)

@@ -1,0 +1,159 @@
+"""Index of an AEDAT 4 file: one pass over all packets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.events import SensorSize
+from eventseg.recordings.aedat4.container import ContainerFile, PacketDamage, StreamInfo
+from eventseg.recordings.aedat4.contents import (
+    FRAME_DTYPE,
+    KINDS,
+    events_of,
+    frame_of,
+    identifier,
+    imu_of,
+    triggers_of,
+)
+from eventseg.recordings.aedat4.flatbuffer import BufferDamage
+from eventseg.recordings.base import IMU_DTYPE, SPECIALS_DTYPE
+from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, packet_row
+from eventseg.recordings.report import Tally
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Index:
+    """Places and times of a file's contents.
+
+    Parameters
+    ----------
+    events : structured array (P,)
+        :data:`eventseg.recordings.packets.PACKET_DTYPE`, in file order.
+    frames : structured array (F,)
+        :data:`eventseg.recordings.aedat4.contents.FRAME_DTYPE`, in file order.
+    imu, specials : structured array
+        Inertial samples and triggers, sorted by time.
+    """
+
+    events: NDArray[np.void]
+    frames: NDArray[np.void]
+    imu: NDArray[np.void]
+    specials: NDArray[np.void]
+
+
+def choose_streams(streams: tuple[StreamInfo, ...]) -> dict[str, int]:
+    """Return the number of the stream of each kind that is read: the first of its camera.
+
+    The camera is that of the first stream of events, or of frames where there are no events.
+    """
+    by_kind = {kind: [s for s in streams if s.kind == kind] for kind in KINDS}
+    first = next((found[0] for found in by_kind.values() if found), None)
+    source = "" if first is None else first.source
+    return {
+        kind: next((s.number for s in found if s.source == source), found[0].number)
+        for kind, found in by_kind.items()
+        if found
+    }
+
+
+def largest_sensor(file: ContainerFile, chosen: Mapping[str, int]) -> tuple[int, int]:
+    """Return the height and width that hold all events, for files that do not say their size."""
+    height = width = 1
+    for place in file.places(Tally()):
+        if place.stream != chosen.get("EVTS", place.stream):
+            continue
+        try:
+            content = file.content(place.offset, place.size)
+            if identifier(content) == "EVTS":
+                events, possible = events_of(content)
+                height = max(height, int(events.y[possible].max(initial=0)) + 1)
+                width = max(width, int(events.x[possible].max(initial=0)) + 1)
+        except (PacketDamage, BufferDamage):
+            continue  # counted when the index is built
+    return height, width
+
+
+def events_on(content: bytes, sensor: SensorSize) -> tuple[EventColumns, int, int]:
+    """Return the events of a packet that lie on the sensor and have a time.
+
+    Returns
+    -------
+    EventColumns, int, int
+        The events, the number outside the sensor, and the number with a negative time.
+    """
+    events, possible = events_of(content)
+    inside = possible & (events.x < sensor.width) & (events.y < sensor.height)
+    timed = inside & (events.t >= 0)
+    outside = len(events) - int(inside.sum())
+    if len(events) == int(timed.sum()):
+        return events, 0, 0
+    return events[timed], outside, int(inside.sum()) - int(timed.sum())
+
+
+def build_index(
+    file: ContainerFile,
+    *,
+    chosen: Mapping[str, int],
+    sensor: SensorSize,
+    tally: Tally,
+    progress: Callable[[float], None],
+) -> Index:
+    """Read the file once.
+
+    Parameters
+    ----------
+    file : ContainerFile
+    chosen : mapping
+        Stream that is read of each kind, from :func:`choose_streams`.
+    sensor : SensorSize
+        Events outside it are left out and counted.
+    tally : Tally
+        Receives the counts of all that was found, skipped and repaired.
+    progress : callable
+        Called with the share of the file that is read.
+    """
+    rows: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    for place in file.places(tally):
+        tally.found["packets"] += 1
+        progress(place.offset / file.header.end)
+        try:
+            content = file.content(place.offset, place.size)
+            kind = identifier(content)
+            if kind not in KINDS:
+                tally.skip("packets", f"of the unknown kind {kind!r}")
+            elif place.stream != chosen.get(kind, place.stream):
+                tally.skip("packets", f"of another camera, stream {place.stream}")
+            elif kind == "EVTS":
+                events, outside, untimed = events_on(content, sensor)
+                tally.found["events"] += len(events) + outside + untimed
+                tally.skip("events", f"outside the sensor {sensor}", outside)
+                tally.skip("events", "with a negative time", untimed)
+                if len(events):
+                    rows[kind].append(packet_row(place.offset, place.size, events))
+            elif kind == "FRME":
+                rows[kind].append((place.offset, place.size, *frame_of(content)))
+            else:
+                rows[kind].append(imu_of(content) if kind == "IMUS" else triggers_of(content))
+        except (PacketDamage, BufferDamage) as damage:
+            tally.skip("packets", f"damaged: {damage}")
+    progress(1.0)
+    frames = np.array(rows["FRME"], FRAME_DTYPE)
+    imu = _sorted(rows["IMUS"], IMU_DTYPE)
+    specials = _sorted(rows["TRIG"], SPECIALS_DTYPE)
+    tally.found["frames"] += len(frames)
+    tally.found["imu"] += len(imu)
+    tally.found["specials"] += len(specials)
+    events = np.array(rows["EVTS"], PACKET_DTYPE)
+    back = int((events["t_min"][1:] < events["t_max"][:-1]).sum())
+    tally.repair("packets that begin before the one before them ends, put in order", back)
+    return Index(events, frames, imu, specials)
+
+
+def _sorted(parts: list[NDArray[np.void]], dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    values = np.concatenate([np.empty(0, dtype), *parts])
+    return values[np.argsort(values["t"], kind="stable")]

@@ -1,0 +1,192 @@
+"""AEDAT 4 recordings: events, frames, inertial samples and triggers of one camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import EventsError, RecordingError
+from eventseg.events import EventStream, SensorSize
+from eventseg.recordings.aedat4.container import MAGIC, ContainerFile, Header, PacketDamage
+from eventseg.recordings.aedat4.contents import pixels_of
+from eventseg.recordings.aedat4.flatbuffer import BufferDamage
+from eventseg.recordings.aedat4.index import (
+    build_index,
+    choose_streams,
+    events_on,
+    largest_sensor,
+)
+from eventseg.recordings.base import Epoch, Frames, Recording
+from eventseg.recordings.packets import EventColumns, PacketReader
+from eventseg.recordings.report import Tally
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a file begins as AEDAT 4 files do."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def open_aedat4(
+    path: Path,
+    *,
+    sensor: SensorSize | None = None,
+    rotate180: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Aedat4Recording:
+    """Open an AEDAT 4 recording; see :func:`eventseg.recordings.open_recording`."""
+    return Aedat4Recording(path, sensor=sensor, rotate180=rotate180, progress=progress)
+
+
+class Aedat4Recording(Recording):
+    """An AEDAT 4 recording; parameters as for `open_recording`.
+
+    The first stream of events is read, and the frames, inertial samples and triggers of its
+    camera; packets of other streams are counted as skipped. Times are those of the file, us since
+    1970 where a recorder wrote it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sensor: SensorSize | None = None,
+        rotate180: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._options = (sensor, rotate180)
+        self._rotate = rotate180
+        self._file = ContainerFile(path)
+        try:
+            self._open(sensor, progress or (lambda _share: None))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, sensor: SensorSize | None, progress: Callable[[float], None]) -> None:
+        tally, header = Tally(), self._file.header
+        if not header.complete:
+            tally.notes.append("the recorder did not finish the file; read to its last packet")
+        if self._rotate:
+            tally.notes.append("events and frames are turned by 180 degrees, as asked")
+        chosen = choose_streams(header.streams)
+        self.sensor = sensor or self._stored_sensor(header, chosen, tally)
+        index = build_index(
+            self._file, chosen=chosen, sensor=self.sensor, tally=tally, progress=progress
+        )
+        self._reader = PacketReader(index.events, self._decode, sensor=self.sensor)
+        self.n_events = int(index.events["kept"].sum())
+        self.frames = self._frames(index.frames, tally)
+        self._imu, self.specials = index.imu, index.specials
+        self.specials.flags.writeable = False
+        self.signals = {}
+        self.epochs = (Epoch(0, 0, "start"),)
+        self.gaps = self._reader.gaps()
+        self.report = tally.report()
+        if self.n_events:
+            self.t_first_us = int(index.events["t_min"].min())
+            self.t_last_us = int(index.events["t_max"].max())
+        elif len(self.frames):
+            self.t_first_us = int(self.frames.t_start_us.min())
+            self.t_last_us = int(self.frames.t_end_us.max())
+        else:
+            packets = tally.found["packets"]
+            raise RecordingError(f"{self.path}: no event and no frame among {packets:,} packets")
+
+    def events(self, t0_us: int | None = None, t1_us: int | None = None) -> EventStream:
+        """Return the events of ``[t0_us, t1_us)``; see :meth:`Recording.events`."""
+        return self._reader.events(*self._span(t0_us, t1_us))
+
+    def stream(
+        self,
+        *,
+        max_events: int = 1_000_000,
+        t0_us: int | None = None,
+        t1_us: int | None = None,
+    ) -> Iterator[EventStream]:
+        """Yield the events in consecutive spans; see :meth:`Recording.stream`."""
+        if max_events < 1:
+            raise EventsError(f"max_events must be 1 or more, got {max_events}")
+        return self._reader.stream(*self._span(t0_us, t1_us), max_events=max_events)
+
+    def imu(self, t0_us: int | None = None, t1_us: int | None = None) -> NDArray[np.void]:
+        """Return the inertial samples of ``[t0_us, t1_us)``; see :meth:`Recording.imu`."""
+        t = self._imu["t"]
+        first = 0 if t0_us is None else int(np.searchsorted(t, t0_us))
+        stop = len(t) if t1_us is None else int(np.searchsorted(t, t1_us))
+        if t0_us is not None and t1_us is not None and t1_us < t0_us:
+            raise EventsError(f"the span [{t0_us}, {t1_us}) us ends before it begins")
+        return self._imu[first:stop].copy()
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        sensor, rotate180 = self._options
+        return partial(open_aedat4, self.path, sensor=sensor, rotate180=rotate180), ()
+
+    def _span(self, t0_us: int | None, t1_us: int | None) -> tuple[int, int]:
+        t0 = self.t_first_us if t0_us is None else int(t0_us)
+        t1 = self.t_last_us + 1 if t1_us is None else int(t1_us)
+        if t1 < t0:
+            raise EventsError(f"the span [{t0}, {t1}) us ends before it begins")
+        return t0, t1
+
+    def _stored_sensor(self, header: Header, chosen: dict[str, int], tally: Tally) -> SensorSize:
+        """Return the size that the header gives to the camera, or the least that holds all."""
+        sizes = {stream.number: stream.size for stream in header.streams}
+        for kind in ("EVTS", "FRME"):
+            size = sizes.get(chosen.get(kind, -1))
+            if size is not None:
+                tally.notes.append(f"sensor {size} from the header")
+                return size
+        size = SensorSize(*largest_sensor(self._file, chosen))
+        tally.notes.append(f"sensor {size} inferred from the largest coordinates of the events")
+        return size
+
+    def _decode(self, packet: np.void) -> EventColumns:
+        try:
+            content = self._file.content(int(packet["offset"]), int(packet["size"]))
+            events, *_ = events_on(content, self.sensor)
+        except (PacketDamage, BufferDamage) as damage:
+            raise RecordingError(f"{self.path} cannot be read any more: {damage}") from damage
+        if not self._rotate:
+            return events
+        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
+        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
+        return EventColumns(events.t, x, y, events.p)
+
+    def _frames(self, stored: NDArray[np.void], tally: Tally) -> Frames:
+        """Return the frames that fit on the sensor, sorted by the end of their exposure."""
+        height, width = self.sensor
+        inside = (stored["row"] + stored["height"] <= height) & (
+            stored["col"] + stored["width"] <= width
+        )
+        tally.skip("frames", f"outside the sensor {self.sensor}", int((~inside).sum()))
+        stored = stored[inside]
+        stored = stored[np.argsort(stored["exposure_end"], kind="stable")]
+        rois = np.stack([stored[name] for name in ("row", "col", "height", "width")], axis=1)
+        if self._rotate:
+            rois[:, 0] = height - rois[:, 0] - rois[:, 2]
+            rois[:, 1] = width - rois[:, 1] - rois[:, 3]
+
+        def read(i: int) -> NDArray[np.uint16]:
+            try:
+                place = int(stored["offset"][i]), int(stored["size"][i])
+                picture = pixels_of(self._file.content(*place))
+            except (PacketDamage, BufferDamage) as damage:
+                raise RecordingError(f"{self.path}: frame {i} cannot be read: {damage}") from damage
+            return picture[::-1, ::-1] if self._rotate else picture
+
+        stamps = (stored[n] for n in ("t_start", "t_end", "exposure_start", "exposure_end"))
+        return Frames(*stamps, rois, self.sensor, read)

@@ -1,0 +1,161 @@
+"""Newer forms of HDF5, repacked by the HDF5 library in a child process with bounds.
+
+The library walks some damaged structures for ever, so it reads a file only where nothing else can:
+in a process of its own, for a limited time and with limited memory, into a plain copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from eventseg.errors import RecordingError
+
+SECONDS: Final = 30
+SECONDS_PER_BYTE: Final = 1 / 20_000_000
+MEMORY_BYTES: Final = 2**33
+ROWS_AT_ONCE: Final = 128
+MOST_ROWS: Final = 2**28
+
+
+def repacked(path: Path, *, follow: bool) -> Path:
+    """Return a plain temporary copy of what recordings hold; the caller removes it.
+
+    Parameters
+    ----------
+    path : Path
+    follow : bool
+        Follow links and storage into other files.
+
+    Raises
+    ------
+    RecordingError
+        The library cannot read the file, or does not come to an end.
+    """
+    handle, name = tempfile.mkstemp(suffix=".hdf5")
+    os.close(handle)
+    copy = Path(name)
+    root = str(Path(__file__).resolve().parents[3])
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        seconds = SECONDS + path.stat().st_size * SECONDS_PER_BYTE
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, str(path), name, "follow" if follow else "stay"],
+            env={**os.environ, "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except BaseException as error:
+        copy.unlink(missing_ok=True)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise RecordingError(
+                f"{path}: damaged: the HDF5 library did not come to an end in {seconds:.0f} s; "
+                "copy or download it again"
+            ) from error
+        if isinstance(error, OSError):
+            raise RecordingError(f"{path}: cannot be read ({error})") from error
+        raise
+    if done.returncode:
+        copy.unlink(missing_ok=True)
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else "it was killed"
+        raise RecordingError(f"{path}: the HDF5 library cannot read it ({reason})")
+    return copy
+
+
+def main(source: str, target: str, follow: str) -> None:
+    """Copy packets and signals into a plain file."""
+    import h5py
+    import numpy as np
+
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with h5py.File(source, "r", locking="best-effort") as old, h5py.File(target, "w") as new:
+        for group in list(old):
+            for name in ("data", "timestamp"):
+                where = f"{group}/{name}"
+                try:
+                    dataset = old[where] if _is_here(h5py, old, where, follow == "follow") else None
+                except (KeyError, OSError, RuntimeError, ValueError):
+                    dataset = None
+                if not isinstance(dataset, h5py.Dataset) or not dataset.ndim:
+                    continue
+                if dataset.shape[0] > MOST_ROWS:
+                    raise ValueError(f"{where} declares {dataset.shape[0]:,} rows")
+                kind = h5py.check_vlen_dtype(dataset.dtype)
+                if kind is None and dataset.dtype.kind not in "iuf":
+                    continue
+                _copy(np, dataset, new, where)
+
+
+def _is_here(h5py: Any, file: Any, where: str, follow: bool) -> bool:
+    """Return whether a dataset lies in this file itself, or may lie in others."""
+    if follow:
+        return where in file
+    group = where.split("/", maxsplit=1)[0]
+    links = [file.get(group, getlink=True), file[group].get(where.split("/")[1], getlink=True)]
+    if any(isinstance(link, h5py.ExternalLink) for link in links) or None in links:
+        return False
+    dataset = file[where]
+    return not (isinstance(dataset, h5py.Dataset) and (dataset.is_virtual or dataset.external))
+
+
+def _copy(np: Any, dataset: Any, new: Any, where: str) -> None:
+    import h5py
+
+    shape = dataset.shape
+    copy = new.create_dataset(
+        where,
+        shape,
+        dataset.dtype,
+        maxshape=(None, *shape[1:]),
+        chunks=(ROWS_AT_ONCE, *shape[1:]),
+    )
+    firsts = {
+        first
+        for start, stop in _stored(dataset)
+        for first in range(start // ROWS_AT_ONCE * ROWS_AT_ONCE, stop, ROWS_AT_ONCE)
+    }
+    empty = np.empty(0, h5py.check_vlen_dtype(dataset.dtype) or dataset.dtype)
+    for first in sorted(firsts):
+        stop = min(first + ROWS_AT_ONCE, shape[0])
+        try:
+            copy[first:stop] = dataset[first:stop]
+        except (KeyError, OSError, RuntimeError, ValueError):
+            for row in range(first, stop):
+                with contextlib.suppress(KeyError, OSError, RuntimeError, ValueError):
+                    values = dataset[row]
+                    if dataset.dtype.kind == "O":
+                        values = [empty if value is None else value for value in values]
+                        for column, value in enumerate(values):
+                            copy[row, column] = value
+                    else:
+                        copy[row] = values
+
+
+def _stored(dataset: Any) -> list[tuple[int, int]]:
+    """Return the ranges of rows that are stored."""
+    n_rows = dataset.shape[0]
+    if dataset.chunks is None or dataset.is_virtual:
+        return [(0, n_rows)]
+    spans: set[tuple[int, int]] = set()
+
+    def note(chunk: Any) -> None:
+        first = chunk.chunk_offset[0]
+        spans.add((first, min(first + dataset.chunks[0], n_rows)))
+
+    dataset.id.chunk_iter(note)
+    return sorted(spans)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

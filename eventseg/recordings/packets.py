@@ -1,0 +1,173 @@
+"""Time-ordered events from indexed packets: random access and streaming for any format.
+
+Packets may overlap in time where a file is out of order. The running maximum of their latest
+times and the reverse running minimum of their earliest times bound, for any moment, the packets
+that can hold events before or after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.events import EventStream, SensorSize
+from eventseg.recordings.base import GAP_US
+
+PACKET_DTYPE = np.dtype(
+    [
+        ("offset", "<i8"),  # position in the file
+        ("size", "<i8"),  # bytes in the file
+        ("kept", "<i8"),  # events that are handed out
+        ("t_min", "<i8"),
+        ("t_max", "<i8"),
+        ("t_gap", "<i8"),  # longest step between two events of the packet
+    ]
+)
+"""One packet of events in an index; only packets that keep an event are listed."""
+
+EVENTS_AT_ONCE = 2**17
+"""Events decoded between two yields of a stream."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EventColumns:
+    """Event columns of one length.
+
+    Parameters
+    ----------
+    t : int64 (N,)
+        Time in us.
+    x, y : uint16 (N,)
+        Column and row.
+    p : int8 (N,)
+        Polarity, 1 for ON and 0 for OFF.
+    """
+
+    t: NDArray[np.int64]
+    x: NDArray[np.uint16]
+    y: NDArray[np.uint16]
+    p: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.t)
+
+    def __getitem__(self, selected: slice | NDArray[np.generic]) -> Self:
+        """Return the selected events."""
+        return type(self)(self.t[selected], self.x[selected], self.y[selected], self.p[selected])
+
+    def in_order(self) -> Self:
+        """Return the events sorted by time; events of one time keep their order."""
+        if (self.t[1:] >= self.t[:-1]).all():
+            return self
+        return self[np.argsort(self.t, kind="stable")]
+
+    def stream(self, sensor: SensorSize, t0_us: int, t1_us: int) -> EventStream:
+        """Return the events, which are sorted, as the stream of a span."""
+        return EventStream(self.t, self.x, self.y, self.p, sensor, t0_us, t1_us)
+
+
+def joined(parts: Sequence[EventColumns]) -> EventColumns:
+    """Return the events of several parts, one after the other."""
+    if not parts:
+        empty = np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16)
+        return EventColumns(*empty, np.empty(0, np.int8))
+    return EventColumns(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "x", "y", "p"))
+    )
+
+
+def packet_row(offset: int, size: int, events: EventColumns) -> tuple[int, ...]:
+    """Return the index entry of a packet, in the order of :data:`PACKET_DTYPE`."""
+    t = np.sort(events.t)
+    gap = int(np.diff(t).max(initial=0))
+    return offset, size, len(t), int(t[0]), int(t[-1]), gap
+
+
+class PacketReader:
+    """Reader of the events of indexed packets.
+
+    Parameters
+    ----------
+    packets : structured array (P,)
+        :data:`PACKET_DTYPE`, in file order.
+    decode : callable
+        Takes an entry of `packets` and returns its events that lie on the sensor, in file order.
+    sensor : SensorSize
+    """
+
+    def __init__(
+        self,
+        packets: NDArray[np.void],
+        decode: Callable[[np.void], EventColumns],
+        *,
+        sensor: SensorSize,
+    ) -> None:
+        self._packets = packets
+        self._decode = decode
+        self._sensor = sensor
+        self._latest = np.maximum.accumulate(packets["t_max"])
+        self._earliest = np.minimum.accumulate(packets["t_min"][::-1])[::-1]
+
+    def events(self, t0_us: int, t1_us: int) -> EventStream:
+        """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
+        parts = [self._within(k, t0_us, t1_us) for k in self._overlapping(t0_us, t1_us)]
+        return joined(parts).in_order().stream(self._sensor, t0_us, t1_us)
+
+    def stream(self, t0_us: int, t1_us: int, *, max_events: int) -> Iterator[EventStream]:
+        """Yield the same events in consecutive spans of at most `max_events`."""
+        chosen = self._overlapping(t0_us, t1_us)
+        held, start = joined([]), t0_us
+        for batch in self._batches(chosen):
+            parts = [self._within(k, t0_us, t1_us) for k in batch]
+            held = joined([held, *parts]).in_order()
+            after = int(batch[-1]) + 1
+            complete = int(self._earliest[after]) if after < len(self._packets) else t1_us
+            ready = int(np.searchsorted(held.t, min(complete, t1_us)))
+            first = 0
+            while ready - first > max_events:
+                end = int(held.t[first + max_events])
+                if end == held.t[first]:
+                    end += 1  # more events in one microsecond than a span should hold
+                stop = int(np.searchsorted(held.t, end))
+                yield held[first:stop].stream(self._sensor, start, end)
+                first, start = stop, end
+            held = held[first:]
+        yield held.stream(self._sensor, start, t1_us)
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return the stretches between events longer than ``GAP_US``, as (before, after) in us."""
+        wide = self._packets["t_gap"] > GAP_US
+        low, high = [self._packets["t_min"][~wide]], [self._packets["t_max"][~wide]]
+        for packet in self._packets[wide]:
+            t = np.sort(self._decode(packet).t)
+            cuts = np.flatnonzero(np.diff(t) > GAP_US)
+            low.append(t[np.concatenate([[0], cuts + 1])])
+            high.append(t[np.concatenate([cuts, [len(t) - 1]])])
+        begins, ends = np.concatenate(low), np.concatenate(high)
+        order = np.argsort(begins, kind="stable")
+        before, after = np.maximum.accumulate(ends[order])[:-1], begins[order][1:]
+        far = after - before > GAP_US
+        return list(zip(before[far].tolist(), after[far].tolist(), strict=True))
+
+    def _overlapping(self, t0_us: int, t1_us: int) -> NDArray[np.int64]:
+        first = int(np.searchsorted(self._latest, t0_us))
+        stop = int(np.searchsorted(self._earliest, t1_us))
+        part = self._packets[first:stop]
+        return first + np.flatnonzero((part["t_max"] >= t0_us) & (part["t_min"] < t1_us))
+
+    def _batches(self, chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        weight = np.cumsum(self._packets["kept"][chosen]) // EVENTS_AT_ONCE
+        cuts = np.flatnonzero(np.diff(weight)) + 1
+        return [batch for batch in np.split(chosen, cuts) if len(batch)]
+
+    def _within(self, k: int, t0_us: int, t1_us: int) -> EventColumns:
+        packet = self._packets[k]
+        events = self._decode(packet)
+        if t0_us <= packet["t_min"] and packet["t_max"] < t1_us:
+            return events
+        return events[(events.t >= t0_us) & (events.t < t1_us)]
