@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from eventseg.kernels import cells
+from eventseg.kernels.compiled import compiled
 
 PACKED_MAX_WINDOW_US = 1 << 20
 """dt < 2^20 us keeps sum(dt) of fewer than 2^20 events below 2^40, and sum(dt^2) below 2^60."""
@@ -26,7 +27,7 @@ packed_words = _inlined(cells.packed_words)
 wide_words = _inlined(cells.wide_words)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def stage(t, x, y, p, begin, count, t0_us, row0, rows, width, cell, dt):
     """Write the cell index and dt of ``count`` events from ``begin`` on into the staging buffers.
 
@@ -41,7 +42,7 @@ def stage(t, x, y, p, begin, count, t0_us, row0, rows, width, cell, dt):
         dt[i] = np.int32(t[i] - t0_us)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def add_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, width, cell, dt):
     """Add the events ``lo`` to ``hi`` to the two packed words of their cells."""
     for begin in range(lo, hi, BLOCK):
@@ -55,7 +56,7 @@ def add_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, width,
             square[c] += time_squared
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def subtract_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, width, cell, dt):
     """Take the events ``lo`` to ``hi`` away from the two packed words of their cells."""
     for begin in range(lo, hi, BLOCK):
@@ -68,7 +69,7 @@ def subtract_packed(count_time, square, t, x, y, p, lo, hi, t0_us, row0, rows, w
             square[c] -= time_squared
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def add_wide(count, time, square_high, square_low, t, x, y, p, lo, hi, t0_us, row0, rows, width):
     """Add the events ``lo`` to ``hi`` to the four wide words of their cells."""
     outside = 2 * rows * width

@@ -7,6 +7,7 @@ from numba import njit
 
 from eventseg.kernels import augment_cells
 from eventseg.kernels.augment_cells import FIRST, KEY, LAST, NOISE, PLACE
+from eventseg.kernels.compiled import compiled
 
 _inlined = njit(nogil=True, inline="always")
 random_word = _inlined(augment_cells.random_word)
@@ -15,7 +16,7 @@ changed_event = _inlined(augment_cells.changed_event)
 noise_event = _inlined(augment_cells.noise_event)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def change(t, x, y, p, plan, out_t, out_x, out_y, out_p, height, width):
     """Write the events of each window, changed and in their order, and its noise after them.
 

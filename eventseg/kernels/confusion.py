@@ -7,10 +7,11 @@ network; here rows of pixels stay in the cache and the comparisons are vectorise
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from eventseg.kernels.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_confusion(logits, labels, matrix):
     """Add the pixels of (N, K, H, W) logits and (N, H, W) labels to ``matrix``, int64 (K, K).
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from eventseg.kernels.accumulate import add_packed, add_wide, subtract_packed
 from eventseg.kernels.cells import EXACT_LIMIT
+from eventseg.kernels.compiled import compiled
 from eventseg.kernels.finalize import finalize_packed, finalize_wide, largest_count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def encode_packed(t, x, y, p, lo, hi, t0_us, t1_us, out, wide, words, row0, rows, width, ddof):
     """Encode windows in order, each by the cheaper way: fresh, or sliding from the one before.
 
@@ -71,7 +70,7 @@ def encode_packed(t, x, y, p, lo, hi, t0_us, t1_us, out, wide, words, row0, rows
         finalize_packed(count_time, square, out[k], window_us, shift_us, held, ddof)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def encode_wide(t, x, y, p, lo, hi, t0_us, t1_us, out, words, row0, rows, width, ddof):
     """Encode one window of any length up to 2^31 us and any count; ``out`` is float32 (6, C)."""
     count, time, square_high, square_low = words

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from eventseg.kernels.compiled import compiled
+
 KEPT, HOT, REFRACTORY, BACKGROUND = 0, 1, 2, 3
 """What becomes of an event: kept, or dropped by one of the filters."""
 
@@ -34,14 +36,14 @@ _too_soon = _inlined(too_soon)
 _unsupported = _inlined(unsupported)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_pixels(x, y, counts):
     """Add the events of each pixel to ``counts``, int64 (H, W)."""
     for i in range(len(x)):
         counts[y[i], x[i]] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def keep_events(
     t, x, y, p, hot, latest, passed, refractory_us, support_us, width,
     kept_t, kept_x, kept_y, kept_p, fates,

@@ -17,12 +17,13 @@ from numba import njit
 
 from eventseg.kernels import cells
 from eventseg.kernels.cells import COUNT_SHIFT, EXACT_LIMIT, TIME_MASK
+from eventseg.kernels.compiled import compiled
 
 exact_moments = njit(nogil=True, inline="always")(cells.exact_moments)
 far_moments = njit(nogil=True, inline="always")(cells.far_moments)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
     """Write the six channels of all cells, then clear the words or move their origin.
 
@@ -65,7 +66,7 @@ def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
         square[2 * cells] = 0
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def largest_count(count_time, cells):
     """Return the largest number of events in any of the first ``cells`` cells."""
     largest = np.int64(0)
@@ -75,7 +76,7 @@ def largest_count(count_time, cells):
     return largest >> COUNT_SHIFT
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finalize_cell(n, s1, square_high, square_low, window_us, ddof):
     """Return mean and std of one cell of any size, float32 each, as shares of the window."""
     if n * window_us < EXACT_LIMIT:
@@ -85,7 +86,7 @@ def finalize_cell(n, s1, square_high, square_low, window_us, ddof):
     return far_moments(n, mean_us, mean_us * mean_us, square_high, square_low, window_us, ddof)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def finalize_wide(count, time, square_high, square_low, out, window_us, ddof):
     """Write the six channels of all cells from the four wide words, then clear them."""
     cells = out.shape[1]

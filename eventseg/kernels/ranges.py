@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from eventseg.kernels.compiled import compiled
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@compiled
 def evsegnet_ranges(raw, out):
     """Write the channels of windows in EV-SegNet's ranges.
 

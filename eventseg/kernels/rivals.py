@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from eventseg.kernels import rival_cells
+from eventseg.kernels.compiled import compiled
 
 _inlined = njit(nogil=True, inline="always")
 pixel_of = _inlined(rival_cells.pixel_of)
@@ -20,7 +21,7 @@ share = _inlined(rival_cells.share)
 decayed = _inlined(rival_cells.decayed)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_slices(sums, plane0, t, x, y, p, lo, hi, t0_us, window_us, bins, row0, rows, width):
     """Count events by polarity and time slice: ``2 bins`` planes."""
     for i in range(lo, hi):
@@ -29,7 +30,7 @@ def add_slices(sums, plane0, t, x, y, p, lo, hi, t0_us, window_us, bins, row0, r
             sums[plane0 + slice_plane(t[i] - t0_us, p[i], window_us, bins), pixel] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_voxels(sums, plane0, t, x, y, p, lo, hi, t0_us, window_us, bins, row0, rows, width):
     """Share each event between the two bins around it: ``bins`` planes, in w-ths of an event."""
     for i in range(lo, hi):
@@ -40,7 +41,7 @@ def add_voxels(sums, plane0, t, x, y, p, lo, hi, t0_us, window_us, bins, row0, r
             sums[plane0 + lower + 1, pixel] += above
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def keep_latest(sums, plane0, t, x, y, p, lo, hi, t0_us, _window_us, _bins, row0, rows, width):
     """Keep the latest event of each polarity, two planes, 0 without one."""
     for i in range(lo, hi):
@@ -50,7 +51,7 @@ def keep_latest(sums, plane0, t, x, y, p, lo, hi, t0_us, _window_us, _bins, row0
             sums[plane, pixel] = max(sums[plane, pixel], latest_mark(t[i] - t0_us))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finalize_shares(sums, window_us, of_window, out):
     """Write planes as they are, or where ``of_window`` as shares of the window; clear them."""
     for plane in range(sums.shape[0]):
@@ -60,7 +61,7 @@ def finalize_shares(sums, window_us, of_window, out):
             sums[plane, pixel] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def finalize_decay(sums, window_us, decay, out):
     """Write the latest times as decayed surfaces; clear them."""
     for plane in range(sums.shape[0]):

@@ -12,10 +12,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
+from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.camera import Wave, sines
 from eventseg.simulate.scene.classes import IGNORED
 from eventseg.simulate.scene.render import View
@@ -146,7 +146,7 @@ class ImageFilm:
         return View(label, None, flow.astype(np.float32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def warp_luminance(
     source: NDArray[np.float32], place: NDArray[np.float64], out: NDArray[np.float32]
 ) -> None:
@@ -164,7 +164,7 @@ def warp_luminance(
             out[i, j] = top * (1.0 - fv) + low * fv
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def warp_label(
     source: NDArray[np.uint8], place: NDArray[np.float64], out: NDArray[np.uint8]
 ) -> None:

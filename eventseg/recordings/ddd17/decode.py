@@ -10,15 +10,16 @@ must be left out.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from eventseg.kernels.compiled import compiled
 
 INVALID, NEGATIVE, OUTSIDE, KEPT, FIRST, LAST, LOW, HIGH, X_MAX, Y_MAX, BACK = range(11)
 """Columns of the table that :func:`scan` fills."""
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def scan(
     events: NDArray[np.uint64], starts: NDArray[np.int64], height: int, width: int
 ) -> NDArray[np.int64]:
@@ -47,7 +48,7 @@ def scan(
     return table
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _scan_sound(part: NDArray[np.uint64], height: int, width: int, row: NDArray[np.int64]) -> bool:
     """Fill the row of a packet if all its events are kept; return whether they are."""
     n = len(part)
@@ -71,7 +72,7 @@ def _scan_sound(part: NDArray[np.uint64], height: int, width: int, row: NDArray[
     return True
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _scan_each(part: NDArray[np.uint64], height: int, width: int, row: NDArray[np.int64]) -> None:
     """Fill the row of any packet, event by event."""
     invalid = negative = outside = kept = back = first = last = x_max = y_max = 0
@@ -99,7 +100,7 @@ def _scan_each(part: NDArray[np.uint64], height: int, width: int, row: NDArray[n
     row[X_MAX], row[Y_MAX], row[BACK] = x_max, y_max, back
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def decode(
     events: NDArray[np.uint64],
     starts: NDArray[np.int64],
@@ -154,7 +155,7 @@ def decode(
     return n, in_order
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _unpack(
     part: NDArray[np.uint64],
     base: int,
@@ -176,7 +177,7 @@ def _unpack(
     return not unsound
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _keep(
     part: NDArray[np.uint64],
     limits: tuple[int, int, int, int],

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
+from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.camera import CameraPath, Pose
 from eventseg.simulate.scene.shade import Light, shade
 from eventseg.simulate.scene.trace import trace_background, trace_objects
@@ -84,7 +84,7 @@ def render_view(scene: Stretch, pose: Pose, t_us: float, sensor: SensorSize) -> 
     return View(label, depth, motion)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _render(
     pose: Pose,
     light: Light,
@@ -169,7 +169,7 @@ def _render(
             luminance[i, j] = 0.5 * luminance[i, j] + 0.125 * around
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _flow(
     pose: Pose,
     objects: NDArray[np.void],

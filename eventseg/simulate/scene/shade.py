@@ -9,9 +9,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.camera import Pose
 from eventseg.simulate.scene.classes import (
     BUILDING,
@@ -54,7 +54,7 @@ class Light(NamedTuple):
     haze: float
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shade(
     pose: Pose,
     light: Light,

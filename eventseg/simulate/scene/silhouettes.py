@@ -3,17 +3,18 @@
 ``u`` runs across in metres from the middle, ``y`` is the height above the ground in metres.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.things import BICYCLE, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, TREE
 from eventseg.simulate.sensor.noise import value_noise
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def near_segment(
     u: float, y: float, u0: float, y0: float, u1: float, y1: float, radius: float
 ) -> bool:
@@ -25,7 +26,7 @@ def near_segment(
     return eu * eu + ey * ey < radius * radius
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside_person(u: float, y: float, height: float, stride: float) -> bool:
     """Return whether a point is on a walker whose legs swing with ``stride`` (a phase in rad)."""
     k = 1.76 / height
@@ -44,7 +45,7 @@ def inside_person(u: float, y: float, height: float, stride: float) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside_rider(u: float, y: float, stride: float) -> bool:
     """Return whether a point is on somebody who sits on a bicycle and pedals."""
     if (u - 0.12) ** 2 + (y - 1.7) ** 2 < 0.018:
@@ -60,7 +61,7 @@ def inside_rider(u: float, y: float, stride: float) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside_bicycle(u: float, y: float) -> bool:
     """Return whether a point is on the rims, the frame or the handlebar."""
     v = abs(u) - 0.52
@@ -77,7 +78,7 @@ def inside_bicycle(u: float, y: float) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside_motorcycle(u: float, y: float) -> bool:
     """Return whether a point is on the wheels or the body."""
     v = abs(u) - 0.68
@@ -90,7 +91,7 @@ def inside_motorcycle(u: float, y: float) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside_tree(u: float, y: float, width: float, height: float, seed: int) -> bool:
     """Return whether a point is on the trunk or in the ragged crown."""
     if abs(u) < 0.16 and y < 0.6 * height:
@@ -103,7 +104,7 @@ def inside_tree(u: float, y: float, width: float, height: float, seed: int) -> b
     return r < 0.5 or r < 0.45 + 0.75 * value_noise(1.7 * u, 1.7 * y, seed)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def inside(
     shape: int, u: float, y: float, width: float, height: float, stride: float, seed: int
 ) -> bool:

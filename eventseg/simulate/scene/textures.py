@@ -3,13 +3,15 @@
 All averaged or faded over the footprint of a pixel, so that distance does not flicker.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numba import njit
 
+from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.classes import (
     BUILDING,
     BUS,
@@ -36,7 +38,7 @@ from eventseg.simulate.scene.trace import KERB_M, ROAD_M
 from eventseg.simulate.sensor.noise import grain, lattice, pulses, stripe
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shade_ground(
     x: float, z: float, label: int, foot_x: float, foot_z: float, crossing: bool, from_corner: float
 ) -> float:
@@ -64,7 +66,7 @@ def shade_ground(
     return 0.2 + 0.2 * grain(1.2 * x, 1.2 * z, 1.2 * wide, 9, 3)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shade_facade(
     u: float, y: float, label: int, foot: float, foot_y: float, block: np.record, glow: float
 ) -> tuple[float, float]:
@@ -109,7 +111,7 @@ def shade_facade(
     return max(0.03, albedo), 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shade_vehicle(
     thing: np.record, u: float, y: float, across: bool, foot: float, facing: float
 ) -> tuple[float, float]:
@@ -157,7 +159,7 @@ def shade_vehicle(
     return albedo, own
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shade_upright(
     thing: np.record, u: float, y: float, foot: float, t_s: float
 ) -> tuple[float, float]:

@@ -1,5 +1,7 @@
 """Objects of the street: shapes and sizes as data, one row for each part."""
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import numpy as np

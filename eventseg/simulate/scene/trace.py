@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.camera import Pose
 from eventseg.simulate.scene.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
 from eventseg.simulate.scene.silhouettes import inside
@@ -24,7 +24,7 @@ ROAD_M, KERB_M, STRIP_M, NEAR_M, FAR_M = 5.2, 5.4, 7.8, 9.5, 22.0
 HORIZON_M = 420.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def trace_background(
     pose: Pose,
     blocks: NDArray[np.void],
@@ -102,13 +102,13 @@ def trace_background(
             label[i, j] = kind
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _crossing_at(blocks: NDArray[np.void], z: float, first_block: int) -> bool:
     k = math.floor(z / BLOCK_M) - first_block
     return 0 <= k < blocks.shape[1] and bool(blocks[0, k].near < 0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def trace_objects(
     pose: Pose,
     objects: NDArray[np.void],
@@ -210,7 +210,7 @@ def trace_objects(
                 label[i, j] = thing.label
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def hit_box(
     x0: float,
     x1: float,

@@ -26,8 +26,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from eventseg.kernels.compiled import compiled
 
 
 class Physics(NamedTuple):
@@ -53,7 +54,7 @@ ON, OFF, LEAK, HOT = range(4)
 """Columns of a pixel's own parameters: thresholds, leak and hot rate per us."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def uniform(seed: int, pixel: int, draw: int) -> float:
     """Return a number in (0, 1) that depends on its three counters only (splitmix64)."""
     z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(pixel)
@@ -66,14 +67,14 @@ def uniform(seed: int, pixel: int, draw: int) -> float:
     return (float(z >> np.uint64(12)) + 0.5) * (1.0 / 4503599627370496.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def normal(seed: int, pixel: int, draw: int) -> float:
     """Return a standard normal number from draws ``draw`` and ``draw + 1`` (Box and Muller)."""
     radius = math.sqrt(-2.0 * math.log(uniform(seed, pixel, draw)))
     return radius * math.cos(2.0 * math.pi * uniform(seed, pixel, draw + 1))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def response(luminance: float, linear_below: float, offset: float) -> float:
     """Return the photoreceptor's response to a luminance."""
     if offset > 0.0:
@@ -83,7 +84,7 @@ def response(luminance: float, linear_below: float, offset: float) -> float:
     return math.log(luminance / linear_below) + 1.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def start_pixels(
     luminance: NDArray[np.float32],
     t_us: float,
@@ -112,7 +113,7 @@ def start_pixels(
         state[pixel, DRAWS] = draw + 2
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def run_pixels(
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],

@@ -5,16 +5,18 @@ is faded out before a pixel spans its period, and stripes are averaged over the 
 form.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import math
 
-from numba import njit
+from eventseg.kernels.compiled import compiled
 
 _MASK = 0xFFFFFFFF
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def lattice(i: int, j: int, seed: int) -> float:
     """Return a number in [0, 1) that depends on two integers and a seed only."""
     h = (i * 374761393 + j * 668265263 + seed * 1274126177) & _MASK
@@ -22,7 +24,7 @@ def lattice(i: int, j: int, seed: int) -> float:
     return ((h ^ (h >> 16)) & 0xFFFFFF) * (1.0 / 16777216.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def value_noise(u: float, v: float, seed: int) -> float:
     """Return smooth noise in [0, 1) whose lattice has period 1 in both directions."""
     i, j = math.floor(u), math.floor(v)
@@ -35,7 +37,7 @@ def value_noise(u: float, v: float, seed: int) -> float:
     return top * (1.0 - fv) + low * fv
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def grain(u: float, v: float, footprint: float, seed: int, octaves: int) -> float:
     """Return octaves of noise around 0, each faded by the footprint.
 
@@ -54,7 +56,7 @@ def grain(u: float, v: float, footprint: float, seed: int, octaves: int) -> floa
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def stripe(x: float, footprint: float, low: float, high: float) -> float:
     """Return the share of a pixel centred at ``x`` that is in [low, high]."""
     half = 0.5 * footprint
@@ -62,7 +64,7 @@ def stripe(x: float, footprint: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, share))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pulses(x: float, footprint: float, period: float, width: float) -> float:
     """Return the share of a pixel at ``x`` covered by pulses on [k period, k period + width]."""
     high = (x + 0.5 * footprint) / period

@@ -1,0 +1,86 @@
+"""The decorator of all compiled functions, with a cache on disk that cannot do harm.
+
+Numba keeps machine code beside the source or in the user's cache folder. Where neither can be
+written, functions are compiled anew by each process; a cached file that is damaged is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function to machine code that releases the GIL, cached on disk where possible."""
+    dispatcher: Any = njit(nogil=True)(function)
+    if dispatcher is not function:  # compilation is not switched off
+        # Without a folder for its files, Numba raises when the cache is made.
+        with contextlib.suppress(RuntimeError, OSError):
+            dispatcher._cache = CheckedCache(function)
+    return dispatcher
+
+
+class CheckedCache(FunctionCache):
+    """Cache of one function's machine code that starts anew where its files are damaged."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = CheckedFiles(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled function of a signature, or None to have it compiled."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged bytes raise errors of any kind
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function, if the files can be written."""
+        # A full or read-only disk costs time at the next start and nothing else.
+        with contextlib.suppress(Exception):
+            super().save_overload(sig, data)
+
+
+class CheckedFiles(IndexDataCacheFile):
+    """Files of a cache, each with the digest of its content: damaged code is never run."""
+
+    def _dump(self, obj: object) -> bytes:
+        content: bytes = super()._dump(obj)
+        return hashlib.sha256(content).digest() + content
+
+    def _load_data(self, name: str) -> Any:
+        return pickle.loads(_verified(Path(self._data_path(name)).read_bytes()))
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            with Path(self._index_path).open("rb") as file:
+                version = pickle.load(file)
+                content = file.read()
+        except FileNotFoundError:
+            return {}
+        if version != self._version:
+            return {}
+        stamp, overloads = pickle.loads(_verified(content))
+        return dict(overloads) if stamp == self._source_stamp else {}
+
+
+def _verified(content: bytes) -> bytes:
+    digest, rest = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(rest).digest() != digest:
+        raise ValueError("a cached file is damaged")
+    return rest
