@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from eventseg.files import replace_file
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raise it whenever an index gets other contents."""
 
 

@@ -197,6 +197,15 @@ def test_reset_begins_an_epoch_placed_by_the_host_clock(tmp_path: Path) -> None:
     assert rec.specials.tolist() == [(6_000_180, 1, 0), (6_000_187, 2, 99)]
 
 
+def test_a_host_clock_set_by_years_is_not_believed(tmp_path: Path) -> None:
+    rows = [dots(5_000, host=7_000), reset(host=HOST_T0), dots(10, host=HOST_T0 + 20)]
+    rec = opened(tmp_path, rows)
+    assert times(rec) == [5_000, 5_001]
+    assert [note for note in rec.report.notes if " days before the epoch at row 1" in note]
+    hours = [dots(5_000), reset(), dots(10, host=HOST_T0 + 10**12 + 10)]
+    assert times(opened(tmp_path, hours)) == [5_000, 10**12 + 10]
+
+
 def test_epochs_never_overlap(tmp_path: Path) -> None:
     rows = [dots(5_000, host=HOST_T0 + 5_000), reset(), dots(10, host=HOST_T0 + 20)]
     rec = opened(tmp_path, rows)

@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 
 from eventseg.recordings.base import Epoch
 from eventseg.recordings.ddd17.layout import POLARITY, WRAP_US
+from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.report import Tally
 
 JUMP_BACK_US = 1_000_000
 """A packet this much behind the latest time of its epoch means that the clock restarted."""
+
+
+LONGEST_PAUSE_US = MAX_OVERFLOW * WRAP_US
+"""A host that puts an epoch later than this, 407 days, had its clock set in between."""
+
+MANY = 16
+"""Packets of an epoch from which on the second smallest distance of the clocks is its smallest:
+one damaged time stamp among many must not move an epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +85,17 @@ def continuous_clock(
         low = int((bases + packets["t_min"])[evidence].min())
         high = int((bases + packets["t_max"])[evidence].max())
         known = evidence & (packets["host"] > 0)
-        lead = (
-            int((packets["host"] - bases - packets["t_max"])[known].min()) if known.any() else None
-        )
+        lead = _least((packets["host"] - bases - packets["t_max"])[known])
         offset = 0
         if latest is not None:
             if lead is None or host_offset is None:
                 tally.notes.append(f"no host time for the epoch at row {row}: put right behind")
+                offset = latest + 1 - low
+            elif (pause := low + lead - host_offset - latest) > LONGEST_PAUSE_US:
+                tally.notes.append(
+                    f"the host's clock jumps by {pause / 86_400e6:,.0f} days before the epoch at "
+                    f"row {row}, more than a sensor's clock can count: put right behind"
+                )
                 offset = latest + 1 - low
             else:
                 offset = lead - host_offset
@@ -100,6 +113,12 @@ def continuous_clock(
     if waiting and latest is not None:
         bases[np.isin(epoch_of, waiting)] += latest + 1
     return Clock(bases, tuple(epochs) or (Epoch(0, 0, "start"),), host_offset)
+
+
+def _least(leads: NDArray[np.int64]) -> int | None:
+    if len(leads) == 0:
+        return None
+    return int(np.partition(leads, 1)[1] if len(leads) >= MANY else leads.min())
 
 
 def _restarts(

@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 
 from eventseg.kernels.compiled import compiled
 
-INVALID, NEGATIVE, OUTSIDE, KEPT, FIRST, LAST, LOW, HIGH, X_MAX, Y_MAX, BACK = range(11)
+INVALID, NEGATIVE, STRAY, OUTSIDE, KEPT, FIRST, LAST, LOW, HIGH, X_MAX, Y_MAX, BACK = range(12)
 """Columns of the table that :func:`scan` fills."""
 
 
 @compiled
 def scan(
-    events: NDArray[np.uint64], starts: NDArray[np.int64], height: int, width: int
+    events: NDArray[np.uint64],
+    starts: NDArray[np.int64],
+    spans: NDArray[np.int64],
+    height: int,
+    width: int,
 ) -> NDArray[np.int64]:
     """Summarise packets of events.
 
@@ -31,25 +35,36 @@ def scan(
         All events of the packets, one after the other.
     starts : int64 (P + 1,)
         First event of each packet, and N.
+    spans : int64 (P, 2)
+        Earliest and latest 31-bit stamp that each packet may hold; others are strays.
     height, width : int
         Events at rows and columns beyond are counted as outside.
 
     Returns
     -------
-    int64 (P, 11)
-        For each packet: events marked invalid, with a negative time, outside, kept; time of the
-        first, last, earliest and latest kept event; largest column and row; steps back in time.
+    int64 (P, 12)
+        For each packet: events marked invalid, with a negative time, strays, outside, kept; time
+        of the first, last, earliest and latest kept event; largest column and row; steps back in
+        time.
     """
-    table = np.zeros((len(starts) - 1, 11), np.int64)
+    table = np.zeros((len(starts) - 1, 12), np.int64)
     for packet in range(len(starts) - 1):
         part = events[starts[packet] : starts[packet + 1]]
-        if not _scan_sound(part, height, width, table[packet]):
-            _scan_each(part, height, width, table[packet])
+        low, high = spans[packet, 0], spans[packet, 1]
+        if not _scan_sound(part, low, high, height, width, table[packet]):
+            _scan_each(part, low, high, height, width, table[packet])
     return table
 
 
 @compiled
-def _scan_sound(part: NDArray[np.uint64], height: int, width: int, row: NDArray[np.int64]) -> bool:
+def _scan_sound(
+    part: NDArray[np.uint64],
+    t_low: int,
+    t_high: int,
+    height: int,
+    width: int,
+    row: NDArray[np.int64],
+) -> bool:
     """Fill the row of a packet if all its events are kept; return whether they are."""
     n = len(part)
     unsound = x_max = y_max = high = 0
@@ -61,7 +76,7 @@ def _scan_sound(part: NDArray[np.uint64], height: int, width: int, row: NDArray[
         y_max = max(y_max, event >> 2 & 0x7FFF)
         stamp = event >> 32
         low, high = min(low, stamp), max(high, stamp)
-    if n == 0 or unsound or x_max >= width or y_max >= height:
+    if n == 0 or unsound or x_max >= width or y_max >= height or low < t_low or high > t_high:
         return False
     back = 0
     for i in range(1, n):
@@ -73,9 +88,16 @@ def _scan_sound(part: NDArray[np.uint64], height: int, width: int, row: NDArray[
 
 
 @compiled
-def _scan_each(part: NDArray[np.uint64], height: int, width: int, row: NDArray[np.int64]) -> None:
+def _scan_each(
+    part: NDArray[np.uint64],
+    t_low: int,
+    t_high: int,
+    height: int,
+    width: int,
+    row: NDArray[np.int64],
+) -> None:
     """Fill the row of any packet, event by event."""
-    invalid = negative = outside = kept = back = first = last = x_max = y_max = 0
+    invalid = negative = stray = outside = kept = back = first = last = x_max = y_max = 0
     low, high = 2**31, -1
     for i in range(len(part)):
         event = np.int64(part[i])
@@ -84,6 +106,8 @@ def _scan_each(part: NDArray[np.uint64], height: int, width: int, row: NDArray[n
             invalid += 1
         elif t < 0:
             negative += 1
+        elif t < t_low or t > t_high:
+            stray += 1
         elif x >= width or y >= height:
             outside += 1
         else:
@@ -95,7 +119,8 @@ def _scan_each(part: NDArray[np.uint64], height: int, width: int, row: NDArray[n
                 back += 1
             last = t
             kept += 1
-    row[INVALID], row[NEGATIVE], row[OUTSIDE], row[KEPT] = invalid, negative, outside, kept
+    row[INVALID], row[NEGATIVE], row[STRAY] = invalid, negative, stray
+    row[OUTSIDE], row[KEPT] = outside, kept
     row[FIRST], row[LAST], row[LOW], row[HIGH] = first, last, low, high
     row[X_MAX], row[Y_MAX], row[BACK] = x_max, y_max, back
 
@@ -105,6 +130,7 @@ def decode(
     events: NDArray[np.uint64],
     starts: NDArray[np.int64],
     bases: NDArray[np.int64],
+    spans: NDArray[np.int64],
     limits: tuple[int, int, int, int],
     rotate: bool,
     t_out: NDArray[np.int64],
@@ -120,6 +146,8 @@ def decode(
         As for :func:`scan`.
     bases : int64 (P,)
         Continuous time in us at which the 31-bit clock of each packet was zero.
+    spans : int64 (P, 2)
+        Earliest and latest continuous time of the events to keep of each packet.
     limits : (t0_us, t1_us, height, width)
         Events outside are left out.
     rotate : bool
@@ -134,7 +162,7 @@ def decode(
     in_order : bool
         Whether their times do not decrease.
     """
-    _, _, height, width = limits
+    t0, t1, height, width = limits
     n = 0
     in_order = True
     for packet in range(len(bases)):
@@ -142,8 +170,10 @@ def decode(
         stop = n + len(part)
         t, x, y, p = t_out[n:stop], x_out[n:stop], y_out[n:stop], p_out[n:stop]
         kept = len(part)
-        if not _unpack(part, bases[packet], limits, t, x, y, p):
-            kept = _keep(part, limits, t, x, y, p)
+        low, high = max(t0, spans[packet, 0]), min(t1, spans[packet, 1] + 1)
+        within = (low, high, height, width)
+        if not _unpack(part, bases[packet], within, t, x, y, p):
+            kept = _keep(part, within, t, x, y, p)
         if rotate:
             for i in range(kept):
                 x[i], y[i] = width - 1 - x[i], height - 1 - y[i]

@@ -30,6 +30,7 @@ from eventseg.recordings.ddd17.packets import (
     Block,
     describe_block,
 )
+from eventseg.recordings.ddd17.strays import without_strays
 from eventseg.recordings.index_cache import load_arrays, store_arrays
 from eventseg.recordings.report import Tally
 
@@ -102,11 +103,13 @@ def build_index(file: PacketFile, *, progress: Callable[[float], None] | None = 
     tally.skip("packets", "row with a host time but no bytes", unwritten)
     if damaged:
         tally.notes.append(f"rows of dvs/data that could not be read: {_ranges(damaged)}")
-    tables = [
+    packets, frames, specials, islands = (
         np.concatenate([np.empty(0, dtype), *(getattr(block, name) for block in blocks)])
         for name, dtype in BLOCK_DTYPES.items()
-    ]
-    return _on_one_clock(*tables, tally=tally)
+    )
+    if len(packets):
+        islands = without_strays(packets, specials, islands, file=file, tally=tally)
+    return _on_one_clock(packets, frames, specials, islands, tally=tally)
 
 
 def _on_one_clock(

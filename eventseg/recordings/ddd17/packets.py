@@ -130,14 +130,15 @@ def describe_block(
         stored, starts = file.events_of(packets[chosen], size)
         # The first eight bytes of every kind are the word and the time stamp.
         events = np.ascontiguousarray(stored.reshape(-1, size)[:, :8]).view("<u8").ravel()
-        scanned = decode.scan(events, starts, UNLIMITED, UNLIMITED)
+        spans = np.tile(np.array([0, WRAP_US]), (len(chosen), 1))
+        scanned = decode.scan(events, starts, spans, UNLIMITED, UNLIMITED)
         for field, column in SCANNED.items():
             packets[field][chosen] = scanned[:, column]
         tally.found[name] += int(starts[-1])
         tally.skip(name, "marked invalid", int(scanned[:, decode.INVALID].sum()))
         tally.skip(name, "negative time stamp", int(scanned[:, decode.NEGATIVE].sum()))
         if kind == POLARITY:
-            islands = find_islands(packets[chosen], events, starts, (UNLIMITED, UNLIMITED))
+            islands = find_islands(packets[chosen], events, starts, spans, (UNLIMITED, UNLIMITED))
     of_frames = np.flatnonzero(packets["kind"] == FRAME)
     frames, owners = _frames(packets[of_frames], table["size"][of_frames], file, tally)
     np.add.at(packets["kept"], of_frames[owners], 1)
@@ -153,12 +154,17 @@ def find_islands(
     packets: NDArray[np.void],
     events: NDArray[np.uint64],
     starts: NDArray[np.int64],
+    spans: NDArray[np.int64],
     limits: tuple[int, int],
 ) -> list[tuple[int, int, int]]:
-    """Return (row, t_min, t_max) of the stretches with events in packets longer than a gap."""
+    """Return (row, t_min, t_max) of the stretches with events in packets longer than a gap.
+
+    Only events within the packet's span of 31-bit stamps and within (height, width) count.
+    """
     islands = []
     for i in np.flatnonzero((packets["kept"] > 0) & (packets["t_max"] - packets["t_min"] > GAP_US)):
         times = packet_times(events[starts[i] : starts[i + 1]], limits)
+        times = times[(times >= spans[i, 0]) & (times <= spans[i, 1])]
         breaks = np.flatnonzero(np.diff(times) > GAP_US)
         begins, ends = times[np.r_[0, breaks + 1]], times[np.r_[breaks, len(times) - 1]]
         row = int(packets["row"][i])

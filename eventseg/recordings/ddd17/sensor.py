@@ -88,14 +88,15 @@ def fit_to_sensor(
         chosen = packets[part]
         stored, starts = file.events_of(chosen, size)
         events = stored.view("<u8")
-        scanned = decode.scan(events, starts, sensor.height, sensor.width)
+        spans = np.stack([chosen["t_min"], chosen["t_max"]], axis=1) - chosen["base"][:, None]
+        scanned = decode.scan(events, starts, spans, sensor.height, sensor.width)
         tally.skip("events", f"outside the sensor {sensor}", int(scanned[:, decode.OUTSIDE].sum()))
         for field, column in SCANNED.items():
             chosen[field] = scanned[:, column]
         bases = dict(zip(chosen["row"].tolist(), chosen["base"].tolist(), strict=True))
         again += [
             (row, low + bases[row], high + bases[row])
-            for row, low, high in find_islands(chosen, events, starts, sensor)
+            for row, low, high in find_islands(chosen, events, starts, spans, sensor)
         ]
         for field in ("t_first", "t_last", "t_min", "t_max"):
             chosen[field] += chosen["base"]

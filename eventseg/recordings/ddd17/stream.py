@@ -141,6 +141,7 @@ class PacketReader:
             stored.view("<u8"),
             starts,
             np.ascontiguousarray(packets["base"]),
+            np.stack([packets["t_min"], packets["t_max"]], axis=1),
             limits,
             self._rotate,
             room.t,
