@@ -11,27 +11,6 @@ import click
 if TYPE_CHECKING:
     from eventseg.training.trainer import Progress
 
-SETTINGS = {
-    "network": "network.name",
-    "init": "network.init",
-    "kind": "input.kind",
-    "fusion": "input.fusion",
-    "labels": "labels.set",
-    "classes": "labels.classes",
-    "epochs": "epochs",
-    "iterations": "iterations",
-    "batch_size": "batch_size",
-    "learning_rate": "optimiser.learning_rate",
-    "fraction": "fraction",
-    "protocol": "protocol",
-    "amp": "amp",
-    "compile": "compile",
-    "workers": "workers",
-    "bad_samples": "bad_samples",
-    "seed": "seed",
-}
-"""Setting that each option stands for."""
-
 ENCODED = {
     "nowhere": "",
     "workers": ", events encoded by the workers",
@@ -136,6 +115,7 @@ Examples:
 def command(
     data: Path | None,
     recipe: str | None,
+    kind: str | None,
     window: str | None,
     loss: str | None,
     encode: str | None,
@@ -155,17 +135,15 @@ def command(
     last checkpoint. Options override the recipe's settings.
     """
     from eventseg.training.config import config as configs
+    from eventseg.training.config.options import overrides_of
 
     if list_recipes:
         _list_recipes()
         return
-    overrides = {SETTINGS[name]: value for name, value in options.items() if value is not None}
-    if window is not None:
-        overrides["input.windows"] = [part.strip() for part in window.split(",")]
+    live = None if encode is None else encode == "live"
+    overrides = overrides_of({"input": kind, "window": window, "live": live, **options})
     if loss is not None:
         overrides["loss.terms"] = _terms(loss)
-    if encode is not None:
-        overrides["input.live"] = encode == "live"
     overrides |= dict(map(configs.parse_override, settings))
     if resume and recipe is None and out is not None and (out / "config.toml").is_file():
         recipe = str(out / "config.toml")
@@ -180,24 +158,20 @@ def command(
     from eventseg.sources.source import open_source
     from eventseg.training.distributed import rank
     from eventseg.training.loading import encoded_where
+    from eventseg.training.run import default_run_folder
     from eventseg.training.run_folder import SKIPPED, read_skipped, resume_notes
     from eventseg.training.trainer import train
 
     chosen = choose_device(device)
-    kind = config.input.kind
-    network = short_extension(config.network.name)
-    name = "-".join([network.replace("/", "_").replace(":", "_"), kind])
-    if kind in ("events", "both"):
-        name = "-".join([name, *config.input.windows])
-    root = out or Path("runs") / name
+    root = out or default_run_folder(config)
     source = open_source(data, label_set=config.labels.set)
     # Of several processes the first one speaks.
     quiet = quiet or rank() > 0
     bar = Bar(hidden=quiet)
     if not quiet:
+        where = ENCODED[encoded_where(source, config, chosen)]
         click.echo(
-            f"{network} on {chosen}{ENCODED[encoded_where(source, config, chosen)]}, "
-            f"run folder {root}",
+            f"{short_extension(config.network.name)} on {chosen}{where}, run folder {root}",
             err=True,
         )
         if resume:

@@ -30,6 +30,8 @@ from .networks import build_network as build_network
 from .networks import load_network as load_network
 from .plots import figure_moment as figure_moment
 from .plots import figure_sample as figure_sample
+from .prediction import predict as predict
+from .prediction import predictor as predictor
 from .pseudolabel import label_dataset as label_dataset
 from .pseudolabel import load_teacher as load_teacher
 from .recordings import DDD17Writer as DDD17Writer
@@ -40,6 +42,7 @@ from .simulate import simulate_street as simulate_street
 from .sources import open_source as open_source
 from .training import TrainConfig as TrainConfig
 from .training import load_config as load_config
+from .training import open_run as open_run
 from .training import train as train
 from .windows import Windows as Windows
 from .windows import covered_share as covered_share

@@ -12,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 from nbclient import NotebookClient
 from recording_fixtures import write_recording
+from training_fixtures import street_dataset
 
+import eventseg
 from eventseg_cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,12 +53,20 @@ def test_readme_commands_run_in_order(beside_a_recording):
 
 
 def test_readme_code_runs(beside_a_recording):
-    (code,) = CODE
+    first, second = CODE
     names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(first, "README.md", "exec"), names)
     assert names["x"].shape == (6, 24, 32)
     assert names["x"][:2].sum() == len(names["events"]) > 0
     assert names["tensor"].shape == (6, 24, 32)
+    assert len([line for line in second.splitlines() if line]) <= 10
+    street_dataset(beside_a_recording, name="drives", recordings=("first", "second"))
+    exec(compile(second, "README.md", "exec"), names)
+    assert 0 <= names["evaluation"].scores.miou_present <= 1
+    frames = len(eventseg.open_recording("second.hdf5").frames)
+    assert len(list((beside_a_recording / "maps").glob("*.png"))) == frames > 0
+    assert names["prediction"].labels.shape == (48, 64)
+    assert len(names["run"].history) == 1
 
 
 def test_notebook_runs_and_uses_only_the_public_names(beside_a_recording):

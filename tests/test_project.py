@@ -138,6 +138,32 @@ def test_architecture_draws_the_tree_that_is_there():
     assert [name.removesuffix(".py") for name in drawn if "/" not in name] == list(ROOMS)
 
 
+def test_every_arrow_is_a_public_name():
+    import eventseg
+
+    flow = (ROOT / "ARCHITECTURE.md").read_text().partition("## The layout")[0]
+    arrows = re.findall(r"--(\w+)-->", flow)
+    assert len(arrows) >= 19
+    assert set(arrows) <= set(dir(eventseg))
+    for name in arrows:
+        assert callable(getattr(eventseg, name)), name
+
+
+def test_public_names_are_the_objects_whatever_was_imported_before():
+    # A module may be named as the function in it: `eventseg.evaluation.evaluate`.
+    code = """
+import importlib, pkgutil, types
+import eventseg
+names = [found.name for found in pkgutil.walk_packages(eventseg.__path__, "eventseg.")]
+modules = [importlib.import_module(name) for name in names]
+for module in (eventseg, *modules):
+    if hasattr(module, "__path__"):
+        for name in getattr(module, "__all__", ()):
+            assert not isinstance(getattr(module, name), types.ModuleType), (module, name)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+
+
 def test_every_package_on_disk_is_packaged():
     folders = {
         ".".join(path.parent.relative_to(ROOT).parts).replace("cli", "eventseg_cli")

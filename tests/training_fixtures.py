@@ -36,17 +36,21 @@ OWN = ("resume", "progress", "tensorboard", "callbacks")
 """Keywords of ``train`` that are no settings."""
 
 
-def street_dataset(root: Path, **settings: Any) -> Path:
-    """Simulate a training and a test drive into ``root/streets``."""
-    for name, seed, duration_us in (("drive", 7, 600_000), ("other", 2, 300_000)):
-        simulate_street(
-            root / f"{name}.hdf5", duration_us=duration_us, seed=seed, sensor=SENSOR, threads=1
-        )
+def street_dataset(
+    root: Path,
+    *,
+    name: str = "streets",
+    recordings: tuple[str, str] = ("drive", "other"),
+    **settings: Any,
+) -> Path:
+    """Simulate a training and a test drive into ``root/NAME``."""
+    train, test = (root / f"{recording}.hdf5" for recording in recordings)
+    for path, seed, duration_us in ((train, 7, 600_000), (test, 2, 300_000)):
+        simulate_street(path, duration_us=duration_us, seed=seed, sensor=SENSOR, threads=1)
     encode_dataset(
-        [root / "drive.hdf5", root / "other.hdf5"], root / "streets", held_out=["other"],
-        windows_us=(10_000, 50_000), **settings,
-    )  # fmt: skip
-    return root / "streets"
+        [train, test], root / name, held_out=[test.stem], windows_us=(10_000, 50_000), **settings
+    )
+    return root / name
 
 
 def tiny(**overrides: Any) -> TrainConfig:

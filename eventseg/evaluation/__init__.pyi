@@ -6,4 +6,5 @@ from .evaluate import Setting as Setting
 from .evaluate import evaluate as evaluate
 from .request import Request as Request
 from .rows import Row as Row
+from .run_evaluation import Evaluation as Evaluation
 from .run_evaluation import evaluate_run as evaluate_run

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+from eventseg.errors import TrainingError
 from eventseg.evaluation.evaluate import Protocol, Setting
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, table_of
@@ -14,7 +16,7 @@ from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import Passes
 from eventseg.sources.source import Source
 from eventseg.training.run_folder import BEST
-from eventseg.windows import format_duration, parse_duration
+from eventseg.windows import format_duration, parse_duration, to_us
 
 FOLDER = "evaluation-"
 """What the names of these folders begin with."""
@@ -74,6 +76,38 @@ class Request:
             ),
             base.size if self.size is None else (self.size.height, self.size.width),
         )
+
+
+def request_of(settings: Mapping[str, Any]) -> Request:
+    """Return the request of some settings by name.
+
+    Parameters
+    ----------
+    settings : mapping
+        Fields of :class:`Request`; ``window`` or ``windows`` may be a text such as ``10ms,50ms``,
+        microseconds, or a sequence of those.
+
+    Raises
+    ------
+    TrainingError
+        A name that is no field.
+    """
+    values = dict(settings)
+    known = [field.name for field in fields(Request)]
+    if "window" in values:
+        values["windows"] = values.pop("window")
+    for name in values:
+        if name not in known:
+            raise TrainingError(
+                f"unknown setting {name!r} of an evaluation; known are window, {', '.join(known)}"
+            )
+    lengths = values.get("windows", ())
+    if isinstance(lengths, str):
+        lengths = lengths.split(",")
+    if isinstance(lengths, int):
+        lengths = (lengths,)
+    values["windows"] = tuple(format_duration(to_us(length)) for length in lengths)
+    return Request(**values)
 
 
 def words_of(request: Request, *, labels: str, checkpoint: str) -> str:

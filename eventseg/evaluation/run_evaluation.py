@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eventseg import html
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Setting, evaluate
+from eventseg.evaluation.report.tables import HEADER, summary_rows
 from eventseg.evaluation.report.write import write_report
-from eventseg.evaluation.request import Request, folder_name, windows_of, words_of
+from eventseg.evaluation.request import Request, folder_name, request_of, windows_of, words_of
 from eventseg.evaluation.rows import Row
 from eventseg.files import digest_of
 from eventseg.labels.maps import ClassTable, load_class_table, paint_labels
+from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
-from eventseg.plots.training import figure_curves
+from eventseg.plots.training import paint_input
 from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
-from eventseg.training.pictures import input_picture
+from eventseg.training.pictures import history_figure
 from eventseg.training.run_folder import (
     CONFIG,
     METRICS,
@@ -40,44 +43,91 @@ CLOCK_SHIFT_US = 50_000
 """How far off the clock is in the baseline of a wrong clock."""
 
 
+class Evaluation(NamedTuple):
+    """Result of an evaluation.
+
+    Parameters
+    ----------
+    page : Path
+        The report, ``report.html``; tables as JSON, CSV and Markdown lie beside it.
+    rows : list of Row
+        Counts and scores: the network at each window first, then its baselines.
+    """
+
+    page: Path
+    rows: list[Row]
+
+    @property
+    def scores(self) -> Scores:
+        """Scores of the network at the first window."""
+        return self.rows[0].scores
+
+    def __repr__(self) -> str:
+        """Return the folder and the score of each row on one line."""
+        shown = ", ".join(
+            f"{row.name} {row.window} {100 * row.scores.miou_present:.2f} %" for row in self.rows
+        )
+        return f"Evaluation({str(self.page.parent)!r}, mIoU: {shown})"
+
+    def _repr_html_(self) -> str:
+        return html.table(HEADER, summary_rows(self.rows), words=True)
+
+
 def evaluate_run(
     run: str | Path,
-    data: str | Path,
+    data: str | Path | None = None,
     *,
     request: Request | None = None,
     out: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
-) -> tuple[Path, list[Row]]:
+    **settings: Any,
+) -> Evaluation:
     """Score a run on a data set beside its baselines, and write the report.
 
     Parameters
     ----------
     run : path
         Run folder, or a checkpoint.
-    data : path
-        Data set folder or image folder.
+    data : path, optional
+        Data set folder or image folder; by default the one that the run was trained on.
     request : Request, optional
     out : path, optional
         Folder of the report; by default one in the run folder, see
         :func:`eventseg.evaluation.request.folder_name`.
     progress : callable
-        Called with what is scored, samples done and in all.
+        Called with the name of the scored predictor, samples done and samples in all.
+    **settings
+        Fields of :class:`eventseg.evaluation.Request` in place of a request, such as
+        ``split="val"``, ``protocol="paper"`` or ``device="cpu"``; ``window`` takes ``"10ms,50ms"``.
 
     Returns
     -------
-    Path, list of Row
-        The page, and the rows: the network at each window first.
+    Evaluation
+        The page and the rows; it unpacks as such a pair.
 
     Raises
     ------
     CheckpointError, DatasetError, LabelError, TrainingError
         What cannot be read, or does not fit.
+
+    Examples
+    --------
+    >>> page, rows = evaluate_run(run.path, device="cpu")
+    >>> rows[0].window
+    '50ms'
     """
-    request = request or Request()
+    if request is not None and settings:
+        raise TrainingError(f"give a request or {', '.join(settings)}, not both")
+    request = request or request_of(settings)
     root = Path(run)
     checkpoint = root / request.checkpoint if root.is_dir() else root
     home = checkpoint.parent
     trained = load_network(checkpoint)
+    about_run = read_run(home / RUN) if (home / RUN).is_file() else None
+    if data is None:
+        if about_run is None:
+            raise TrainingError(f"{checkpoint} lies in no run folder: name the data to score it on")
+        data = about_run["data"]
     trained_on = load_config(home / CONFIG) if (home / CONFIG).is_file() else None
     labels = request.labels or (trained_on.labels.set if trained_on else "truth")
     setting, device = request.setting(), choose_device(request.device)
@@ -86,7 +136,7 @@ def evaluate_run(
     table = load_class_table(request.classes) if request.classes else trained.classes
     uses_events = trained.inputs.kind in ("events", "both")
     windows = request.windows or windows_of(trained)
-    own = read_run(home / RUN)["inputs"] if (home / RUN).is_file() else None
+    own = about_run["inputs"] if about_run else None
     how = words_of(request, labels=labels, checkpoint=checkpoint.name)
     folder = home / folder_name(
         request, how, source=source, trained=trained, classes=table, windows=windows, own=own
@@ -129,7 +179,7 @@ def evaluate_run(
         )
     finally:
         source.close()
-    return page, rows
+    return Evaluation(page, rows)
 
 
 def _about(
@@ -187,14 +237,7 @@ def _curves(home: Path, classes: ClassTable) -> Figure:
     if names != classes.names:
         raise TrainingError(f"{home / METRICS} is of other classes than the checkpoint")
     best = best_of(history, min_delta=load_config(home / CONFIG).min_delta)
-    return figure_curves(
-        [row.epoch for row in history],
-        loss={"train": [r.train_loss for r in history], "val": [r.val_loss for r in history]},
-        miou={"train": [r.train_miou for r in history], "val": [r.val_miou for r in history]},
-        iou={name: [r.val_iou[k] for r in history] for k, name in enumerate(names)},
-        classes=classes,
-        best_epoch=best.epoch,
-    )
+    return history_figure(history, classes=classes, best_epoch=best.epoch)
 
 
 def _panels(
@@ -222,5 +265,5 @@ def _panels(
         found = summed
     prediction = found.argmax(0).to(torch.uint8).numpy()
     shown = np.where(truth == 255, truth, prediction)
-    picture = input_picture(x, kind=trained.inputs.kind, scaling=trained.inputs.scaling)
+    picture = paint_input(x.numpy(), kind=trained.inputs.kind, scaling=trained.inputs.scaling)
     return [picture, paint_labels(truth, table), paint_labels(shown, table)]

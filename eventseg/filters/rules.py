@@ -99,7 +99,7 @@ class Filters:
         return self.refractory_us + self.support_us
 
 
-def parse_filters(texts: Iterable[str]) -> Filters:
+def parse_filters(texts: str | Iterable[str]) -> Filters:
     """Return the filters that texts such as ``hot`` or ``refractory:1ms,background:5ms`` name.
 
     By default ``hot:3``, ``refractory:1ms`` and ``background:10ms``. They apply in this order, in
@@ -113,7 +113,11 @@ def parse_filters(texts: Iterable[str]) -> Filters:
         A length without a unit, or not positive.
     """
     values: dict[str, float] = {}
-    for word in (part.strip() for text in texts for part in text.split(",")):
+    for word in (
+        part.strip()
+        for text in ([texts] if isinstance(texts, str) else texts)
+        for part in text.split(",")
+    ):
         name, colon, value = word.partition(":")
         if name in values:
             raise EventsError(f"filter {name} is given twice")

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
+from eventseg.networks.inputs import Scaling
 from eventseg.plots.events import OFF_RGB, ON_RGB
 
 Rgb = NDArray[np.uint8]
@@ -133,6 +134,34 @@ def paint_events(counts: NDArray[np.float32], *, below: NDArray[np.uint8] | None
     picture[(on > 0) & (on >= off)] = ON_RGB
     picture[(off > 0) & (off > on)] = OFF_RGB
     return picture
+
+
+def paint_input(values: NDArray[np.float32], *, kind: str, scaling: Scaling) -> Rgb:
+    """Return a picture of a network's input: the frame, the events, or these over it.
+
+    Parameters
+    ----------
+    values : float32 (C, H, W)
+    kind : {"events", "gray", "rgb", "both"}
+    scaling : Scaling
+        Scaling of the frame, which is undone.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+    """
+    if kind == "events":
+        return paint_events(values[:2])
+    colours = 3 if kind == "rgb" else 1
+    mean = np.array(scaling.mean, np.float32)[:, None, None]
+    std = np.array(scaling.std, np.float32)[:, None, None]
+    frame = (values[:colours] * std + mean) / np.float32(scaling.top)
+    if scaling.order == "bgr":
+        frame = frame[::-1]
+    shown = np.clip(frame * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    if kind == "both":
+        return paint_events(values[1:3], below=shown[:, :, 0])
+    return np.repeat(shown, 3, axis=2) if colours == 1 else np.ascontiguousarray(shown)
 
 
 def _curves(axes: Axes, epochs: Sequence[int], curves: Mapping[str, Curve], *, title: str) -> None:

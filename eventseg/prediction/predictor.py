@@ -1,16 +1,19 @@
-"""Class probabilities of a trained network for one input, over scales and flips."""
+"""Predictor: a trained network on a device, and its class probabilities for one input."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from eventseg.errors import TrainingError
-from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.device import choose_device
+from eventseg.errors import NetworkError, TrainingError
+from eventseg.networks import InputSpec, TrainedNetwork, load_network
 from eventseg.networks.inputs import scaled
 from eventseg.sources.source import Source
 
@@ -50,6 +53,96 @@ class Passes:
 SINGLE = Passes()
 PUBLISHED = Passes((1.0, 0.75, 1.5), flip=True)
 """The six passes of EV-SegNet's final test, as its code has them."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Predictor:
+    """A trained network on a device, called with one input.
+
+    Parameters
+    ----------
+    trained : TrainedNetwork
+        In evaluation mode, on the device.
+    device : torch.device
+    passes : Passes
+        Views of the input that are averaged.
+    """
+
+    trained: TrainedNetwork
+    device: torch.device
+    passes: Passes = SINGLE
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return class probabilities.
+
+        Parameters
+        ----------
+        x : float32 (C, H, W)
+            Input as the network was trained to see it: encoded and normalised events, a scaled
+            frame, or the frame's channel followed by the events.
+
+        Returns
+        -------
+        float32 (K, H, W)
+            Probabilities that add up to 1 at each pixel.
+
+        Raises
+        ------
+        NetworkError
+            An input of another shape.
+        """
+        if x.ndim != 3 or len(x) != self.trained.inputs.channels:
+            raise NetworkError(
+                f"an input of shape {x.shape} for a network of {self.trained.inputs.channels} "
+                f"channels; give ({self.trained.inputs.channels}, height, width)"
+            )
+        batch = torch.from_numpy(np.ascontiguousarray(x, np.float32))[None].to(self.device)
+        size = (int(x.shape[1]), int(x.shape[2]))
+        found: NDArray[np.float32] = (
+            probabilities(self.trained, batch, size=size, passes=self.passes)[0].cpu().numpy()
+        )
+        return found
+
+    def __repr__(self) -> str:
+        """Return network, input and device on one line."""
+        inputs = self.trained.inputs
+        return (
+            f"Predictor({self.trained.blueprint.name}, {inputs.channels} channels of "
+            f"{inputs.kind}, {len(self.trained.classes)} classes, {self.passes}, {self.device})"
+        )
+
+
+def predictor(
+    network: str | Path | TrainedNetwork, *, passes: Passes = SINGLE, device: str = "auto"
+) -> Predictor:
+    """Return a trained network that is ready to predict one input after the other.
+
+    Parameters
+    ----------
+    network : path or TrainedNetwork
+        A checkpoint, or what :func:`eventseg.load_network` returned.
+    passes : Passes
+        Views of the input that are averaged, by default the input itself.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, or none of eventseg.
+    DeviceError
+        A device that is not there.
+
+    Examples
+    --------
+    >>> predict_one = predictor(run.path / "best.pt", device="cpu")
+    >>> predict_one(data.tensor(0, "50ms")).shape
+    (16, 48, 64)
+    """
+    trained = network if isinstance(network, TrainedNetwork) else load_network(network)
+    chosen = choose_device(device)
+    trained.network.to(chosen).eval()
+    return Predictor(trained, chosen, passes)
 
 
 def network_input(

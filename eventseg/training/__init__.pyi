@@ -4,7 +4,9 @@ from .config import load_config as load_config
 from .config import load_recipe as load_recipe
 from .config import recipe_names as recipe_names
 from .reproduce import reproduce as reproduce
+from .run import Run as Run
+from .run import open_run as open_run
+from .run import train as train
 from .trainer import EpochEnd as EpochEnd
 from .trainer import Progress as Progress
 from .trainer import TrainingResult as TrainingResult
-from .trainer import train as train

@@ -1,0 +1,327 @@
+"""Training by one call, and the run folder as an object: scores, predictions, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eventseg import html
+from eventseg.dataset.layout import MANIFEST
+from eventseg.dataset.manifest import Manifest
+from eventseg.device import choose_device
+from eventseg.encoding.settings import Encoding
+from eventseg.errors import TrainingError
+from eventseg.files import short_extension
+from eventseg.filters.rules import Filters
+from eventseg.networks import TrainedNetwork, load_network
+from eventseg.prediction.predict import Predictions, predict
+from eventseg.recordings import Recording
+from eventseg.sources.source import Source, open_source
+from eventseg.training import trainer
+from eventseg.training.config.config import TrainConfig, load_config
+from eventseg.training.config.options import overrides_of
+from eventseg.training.pictures import history_figure
+from eventseg.training.run_folder import (
+    BEST,
+    CONFIG,
+    RUN,
+    EpochScores,
+    best_of,
+    read_metrics,
+    read_run,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from eventseg.evaluation.run_evaluation import Evaluation
+
+
+def train(
+    data: str | Path | Source,
+    out: str | Path | None = None,
+    *,
+    config: TrainConfig | str | Path | None = None,
+    device: str | torch.device = "auto",
+    resume: bool = False,
+    tensorboard: bool = False,
+    command: Sequence[str] | None = None,
+    progress: Callable[[trainer.Progress], None] = lambda _: None,
+    callbacks: Sequence[trainer.EpochCallback] = (),
+    **settings: Any,
+) -> Run:
+    """Train a network on a data set and return the run.
+
+    Parameters
+    ----------
+    data : path or Source
+        A data set folder, an image folder, or a source of your own.
+    out : path, optional
+        The run folder; by default ``runs/NETWORK-INPUT-WINDOWS``.
+    config : TrainConfig, str or Path, optional
+        Settings to begin with: a configuration, the name of a recipe, or a ``.toml`` file.
+    device : str or torch.device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    resume : bool
+        Whether to continue the run that the folder holds.
+    tensorboard : bool
+        Whether to write TensorBoard files too.
+    command : sequence of str, optional
+        Command that ``run.json`` records; by default that of this process.
+    progress : callable
+        Called after every batch and every validation.
+    callbacks : sequence of callable
+        Called after every epoch; see :func:`eventseg.training.trainer.train`.
+    **settings
+        Settings that differ: ``network``, ``init``, ``input``, ``fusion``, ``window``, ``live``,
+        ``labels``, ``classes``, ``learning_rate``, every setting of
+        :class:`eventseg.TrainConfig` such as ``epochs``, and, with ``**{...}``, any path such as
+        ``augmentation.flip``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    TrainingError
+        A setting that does not exist, settings with a complete configuration, no samples of a
+        part, a loss that is no number, or a run that cannot be resumed.
+    DatasetError, NetworkError, CheckpointError, DeviceError, OutputError
+        Data, a network, a checkpoint, a device or a folder that cannot be used.
+
+    Examples
+    --------
+    >>> run = train("drives", "runs/first", network="fastscnn", epochs=1, device="cpu")
+    >>> len(run.history)
+    1
+    """
+    if isinstance(config, TrainConfig):
+        if settings:
+            raise TrainingError(
+                f"settings {', '.join(settings)} beside a complete configuration: put them into "
+                "the configuration, with load_config(..., overrides=...)"
+            )
+    else:
+        config = load_config(config, overrides=overrides_of(settings))
+    of_path = isinstance(data, str | Path)
+    source = (
+        open_source(data, label_set=config.labels.set) if isinstance(data, str | Path) else data
+    )
+    try:
+        result = trainer.train(
+            source,
+            out if out is not None else default_run_folder(config),
+            config=config,
+            device=choose_device(device) if isinstance(device, str) else device,
+            resume=resume,
+            tensorboard=tensorboard,
+            command=command,
+            progress=progress,
+            callbacks=callbacks,
+        )
+    finally:
+        if of_path:  # a source that was given stays open
+            source.close()
+    return replace(open_run(result.path), stop_reason=result.stop_reason)
+
+
+def default_run_folder(config: TrainConfig) -> Path:
+    """Return the usual run folder of a configuration, ``runs/NETWORK-INPUT-WINDOWS``."""
+    name = short_extension(config.network.name).replace("/", "_").replace(":", "_")
+    sees_events = config.input.kind in ("events", "both")
+    windows = config.input.windows if sees_events else ()
+    return Path("runs") / "-".join([name, config.input.kind, *windows])
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run folder, opened by :func:`open_run` or made by :func:`train`.
+
+    Parameters
+    ----------
+    path : Path
+    config : TrainConfig
+        Settings of the training.
+    data : Path
+        Data that the network was trained on.
+    history : tuple of EpochScores
+        Losses and scores of each epoch.
+    class_names : tuple of str
+    stop_reason : str, optional
+        Reason for the end of the training, ``length``, ``patience`` or ``callback``; None for a
+        run that was opened.
+    """
+
+    path: Path
+    config: TrainConfig
+    data: Path
+    history: tuple[EpochScores, ...]
+    class_names: tuple[str, ...]
+    stop_reason: str | None = None
+
+    @property
+    def best(self) -> EpochScores:
+        """Scores of the epoch that ``best.pt`` holds."""
+        return best_of(self.history, min_delta=self.config.min_delta)
+
+    @cached_property
+    def network(self) -> TrainedNetwork:
+        """Network of the best epoch, on the CPU, in evaluation mode."""
+        return load_network(self.path / BEST)
+
+    def evaluate(
+        self,
+        data: str | Path | None = None,
+        *,
+        out: str | Path | None = None,
+        progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
+        **settings: Any,
+    ) -> Evaluation:
+        """Score the network beside its baselines and write the report.
+
+        Parameters
+        ----------
+        data : path, optional
+            Data to score on, by default that of the training.
+        out : path, optional
+            Folder of the report, by default one in the run folder.
+        progress : callable
+            Called with what is scored, samples done and in all.
+        **settings
+            As for :func:`eventseg.evaluate_run`, such as ``split="val"`` or ``window="10ms"``.
+
+        Raises
+        ------
+        TrainingError
+            A setting that does not exist.
+        CheckpointError, DatasetError, LabelError
+            Files that cannot be read, or classes that do not fit.
+        """
+        import eventseg  # evaluation stands above training: its public face is asked for it
+
+        return eventseg.evaluate_run(
+            self.path,
+            self.data if data is None else data,
+            out=out,
+            progress=progress,
+            **settings,
+        )
+
+    def predict(
+        self,
+        recording: str | Path | Recording,
+        *,
+        out: str | Path | None = None,
+        every: str | int | None = None,
+        times_us: Sequence[int] | NDArray[np.int64] | None = None,
+        window: str | int | None = None,
+        encoding: Encoding | None = None,
+        filters: Filters | None = None,
+        device: str = "auto",
+    ) -> Predictions:
+        """Predict a recording at its frames, at equal distances, or at given times.
+
+        Parameters
+        ----------
+        recording : path or Recording
+        out : path, optional
+            Folder for the labels of each instant, ``ID.png``, an indexed PNG in the colours of the
+            classes; each is written whole.
+        every, times_us, window, encoding, filters, device
+            As for :func:`eventseg.predict`. Encoding and filters are by default those of the data
+            set that the network was trained on.
+
+        Returns
+        -------
+        Predictions
+            An iterable of predictions with ``t_us``, ``labels``, ``probabilities``, ``classes``,
+            ``save()`` and ``plot()``.
+        """
+        known = self._data_encoding()
+        predictions = predict(
+            self.network,
+            recording,
+            every=every,
+            times_us=times_us,
+            window=window,
+            encoding=encoding or (known[0] if known else None),
+            filters=filters or (known[1] if known else None),
+            device=device,
+        )
+        if out is not None:
+            predictions.save(out)
+        return predictions
+
+    def plot(self) -> Figure:
+        """Return the learning curves."""
+        return history_figure(
+            self.history, classes=self.network.classes, best_epoch=self.best.epoch
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Run({str(self.path)!r}, {self.config.network.name} on {self.config.input.kind}, "
+            f"{len(self.history)} epochs, best mIoU {self.best.val_miou:.2f} % at epoch "
+            f"{self.best.epoch})"
+        )
+
+    def _repr_html_(self) -> str:
+        header = ("epoch", "train loss", "val loss", "val accuracy, %", "val mIoU, %")
+        rows = [
+            [
+                str(row.epoch),
+                f"{row.train_loss:.4f}",
+                f"{row.val_loss:.4f}",
+                f"{row.val_accuracy:.2f}",
+                f"{row.val_miou:.2f}" + " (best)" * (row.epoch == self.best.epoch),
+            ]
+            for row in self.history
+        ]
+        return html.paragraph(repr(self)) + html.table(header, rows)
+
+    def _data_encoding(self) -> tuple[Encoding, Filters] | None:
+        """Return encoding and filters of the training data, where these are recordings."""
+        if not (self.data / MANIFEST).is_file():
+            return None
+        made = Manifest.read(self.data / MANIFEST).settings
+        encoding = Encoding(
+            sensor=made.sensor,
+            rows=made.rows,
+            normalise=self.config.input.normalise,
+            ddof=made.ddof,
+            representation=made.representation,
+        )
+        return encoding, made.filters
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder.
+
+    Raises
+    ------
+    TrainingError
+        No run folder, or one whose files are damaged.
+
+    Examples
+    --------
+    >>> open_run(run.path).config.network.name
+    'fastscnn'
+    """
+    root = Path(path)
+    missing = [name for name in (CONFIG, RUN) if not (root / name).is_file()]
+    if missing:
+        raise TrainingError(
+            f"{root} is no run folder: it has no {' and no '.join(missing)}; give a folder that "
+            "eventseg train made"
+        )
+    history, class_names = read_metrics(root)
+    config, described = load_config(root / CONFIG), read_run(root / RUN)
+    return Run(root, config, Path(described["data"]), tuple(history), class_names)
