@@ -5,5 +5,7 @@ from .manifest import Manifest as Manifest
 from .manifest import Settings as Settings
 from .reader import EventDataset as EventDataset
 from .reader import open_dataset as open_dataset
+from .sample import DatasetSample as DatasetSample
+from .sample import TorchSamples as TorchSamples
 from .writer import DatasetSummary as DatasetSummary
 from .writer import encode_dataset as encode_dataset

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg import html
 from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
@@ -22,6 +25,7 @@ from eventseg.dataset.layout import (
     tensor_file,
 )
 from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
 from eventseg.dataset.table import SampleTable, read_rows
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.tensors import Normalisation, encode, normalise_evsegnet
@@ -32,6 +36,9 @@ from eventseg.filters.filtered import filtered
 from eventseg.images import read_image
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import Anchor, parse_duration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,6 +66,85 @@ class EventDataset:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.samples)
+
+    def __getitem__(self, i: int) -> DatasetSample:
+        """Return a sample; a negative index counts from the end.
+
+        Raises
+        ------
+        IndexError
+            No such sample.
+        """
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sample {i} of {len(self)}: give 0 to {len(self) - 1}")
+        return DatasetSample(self, i % len(self))
+
+    def plot(self, i: int, *, window: str | None = None) -> Figure:
+        """Return a figure of a sample; see :meth:`DatasetSample.plot`."""
+        return self[i].plot(window)
+
+    def torch(
+        self,
+        *,
+        window: str | None = None,
+        labels: str | None = "truth",
+        split: str | Sequence[str] | None = None,
+        min_covered: float = 1.0,
+    ) -> TorchSamples:
+        """Return samples as dictionaries of tensors, which a plain torch ``DataLoader`` takes.
+
+        Parameters
+        ----------
+        window : str, optional
+            Window of the events; may be left out where there is only one.
+        labels : str, optional
+            Label set; None for samples without labels.
+        split : str or sequence of str, optional
+            Splits to keep, such as ``train``; by default all.
+        min_covered : float
+            Least share of its window that a sample's recording must cover.
+
+        Returns
+        -------
+        TorchSamples
+            Items with ``x`` float32 (C, H, W), ``labels`` int64 (H, W) with 255 ignored, and
+            ``index``, the index in this data set.
+
+        Raises
+        ------
+        DatasetError
+            No such window, label set or samples.
+
+        Examples
+        --------
+        >>> items = data.torch(window="50ms", labels="truth", split="train")
+        >>> items[0]["x"].shape, items[0]["labels"].shape
+        (torch.Size([6, 48, 64]), torch.Size([48, 64]))
+        """
+        return torch_samples(
+            self, window=window, labels=labels, split=split, min_covered=min_covered
+        )
+
+    def __repr__(self) -> str:
+        recordings, labels = len(self.manifest.recordings), ", ".join(self.manifest.labels)
+        return (
+            f"EventDataset({str(self.path)!r}, {len(self):,} samples of {recordings} "
+            f"recording{'s' * (recordings != 1)}, windows {', '.join(self.windows)}, "
+            f"labels {labels or 'none'})"
+        )
+
+    def _repr_html_(self) -> str:
+        settings, splits = self.manifest.settings, Counter(self.samples.split)
+        rows = [
+            ("samples", f"{len(self):,}"),
+            ("splits", ", ".join(f"{name} {count:,}" for name, count in sorted(splits.items()))),
+            ("recordings", ", ".join(entry.name for entry in self.manifest.recordings)),
+            ("windows", ", ".join(self.windows)),
+            ("anchor", str(settings.anchor)),
+            ("tensors", f"{settings.representation}, {settings.tensor_shape}"),
+            ("label sets", ", ".join(self.manifest.labels) or "none"),
+        ]
+        return html.table(("data set", str(self.path)), rows, words=True)
 
     def __enter__(self) -> Self:
         return self

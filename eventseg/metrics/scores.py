@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg import html
 from eventseg.errors import LabelError
 from eventseg.labels.tables import IGNORED
 from eventseg.metrics.bootstrap import Interval as Interval
@@ -95,6 +96,16 @@ class Scores:
     def category_miou(self) -> float:
         """Mean IoU over the categories in truth or prediction."""
         return _mean(tuple(self.categories.values()))
+
+    def _repr_html_(self) -> str:
+        """Return the scores of each class and their means as a table, in percent."""
+        rows = [
+            [name, *("absent" if math.isnan(v) else f"{100 * v:.2f}" for v in values)]
+            for name, *values in zip(self.names, self.iou, self.dice, self.accuracy, strict=True)
+        ]
+        mean = f"{100 * self.miou_present:.2f}"
+        rows.append(["mean of those present", mean, "", f"{100 * self.mean_accuracy:.2f}"])
+        return html.table(("class", "IoU, %", "Dice, %", "accuracy, %"), rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all scores and the rules behind them, None for nan, as JSON holds them."""

@@ -95,6 +95,7 @@ def test_evaluate(run):
     assert [row.window for row in rows] == ["10ms", "50ms"]
     assert evaluation.scores is rows[0].scores
     assert "<table" in evaluation._repr_html_()
+    assert "mean of those present" in evaluation.scores._repr_html_()
     assert len(repr(evaluation)) < 400
     with pytest.raises(TrainingError, match="unknown setting 'splitt'"):
         run.evaluate(splitt="val")
