@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .group import SuggestingGroup
+
 COMMANDS = {
     "demo": "The whole job on simulated drives: encode, label, train, score, show.",
     "simulate": "Make recordings whose every label is known.",
@@ -25,7 +27,7 @@ COMMANDS = {
 """Name and one line of help of every command; its module has the same name."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command's module only to run it or to show its own help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

@@ -10,7 +10,11 @@ from .options import key_value, size
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.networks.zoo import Size
 
+
+DEFAULT_SIZE = "352x256"
+"""Size that the committed costs of networks hold for."""
 
 HEADER = ("name", "parameters", "GMAC", "stride", "source", "published mIoU %")
 
@@ -31,7 +35,7 @@ Examples:
 @click.option("--classes", default=6, show_default=True, help="Classes of the logits.")
 @click.option(
     "--size",
-    default="352x256",
+    default=DEFAULT_SIZE,
     show_default=True,
     callback=size,
     metavar="WIDTHxHEIGHT",
@@ -58,31 +62,54 @@ def command(
 
     Without NAME all of them. Nothing is computed or fetched: sizes follow from shapes.
     """
-    import torch
+    from eventseg.networks import ARCHITECTURES, architecture
 
-    from eventseg.networks import ARCHITECTURES, architecture, build_network, cost
-    from eventseg.networks.cost import layers, smallest_stride
-
-    height, width = size
+    selected = {name: architecture(name) for name in names or ARCHITECTURES}
+    known = (channels, classes, f"{size.width}x{size.height}") == (6, 6, DEFAULT_SIZE)
     rows: list[tuple[str, ...]] = [HEADER]
     details: list[str] = []
-    for name in names or ARCHITECTURES:
-        made = architecture(name)
-        with torch.device("meta"):
-            network = build_network(name, in_channels=channels, classes=classes, **options)
-        parameters, gmac = cost(network, height=height, width=width)
+    for name, entry in selected.items():
+        figures = entry.size
+        if summary or options or not known or figures is None:
+            figures, lines = _computed(
+                name, channels=channels, classes=classes, size=size, options=options
+            )
+            if summary:
+                details += [
+                    "",
+                    f"{name}: layers of an input 1x{channels}x{size.height}x{size.width}",
+                ]
+                details += lines
         rows.append(
-            (name, f"{parameters:,}", f"{gmac:.2f}", f"{smallest_stride(network)}", made.source,
-             made.published)
-        )  # fmt: skip
-        if summary:
-            details += ["", f"{name}: layers of an input 1x{channels}x{height}x{width}"]
-            details += layers(network, height=height, width=width)
-    click.echo(f"{channels} channels, {classes} classes, GMAC at {width}x{height}")
-    for line in _aligned(rows):
+            (
+                name,
+                f"{figures.parameters:,}",
+                f"{figures.gmac:.2f}",
+                f"{figures.stride}",
+                entry.source,
+                entry.published,
+            )
+        )
+    click.echo(f"{channels} channels, {classes} classes, GMAC at {size.width}x{size.height}")
+    for line in [*_aligned(rows), *details]:
         click.echo(line)
-    for line in details:
-        click.echo(line)
+
+
+def _computed(
+    name: str, *, channels: int, classes: int, size: SensorSize, options: dict[str, Any]
+) -> tuple[Size, list[str]]:
+    """Return the size of a network and one line a layer, from shapes alone."""
+    import torch
+
+    from eventseg.networks import build_network, cost
+    from eventseg.networks.cost import layers, smallest_stride
+    from eventseg.networks.zoo import Size
+
+    with torch.device("meta"):
+        network = build_network(name, in_channels=channels, classes=classes, **options)
+    parameters, gmac = cost(network, height=size.height, width=size.width)
+    lines = layers(network, height=size.height, width=size.width)
+    return Size(parameters, gmac, smallest_stride(network)), lines
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

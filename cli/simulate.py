@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .group import SuggestingGroup
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
@@ -29,7 +30,7 @@ overwrite_option = click.option(
 )
 
 
-@click.group(short_help="Make recordings whose every label is known.")
+@click.group(cls=SuggestingGroup, short_help="Make recordings whose every label is known.")
 def command() -> None:
     """Make recordings in the layout of DDD17 whose every label is known.
 

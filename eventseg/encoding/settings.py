@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.kernels.ranges import evsegnet_ranges
 from eventseg.windows import check_window
 
 
@@ -84,6 +83,9 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
         raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")
+    # Loaded here, so that settings are read without Numba.
+    from eventseg.kernels.ranges import evsegnet_ranges
+
     result = np.empty_like(tensor, order="C") if out is None else out
     shape = (-1, len(CHANNELS), tensor.shape[-2] * tensor.shape[-1])
     if result.flags.c_contiguous:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,11 +101,34 @@ def _build(
     name: str, in_channels: int, classes: int, options: dict[str, Any]
 ) -> SegmentationNetwork:
     chosen = architecture(name)
+    make = chosen.make
+    _check_options(name, options, signature(make).parameters)
     try:
-        return chosen.make(in_channels, classes, **{**chosen.options, **options})
-    except TypeError as error:
-        # The constructor's own message names the option.
-        raise NetworkError(f"{name} cannot be built: {error}") from error
+        return make(in_channels, classes, **{**chosen.options, **options})
+    except NetworkError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise NetworkError(
+            f"{name} cannot be built{' with ' if given else ''}{given}: {error}"
+        ) from error
+
+
+def _check_options(
+    name: str, options: Mapping[str, Any], parameters: Mapping[str, Parameter]
+) -> None:
+    """Raise a NetworkError for an option that the constructor does not have."""
+    if any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    known = [option for option in parameters if option not in ("in_channels", "classes")]
+    for option in options:
+        if option not in known:
+            near = get_close_matches(option, known, 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise NetworkError(
+                f"{name} cannot be built: no option {option!r}{hint}; it has "
+                f"{', '.join(known) or 'no options'}"
+            )
 
 
 def _load_trunk(name: str, network: SegmentationNetwork, init: str) -> None:

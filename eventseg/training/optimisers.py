@@ -3,82 +3,13 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn, optim
 
 from eventseg.errors import TrainingError
-
-OptimiserKind = Literal["adam", "adamw", "sgd", "rmsprop"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimiserSpec:
-    """An optimiser, its learning rate, and what departs from them for some parameters.
-
-    Parameters
-    ----------
-    kind : {"adam", "adamw", "sgd", "rmsprop"}
-    learning_rate : float
-        Before the schedule's factor.
-    momentum : float
-        Of SGD and RMSprop.
-    nesterov : bool
-        Of SGD.
-    betas : (float, float)
-        Of Adam and AdamW.
-    alpha : float
-        Smoothing of RMSprop.
-    weight_decay : float
-        Decoupled in AdamW, an L2 penalty elsewhere.
-    decay_depthwise : bool
-        Whether depthwise convolutions decay; they do not in Fast-SCNN.
-    decay_norms_and_biases : bool
-        Whether parameters of one dimension decay; they do not in SegFormer.
-    multipliers : tuple of (str, float)
-        Learning-rate factors of the parameters whose names begin so, such as ``("head.", 10)``;
-        the longest beginning wins. In late fusion they hold for both networks.
-
-    Raises
-    ------
-    TrainingError
-        An unknown kind, or a value out of its range.
-    """
-
-    kind: OptimiserKind = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.0
-    nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
-    alpha: float = 0.99
-    weight_decay: float = 0.0
-    decay_depthwise: bool = True
-    decay_norms_and_biases: bool = True
-    multipliers: tuple[tuple[str, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("adam", "adamw", "sgd", "rmsprop"):
-            raise TrainingError(f"optimiser {self.kind!r} is none of adam, adamw, sgd, rmsprop")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise TrainingError(
-                f"the learning rate must be above 0 and weight decay not below, got "
-                f"{self.learning_rate} and {self.weight_decay}"
-            )
-        shares = {"momentum": self.momentum, "alpha": self.alpha, "betas": max(self.betas)}
-        for name, share in shares.items():
-            if not (0 <= share < 1 and min(self.betas) >= 0):
-                raise TrainingError(f"{name} must be at least 0 and below 1, got {share}")
-        if self.momentum and self.kind in ("adam", "adamw"):
-            raise TrainingError(f"{self.kind} has betas and no momentum; set momentum to 0")
-        if self.nesterov and (self.kind != "sgd" or not self.momentum):
-            raise TrainingError("nesterov needs kind sgd and a momentum")
-        for beginning, factor in self.multipliers:
-            if not factor >= 0:
-                raise TrainingError(
-                    f"the multiplier of {beginning!r} must not be below 0, got {factor}"
-                )
+from eventseg.training.config.optimisation import OptimiserSpec
 
 
 def build_optimiser(network: nn.Module, *, spec: OptimiserSpec) -> optim.Optimizer:

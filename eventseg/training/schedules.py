@@ -4,83 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from eventseg.errors import TrainingError
-
-ScheduleKind = Literal["constant", "poly", "step", "plateau"]
-Unit = Literal["iteration", "epoch"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleSpec:
-    """How the learning rate falls.
-
-    Parameters
-    ----------
-    kind : {"constant", "poly", "step", "plateau"}
-        ``poly``: ``end + (base - end) (1 - k / length)^power``. ``step``: times `factor` every
-        `step` of k. ``plateau``: times `factor` when the validation score has not risen for more
-        than `patience` epochs.
-    unit : {"iteration", "epoch"}
-        What k counts in ``poly`` and ``step``.
-    power : float
-        Of ``poly``.
-    end : float
-        Learning rate at the end of ``poly``, and the least one of ``plateau``.
-    length : int
-        Length of ``poly`` in units; 0 for that of the training. Later the rate stays at `end`.
-    step : int
-        Of ``step``, in units.
-    factor : float
-        Of ``step`` and ``plateau``.
-    patience : int
-        Of ``plateau``, in epochs.
-    min_delta : float
-        Of ``plateau``: by how much a score must beat the best one to count as better.
-    warmup : int
-        Iterations over which a factor rises linearly from `warmup_from` to 1, before any kind.
-    warmup_from : float
-        In [0, 1].
-
-    Raises
-    ------
-    TrainingError
-        An unknown kind or unit, or a value out of its range.
-    """
-
-    kind: ScheduleKind = "poly"
-    unit: Unit = "iteration"
-    power: float = 0.9
-    end: float = 0.0
-    length: int = 0
-    step: int = 100
-    factor: float = 0.1
-    patience: int = 10
-    min_delta: float = 0.0
-    warmup: int = 0
-    warmup_from: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("constant", "poly", "step", "plateau"):
-            raise TrainingError(f"schedule {self.kind!r} is none of constant, poly, step, plateau")
-        if self.unit not in ("iteration", "epoch"):
-            raise TrainingError(f"a schedule's unit is iteration or epoch, not {self.unit!r}")
-        if not self.power > 0 or not 0 < self.factor < 1 or not 0 <= self.warmup_from <= 1:
-            raise TrainingError(
-                f"a schedule needs power above 0, factor between 0 and 1 and warmup_from from 0 "
-                f"to 1, got {self.power}, {self.factor} and {self.warmup_from}"
-            )
-        if self.step < 1 or min(self.length, self.patience, self.warmup) < 0:
-            raise TrainingError(
-                f"a schedule's step must be 1 or more, length, patience and warmup 0 or more, "
-                f"got {self.step}, {self.length}, {self.patience} and {self.warmup}"
-            )
-        if not self.end >= 0 or not self.min_delta >= 0:
-            raise TrainingError(
-                f"a schedule's end and min_delta must not be below 0, got {self.end} and "
-                f"{self.min_delta}"
-            )
+from eventseg.training.config.optimisation import ScheduleSpec
 
 
 @dataclass(frozen=True, slots=True)

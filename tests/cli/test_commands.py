@@ -60,11 +60,26 @@ def test_group_help_names_every_command_and_loads_none(monkeypatch: pytest.Monke
         assert f"eventseg_cli.{name}" not in sys.modules
 
 
-def test_version_and_unknown_command() -> None:
+def test_version() -> None:
     assert run("--version").stdout.startswith("eventseg, version ")
-    result = run("encod")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["encod"], "No such command 'encod': did you mean encode?"),
+        (["Train"], "did you mean train?"),
+        (["eval"], "did you mean evaluate?"),
+        (["psuedolabel"], "did you mean pseudolabel"),
+        (["frobnicate"], "there are demo, simulate, encode"),
+        (["simulate", "stret", "x.hdf5"], "No such command 'stret': did you mean street?"),
+        (["simulate", "moon"], "there are images, street"),
+    ],
+)
+def test_an_unknown_command_names_the_nearest(arguments: list[str], hint: str) -> None:
+    result = run(*arguments)
     assert result.exit_code == 2
-    assert "No such command 'encod'" in result.stderr
+    assert hint in result.stderr
 
 
 def test_encode_writes_beside_the_caller_and_prints_a_summary(recording: Path) -> None:

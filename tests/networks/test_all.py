@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from networks_fixtures import logits, on_meta, one_thread  # noqa: F401 - a fixture
+from networks_fixtures import DEEPER, logits, on_meta, one_thread  # noqa: F401 - a fixture
 from torch import Tensor, nn
 from torchvision import models
 
@@ -286,12 +286,28 @@ def test_table_lists_every_network_with_its_cost() -> None:
     assert "Cityscapes test: 64.8" in rows[1]
 
 
-def test_without_a_name_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two stand for all: counting the multiplications of all takes long.
-    for name in list(ARCHITECTURES):
-        if name not in ("enet", "fastscnn"):
-            monkeypatch.delitem(ARCHITECTURES, name)
-    assert [row.split()[0] for row in run().stdout.splitlines()[2:]] == ["enet", "fastscnn"]
+def test_without_a_name_all_are_listed() -> None:
+    assert [row.split()[0] for row in run().stdout.splitlines()[2:]] == list(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in DEEPER)) for name in ARCHITECTURES],
+)
+def test_known_sizes_are_those_of_the_network(name: str) -> None:
+    network = on_meta(name, 6, 6)
+    computed = cost(network, height=256, width=352)
+    size = ARCHITECTURES[name].size
+    assert size is not None
+    assert size == (computed.parameters, round(computed.gmac, 2), smallest_stride(network))
+
+
+def test_documented_sizes_are_the_known_ones() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
+    for name, entry in ARCHITECTURES.items():
+        assert entry.size is not None
+        parameters, gmac, stride = entry.size
+        assert f"| `{name}` | {parameters:,} | {gmac:.2f} | {stride} |" in page
 
 
 def test_summary_lists_layers_and_options_reach_the_network() -> None:

@@ -20,11 +20,11 @@ from eventseg.training.config.config import (
     recipe_names,
     to_toml,
 )
+from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.recipes import Recipe, load_recipe
 from eventseg.training.config.settings import InputSettings, NetworkSettings, SizeSettings
-from eventseg.training.losses.losses import LossSpec
-from eventseg.training.optimisers import OptimiserSpec, parameter_groups
-from eventseg.training.schedules import ScheduleSpec, learning_rate
+from eventseg.training.optimisers import parameter_groups
+from eventseg.training.schedules import learning_rate
 
 RECIPES = {
     "evsegnet-paper", "evsegnet-code", "deeplabv3-cityscapes", "deeplabv3plus-exp1",
@@ -161,6 +161,10 @@ def test_the_length_is_overridden_by_either_unit():
     ("path", "words"),
     [
         ("optimizer.kind", "'optimizer': the nearest known one is 'optimiser'"),
+        ("lr", "'lr': the nearest known one is 'optimiser.learning_rate'"),
+        ("weight_decay", "the nearest known one is 'optimiser.weight_decay'"),
+        ("dice", "unknown setting 'dice'"),
+        ("optimiser.lr", "the nearest known one is 'learning_rate'"),
         ("optimiser.learning", "'learning_rate'"),
         ("seed.value", "seed is a value"),
         ("network.option", "'options'"),

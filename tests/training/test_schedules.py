@@ -13,6 +13,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler, swa_utils
 
 from eventseg.errors import TrainingError
+from eventseg.training.config.optimisation import ScheduleSpec
 from eventseg.training.optimisers import (
     OptimiserSpec,
     averaged_copy,
@@ -21,7 +22,7 @@ from eventseg.training.optimisers import (
     set_learning_rate,
     update_average,
 )
-from eventseg.training.schedules import Plateau, ScheduleSpec, after_score, learning_rate
+from eventseg.training.schedules import Plateau, after_score, learning_rate
 
 
 def torch_rates(make, steps, base=0.1):

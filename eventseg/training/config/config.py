@@ -14,6 +14,8 @@ import tomli_w
 from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
 from eventseg.files import absolute_extension, is_extension, load_extension
+from eventseg.networks.zoo import architecture
+from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.settings import (
     InputSettings,
     LabelSettings,
@@ -21,9 +23,6 @@ from eventseg.training.config.settings import (
     SizeSettings,
 )
 from eventseg.training.config.tables import from_table, to_table
-from eventseg.training.losses.losses import LossSpec
-from eventseg.training.optimisers import OptimiserSpec
-from eventseg.training.schedules import ScheduleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +152,8 @@ def load_config(
     ------
     TrainingError
         No such recipe or file, no TOML, an unknown setting or a wrong value.
+    NetworkError
+        An unknown network.
 
     Examples
     --------
@@ -170,7 +171,10 @@ def load_config(
             changes.setdefault(other, 0)
     for path, value in changes.items():
         _set(whole, path, value)
-    return from_table(TrainConfig, whole)
+    config = from_table(TrainConfig, whole)
+    if not is_extension(config.network.name):
+        architecture(config.network.name)
+    return config
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from eventseg.encoding.tensors import Normalisation
+from eventseg.encoding.settings import Normalisation
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.networks.inputs import Scaling

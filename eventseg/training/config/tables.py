@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -40,7 +40,7 @@ def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            near, place = _nearest(key, known), f" in [{where}]" if where else ""
+            near, place = _nearest(key, kind), f" in [{where}]" if where else ""
             raise TrainingError(
                 f"unknown setting {key!r}{place}: the nearest known one is {near!r}; "
                 f"known are {', '.join(known)}"
@@ -133,10 +133,27 @@ def _of_type(value: Any, kind: Any, words: str, where: str) -> Any:
     return value
 
 
-def _nearest(key: str, known: Collection[str]) -> str:
-    """Return the known name that is most alike, or whose initials were given: lr."""
-    initials = {"".join(word[0] for word in name.split("_")): name for name in known}
-    return initials.get(key) or get_close_matches(key, known, 1, cutoff=0.0)[0]
+def _nearest(key: str, kind: type) -> str:
+    """Return the setting below a dataclass that is most alike a key, as a path.
+
+    A name or the initials of a name (lr) that a nested table has come first.
+    """
+    paths = {path: path.rpartition(".")[2] for path in setting_paths(kind)}
+    for path, name in paths.items():
+        if key in (name, "".join(word[0] for word in name.split("_") if "_" in name)):
+            return path
+    (name,) = get_close_matches(key, paths.values(), 1, cutoff=0.0)
+    return next(path for path, last in paths.items() if last == name)
+
+
+def setting_paths(kind: type) -> list[str]:
+    """Return the paths of all settings below a dataclass and of the tables that hold them."""
+    hints = get_type_hints(kind)
+    paths = [field.name for field in fields(kind)]
+    for name in list(paths):
+        if is_dataclass(hints[name]) and isinstance(hints[name], type):
+            paths += [f"{name}.{path}" for path in setting_paths(hints[name])]
+    return paths
 
 
 def _path(where: str, key: str) -> str:

@@ -1,2 +1,1 @@
-from .losses import LossSpec as LossSpec
 from .losses import segmentation_loss as segmentation_loss

@@ -3,98 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eventseg.errors import TrainingError
 from eventseg.files import is_extension
-from eventseg.labels.maps import IGNORED
+from eventseg.labels.tables import IGNORED
+from eventseg.training.config.optimisation import LossSpec
 from eventseg.training.losses.own import OwnLoss, load_own_loss
 from eventseg.training.losses.region_mutual_information import region_mutual_information_loss
-
-TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")
-"""Names of the terms that a loss can be summed from."""
-
-ClassWeighting = Literal["none", "median_frequency", "enet"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossSpec:
-    """A weighted sum of terms, and how classes, pixels and auxiliary heads weigh in it.
-
-    Parameters
-    ----------
-    terms : tuple of (str, float)
-        Names of :data:`TERMS`, or ``FILE.py:NAME`` of your own losses, and their weights.
-    auxiliary_weight : float
-        Weight of the same sum for each auxiliary head.
-    class_weights : {"none", "median_frequency", "enet"}
-        Class weights to derive from the training labels
-        (:mod:`eventseg.training.losses.class_weights`).
-    enet_c : float
-        The constant of ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
-    weigh_by_confidence : bool
-        Whether a pixel counts as much as its pseudo-label is sure.
-    ohem_threshold, ohem_min_kept
-        As for :func:`ohem_cross_entropy`.
-    focal_gamma : float
-        As for :func:`focal_loss`.
-    region_radius, region_pool : int
-        As for :func:`region_mutual_information_loss`.
-
-    Raises
-    ------
-    TrainingError
-        No term, an unknown one, or a value out of its range.
-    """
-
-    terms: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
-    auxiliary_weight: float = 0.4
-    class_weights: ClassWeighting = "none"
-    enet_c: float = 1.02
-    weigh_by_confidence: bool = False
-    ohem_threshold: float = 0.7
-    ohem_min_kept: int = 100_000
-    focal_gamma: float = 2.0
-    region_radius: int = 3
-    region_pool: int = 4
-
-    def __post_init__(self) -> None:
-        names = [name for name, _ in self.terms]
-        unknown = [name for name in names if name not in TERMS and not is_extension(name)]
-        if unknown or not names or len(set(names)) != len(names):
-            raise TrainingError(
-                f"loss terms {names} must be one or more of {', '.join(TERMS)} and FILE.py:NAME "
-                "of your own, each once"
-            )
-        if any(not weight > 0 for _, weight in self.terms) or not self.auxiliary_weight >= 0:
-            raise TrainingError(
-                f"weights of loss terms must be above 0 and that of auxiliary heads not below, "
-                f"got {self.terms} and {self.auxiliary_weight}"
-            )
-        if self.class_weights not in ("none", "median_frequency", "enet"):
-            raise TrainingError(
-                f"class weights {self.class_weights!r} are none of none, median_frequency, enet"
-            )
-        if not 0 < self.ohem_threshold <= 1 or self.ohem_min_kept < 1:
-            raise TrainingError(
-                f"OHEM needs a threshold in (0, 1] and at least one pixel to keep, got "
-                f"{self.ohem_threshold} and {self.ohem_min_kept}"
-            )
-        if not self.enet_c > 1 or not self.focal_gamma >= 0:
-            raise TrainingError(
-                f"enet_c must be above 1 and focal_gamma not below 0, got {self.enet_c} and "
-                f"{self.focal_gamma}"
-            )
-        if self.region_radius < 1 or self.region_pool < 1:
-            raise TrainingError(
-                f"region_radius and region_pool must be 1 or more, got {self.region_radius} and "
-                f"{self.region_pool}"
-            )
 
 
 def segmentation_loss(

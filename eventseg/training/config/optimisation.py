@@ -1,0 +1,234 @@
+"""Settings of loss, optimiser and learning-rate schedule, read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from eventseg.errors import TrainingError
+from eventseg.files import is_extension
+
+TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")
+"""Names of the terms that a loss can be summed from."""
+
+ClassWeighting = Literal["none", "median_frequency", "enet"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSpec:
+    """A weighted sum of terms, and how classes, pixels and auxiliary heads weigh in it.
+
+    Parameters
+    ----------
+    terms : tuple of (str, float)
+        Names of :data:`TERMS`, or ``FILE.py:NAME`` of your own losses, and their weights.
+    auxiliary_weight : float
+        Weight of the same sum for each auxiliary head.
+    class_weights : {"none", "median_frequency", "enet"}
+        Class weights to derive from the training labels
+        (:mod:`eventseg.training.losses.class_weights`).
+    enet_c : float
+        The constant of ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
+    weigh_by_confidence : bool
+        Whether a pixel counts as much as its pseudo-label is sure.
+    ohem_threshold, ohem_min_kept
+        As for :func:`eventseg.training.losses.losses.ohem_cross_entropy`.
+    focal_gamma : float
+        As for :func:`focal_loss`.
+    region_radius, region_pool : int
+        As for :func:`region_mutual_information_loss`.
+
+    Raises
+    ------
+    TrainingError
+        No term, an unknown one, or a value out of its range.
+    """
+
+    terms: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
+    auxiliary_weight: float = 0.4
+    class_weights: ClassWeighting = "none"
+    enet_c: float = 1.02
+    weigh_by_confidence: bool = False
+    ohem_threshold: float = 0.7
+    ohem_min_kept: int = 100_000
+    focal_gamma: float = 2.0
+    region_radius: int = 3
+    region_pool: int = 4
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.terms]
+        unknown = [name for name in names if name not in TERMS and not is_extension(name)]
+        if unknown or not names or len(set(names)) != len(names):
+            raise TrainingError(
+                f"loss terms {names} must be one or more of {', '.join(TERMS)} and FILE.py:NAME "
+                "of your own, each once"
+            )
+        if any(not weight > 0 for _, weight in self.terms) or not self.auxiliary_weight >= 0:
+            raise TrainingError(
+                f"weights of loss terms must be above 0 and that of auxiliary heads not below, "
+                f"got {self.terms} and {self.auxiliary_weight}"
+            )
+        if self.class_weights not in ("none", "median_frequency", "enet"):
+            raise TrainingError(
+                f"class weights {self.class_weights!r} are none of none, median_frequency, enet"
+            )
+        if not 0 < self.ohem_threshold <= 1 or self.ohem_min_kept < 1:
+            raise TrainingError(
+                f"OHEM needs a threshold in (0, 1] and at least one pixel to keep, got "
+                f"{self.ohem_threshold} and {self.ohem_min_kept}"
+            )
+        if not self.enet_c > 1 or not self.focal_gamma >= 0:
+            raise TrainingError(
+                f"enet_c must be above 1 and focal_gamma not below 0, got {self.enet_c} and "
+                f"{self.focal_gamma}"
+            )
+        if self.region_radius < 1 or self.region_pool < 1:
+            raise TrainingError(
+                f"region_radius and region_pool must be 1 or more, got {self.region_radius} and "
+                f"{self.region_pool}"
+            )
+
+
+OptimiserKind = Literal["adam", "adamw", "sgd", "rmsprop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimiserSpec:
+    """An optimiser, its learning rate, and what departs from them for some parameters.
+
+    Parameters
+    ----------
+    kind : {"adam", "adamw", "sgd", "rmsprop"}
+    learning_rate : float
+        Before the schedule's factor.
+    momentum : float
+        Of SGD and RMSprop.
+    nesterov : bool
+        Of SGD.
+    betas : (float, float)
+        Of Adam and AdamW.
+    alpha : float
+        Smoothing of RMSprop.
+    weight_decay : float
+        Decoupled in AdamW, an L2 penalty elsewhere.
+    decay_depthwise : bool
+        Whether depthwise convolutions decay; they do not in Fast-SCNN.
+    decay_norms_and_biases : bool
+        Whether parameters of one dimension decay; they do not in SegFormer.
+    multipliers : tuple of (str, float)
+        Learning-rate factors of the parameters whose names begin so, such as ``("head.", 10)``;
+        the longest beginning wins. In late fusion they hold for both networks.
+
+    Raises
+    ------
+    TrainingError
+        An unknown kind, or a value out of its range.
+    """
+
+    kind: OptimiserKind = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    alpha: float = 0.99
+    weight_decay: float = 0.0
+    decay_depthwise: bool = True
+    decay_norms_and_biases: bool = True
+    multipliers: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("adam", "adamw", "sgd", "rmsprop"):
+            raise TrainingError(f"optimiser {self.kind!r} is none of adam, adamw, sgd, rmsprop")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise TrainingError(
+                f"the learning rate must be above 0 and weight decay not below, got "
+                f"{self.learning_rate} and {self.weight_decay}"
+            )
+        shares = {"momentum": self.momentum, "alpha": self.alpha, "betas": max(self.betas)}
+        for name, share in shares.items():
+            if not (0 <= share < 1 and min(self.betas) >= 0):
+                raise TrainingError(f"{name} must be at least 0 and below 1, got {share}")
+        if self.momentum and self.kind in ("adam", "adamw"):
+            raise TrainingError(f"{self.kind} has betas and no momentum; set momentum to 0")
+        if self.nesterov and (self.kind != "sgd" or not self.momentum):
+            raise TrainingError("nesterov needs kind sgd and a momentum")
+        for beginning, factor in self.multipliers:
+            if not factor >= 0:
+                raise TrainingError(
+                    f"the multiplier of {beginning!r} must not be below 0, got {factor}"
+                )
+
+
+ScheduleKind = Literal["constant", "poly", "step", "plateau"]
+Unit = Literal["iteration", "epoch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSpec:
+    """How the learning rate falls.
+
+    Parameters
+    ----------
+    kind : {"constant", "poly", "step", "plateau"}
+        ``poly``: ``end + (base - end) (1 - k / length)^power``. ``step``: times `factor` every
+        `step` of k. ``plateau``: times `factor` when the validation score has not risen for more
+        than `patience` epochs.
+    unit : {"iteration", "epoch"}
+        What k counts in ``poly`` and ``step``.
+    power : float
+        Of ``poly``.
+    end : float
+        Learning rate at the end of ``poly``, and the least one of ``plateau``.
+    length : int
+        Length of ``poly`` in units; 0 for that of the training. Later the rate stays at `end`.
+    step : int
+        Of ``step``, in units.
+    factor : float
+        Of ``step`` and ``plateau``.
+    patience : int
+        Of ``plateau``, in epochs.
+    min_delta : float
+        Of ``plateau``: by how much a score must beat the best one to count as better.
+    warmup : int
+        Iterations over which a factor rises linearly from `warmup_from` to 1, before any kind.
+    warmup_from : float
+        In [0, 1].
+
+    Raises
+    ------
+    TrainingError
+        An unknown kind or unit, or a value out of its range.
+    """
+
+    kind: ScheduleKind = "poly"
+    unit: Unit = "iteration"
+    power: float = 0.9
+    end: float = 0.0
+    length: int = 0
+    step: int = 100
+    factor: float = 0.1
+    patience: int = 10
+    min_delta: float = 0.0
+    warmup: int = 0
+    warmup_from: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("constant", "poly", "step", "plateau"):
+            raise TrainingError(f"schedule {self.kind!r} is none of constant, poly, step, plateau")
+        if self.unit not in ("iteration", "epoch"):
+            raise TrainingError(f"a schedule's unit is iteration or epoch, not {self.unit!r}")
+        if not self.power > 0 or not 0 < self.factor < 1 or not 0 <= self.warmup_from <= 1:
+            raise TrainingError(
+                f"a schedule needs power above 0, factor between 0 and 1 and warmup_from from 0 "
+                f"to 1, got {self.power}, {self.factor} and {self.warmup_from}"
+            )
+        if self.step < 1 or min(self.length, self.patience, self.warmup) < 0:
+            raise TrainingError(
+                f"a schedule's step must be 1 or more, length, patience and warmup 0 or more, "
+                f"got {self.step}, {self.length}, {self.patience} and {self.warmup}"
+            )
+        if not self.end >= 0 or not self.min_delta >= 0:
+            raise TrainingError(
+                f"a schedule's end and min_delta must not be below 0, got {self.end} and "
+                f"{self.min_delta}"
+            )

@@ -1,0 +1,95 @@
+"""Modules that a fresh process loads for one job, and the time that quick answers take."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+LIGHT_ANSWERS = [
+    (["networks"], 0, "fastscnn"),
+    (["train", ".", "--network", "fastscn"], 1, "did you mean fastscnn?"),
+    (["train", "--recipe", "cgnet-camvid", "--print-config"], 0, "[optimiser]"),
+    (["train", "--list-recipes"], 0, "source:"),
+    (["train", "--set", "lr=0.1", "--print-config"], 1, "optimiser.learning_rate"),
+    (["encod"], 2, "encode"),
+]
+"""Arguments of the command line, exit code, and words of the answer."""
+
+
+def loaded(code: str) -> set[str]:
+    """Return the names of the modules that a process has loaded after some code."""
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return set(ended.stdout.splitlines()[-1].split())
+
+
+def rooms(modules: set[str]) -> set[str]:
+    """Return the rooms of eventseg that modules belong to."""
+    return {name.split(".")[1] for name in modules if name.startswith("eventseg.")}
+
+
+def test_the_package_loads_neither_torch_nor_numba() -> None:
+    modules = loaded("import eventseg; dir(eventseg)")
+    assert not modules & {"torch", "numba", "h5py", "matplotlib", "scipy", "numpy"}
+    assert {name for name in modules if name.startswith("eventseg")} == {"eventseg"}
+
+
+def test_the_data_set_writer_loads_no_simulator() -> None:
+    modules = loaded("import eventseg.dataset.writer")
+    assert not rooms(modules) & {"simulate", "training", "evaluation", "pseudolabel", "demo"}
+    assert "torch" not in modules
+
+
+def test_the_predictor_loads_no_training_and_no_simulator() -> None:
+    modules = loaded("import eventseg.prediction.predictor")
+    assert not rooms(modules) & {"simulate", "training", "evaluation", "pseudolabel", "demo"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from eventseg.training.config.config import load_config; load_config('cgnet-camvid')",
+        "import eventseg; eventseg.load_config(overrides={'network.name': 'pspnet50'})",
+        "import eventseg; eventseg.TrainConfig()",
+    ],
+)
+def test_a_training_configuration_loads_little(code: str) -> None:
+    modules = loaded(code)
+    own = sorted(name for name in modules if name.split(".")[0] == "eventseg")
+    assert len(own) <= 20, own
+    assert not [name for name in own if "converters" in name]
+    assert not modules & {"torch", "numba", "h5py", "matplotlib", "scipy"}
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), LIGHT_ANSWERS)
+def test_quick_answers_take_little(arguments: list[str], code: int, words: str) -> None:
+    program = f"""
+import sys
+from eventseg_cli.main import main
+try:
+    main({arguments!r})
+except SystemExit as ended:
+    code = ended.code
+print(*sys.modules)
+sys.exit(code)
+"""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ended.returncode == code, ended.stderr
+    *answer, modules = ended.stdout.splitlines()
+    assert words in "\n".join(answer) + ended.stderr
+    assert not set(modules.split()) & {"torch", "numba", "h5py"}
+    # Processor time, not time on a clock: other work on the machine does not count.
+    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent_s < 2
