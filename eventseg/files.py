@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +26,15 @@ try:
 except ImportError:  # Windows has no advisory locks on folders
     fcntl = None  # type: ignore[assignment]
 
+LOG = logging.getLogger("eventseg")
+
 TEMPORARY = ".tmp"
 """Ending of a file that is being written."""
+
+REREAD_BYTES = 2**22
+"""Files up to this size are read again whenever their content matters."""
+
+SAMPLED_PARTS, SAMPLE_BYTES = 32, 2**14
 
 RETRY_WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waiting times between the tries to replace a file."""
@@ -74,15 +83,44 @@ def replace_file(source: Path, target: Path) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 digest of a file, computed once for each state of it."""
-    status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
+    """Return the SHA-256 digest of a file; that of a large one is computed once for its state."""
+    state = state_of(path.stat())
+    if state[0] <= REREAD_BYTES:
+        return _computed_digest(path)
+    return _known_digest(path, state)
+
+
+def state_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Return what changes with a file's content: size, both times and file number.
+
+    Programs that copy files set their size and time of modification as they were; the time of the
+    last change of status and the number are the file system's own.
+    """
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 @cache
-def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
+def _known_digest(path: Path, _state: tuple[int, int, int, int]) -> str:
+    return _computed_digest(path)
+
+
+def _computed_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_of(path: Path) -> str:
+    """Return the digest of a small file, or of parts spread over a large one."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= REREAD_BYTES:
+            digest.update(file.read())
+        else:
+            for part in range(SAMPLED_PARTS):
+                file.seek((size - SAMPLE_BYTES) * part // (SAMPLED_PARTS - 1))
+                digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def temporary_files(root: Path) -> list[Path]:
@@ -98,7 +136,10 @@ def free_bytes(path: Path) -> int:
 
 @contextlib.contextmanager
 def locked(root: Path, *, doing: str = "encoding") -> Iterator[None]:
-    """Hold a folder for one writing process; the lock ends with the process and leaves no file.
+    """Hold a folder for one writing process.
+
+    The lock ends with the process and leaves no file. On a file system without locks a file beside
+    the folder takes its place, which names the process that holds it.
 
     Raises
     ------
@@ -112,11 +153,62 @@ def locked(root: Path, *, doing: str = "encoding") -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process is {doing} into {root}; wait for it or give another folder"
+            ) from error
         except OSError as error:
-            raise OutputError(f"another process is {doing} into {root}") from error
-        yield
+            with _lock_file(root, doing=doing, reason=error.strerror or str(error)):
+                yield
+        else:
+            yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _lock_file(root: Path, *, doing: str, reason: str) -> Iterator[None]:
+    """Hold a folder by a file beside it, where the file system has no locks."""
+    path = root.resolve()
+    path = path.with_name(f".{path.name}.lock")
+    mine = f"{socket.gethostname()} {os.getpid()}"
+    with contextlib.suppress(OSError):
+        if _is_over(path.read_text(encoding="utf-8", errors="replace")):
+            path.unlink()
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(mine)
+    except FileExistsError as error:
+        raise OutputError(
+            f"another process may be {doing} into {root}: {path} names its computer and number; "
+            "wait for it, or remove that file if it has ended"
+        ) from error
+    except OSError:
+        LOG.warning(
+            "%s has no locks (%s): see to it that no other process is %s into %s",
+            *(root.parent, reason, doing, root),
+        )
+        yield
+        return
+    LOG.warning("%s has no locks (%s): %s stands for one", root.parent, reason, path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _is_over(holder: str) -> bool:
+    """Return whether the process that a lock file names ran on this computer and has ended."""
+    host, _, number = holder.partition(" ")
+    if host != socket.gethostname() or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return int(number) == os.getpid()
 
 
 def open_for_writing_elsewhere(handle: int) -> bool:

@@ -31,7 +31,7 @@ from eventseg.filters.filtered import survey_filters
 from eventseg.images import read_image
 from eventseg.labels.maps import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
-from eventseg.recordings.truth import truth_path
+from eventseg.recordings.truth import Truth, truth_path
 
 SPLITS = ("train", "val", "test", "other", "gap")
 
@@ -239,11 +239,26 @@ def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> I
         yield f"recording {path} is not the file that the data set was made from"
     elif _other_truth(entry, path):
         yield f"{truth_path(path)} is not the truth that the data set was made from"
+    elif foreign := _foreign_truth(entry, path):
+        yield foreign
     elif deep:
         try:
             yield from _encoded_again(dataset, entry, path)
         except EventsegError as error:
             yield f"recording {path}: {error}"
+
+
+def _foreign_truth(entry: RecordingEntry, path: Path) -> str | None:
+    """Return what is wrong where the truth is that of another recording, or None."""
+    if not entry.truth_sha256 or not truth_path(path).is_file():
+        return None
+    try:
+        with Truth(truth_path(path)) as truth:
+            if not truth.belongs_to(path):
+                return f"{truth_path(path)} is the truth of another recording than {path.name}"
+    except EventsegError as error:
+        return str(error)
+    return None
 
 
 def _other_truth(entry: RecordingEntry, path: Path) -> bool:

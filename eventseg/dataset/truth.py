@@ -54,11 +54,23 @@ def find_truth(recording: Recording) -> FoundTruth | None:
     if not path.is_file():
         return None
     with Truth(path) as truth:
+        if not truth.belongs_to(recording.path):
+            raise DatasetError(
+                f"the truth beside recording {recording.name} has changed or is that of another "
+                f"recording ({path} holds another digest than that of {recording.path.name}): they "
+                "do not belong together; move the truth away or simulate again"
+            )
         has, needs = (len(truth.t_us), truth.sensor), (len(recording.frames), recording.sensor)
         if has != needs:
             raise DatasetError(
                 f"{path} has {has[0]} frames of {has[1]}, {recording.path.name} has {needs[0]} of "
                 f"{needs[1]}: they do not belong together; move the truth away or simulate again"
+            )
+        events = recording.report.found["events"]
+        if truth.n_events != events:
+            raise DatasetError(
+                f"{path} has {truth.n_events:,} events, {recording.path.name} has {events:,}: they "
+                "do not belong together; move the truth away or simulate again"
             )
         return FoundTruth(digest_of(path), truth.classes)
 

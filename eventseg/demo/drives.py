@@ -48,8 +48,6 @@ def simulate_drive(
     """
     if _is_simulated(recording, drive, sensor=sensor):
         return False
-    # The truth is renamed last, so that it stands for the pair.
-    truth_path(recording).unlink(missing_ok=True)
     simulate_street(
         recording,
         duration_us=drive.duration_us,
@@ -93,6 +91,8 @@ def _is_simulated(recording: Path, drive: Drive, *, sensor: SensorSize) -> bool:
         with Truth(truth_path(recording)) as truth:
             made = (truth.recipe["scenario"], truth.recipe["seed"], truth.sensor)
             lasts_us = truth.recipe["t1_us"] - truth.recipe["t0_us"]
+            belongs = truth.belongs_to(recording)
     except EventsegError:
         return False
-    return made == (drive.scenario, drive.seed, sensor) and lasts_us == drive.duration_us
+    wanted = (drive.scenario, drive.seed, sensor)
+    return belongs and made == wanted and lasts_us == drive.duration_us

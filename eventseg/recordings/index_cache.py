@@ -1,7 +1,8 @@
 """Indexes kept in the user's cache folder, so that a recording opens at once the next time.
 
-One file a recording, named after its real path; size, modification time and format version stand
-inside, and an index that does not fit, or cannot be read, is built again.
+One file a recording, named after its real path; the state of the recording, a fingerprint of its
+content and the format version stand inside. An index that does not fit, or cannot be read, is built
+again: a sound file may replace a damaged copy of the same size and time.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.files import replace_file
+from eventseg.files import fingerprint_of, replace_file, state_of
 
 FORMAT_VERSION = 3
 """Raise it whenever an index gets other contents."""
@@ -30,12 +31,15 @@ def cache_folder() -> Path:
     """Return the folder for cached indexes; ``EVENTSEG_CACHE`` overrides the platform's own."""
     if chosen := os.environ.get("EVENTSEG_CACHE"):
         return Path(chosen)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() fails where there is none
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        base = os.environ.get("LOCALAPPDATA") or str(home / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
+        base = str(home / "Library" / "Caches")
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        base = os.environ.get("XDG_CACHE_HOME") or str(home / ".cache")
+    if not Path(base).is_absolute():
+        raise OSError("there is no home folder; set EVENTSEG_CACHE to a folder for indexes")
     return Path(base) / "eventseg"
 
 
@@ -48,7 +52,7 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | 
         ):
             arrays = {name: stored[name] for name in stored.files}
         facts = json.loads(str(arrays.pop("facts")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # damaged bytes raise errors of any kind; the index is built again
         return None
     if not isinstance(facts, dict) or facts.pop("key", None) != _key(path):
         return None
@@ -59,9 +63,9 @@ def store_arrays(
     path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]
 ) -> str | None:
     """Cache arrays and facts; return why it was not possible, or None."""
-    target = _cache_file(path)
-    text = json.dumps({**facts, "key": _key(path)})
     try:
+        target = _cache_file(path)
+        text = json.dumps({**facts, "key": _key(path)})
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(suffix=".tmp", dir=target.parent)
         try:
@@ -78,10 +82,11 @@ def store_arrays(
 
 
 def _cache_file(path: Path) -> Path:
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
-    return cache_folder() / f"{path.stem[:60]}-{digest}.npz"
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:24]
+    name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)[:60]
+    return cache_folder() / f"{name}-{digest}.npz"
 
 
 def _key(path: Path) -> list[Any]:
-    status = path.stat()
-    return [str(path.resolve()), status.st_size, status.st_mtime_ns, FORMAT_VERSION]
+    state = state_of(path.stat())
+    return [ascii(str(path.resolve())), *state, fingerprint_of(path), FORMAT_VERSION]

@@ -3,7 +3,8 @@
 Layout of ``NAME.truth.h5``: ``events/label`` and ``events/signal`` (uint8, one per event in the
 recording's order), ``frames/t_us``, ``frames/label`` (uint8), ``frames/depth`` (float16, metres,
 infinite for the sky; streets only) and ``frames/flow`` (float16, px/s right and down). The root's
-attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON) tell how it was made.
+attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON) tell how it was made, and
+``recording_sha256`` of which recording it is the truth.
 """
 
 from __future__ import annotations
@@ -19,8 +20,14 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.files import digest_of
+from eventseg.recordings.hdf5.datasets import attributes, open_table
+from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
+from eventseg.recordings.hdf5.tables import Table
 
 FORMAT = "eventseg truth 1"
+EVENT_COLUMNS = ("label", "signal")
+MOST_FRAMES, MOST_PIXELS = 2**24, 2**15
 _EVENT_CHUNK = 1 << 16
 
 
@@ -138,6 +145,12 @@ class TruthWriter:
         _append(frames[name], values[None])
 
 
+def seal_truth(truth: Path, recording: Path) -> None:
+    """Write into a finished truth file of which recording it is the truth."""
+    with h5py.File(truth, "r+") as file:
+        file.attrs["recording_sha256"] = digest_of(recording)
+
+
 def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
     start = dataset.shape[0]
     dataset.resize(start + len(values), axis=0)
@@ -162,6 +175,8 @@ class Truth:
     n_events : int
     recipe : dict
         Everything the recording was made from.
+    recording_sha256 : str
+        Digest of the recording; empty in files of the first versions.
 
     Raises
     ------
@@ -172,17 +187,48 @@ class Truth:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
+            self._file = Hdf5File(self.path)
+        except (RecordingError, UnsupportedError) as error:
             raise RecordingError(f"cannot read the truth file {path}: {error}") from error
-        if self._file.attrs.get("format") != FORMAT:
-            self._file.close()
-            raise RecordingError(f"{path} is no truth file: it lacks the mark {FORMAT!r}")
-        self.classes: tuple[str, ...] = tuple(json.loads(self._file.attrs["classes"]))
-        self.recipe: dict[str, Any] = json.loads(self._file.attrs["recipe"])
-        self.sensor = SensorSize(int(self._file.attrs["height"]), int(self._file.attrs["width"]))
-        self.t_us: NDArray[np.int64] = self._file["frames/t_us"][:]
-        self.n_events = int(self._file["events/label"].shape[0])
+        try:
+            self._open()
+        except UnsupportedError as error:
+            self.close()
+            raise RecordingError(f"cannot read the truth file {path}: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            self.close()
+            if isinstance(error, RecordingError):
+                raise
+            raise RecordingError(f"the truth file {path} is damaged ({error!r})") from error
+
+    def _open(self) -> None:
+        facts = attributes(self._file)
+        if facts.get("format") != FORMAT:
+            raise RecordingError(f"{self.path} is no truth file: it lacks the mark {FORMAT!r}")
+        self._tables = {
+            f"{group}/{name}": open_table(self._file, f"{group}/{name}")
+            for group in ("events", "frames", "source")
+            for name in (self._file.names_in(group))
+        }
+        self.classes: tuple[str, ...] = tuple(json.loads(facts["classes"]))
+        self.recipe: dict[str, Any] = json.loads(facts["recipe"])
+        self.recording_sha256 = str(facts.get("recording_sha256", ""))
+        self.sensor = SensorSize(int(facts["height"]), int(facts["width"]))
+        times = self._table("frames/t_us")
+        n_frames = times.shape[0]
+        if n_frames > MOST_FRAMES or min(self.sensor) < 1 or max(self.sensor) > MOST_PIXELS:
+            raise RecordingError(
+                f"the truth file {self.path} is damaged: {n_frames:,} frames of {self.sensor}"
+            )
+        self.t_us: NDArray[np.int64] = times.rows(0, n_frames).astype(np.int64)
+        self.n_events = self._table("events/label").shape[0]
+
+    def belongs_to(self, recording: Path) -> bool:
+        """Return whether this is the truth of a recording, by the recording's digest.
+
+        Truth files of the first versions do not hold it and belong to any.
+        """
+        return self.recording_sha256 in ("", digest_of(recording))
 
     def label(self, i: int) -> NDArray[np.uint8]:
         """Return the label map of frame ``i``, uint8 (H, W)."""
@@ -200,13 +246,15 @@ class Truth:
         self, start: int = 0, stop: int | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return class and signal flag of events ``start`` to ``stop``, as they are recorded."""
-        part = slice(start, stop)
-        return self._file["events/label"][part], self._file["events/signal"][part].astype(bool)
+        first, end, _ = slice(start, stop).indices(self.n_events)
+        label, signal = (self._table(f"events/{name}").rows(first, end) for name in EVENT_COLUMNS)
+        return label, signal.astype(bool)
 
     def source(self, name: str, part: slice = slice(None)) -> NDArray[Any]:
         """Return an array the recipe refers to (image recordings keep their label images)."""
-        values: NDArray[Any] = self._file[f"source/{name}"][part]
-        return values
+        table = self._table(f"source/{name}")
+        first, end, _ = part.indices(table.shape[0])
+        return table.rows(first, end)
 
     def close(self) -> None:
         """Close the file."""
@@ -225,10 +273,19 @@ class Truth:
         """Close the file."""
         self.close()
 
+    def _table(self, name: str) -> Table:
+        table = self._tables.get(name)
+        if table is None or not table.shape:
+            raise RecordingError(f"{self.path} has no {name}")
+        return table
+
     def _map(self, name: str, i: int) -> NDArray[Any]:
-        if name not in self._file["frames"]:
+        if f"frames/{name}" not in self._tables:
             raise RecordingError(f"{self.path} has no {name}: only recordings of streets have it")
         if not 0 <= i < len(self.t_us):
             raise IndexError(f"frame {i} of {len(self.t_us)}: give 0 to {len(self.t_us) - 1}")
-        values: NDArray[Any] = self._file[f"frames/{name}"][i]
+        table = self._table(f"frames/{name}")
+        if table.shape[-2:] != tuple(self.sensor) or i >= table.shape[0]:
+            raise RecordingError(f"{self.path}: {name} is {table.shape} for {self.sensor}")
+        values: NDArray[Any] = table.rows(i, i + 1)[0]
         return values

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.recordings.truth import truth_path
+from eventseg.files import replace_file
+from eventseg.recordings.truth import seal_truth, truth_path
 from eventseg.simulate.recorder import Tally
 from eventseg.simulate.scene.scenarios import SimulationError
 
@@ -106,8 +107,8 @@ def finished_files(target: Path) -> Iterator[tuple[Path, Path]]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial[0], partial[1]
-        for path, final in zip(partial, (target, truth), strict=True):
-            path.replace(final)
+        seal_truth(partial[1], partial[0])
+        _rename_together(partial, (target, truth))
     except OutputError:
         raise
     except OSError as error:
@@ -119,3 +120,24 @@ def finished_files(target: Path) -> Iterator[tuple[Path, Path]]:
             # Where the folder itself cannot be, there is nothing to remove either.
             with suppress(OSError):
                 path.unlink()
+
+
+def _rename_together(partial: tuple[Path, ...], final: tuple[Path, ...]) -> None:
+    """Rename a recording and its truth so that a recording never stands without its truth.
+
+    The truth goes first. A kill before the second rename leaves no new recording; the truth beside
+    an older one names the recording that it belongs to and is refused.
+    """
+    recording, truth = final
+    before = truth.with_name(f".{truth.name}.before")
+    if truth.exists():
+        truth.replace(before)
+    try:
+        replace_file(partial[1], truth)
+        replace_file(partial[0], recording)
+    except BaseException:
+        truth.unlink(missing_ok=True)
+        if before.exists():
+            before.replace(truth)
+        raise
+    before.unlink(missing_ok=True)

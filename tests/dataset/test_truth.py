@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,10 +20,12 @@ from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.truth import find_truth
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import CITYSCAPES_19
+from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.street import simulate_street
 from eventseg.windows import parse_anchor
@@ -146,3 +152,110 @@ def test_info_names_the_classes(drive: Path, tmp_path: Path) -> None:
     assert "class 0" not in info
     found = json.loads(CliRunner().invoke(main, ["info", str(tmp_path / "out"), "--json"]).stdout)
     assert found["labels"]["truth"]["classes"] == list(CITYSCAPES_19.names)
+
+
+def test_a_truth_names_its_recording(drive: Path) -> None:
+    with Truth(truth_path(drive)) as truth:
+        assert truth.recording_sha256 == hashlib.sha256(drive.read_bytes()).hexdigest()
+        assert truth.belongs_to(drive)
+
+
+def test_the_truth_of_another_drive_is_refused(drive: Path, tmp_path: Path) -> None:
+    # As many frames of the same sensor: only the digest tells them apart.
+    other = simulate_street(
+        tmp_path / "other.hdf5", duration_us=300_000, seed=8, sensor=SENSOR, threads=1
+    ).recording
+    encode_dataset([drive], tmp_path / "out")
+    shutil.copy(truth_path(other), truth_path(drive))
+    with pytest.raises(DatasetError, match=r"that of another recording.*drive\.truth\.h5"):
+        encode_dataset([drive], tmp_path / "again")
+    path = tmp_path / "out/manifest.toml"
+    digest = hashlib.sha256(truth_path(other).read_bytes()).hexdigest()
+    lines = [
+        f'truth_sha256 = "{digest}"' if line.startswith("truth_sha256") else line
+        for line in path.read_text().splitlines()
+    ]
+    path.write_text("\n".join(lines))
+    for deep in (False, True):
+        (problem,) = check_dataset(tmp_path / "out", deep=deep)
+        assert "is the truth of another recording" in problem
+
+
+def test_a_truth_of_the_first_versions_is_told_by_its_events(drive: Path, tmp_path: Path) -> None:
+    other = simulate_street(
+        tmp_path / "other.hdf5", duration_us=300_000, seed=8, sensor=SENSOR, threads=1
+    ).recording
+    for path in (drive, other):
+        with h5py.File(truth_path(path), "r+") as file:
+            del file.attrs["recording_sha256"]
+    encode_dataset([drive], tmp_path / "out")
+    shutil.copy(truth_path(other), truth_path(drive))
+    with pytest.raises(DatasetError, match=r"events, drive\.hdf5 has .*do not belong together"):
+        encode_dataset([drive], tmp_path / "again")
+
+
+@pytest.mark.parametrize("mark", [b"TREE", b"SNOD", b"HEAP", b"GCOL"])
+def test_a_damaged_truth_is_one_error(drive: Path, tmp_path: Path, mark: bytes) -> None:
+    path = truth_path(drive)
+    content = bytearray(path.read_bytes())
+    at = content.index(mark)
+    content[at : at + 200] = bytes(200)
+    path.write_bytes(content)
+    with pytest.raises(EventsegError, match=r"drive\.truth\.h5"):
+        encode_dataset([drive], tmp_path / "out")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from eventseg.events import SensorSize
+from eventseg.simulate import files, street
+calls, stop = 0, int(sys.argv[2])
+def killed(source, target, real=files.replace_file):
+    global calls
+    calls += 1
+    if calls == stop:
+        os._exit(9)
+    real(source, target)
+files.replace_file = killed
+street.simulate_street(
+    sys.argv[1], duration_us=20_000, seed=int(sys.argv[3]), sensor=SensorSize(24, 32), threads=1
+)
+"""
+
+
+def test_a_killed_simulation_leaves_no_recording_without_truth(tmp_path: Path) -> None:
+    out = tmp_path / "drive.hdf5"
+
+    def simulate(stop: int, seed: int) -> int:
+        command = [sys.executable, "-c", KILLED, str(out), str(stop), str(seed)]
+        return subprocess.run(command, check=False).returncode
+
+    for stop in (1, 2):
+        assert simulate(stop, 0) == 9
+        assert not out.exists()
+    assert simulate(0, 0) == 0
+    with open_recording(out) as recording:
+        assert find_truth(recording) is not None
+    assert simulate(2, 1) == 9
+    with (
+        open_recording(out) as recording,
+        pytest.raises(DatasetError, match="that of another recording"),
+    ):
+        find_truth(recording)
+
+
+def test_a_recording_that_cannot_be_renamed_leaves_the_pair_before(
+    drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(drive.parent)
+
+    def refused(source: Path, target: Path) -> None:
+        if target == drive:
+            raise OSError(28, "No space left on device")
+        source.replace(target)
+
+    monkeypatch.setattr("eventseg.simulate.files.replace_file", refused)
+    with pytest.raises(OutputError, match="No space left"):
+        simulate_street(drive, duration_us=20_000, seed=1, sensor=SENSOR, threads=1)
+    assert tree(drive.parent) == before

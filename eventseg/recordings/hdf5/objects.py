@@ -91,9 +91,14 @@ class Hdf5File:
         """Return the address of an object by its path, None, or the external link to follow."""
         return self._find(self._root, path, LONGEST_LINK_CHAIN)
 
-    def names(self, address: int | None = None) -> list[str]:
-        """Return the sorted names in a group, by default the root."""
-        return sorted(self._links(self._root if address is None else address))
+    def names(self) -> list[str]:
+        """Return the sorted names in the root group."""
+        return sorted(self._links(self._root))
+
+    def names_in(self, path: str) -> list[str]:
+        """Return the sorted names in a group, none where there is no such group."""
+        address = self.find(path)
+        return sorted(self._links(address)) if isinstance(address, int) else []
 
     def messages(self, address: int) -> list[Message]:
         """Return the messages of an object's header.
