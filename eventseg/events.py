@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,19 @@ class SensorSize(NamedTuple):
     def __str__(self) -> str:
         """Return the size as it is usually written, ``WIDTHxHEIGHT``."""
         return f"{self.width}x{self.height}"
+
+
+TimeUnit = Literal["ns", "us", "ms", "s"]
+
+_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+
+_FEW_EVENTS: Final = 100
+"""Fewer events say nothing about the rate of a sensor."""
+
+_SLOWEST_HZ, _FASTEST_HZ = 0.01, 1e6
+"""Mean rates of a pixel that no sensor has: leak events alone come at 0.05 Hz and more."""
+
+_LONGEST_US = 7 * 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,6 +96,7 @@ class EventStream:
         p: ArrayLike,
         *,
         sensor: SensorSize | tuple[int, int],
+        t_unit: TimeUnit | None = None,
         t0_us: int | None = None,
         t1_us: int | None = None,
     ) -> Self:
@@ -97,14 +112,24 @@ class EventStream:
             Polarity: 1 or True for ON; 0, False or -1 for OFF.
         sensor : SensorSize or (height, width)
             Size of the sensor in pixels.
+        t_unit : {"ns", "us", "ms", "s"}, optional
+            Unit of the times; the stream holds microseconds, nanoseconds are rounded down. By
+            default microseconds, with a warning where span or rate speak for another unit.
         t0_us, t1_us : int, optional
-            Span covered; by default from the first event to just after the last one.
+            Span covered in us; by default from the first event to just after the last one.
 
         Raises
         ------
         EventsError
             Columns of different lengths, floating-point or NaN times, times that run backwards,
-            coordinates outside the sensor, another polarity, or events outside the span.
+            coordinates outside the sensor, another polarity or unit, or events outside the
+            span.
+
+        Warns
+        -----
+        UserWarning
+            No unit is given, and the events last over a week, or come at a mean rate of a pixel
+            below 0.01 or above 1,000,000 a second.
         """
         size = SensorSize(int(sensor[0]), int(sensor[1]))
         if size.height <= 0 or size.width <= 0 or max(size) > 65536:
@@ -130,7 +155,7 @@ class EventStream:
                 raise EventsError(
                     f"{name} runs from {column.min()} to {column.max()}, outside the sensor {size}"
                 )
-        times = given["t"].astype(np.int64)
+        times = _in_us(given["t"], t_unit, sensor=size)
         if times.size and bool((times[1:] < times[:-1]).any()):
             where = int(np.argmax(times[1:] < times[:-1])) + 1
             raise EventsError(
@@ -157,13 +182,20 @@ class EventStream:
 
     @classmethod
     def from_records(
-        cls, records: NDArray[np.void], *, sensor: SensorSize | tuple[int, int]
+        cls,
+        records: NDArray[np.void],
+        *,
+        sensor: SensorSize | tuple[int, int],
+        t_unit: TimeUnit | None = None,
     ) -> Self:
-        """Build a stream from an array with fields ``t x y p`` such as :data:`EVENT_DTYPE`."""
+        """Build a stream from an array with fields ``t x y p`` such as :data:`EVENT_DTYPE`.
+
+        `t_unit` is the unit of its times, as for :meth:`from_arrays`.
+        """
         missing = {"t", "x", "y", "p"} - set(records.dtype.names or ())
         if missing:
             raise EventsError(f"records lack the fields {sorted(missing)}, got {records.dtype}")
-        return cls.from_arrays(*(records[name] for name in "txyp"), sensor=sensor)
+        return cls.from_arrays(*(records[name] for name in "txyp"), sensor=sensor, t_unit=t_unit)
 
     def to_records(self) -> NDArray[np.void]:
         """Return a new array of :data:`EVENT_DTYPE`."""
@@ -181,6 +213,44 @@ class EventStream:
         return EventStream(
             self.t[part], self.x[part], self.y[part], self.p[part], self.sensor, t0_us, t1_us
         )
+
+
+def _in_us(
+    t: NDArray[np.generic], unit: TimeUnit | None, *, sensor: SensorSize
+) -> NDArray[np.int64]:
+    """Return times in microseconds, int64; warn where a unit not given seems another one."""
+    if unit is not None and unit not in get_args(TimeUnit):
+        raise EventsError(f"t_unit must be one of {', '.join(get_args(TimeUnit))}, got {unit!r}")
+    times: NDArray[np.int64]
+    if t.dtype.kind == "u" and t.size and int(t.max()) > np.iinfo(np.int64).max:
+        raise EventsError(f"column t holds {t.max()}, beyond 64-bit integers with a sign")
+    times = t.astype(np.int64)
+    scale = _NS[unit or "us"]
+    if scale < _NS["us"]:
+        return times // (_NS["us"] // scale)
+    factor = scale // _NS["us"]
+    limit = np.iinfo(np.int64).max // factor
+    if times.size and (int(times.max()) > limit or int(times.min()) < -limit):
+        raise EventsError(f"times in {unit} must be at most {limit} to fit microseconds")
+    times = times * factor
+    if unit is None and times.size >= _FEW_EVENTS:
+        _warn_of_unit(int(times[-1]) - int(times[0]), times.size, sensor)
+    return times
+
+
+def _warn_of_unit(span_us: int, events: int, sensor: SensorSize) -> None:
+    rate_hz = events * 1e6 / max(1, span_us) / (sensor.height * sensor.width)
+    if span_us > _LONGEST_US or (rate_hz < _SLOWEST_HZ and span_us > 1_000_000):
+        likely = "nanoseconds (t_unit='ns')"
+    elif rate_hz > _FASTEST_HZ and span_us > 10:
+        likely = "milliseconds or seconds (t_unit='ms', 's')"
+    else:
+        return
+    warnings.warn(
+        f"{events:,} events in {span_us / 1e6:,.6f} s on {sensor} are {rate_hz:.2g} a second and "
+        f"pixel: are the times {likely}? Give t_unit='us' if they are microseconds",
+        stacklevel=4,
+    )
 
 
 def concatenate(parts: Sequence[EventStream]) -> EventStream:
