@@ -15,6 +15,7 @@ from .group import SuggestingGroup
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.ddd17.writer import PacketOrder
 
 SCENARIOS = (
     "day", "night", "glare", "standstill", "fast-turn", "crossing", "faulty-pixels",
@@ -24,6 +25,14 @@ SCENARIOS = (
 
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="[default: as many as processors]"
+)
+packets_option = click.option(
+    "--packets",
+    type=click.Choice(["sorted", "containers"]),
+    default="sorted",
+    show_default=True,
+    help="Order of the packets in the file: by time, or as the camera software sends them, in "
+    "containers of 10 ms with the events before the frames.",
 )
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace recordings that are there already."
@@ -65,6 +74,7 @@ def command() -> None:
     help=f"One of {', '.join(SCENARIOS)}.",
 )
 @click.option("--no-rare", is_flag=True, help="Do not place all 19 classes along the street.")
+@packets_option
 @options.sensor_option
 @threads_option
 @overwrite_option
@@ -74,6 +84,7 @@ def street(
     seed: int,
     scenario: str,
     no_rare: bool,
+    packets: PacketOrder,
     sensor: SensorSize | None,
     threads: int | None,
     overwrite: bool,
@@ -102,6 +113,7 @@ def street(
             sensor=sensor or DAVIS346,
             threads=threads,
             rare=not no_rare,
+            packets=packets,
             progress=progress,
         )
     click.echo("\n".join(summary.lines()))
@@ -133,6 +145,7 @@ def street(
     "--strength", type=float, default=1.0, show_default=True, help="Size of the motion, up to 3."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Take so many images of each part.")
+@packets_option
 @options.sensor_option
 @threads_option
 @overwrite_option

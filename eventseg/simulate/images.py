@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from eventseg.events import SensorSize
-from eventseg.recordings.ddd17.writer import DDD17Writer
+from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion
@@ -47,6 +47,7 @@ def simulate_images(
     dvs: DvsModel | None = None,
     threads: int | None = None,
     step_us: int = 2_000,
+    packets: PacketOrder = "sorted",
     progress: Callable[[float], None] | None = None,
 ) -> list[Summary]:
     """Record every labelled image of a folder with a simulated DAVIS in motion.
@@ -68,6 +69,8 @@ def simulate_images(
         Size of the motion, above 0 to 3; 1 pans by up to a few tens of pixels per second.
     limit : int, optional
         Take only so many images of each part, evenly spread.
+    packets : {"sorted", "containers"}
+        Order of the packets in the files, see :class:`eventseg.recordings.DDD17Writer`.
     sensor, threads, step_us, progress
         As in :func:`eventseg.simulate.street.simulate_street`.
     dvs : DvsModel, optional
@@ -121,6 +124,7 @@ def simulate_images(
                 },
                 sensor=sensor,
                 dvs=dvs or DvsModel(),
+                packets=packets,
                 workers=thread_count(threads),
                 shot_done=shot_done,
             )
@@ -137,6 +141,7 @@ def _simulate_part(
     recipe: dict[str, object],
     sensor: SensorSize,
     dvs: DvsModel,
+    packets: PacketOrder,
     workers: int,
     shot_done: Callable[[], None],
 ) -> Summary:
@@ -145,7 +150,7 @@ def _simulate_part(
     with finished_files(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
         truth = TruthWriter(truth_file, sensor=sensor, classes=classes, recipe=recipe)
         try:
-            with DDD17Writer(recording, sensor=sensor) as writer:
+            with DDD17Writer(recording, sensor=sensor, packets=packets) as writer:
                 recorder = Recorder(
                     writer,
                     truth,

@@ -11,7 +11,7 @@ import numpy as np
 from eventseg.events import SensorSize
 from eventseg.recordings.base import IMU_DTYPE
 from eventseg.recordings.ddd17.layout import WRAP_US
-from eventseg.recordings.ddd17.writer import DDD17Writer
+from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.recorder import Recorder
@@ -42,6 +42,7 @@ def simulate_street(
     threads: int | None = None,
     rare: bool = True,
     step_us: int = STEP_US,
+    packets: PacketOrder = "sorted",
     progress: Callable[[float], None] | None = None,
 ) -> Summary:
     """Drive through a street and write the recording of a DAVIS, with its truth file.
@@ -66,6 +67,8 @@ def simulate_street(
         Place each of the 19 classes near the start, and again every 160 m.
     step_us : int
         Time between two renders.
+    packets : {"sorted", "containers"}
+        Order of the packets in the file, see :class:`eventseg.recordings.DDD17Writer`.
     progress : callable, optional
         Called with the share done, 0 to 1.
 
@@ -95,7 +98,7 @@ def simulate_street(
     with finished_files(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
         truth = TruthWriter(truth_file, sensor=sensor, classes=CLASS_NAMES, recipe=recipe)
         try:
-            with DDD17Writer(recording, sensor=sensor) as writer:
+            with DDD17Writer(recording, sensor=sensor, packets=packets) as writer:
                 recorder = Recorder(
                     writer,
                     truth,

@@ -47,7 +47,8 @@ class WrittenRecording:
 class Packet:
     """One packet before it becomes a row; packets sort by host time, then by arrival.
 
-    `start_us` is the host time of a sensor time of zero in the packet's overflow.
+    `start_us` is the host time of a sensor time of zero in the packet's overflow. A packet that is
+    `contained` has the host time of the end of its container, and so have its pieces.
     """
 
     host_us: int
@@ -57,6 +58,7 @@ class Packet:
     overflow: int = field(compare=False)
     start_us: int = field(compare=False)
     payload: NDArray[np.uint8] = field(compare=False)
+    contained: bool = field(default=False, compare=False)
 
     @property
     def number(self) -> int:
@@ -73,11 +75,14 @@ class Packet:
         )
 
     def split(self, pieces: int) -> list[Packet]:
-        """Return the polarity packet in pieces, each with the host time of its last event."""
+        """Return the polarity packet in pieces, each with its own host time unless contained."""
         cuts = np.array_split(self.payload.view(WORD_DTYPE), pieces)
+        hosts = [
+            self.host_us if self.contained else self.start_us + int(cut["t"][-1]) for cut in cuts
+        ]
         return [
-            replace(self, host_us=self.start_us + int(cut["t"][-1]), payload=cut.view(np.uint8))
-            for cut in cuts
+            replace(self, host_us=host_us, payload=cut.view(np.uint8))
+            for host_us, cut in zip(hosts, cuts, strict=True)
         ]
 
 

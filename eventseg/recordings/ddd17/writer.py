@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import h5py
 import numpy as np
@@ -40,6 +40,11 @@ from eventseg.recordings.ddd17.layout import (
 )
 from eventseg.recordings.ddd17.rows import Packet, RowWriter, WrittenRecording, write_signal
 
+PacketOrder = Literal["sorted", "containers"]
+
+MOST_PACKETS = 2**40
+"""More packets than any recording has: kinds in a container are told apart by multiples of it."""
+
 
 class DDD17Writer:
     """Writes a recording in the DDD17 layout, packet by packet, in bounded memory.
@@ -64,6 +69,10 @@ class DDD17Writer:
         How much later than the last event of a packet the host gets it.
     reorder_us : int
         Longest time something may be added late.
+    packets : {"sorted", "containers"}
+        Order of the packets. ``sorted``: by the time of their last event. ``containers``: as the
+        camera software sends them, together at the end of every 10 ms, in each of these special
+        events first, then events, frames and inertial samples.
 
     Raises
     ------
@@ -79,11 +88,15 @@ class DDD17Writer:
         host_t0_us: int = 1_487_339_175_000_000,
         latency_us: int = 1_000,
         reorder_us: int = 2_000_000,
+        packets: PacketOrder = "sorted",
     ) -> None:
         self.path = Path(path)
         self.sensor = SensorSize(int(sensor[0]), int(sensor[1]))
         self._host_us = host_t0_us + latency_us  # host time at the sensor's present zero
         self._reorder_us = reorder_us
+        if packets not in get_args(PacketOrder):
+            raise EventsError(f"packets must be sorted or containers, got {packets!r}")
+        self._containers = packets == "containers"
         self._newest_us = 0  # latest time added, on the present sensor clock
         self._overflow: int | None = None
         self._sequence = 0
@@ -310,15 +323,20 @@ class DDD17Writer:
     def _put(self, kind: int, size: int, t_us: int, payload: NDArray[np.uint8]) -> None:
         overflow = t_us // WRAP_US
         self._sequence += 1
+        sent_us, place = t_us, self._sequence
+        if self._containers:
+            sent_us = (t_us // PACKET_US + 1) * PACKET_US
+            place += kind * MOST_PACKETS
         self._rows.put(
             Packet(
-                self._host_us + t_us,
-                self._sequence,
+                self._host_us + sent_us,
+                place,
                 kind,
                 size,
                 overflow,
                 self._host_us + overflow * WRAP_US,
                 payload,
+                self._containers,
             )
         )
 
