@@ -46,6 +46,11 @@ def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> 
         raise click.BadParameter(str(error)) from error
 
 
+def _frame_age(ctx: click.Context, param: click.Parameter, text: str) -> int | None:
+    """Return ``1s`` in microseconds, or None for ``any``."""
+    return None if text == "any" else options.duration(ctx, param, text)
+
+
 def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> Filters:
     """Return the filters that ``hot`` or ``refractory:1ms,background:5ms`` name."""
     from eventseg.errors import EventsegError
@@ -85,6 +90,16 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     metavar="frame|centre|stride:LENGTH|count:N|evsegnet",
     help="How windows are placed: before each frame, centred on it, every LENGTH, of N events "
     "each, or as EV-SegNet cut them (one data set a window length in OUT).",
+)
+@click.option(
+    "--frame-age",
+    "max_frame_age_us",
+    callback=_frame_age,
+    default="1s",
+    show_default=True,
+    metavar="LENGTH|any",
+    help="Largest age of a frame at the end of a window that it does not anchor; a window whose "
+    "latest frame is older has no frame and no label.",
 )
 @click.option(
     "--normalise",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Literal, Protocol, get_args
@@ -18,6 +19,12 @@ Times = NDArray[np.int64]
 
 MAX_WINDOW_US = 2**31 - 1
 """Longest window: the 31 bits of one turn of the sensor's clock, 35.8 minutes."""
+
+MAX_FRAME_AGE_US = 1_000_000
+"""Age from which on a frame no longer shows what a window's events saw, by default."""
+
+MOST_WINDOWS = 2**24
+"""Most windows of one recording: 23 hours of 5 ms steps."""
 
 _UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
 
@@ -53,6 +60,28 @@ class Timed(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class FileOrder:
+    """Order in which a file holds its packets of events and its frames.
+
+    Parameters
+    ----------
+    start_us : int
+        Time of the first packet: its first event, or the end stamp of its first frame.
+    packet : int64 (P,)
+        Place in the file of each packet of events, ascending.
+    latest_us : int64 (P,)
+        Time of the latest event up to the end of each packet.
+    frame : int64 (F,)
+        Place of the packet of each frame, in the order of the recording's frames.
+    """
+
+    start_us: int
+    packet: Times
+    latest_us: Times
+    frame: Times
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """How windows are placed; ``value`` is the stride in us or the number of events."""
@@ -81,6 +110,10 @@ class Windows:
         Index of the frame each window goes with, -1 for none.
     row : int64 (N,)
         Row of the export in the ``evsegnet`` protocol, else -1.
+    left_out : int
+        Number of windows that are not here because they lie in a gap between events.
+    stale : int
+        Number of windows without a frame because the latest one is too old.
     """
 
     name: str
@@ -88,6 +121,8 @@ class Windows:
     t1_us: Times
     frame: Times
     row: Times
+    left_out: int = 0
+    stale: int = 0
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -176,7 +211,14 @@ def parse_anchor(text: str) -> Anchor:
     )
 
 
-def cut_windows(recording: Timed, *, anchor: Anchor, window_us: int) -> Windows:
+def cut_windows(
+    recording: Timed,
+    *,
+    anchor: Anchor,
+    window_us: int,
+    longest_us: int | None = None,
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US,
+) -> Windows:
     """Return the windows of one length that an anchor places on a recording.
 
     ========== ==========================================================================
@@ -184,10 +226,13 @@ def cut_windows(recording: Timed, *, anchor: Anchor, window_us: int) -> Windows:
     centre     ``[t - w // 2, t - w // 2 + w)`` for every frame
     stride     ``[t - w, t)`` for t = first event + stride, + 2 strides, ... until all events
                are passed; each goes with the latest frame exposed by t
-    evsegnet   bins of one length from the first event on, each with the latest frame whose
-               end-of-frame stamp is not after the bin's end; bins before the first frame
-               have none and are left out; the published rows where the recording is one of
-               the seven. Bins shorter than 50 ms: the first of each 50 ms
+    evsegnet   bins of one length from the first packet on (an event, or a frame's end), each
+               with the last frame that the file holds before the packet with the first event
+               at or past the bin's end; bins before the first frame have none and are left out;
+               for a format without packets, bins begin at the first event and each goes with
+               the latest frame whose end-of-frame stamp is not after the bin's end. The
+               published rows where the recording is one of the seven. Bins shorter than
+               50 ms: the first of each 50 ms
     ========== ==========================================================================
 
     Parameters
@@ -199,15 +244,22 @@ def cut_windows(recording: Timed, *, anchor: Anchor, window_us: int) -> Windows:
         :func:`eventseg.encoding.one_pass.encode_counted`.
     window_us : int
         Length of every window in us.
+    longest_us : int, optional
+        Length of the longest window of the same samples. A sample is left out, and counted, if
+        its longest window lies in a gap between events.
+    max_frame_age_us : int or None
+        Largest age of a frame at a window's end, for ``stride`` and ``evsegnet``; an older one
+        is no partner of the window. None for any age.
 
     Raises
     ------
     WindowError
-        No frames where the anchor needs them, a window longer than the recording, or a length
-        the ``evsegnet`` protocol does not define.
+        No frames where the anchor needs them, a window longer than the recording, more windows
+        than 2^24, or a length the ``evsegnet`` protocol does not define.
     """
     check_window(window_us)
     frames = recording.frames
+    longest_us = max(window_us, longest_us or 0)
     span_us = recording.t_last_us + 1 - recording.t_first_us
     if window_us > span_us:
         raise WindowError(
@@ -218,28 +270,57 @@ def cut_windows(recording: Timed, *, anchor: Anchor, window_us: int) -> Windows:
         raise WindowError(
             f"{recording.name} has no frames to anchor windows at; use --anchor stride:50ms"
         )
-    if anchor.kind == "frame":
+    stretches = _stretches(recording)
+    if anchor.kind in ("frame", "centre"):
+        centred = anchor.kind == "centre"
         ends = frames.t_us.astype(np.int64)
-        return _windows(window_us, ends, np.arange(len(ends)))
-    if anchor.kind == "centre":
-        ends = frames.t_us.astype(np.int64) - window_us // 2 + window_us
-        return _windows(window_us, ends, np.arange(len(ends)))
+        last = ends + (longest_us - longest_us // 2) * centred
+        blank = _in_gap(last - longest_us, last, stretches)
+        ends += (window_us - window_us // 2) * centred
+        kept = np.flatnonzero(~blank)
+        return _windows(window_us, ends[kept], kept, left_out=int(blank.sum()))
     if anchor.kind == "stride":
         steps = -(-span_us // anchor.value)
-        ends = recording.t_first_us + anchor.value * np.arange(1, steps + 1, dtype=np.int64)
-        return _windows(window_us, ends, np.searchsorted(frames.t_us, ends, side="right") - 1)
+        first = recording.t_first_us + anchor.value
+        numbers = _numbers(first, anchor.value, steps, longest_us=longest_us, stretches=stretches)
+        ends = first + anchor.value * numbers
+        latest = np.searchsorted(frames.t_us, ends, side="right") - 1
+        frame, stale = _fresh(latest, frames.t_us, ends, max_frame_age_us)
+        left_out = steps - len(numbers)
+        return _windows(window_us, ends, frame, left_out=left_out, stale=stale)
     if anchor.kind == "evsegnet":
-        return _evsegnet(recording, window_us=window_us, span_us=span_us)
+        return _evsegnet(recording, window_us, stretches, max_frame_age_us)
     raise WindowError("windows of a fixed count are cut while encoding, not from times alone")
 
 
-def covered_share(windows: Windows, *, t_first_us: int, t_last_us: int) -> NDArray[np.float64]:
+def covered_share(
+    windows: Windows,
+    *,
+    t_first_us: int,
+    t_last_us: int,
+    gaps: Sequence[tuple[int, int]] = (),
+) -> NDArray[np.float64]:
     """Return for each window the share of it that lies within the recording's events, float64 (N,).
 
-    1 for a window inside ``[t_first_us, t_last_us]``; less where it reaches past an end.
+    1 for a window inside ``[t_first_us, t_last_us]`` that meets no gap. The time strictly between
+    the two events around a gap, and that before the first and after the last event, do not count.
     """
     inside = np.minimum(windows.t1_us, t_last_us + 1) - np.maximum(windows.t0_us, t_first_us)
-    share: NDArray[np.float64] = np.maximum(inside, 0) / (windows.t1_us - windows.t0_us)
+    before, after = np.array(gaps, np.int64).reshape(-1, 2).T
+    lengths = after - before - 1
+    total = np.r_[0, np.cumsum(lengths)]
+
+    def gap_time(t: Times) -> Times:
+        """Return the time in gaps up to t."""
+        begun = np.searchsorted(before, t)
+        last = np.maximum(begun - 1, 0)
+        if not len(before):
+            return np.zeros_like(t)
+        rest = np.maximum(after[last] - t, 0)
+        return np.where(begun > 0, total[begun] - np.minimum(rest, lengths[last]), 0)
+
+    inside = np.maximum(inside - (gap_time(windows.t1_us) - gap_time(windows.t0_us)), 0)
+    share: NDArray[np.float64] = inside / (windows.t1_us - windows.t0_us)
     return share
 
 
@@ -249,13 +330,24 @@ def sample_ids(recording_name: str, *, anchor: Anchor, windows: Windows) -> list
     The same for every window length of one data set, so that they join by id.
     """
     if anchor.kind == "evsegnet":
-        return [f"{recording_name}_export_{row}" for row in windows.row]
+        # The authors name bins shorter than 50 ms after the 50 ms row that they begin.
+        lengths = np.minimum(windows.t1_us - windows.t0_us, EVSEGNET_BIN_US)
+        rows = windows.row * lengths // EVSEGNET_BIN_US
+        return [f"{recording_name}_export_{row}" for row in rows]
     if anchor.kind in ("frame", "centre"):
         return [f"{recording_name}_f{frame:06d}" for frame in windows.frame]
     return [f"{recording_name}_t{t1_us}" for t1_us in windows.t1_us]
 
 
-def _windows(window_us: int, ends: Times, frame: Times, row: Times | None = None) -> Windows:
+def _windows(
+    window_us: int,
+    ends: Times,
+    frame: Times,
+    row: Times | None = None,
+    *,
+    left_out: int = 0,
+    stale: int = 0,
+) -> Windows:
     """Return windows by their ends."""
     return Windows(
         format_duration(window_us),
@@ -263,19 +355,89 @@ def _windows(window_us: int, ends: Times, frame: Times, row: Times | None = None
         ends,
         frame.astype(np.int64),
         np.full(len(ends), -1, np.int64) if row is None else row,
+        left_out,
+        stale,
     )
 
 
-def _evsegnet(recording: Timed, *, window_us: int, span_us: int) -> Windows:
+def _stretches(recording: Timed) -> Times:
+    """Return first and last event of the stretches between the recording's gaps, int64 (S, 2)."""
+    gaps = np.array(getattr(recording, "gaps", ()), np.int64).reshape(-1, 2)
+    starts = np.r_[recording.t_first_us, gaps[:, 1]]
+    return np.stack([starts, np.r_[gaps[:, 0], recording.t_last_us]], axis=1)
+
+
+def _in_gap(t0_us: Times, t1_us: Times, stretches: Times) -> NDArray[np.bool_]:
+    """Return which windows lie in a gap between two stretches of events."""
+    latest = np.searchsorted(stretches[:, 0], t1_us) - 1
+    meets = (latest >= 0) & (stretches[latest, 1] >= t0_us)
+    blank: NDArray[np.bool_] = ~meets & (t1_us > stretches[0, 0]) & (t0_us <= stretches[-1, 1])
+    return blank
+
+
+def _numbers(
+    first_us: int, step_us: int, count: int, *, longest_us: int, stretches: Times
+) -> Times:
+    """Return the k in [0, count) whose window, ending at first + k step, meets a stretch."""
+    low = np.maximum((stretches[:, 0] - first_us) // step_us + 1, 0)
+    high = np.minimum((stretches[:, 1] + longest_us - first_us) // step_us + 1, count)
+    low[0], high[-1] = 0, count  # windows before the first and after the last event stay
+    low[1:] = np.maximum(low[1:], np.maximum.accumulate(high)[:-1])
+    counts = np.maximum(high - low, 0)
+    if counts.sum() > MOST_WINDOWS:
+        raise WindowError(
+            f"steps of {format_duration(step_us)} give {counts.sum():,} windows; at most "
+            f"{MOST_WINDOWS:,} are allowed: take longer steps"
+        )
+    begins = np.repeat(low - np.cumsum(counts) + counts, counts)
+    return begins + np.arange(counts.sum(), dtype=np.int64)
+
+
+def _fresh(frame: Times, frame_us: Times, ends: Times, max_age_us: int | None) -> tuple[Times, int]:
+    """Return the frames with -1 for those too old at the windows' ends, and how many are."""
+    if max_age_us is None or not len(frame_us):
+        return frame, 0
+    stale = (frame >= 0) & (ends - frame_us[frame] > max_age_us)
+    return np.where(stale, -1, frame), int(stale.sum())
+
+
+def _evsegnet(
+    recording: Timed, window_us: int, stretches: Times, max_frame_age_us: int | None
+) -> Windows:
     """Return the bins of the original export (facts on its code: the row ranges, A10 and B2)."""
+    order: FileOrder | None = getattr(recording, "file_order", None)
+    start_us = recording.t_first_us if order is None else order.start_us
     rows = evsegnet_rows(recording.name, window_us=window_us)
+    bins = max(0, -(-(recording.t_last_us + 1 - start_us) // window_us))
     if rows is None:
         step = max(1, EVSEGNET_BIN_US // window_us)
-        rows = np.arange(0, -(-span_us // window_us), step, dtype=np.int64)
-    # A file cut short has fewer bins than the published ranges name.
-    rows = rows[rows * window_us < span_us]
-    ends = recording.t_first_us + (rows + 1) * window_us
-    by_end = np.argsort(recording.frames.t_end_us, kind="stable")
-    latest = np.searchsorted(recording.frames.t_end_us[by_end], ends, side="right") - 1
+        count = -(-bins // step)
+        numbers = _numbers(
+            start_us + window_us,
+            step * window_us,
+            count,
+            longest_us=window_us,
+            stretches=stretches,
+        )
+        rows, left_out = step * numbers, count - len(numbers)
+    else:
+        # A file cut short has fewer bins than the published ranges name.
+        rows = rows[rows < bins]
+        ends = start_us + (rows + 1) * window_us
+        blank = _in_gap(ends - window_us, ends, stretches)
+        rows, left_out = rows[~blank], int(blank.sum())
+    ends = start_us + (rows + 1) * window_us
+    t_end_us = recording.frames.t_end_us
+    if order is None:
+        by_end = np.argsort(t_end_us, kind="stable")
+        latest = np.searchsorted(t_end_us[by_end], ends, side="right") - 1
+    else:
+        # The row is written when a packet brings the first event at or past its end.
+        by_end = np.argsort(order.frame, kind="stable")
+        never = np.iinfo(np.int64).max
+        closing = np.r_[order.packet, never][np.searchsorted(order.latest_us, ends)]
+        latest = np.searchsorted(order.frame[by_end], closing) - 1
     known = latest >= 0
-    return _windows(window_us, ends[known], by_end[latest[known]], rows[known])
+    ends, rows = ends[known], rows[known]
+    frame, stale = _fresh(by_end[latest[known]], t_end_us, ends, max_frame_age_us)
+    return _windows(window_us, ends, frame, rows, left_out=left_out, stale=stale)

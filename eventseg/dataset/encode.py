@@ -14,7 +14,7 @@ from typing import Self
 from eventseg.dataset.jobs import Tick
 from eventseg.dataset.layout import frame_file, label_file, tensor_file, write_tensor
 from eventseg.dataset.manifest import RecordingEntry, Settings
-from eventseg.dataset.samples import encoded_samples, sample_count, with_splits
+from eventseg.dataset.samples import encoded_samples, placing_notes, sample_count, with_splits
 from eventseg.dataset.table import Row
 from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device
@@ -24,7 +24,7 @@ from eventseg.filters.filtered import survey_filters
 from eventseg.filters.rules import Filters
 from eventseg.images import write_image
 from eventseg.recordings import open_recording
-from eventseg.windows import Anchor
+from eventseg.windows import MAX_FRAME_AGE_US, Anchor
 
 WRITING_THREADS = 4
 WAITING_BYTES = 32 << 20
@@ -41,6 +41,7 @@ class SurveyJob:
     sensor: SensorSize | None
     rotate180: bool
     filters: Filters
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,24 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
                 hot_pixels=survey.hot_pixels,
             )
             samples = tuple(
-                sample_count(recording, anchor=job.anchor, windows_us=group, events=entry.kept)
+                sample_count(
+                    recording,
+                    anchor=job.anchor,
+                    windows_us=group,
+                    events=entry.kept,
+                    max_frame_age_us=job.max_frame_age_us,
+                )
                 for group in job.groups
             )
+            for group in job.groups:
+                notes += tuple(
+                    placing_notes(
+                        recording,
+                        anchor=job.anchor,
+                        windows_us=group,
+                        max_frame_age_us=job.max_frame_age_us,
+                    )
+                )
             tick(size)
             classes = () if truth is None else truth.classes
             return Survey(entry, recording.sensor, samples, notes, classes)

@@ -19,12 +19,15 @@ from eventseg.events import SensorSize
 from eventseg.files import write_whole
 from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.maps import ClassTable
-from eventseg.windows import Anchor, format_duration, parse_anchor, parse_duration
+from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1
 """Version of the folder's layout; a reader of another version refuses."""
 
 Store = Literal["npy", "npz", "none"]
+
+ANY_AGE = "any"
+"""Frame age of a data set that pairs windows with frames of any age, as all once did."""
 
 CHANNEL_UNITS: dict[Normalisation, dict[str, str]] = {
     "raw": {
@@ -75,6 +78,8 @@ class Settings:
         Recordings held out for test, sorted.
     filters : Filters
         Events that are dropped before they are encoded, over each whole recording.
+    max_frame_age_us : int or None
+        Largest age of a frame at the end of a window that it does not anchor; None for any.
     """
 
     anchor: Anchor
@@ -88,6 +93,7 @@ class Settings:
     held_out: tuple[str, ...] = ()
     representation: Representation = MEAN_STD
     filters: Filters = Filters()  # noqa: RUF009 - frozen
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US
 
     @property
     def windows(self) -> tuple[str, ...]:
@@ -127,6 +133,7 @@ class Settings:
                 else {}
             ),
             **({"filters": list(self.filters.names.values())} if self.filters else {}),
+            "frame_age": _age_text(self.max_frame_age_us),
         }
 
     @classmethod
@@ -151,6 +158,7 @@ class Settings:
             held_out=tuple(table["held_out"]),
             representation=parse_representation(table.get("representation", str(MEAN_STD))),
             filters=parse_filters(table.get("filters", ())),
+            max_frame_age_us=_age_of(table.get("frame_age", ANY_AGE)),
         )
 
 
@@ -335,6 +343,14 @@ def difference(made: Manifest, asked: Manifest) -> str | None:
         if old.truth_sha256 != entry.truth_sha256:
             return f"the truth beside recording {entry.name} has changed since ({entry.path})"
     return None
+
+
+def _age_of(text: str) -> int | None:
+    return None if text == ANY_AGE else parse_duration(text)
+
+
+def _age_text(max_frame_age_us: int | None) -> str:
+    return ANY_AGE if max_frame_age_us is None else format_duration(max_frame_age_us)
 
 
 def canonical(path: Path) -> Path:

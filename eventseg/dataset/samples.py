@@ -16,8 +16,17 @@ from eventseg.encoding.one_pass import Source, encode_counted, encode_recording
 from eventseg.errors import DatasetError, WindowError
 from eventseg.filters.filtered import filtered
 from eventseg.recordings import Recording
+from eventseg.recordings.base import GAP_US
 from eventseg.splits import hold_back_validation, split_of
-from eventseg.windows import Anchor, Windows, covered_share, cut_windows, sample_ids
+from eventseg.windows import (
+    MAX_FRAME_AGE_US,
+    Anchor,
+    Windows,
+    covered_share,
+    cut_windows,
+    format_duration,
+    sample_ids,
+)
 
 
 class Encoded(NamedTuple):
@@ -32,7 +41,12 @@ class Encoded(NamedTuple):
 
 
 def sample_count(
-    recording: Recording, *, anchor: Anchor, windows_us: Sequence[int], events: int
+    recording: Recording,
+    *,
+    anchor: Anchor,
+    windows_us: Sequence[int],
+    events: int,
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US,
 ) -> tuple[int, int]:
     """Return how many samples a recording gives, and how many of them have a frame at most.
 
@@ -47,7 +61,7 @@ def sample_count(
         samples = -(-events // anchor.value)
         framed = samples if len(recording.frames) else 0
     else:
-        windows = _cut(recording, anchor=anchor, windows_us=windows_us)[0]
+        windows = _cut(recording, anchor, windows_us, max_frame_age_us)[0]
         samples, framed = len(windows), int((windows.frame >= 0).sum())
     if samples == 0:
         raise WindowError(f"anchor {anchor} finds no sample in {recording.name}; give another one")
@@ -93,13 +107,18 @@ def encoded_samples(
     if settings.anchor.kind == "count":
         yield from _counted(recording, source, settings, have=have)
         return
-    cut = _cut(recording, anchor=settings.anchor, windows_us=settings.windows_us)
+    cut = _cut(recording, settings.anchor, settings.windows_us, settings.max_frame_age_us)
     ids = sample_ids(recording.name, anchor=settings.anchor, windows=cut[0])
     at_frame = settings.anchor.kind in ("frame", "centre")
     t_us = recording.frames.t_us[cut[0].frame] if at_frame else cut[0].t1_us
     split = _splits(recording.name, settings, t_us, longest_us=max(settings.windows_us))
     covered = [
-        covered_share(windows, t_first_us=recording.t_first_us, t_last_us=recording.t_last_us)
+        covered_share(
+            windows,
+            t_first_us=recording.t_first_us,
+            t_last_us=recording.t_last_us,
+            gaps=recording.gaps,
+        )
         for windows in cut
     ]
     t0_us = np.min([windows.t0_us for windows in cut], axis=0)
@@ -137,8 +156,47 @@ def with_splits(rows: Sequence[Row], settings: Settings, *, longest_us: int) -> 
     return [row._replace(split=str(name)) for row, name in zip(rows, split, strict=True)]
 
 
-def _cut(recording: Recording, *, anchor: Anchor, windows_us: Sequence[int]) -> list[Windows]:
-    return [cut_windows(recording, anchor=anchor, window_us=length) for length in windows_us]
+def placing_notes(
+    recording: Recording,
+    *,
+    anchor: Anchor,
+    windows_us: Sequence[int],
+    max_frame_age_us: int | None,
+) -> list[str]:
+    """Return what pauses of a recording cost: windows left out, windows without a frame."""
+    if anchor.kind == "count":
+        return []
+    windows = _cut(recording, anchor, windows_us, max_frame_age_us)[0]
+    notes = []
+    if windows.left_out:
+        notes.append(
+            f"{windows.left_out:,} windows of anchor {anchor} left out: they lie in gaps of more "
+            f"than {format_duration(GAP_US)} without events"
+        )
+    if windows.stale and max_frame_age_us is not None:
+        notes.append(
+            f"{windows.stale:,} windows of anchor {anchor} have no frame: the latest is more than "
+            f"{format_duration(max_frame_age_us)} older"
+        )
+    return notes
+
+
+def _cut(
+    recording: Recording,
+    anchor: Anchor,
+    windows_us: Sequence[int],
+    max_frame_age_us: int | None,
+) -> list[Windows]:
+    return [
+        cut_windows(
+            recording,
+            anchor=anchor,
+            window_us=length,
+            longest_us=max(windows_us),
+            max_frame_age_us=max_frame_age_us,
+        )
+        for length in windows_us
+    ]
 
 
 def _splits(
@@ -167,8 +225,19 @@ def _counted(
     ):
         end = np.array([sample.t1_us])
         frame = np.searchsorted(recording.frames.t_us, end, side="right") - 1
+        too_old = settings.max_frame_age_us is not None and (
+            frame[0] >= 0 and end[0] - recording.frames.t_us[frame[0]] > settings.max_frame_age_us
+        )
+        if too_old:
+            frame[:] = -1
         window = Windows(name, np.array([sample.t0_us]), end, frame, np.array([-1]))
         (sample_id,) = sample_ids(recording.name, anchor=settings.anchor, windows=window)
+        share = covered_share(
+            window,
+            t_first_us=recording.t_first_us,
+            t_last_us=recording.t_last_us,
+            gaps=recording.gaps,
+        )
         if sample_id == before:
             raise DatasetError(
                 f"two windows of {settings.anchor.value} events of {recording.name} end at "
@@ -182,6 +251,6 @@ def _counted(
             int(sample.t1_us),
             "",
             (int(sample.count),),
-            (sample.count / settings.anchor.value,),
+            (min(sample.count / settings.anchor.value, float(share[0])),),
         )
         yield Encoded(row, int(sample.t0_us), () if have(sample_id) else (sample.tensor,))

@@ -33,7 +33,7 @@ from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.filters.rules import Filters
 from eventseg.labels.maps import ClassTable, table_of
-from eventseg.windows import Anchor, format_duration
+from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration
 
 
 class Progress(NamedTuple):
@@ -108,6 +108,7 @@ def encode_dataset(
     normalise: Normalisation = "raw",
     representation: Representation = MEAN_STD,
     filters: Filters = Filters(),  # noqa: B008 - frozen
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US,
     crop: Crop = "auto",
     store: Store = "npy",
     workers: int = 1,
@@ -140,6 +141,9 @@ def encode_dataset(
     filters : Filters
         Events to drop before the windows are filled; none by default. They are defined on each
         whole recording, which is read once more for them, twice to find hot pixels.
+    max_frame_age_us : int or None
+        Largest age of a frame at the end of a window that it does not anchor (``stride``,
+        ``count``, ``evsegnet``); a window whose latest frame is older has none. None for any.
     crop : "auto", "none" or (row0, row1)
         Sensor rows that tensors keep; ``auto`` keeps rows 0-199 of a 346x260 sensor, as
         EV-SegNet did, and all rows of others. Frames keep all rows.
@@ -201,7 +205,10 @@ def encode_dataset(
             stack.enter_context(locked(folder))
         stack.callback(release, root, folders)
         surveys = _survey(
-            [SurveyJob(path, anchor, groups, sensor, rotate180, filters) for path in paths],
+            [
+                SurveyJob(path, anchor, groups, sensor, rotate180, filters, max_frame_age_us)
+                for path in paths
+            ],
             workers=workers,
             progress=say,
         )
@@ -222,6 +229,7 @@ def encode_dataset(
                 rotate180=rotate180,
                 held_out=tuple(sorted(held_out)),
                 filters=filters,
+                max_frame_age_us=max_frame_age_us,
             )
             entries = tuple(
                 replace(survey.entry, path=relative_to(path, folder))

@@ -16,6 +16,7 @@ from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
 from eventseg.html import table
 from eventseg.recordings.report import ReadingReport
+from eventseg.windows import FileOrder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,6 +103,8 @@ class Frames:
         Size of a full frame in pixels.
     read : callable
         From a frame's number to its stored part, uint16 (height, width).
+    packet_row : int64 (F,), optional
+        Row in the file of the packet of each frame, for formats of packets.
     """
 
     t_start_us: NDArray[np.int64]
@@ -111,6 +114,7 @@ class Frames:
     rois: NDArray[np.int64]
     sensor: SensorSize
     read: Callable[[int], NDArray[np.uint16]]
+    packet_row: NDArray[np.int64] | None = None
 
     @classmethod
     def none(cls, sensor: SensorSize) -> Self:
@@ -189,6 +193,8 @@ class Recording(ABC):
     gaps : sequence of (t0_us, t1_us)
         Stretches longer than 100 ms without events, between the first and the last one: the
         times of the event before and of the event after.
+    file_order : FileOrder or None
+        Order of event packets and frames in the file, for formats of packets.
     report : ReadingReport
         What was skipped, repaired and inferred.
     """
@@ -203,6 +209,7 @@ class Recording(ABC):
     signals: Mapping[str, Signal] = MappingProxyType({})
     epochs: tuple[Epoch, ...] = (Epoch(0, 0, "start"),)
     gaps: Sequence[tuple[int, int]] = ()
+    file_order: FileOrder | None = None
     report: ReadingReport
 
     @property

@@ -74,6 +74,7 @@ def open_frames(
         placed,
         sensor,
         read,
+        stored["packet_row"].astype(np.int64),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings.base import IMU_DTYPE, Recording
+from eventseg.recordings.base import IMU_DTYPE, Frames, Recording
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.frames import open_frames
 from eventseg.recordings.ddd17.index import cached_index
@@ -27,6 +27,7 @@ from eventseg.recordings.ddd17.sensor import (
 from eventseg.recordings.ddd17.signals import read_signals
 from eventseg.recordings.ddd17.stream import PacketReader, overlapping, running_bounds
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
+from eventseg.windows import FileOrder
 
 
 def recognises(path: Path) -> bool:
@@ -114,6 +115,7 @@ class DDD17Recording(Recording):
         self.specials.flags.writeable = False
         self.epochs = index.epochs
         self.gaps = find_gaps(packets, islands)
+        self.file_order = _file_order(packets, self.frames)
         self.report = tally.report()
         if self.n_events:
             self.t_first_us = int(packets["t_min"].min())
@@ -180,3 +182,14 @@ class DDD17Recording(Recording):
         if t1 < t0:
             raise EventsError(f"the span [{t0}, {t1}) us ends before it begins")
         return t0, t1
+
+
+def _file_order(packets: NDArray[np.void], frames: Frames) -> FileOrder | None:
+    """Return the order of the event packets and the frames in the file, None without either."""
+    frame_rows = frames.packet_row
+    if frame_rows is None or not len(frames) or not len(packets):
+        return None
+    rows = packets["row"].astype(np.int64)
+    first = int(np.argmin(frame_rows))
+    start_us = packets["t_first"][0] if rows[0] < frame_rows[first] else frames.t_end_us[first]
+    return FileOrder(int(start_us), rows, running_bounds(packets)[0], frame_rows)
