@@ -15,6 +15,10 @@ EVSEGNET_BIN_US = 50_000
 """Bin of the export that the published row ranges count in."""
 
 
+PAUSE_STEPS = 10
+"""A longer step between samples, in usual ones, is a pause of the recording."""
+
+
 class RowRanges(NamedTuple):
     """Rows of one recording's 50 ms export: the split, and ranges ``[start, stop)``."""
 
@@ -89,8 +93,9 @@ def hold_back_validation(
 ) -> NDArray[np.str_]:
     """Return ``train``, ``gap`` or ``val`` for each sample of one training recording.
 
-    The last ``share`` of the recording's time validates. The samples less than one longest
-    window before it share events with it and are left out as ``gap``.
+    The last ``share`` of the recording's time validates; a pause counts as ten usual steps.
+    The samples less than one longest window before it share events with it and are left out
+    as ``gap``.
 
     Parameters
     ----------
@@ -103,7 +108,15 @@ def hold_back_validation(
     """
     if len(t_us) == 0:
         return np.empty(0, "<U5")
-    begin = int(t_us.max()) - int((int(t_us.max()) - int(t_us.min())) * share)
+    ordered = np.sort(t_us)
+    steps = np.diff(ordered)
+    longest_step_us = max(
+        PAUSE_STEPS * int(np.median(steps)) if len(steps) else 0, longest_window_us
+    )
+    active = np.r_[0, np.cumsum(np.minimum(steps, longest_step_us))]
+    threshold = int(active[-1]) - int(int(active[-1]) * share)
+    first = int(np.searchsorted(active, threshold))
+    begin = int(ordered[first]) - (int(active[first]) - threshold)
     split = np.full(len(t_us), "train", "<U5")
     split[t_us >= begin - longest_window_us] = "gap"
     split[t_us >= begin] = "val"

@@ -178,6 +178,14 @@ def test_splits_go_by_recording_and_validation_shares_no_event_with_training():
     assert hold_back_validation(t[:0], longest_window_us=1).shape == (0,)
 
 
+def test_a_pause_does_not_count_for_the_validation_part():
+    t = np.arange(0, 10_000_000, 50_000)
+    paused = np.r_[t, t + 3_600_000_000]
+    split = hold_back_validation(paused, longest_window_us=50_000)
+    assert 0.09 < (split == "val").mean() < 0.11
+    assert (split[: len(t)] == "train").all()
+
+
 @pytest.mark.parametrize(
     ("kind", "window_us", "message"),
     [
