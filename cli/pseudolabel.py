@@ -275,7 +275,8 @@ def _teachers(
     for limit in PRESET_LIMITS.get(preset, ()):
         say(f"preset {preset}: {limit}")
     chosen = words or (default_teacher(device),)
-    for text, licence in zip(chosen, licences or [None] * len(chosen), strict=True):
+    given: Sequence[str | None] = licences or (None,) * len(chosen)
+    for text, licence in zip(chosen, given, strict=True):
         teacher = load_teacher(
             text, device=device, told=told, unsafe_pickle=unsafe_pickle, licence=licence
         )

@@ -1,9 +1,12 @@
-"""Whole writes, folder locks, file digests, free space, and objects of a user's Python files."""
+"""Whole writes, edited texts, folder locks, digests, free space, and objects of a user's files."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import csv
 import hashlib
+import io
 import logging
 import os
 import re
@@ -11,6 +14,7 @@ import shutil
 import socket
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -80,6 +84,59 @@ def replace_file(source: Path, target: Path) -> None:
         else:
             return
     source.replace(target)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that a person may have edited: with any byte order mark and line ends.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, with a byte order mark or without, or UTF-16 with one.
+
+    Returns
+    -------
+    str
+        Without the mark, and with line ends of LF.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no such text; the message says what to do.
+    """
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8 text ({error}); save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file as :func:`read_text` does, with the same errors."""
+    return tomllib.loads(read_text(path))
+
+
+def read_csv(path: Path) -> dict[int, list[str]]:
+    """Read the rows of a CSV file by the number of their line, from 1; blank lines are left out.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_text`, and a file that is no CSV.
+    """
+    table = csv.reader(io.StringIO(read_text(path), newline=""))
+    rows: dict[int, list[str]] = {}
+    try:
+        for row in table:
+            if any(cell.strip() for cell in row):
+                rows[table.line_num] = row
+    except csv.Error as error:
+        raise ValueError(f"it is no CSV: {error}") from error
+    return rows
 
 
 def digest_of(path: Path) -> str:

@@ -28,7 +28,7 @@ from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
-from eventseg.images import read_image
+from eventseg.images import list_pictures, read_image
 from eventseg.labels.maps import IGNORED, unknown_labels
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
@@ -202,7 +202,7 @@ def _images(dataset: EventDataset) -> Iterator[str]:
     shape = tuple(dataset.manifest.settings.sensor)
     sets = [folder for kind in ("labels", "confidence") for folder in _folders(dataset.path / kind)]
     for folder in (dataset.path / "frames", *sets):
-        for path in sorted(folder.glob("*.png")):
+        for path in list_pictures(folder, endings=(".png",)).files:
             try:
                 found = read_image(path).shape
             except DatasetError as error:
@@ -216,7 +216,7 @@ def _images(dataset: EventDataset) -> Iterator[str]:
 def _labels(dataset: EventDataset) -> Iterator[str]:
     """Check that the labels of every set are classes of its table."""
     for name, table in dataset.manifest.labels.items():
-        for path in sorted((dataset.path / "labels" / name).glob("*.png")):
+        for path in list_pictures(dataset.path / "labels" / name, endings=(".png",)).files:
             try:
                 unknown = unknown_labels(read_image(path), len(table))
             except DatasetError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.reader import EventDataset
-from eventseg.images import read_image
+from eventseg.images import list_pictures, read_image
 from eventseg.labels.maps import ClassTable
 from eventseg.recordings import Recording, Signal
 
@@ -233,14 +234,16 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
         "samples": len(samples),
         "splits": splits,
         "labels": {
-            folder.name: _pixels(sorted(folder.glob("*.png")), tables.get(folder.name))
+            folder.name: _pixels(
+                list_pictures(folder, endings=(".png",)).files, tables.get(folder.name)
+            )
             for folder in sorted(dataset.path.glob("labels/*"))
             if folder.is_dir()
         },
     }
 
 
-def _pixels(paths: list[Path], classes: ClassTable | None) -> dict[str, Any]:
+def _pixels(paths: Sequence[Path], classes: ClassTable | None) -> dict[str, Any]:
     total = np.zeros(256, np.int64)
     for path in paths:
         total += np.bincount(read_image(path).ravel(), minlength=256)

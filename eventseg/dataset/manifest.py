@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -16,7 +15,7 @@ from eventseg.encoding.representation import MEAN_STD, Representation, parse_rep
 from eventseg.encoding.tensors import Normalisation
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
-from eventseg.files import write_whole
+from eventseg.files import read_toml, write_whole
 from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.maps import ClassTable
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, parse_anchor, parse_duration
@@ -293,7 +292,7 @@ class Manifest:
             The file cannot be read, is no manifest, or is of another schema version.
         """
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = read_toml(path)
         except (OSError, ValueError) as error:
             raise DatasetError(f"cannot read {path}: {error}") from error
         if table.get("schema") != SCHEMA:

@@ -29,11 +29,12 @@ from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
 from eventseg.dataset.table import SampleTable, read_rows
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.tensors import Normalisation, encode, normalise_evsegnet
-from eventseg.errors import DatasetError
+from eventseg.errors import DatasetError, LabelError
 from eventseg.events import EventStream
 from eventseg.files import digest_of
 from eventseg.filters.filtered import filtered
-from eventseg.images import read_image
+from eventseg.images import read_image, read_picture
+from eventseg.labels.files import read_labels
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import Anchor, parse_duration
 
@@ -232,7 +233,7 @@ class EventDataset:
         """
         if self.samples.frame[i] < 0:
             raise DatasetError(f"sample {self.ids[i]} has no frame")
-        return read_image(frame_file(self.path, sample_id=self.ids[i]))
+        return read_picture(frame_file(self.path, sample_id=self.ids[i]), colour=False)
 
     def labels(self, i: int, name: str = "truth") -> NDArray[np.uint8]:
         """Return the labels of a sample at full size, uint8 (H, W), 255 ignored.
@@ -249,7 +250,11 @@ class EventDataset:
         DatasetError
             The set has no labels of this sample, or their file is damaged.
         """
-        return read_image(label_file(self.path, labels=name, sample_id=self.ids[i]))
+        path = label_file(self.path, labels=name, sample_id=self.ids[i])
+        try:
+            return read_labels(path, colours=self.manifest.labels.get(name))
+        except LabelError as error:
+            raise DatasetError(str(error)) from error
 
     def confidence(self, i: int, name: str) -> NDArray[np.uint8]:
         """Return how sure the labels of a sample are, uint8 (H, W), 255 times a probability.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
-from eventseg.files import write_whole
+from eventseg.files import read_csv, write_whole
 
 
 class Row(NamedTuple):
@@ -119,14 +119,14 @@ def read_rows(path: Path, *, windows: Sequence[str]) -> list[Row]:
         The file cannot be read, has other columns, or a line that does not parse.
     """
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-    except (OSError, ValueError, csv.Error) as error:
+        lines = read_csv(path)
+    except (OSError, ValueError) as error:
         raise DatasetError(f"cannot read {path}: {error}") from error
     header = header_of(windows)
-    if not lines or lines[0] != header:
+    if next(iter(lines.values()), None) != header:
         raise DatasetError(f"{path} must begin with the columns {','.join(header)}")
     rows = []
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in list(lines.items())[1:]:
         try:
             sample_id, recording, frame, t_us, split, *rest = line
             if len(line) != len(header):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from eventseg.errors import LabelError
+from eventseg.errors import DatasetError, LabelError
 from eventseg.files import write_whole
+from eventseg.images import GRAY, INDEXED, SIGNATURE, open_png
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KINDS = {0: "gray", 2: "RGB", 3: "indexed", 4: "gray with alpha", 6: "RGB with alpha"}
+_CURE = "give ids as an indexed or an 8-bit gray PNG"
 
 ROW, MARGIN, FONT = 22, 6, 13
 """Height of a line of a legend, space around its parts and size of its letters, in pixels."""
@@ -48,50 +49,126 @@ def write_labels(path: Path, labels: Labels, table: ClassTable) -> None:
     write_whole(path, lambda file: image.save(file, format="PNG"))
 
 
-def read_labels(path: Path, *, table: ClassTable | None = None) -> Labels:
-    """Read labels from an indexed or an 8-bit gray PNG.
+def read_labels(
+    path: Path, *, table: ClassTable | None = None, colours: ClassTable | None = None
+) -> Labels:
+    """Read a label map from a PNG: ids, or the colours of a class table.
+
+    Gray values of 8 or 16 bits are ids as stored. Indices of an indexed PNG are ids, unless its
+    palette has the colours of the table at other places: then the colours tell the classes. RGB is
+    looked up in the table; black is ignored where no class is black.
 
     Parameters
     ----------
     path : Path
     table : ClassTable, optional
         Checks the ids; those that mean ignored in its files become 255.
+    colours : ClassTable, optional
+        Table whose colours the file may hold; by default `table`.
 
     Returns
     -------
     uint8 (H, W)
-        The ids as stored, 255 for ignored.
+        Ids, 255 for ignored.
 
     Raises
     ------
     LabelError
-        The file is missing, damaged, no such PNG, or holds ids outside the table.
+        The file is missing, damaged, no PNG, or holds values that are no ids, or colours or ids
+        outside the table.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise LabelError(f"cannot read labels {path}: {error.strerror}") from error
-    if len(content) < 26 or not content.startswith(_SIGNATURE):
-        raise LabelError(f"labels {path} are no PNG; give an indexed or an 8-bit gray PNG")
-    bits, kind = content[24], content[25]
-    # Pillow scales gray of fewer bits up to 255, which would change the ids.
-    if kind != 3 and (bits, kind) != (8, 0):
+    if len(content) < 26 or not content.startswith(SIGNATURE):
         raise LabelError(
-            f"labels {path} are {bits}-bit {_KINDS.get(kind, 'of an unknown kind')}, not indexed "
-            "or 8-bit gray; ids must be stored as they are, not as colours"
+            f"labels {path} are no PNG; give an indexed or an 8-bit gray PNG (JPEG changes ids)"
         )
+    if content[25] not in _KINDS:
+        raise LabelError(f"labels {path} are {content[24]}-bit of an unknown kind; {_CURE}")
     try:
-        # Reading alone does not look at the last checksum, so that ids could change unseen.
-        Image.open(BytesIO(content), formats=("PNG",)).verify()
-        with Image.open(BytesIO(content), formats=("PNG",)) as image:
-            labels: Labels = np.array(image)
-    # A damaged file raises errors of several modules.
-    except Exception as error:
+        image = open_png(content, path)
+    except DatasetError as error:
         raise LabelError(f"cannot read labels {path}: {error}") from error
+    labels = _ids(image, content[24], content[25], path=path, table=colours or table)
     if table is not None:
         labels[np.isin(labels, table.ignored_ids)] = IGNORED
         _check(labels, table, what=f"labels {path}")
     return labels
+
+
+def _ids(
+    image: Image.Image, bits: int, kind: int, *, path: Path, table: ClassTable | None
+) -> Labels:
+    """Return the ids that the pixels of a PNG mean."""
+    if kind == INDEXED:
+        indices = np.array(image).astype(np.uint8)
+        return indices if table is None else _by_palette(indices, image, table, path=path)
+    if kind == GRAY and bits == 16:
+        wide = np.asarray(image).astype(np.int64)
+        if wide.max() > IGNORED:
+            raise LabelError(
+                f"labels {path} are 16-bit gray and hold {wide.max()}; ids are 0 to {IGNORED}: "
+                "give class ids, not instance ids or scaled values"
+            )
+        return wide.astype(np.uint8)
+    if (bits, kind) == (8, GRAY):
+        return np.array(image)
+    if bits != 8 or kind not in (2, 6) or table is None:
+        # Pillow spreads gray of fewer bits over 0 to 255, which would change the ids.
+        raise LabelError(
+            f"labels {path} are {bits}-bit {_KINDS[kind]}, not indexed or 8-bit gray; {_CURE}"
+        )
+    if kind == 6 and np.asarray(image.getchannel("A")).min() < 255:
+        raise LabelError(f"labels {path} have transparent pixels; {_CURE}")
+    return _by_colour(np.asarray(image.convert("RGB")), table, path=path)
+
+
+def _codes(colours: Any) -> NDArray[np.int64]:
+    """Return colours (..., 3) as one number each."""
+    codes: NDArray[np.int64] = np.asarray(colours, np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    return codes
+
+
+def _by_colour(values: NDArray[np.uint8], table: ClassTable, *, path: Path) -> Labels:
+    """Return the ids of RGB pixels (H, W, 3) whose colours are those of a class table."""
+    ids = {int(code): i for i, code in reversed(list(enumerate(_codes(table.colours))))}
+    ids.setdefault(0, IGNORED)
+    found, place, count = np.unique(_codes(values), return_inverse=True, return_counts=True)
+    for code, pixels in zip(found.tolist(), count.tolist(), strict=True):
+        if code not in ids:
+            colour = (code >> 16, code >> 8 & 255, code & 255)
+            raise LabelError(
+                f"labels {path} are RGB, and the colour {colour} of {pixels:,} pixels is none of "
+                f"{table.name or 'the class table'}; {_CURE}, or the table that has these colours"
+            )
+        if table.colours.count((code >> 16, code >> 8 & 255, code & 255)) > 1:
+            raise LabelError(
+                f"labels {path} are RGB, and several classes of {table.name or 'the class table'} "
+                f"have one colour; {_CURE}"
+            )
+    lookup = np.array([ids[code] for code in found.tolist()], np.uint8)
+    return lookup[place.reshape(values.shape[:2])]
+
+
+def _by_palette(indices: Labels, image: Image.Image, table: ClassTable, *, path: Path) -> Labels:
+    """Return indices, or the ids of their colours where these are the table's at other places."""
+    used = np.unique(indices)
+    palette = np.zeros((256, 3), np.uint8)
+    stored = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    palette[: len(stored)] = stored
+    codes, known = _codes(palette[used]), _codes(table.colours)
+    same = [i < len(known) and known[i] == code for i, code in zip(used, codes, strict=True)]
+    ignored = (used == IGNORED) | np.isin(used, table.ignored_ids)
+    # Black is ignored, or of an id outside the table.
+    black = codes == 0
+    if np.all(same | ignored | black) or not np.all(np.isin(codes, known) | ignored | black):
+        return indices
+    by_colour = _by_colour(palette[used][None], table, path=path)[0]
+    lookup = np.arange(256, dtype=np.uint8)
+    lookup[used] = np.where(ignored, used, by_colour)
+    return lookup[indices]
 
 
 def legend(table: ClassTable) -> NDArray[np.uint8]:

@@ -17,7 +17,6 @@ A file of a user looks as those in ``eventseg/class_tables``::
 from __future__ import annotations
 
 import colorsys
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import LabelError
+from eventseg.files import read_toml
 
 IGNORED = 255
 """The label of pixels that belong to no class: neither trained on nor scored."""
@@ -272,7 +272,7 @@ def _packaged(name: str) -> ClassTable:
 
 def _read(path: Path) -> ClassTable:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except (OSError, ValueError) as error:
         raise LabelError(f"cannot read class table {path}: {error}") from error
     _check_keys(table, _KEYS, needed={"classes"}, where=str(path))

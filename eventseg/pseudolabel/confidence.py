@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from eventseg.errors import LabelError
-from eventseg.images import read_image
+from eventseg.images import read_picture
 from eventseg.labels.maps import IGNORED
 
 Image = NDArray[np.uint8]
@@ -133,7 +133,7 @@ def parse_ego(text: str) -> EgoMask:
     path = Path(text)
     if not path.is_file():
         raise LabelError(f"ego mask {text!r} must be ROW0:ROW1, such as 230:260, or a PNG file")
-    mask = read_image(path) != 0
+    mask = read_picture(path, colour=False) != 0
     # Not the file's digest: any picture of the same pixels is the same mask.
     digest = hashlib.sha256(np.packbits(mask).data).hexdigest()
     return EgoMask(f"mask {digest[:16]} of {np.count_nonzero(mask)} pixels", mask=mask)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eventseg.errors import LabelError, MissingExtraError, OutputError
+from eventseg.errors import DatasetError, LabelError, MissingExtraError, OutputError
 from eventseg.files import write_whole
+from eventseg.images import PICTURES, list_pictures, picture_size, read_picture
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
 Picture = NDArray[np.uint8]
@@ -115,9 +115,7 @@ def check_out(out: Path) -> None:
 
 
 def _folder(path: Path) -> Film:
-    files = sorted(
-        (file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_by_number
-    )
+    files = sorted(list_pictures(path).files, key=_by_number)
     if not files:
         raise LabelError(f"folder {path} holds no pictures ({', '.join(PICTURES)})")
     first = _size(files[0])
@@ -140,19 +138,18 @@ def _by_number(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture."""
     try:
-        with Image.open(path) as image:
-            return image.size
-    # Pillow raises SyntaxError and others on damaged files.
-    except (OSError, SyntaxError, ValueError) as error:
+        height, width = picture_size(path)
+    except DatasetError as error:
         raise LabelError(f"cannot read picture {path}: {error}") from error
+    return width, height
 
 
 def _read(path: Path) -> Picture:
     try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+        return read_picture(path, colour=True)
+    except DatasetError as error:
         raise LabelError(f"cannot read picture {path}: {error}") from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files import temporary_files, write_whole
+from eventseg.files import read_toml, temporary_files, write_whole
 from eventseg.labels.maps import ClassTable
 
 SETTINGS = "settings.toml"
@@ -240,7 +239,7 @@ def _word(value: object) -> str:
 
 def _read_settings(path: Path) -> Settings | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from eventseg.errors import DatasetError, LabelError
+from eventseg.images import PICTURES, read_picture
+from eventseg.labels.files import read_labels
 from eventseg.simulate.scene.classes import CLASS_NAMES, IGNORED
 from eventseg.simulate.scene.scenarios import SimulationError
 
@@ -33,8 +35,6 @@ LAYOUTS = ("camvid", "cityscapes", "pairs")
 """Known layouts: ``camvid`` has PART and PARTannot with files of one name; ``cityscapes`` has
 leftImg8bit/PART/CITY/NAME_leftImg8bit.png and gtFine/PART/CITY/NAME_gtFine_labelIds.png; ``pairs``
 has images/NAME.* and labels/NAME.png, whose values are class numbers, 255 ignored."""
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ def find_images(folder: Path, layout: str) -> ImageSet:
         lookup[len(classes) :] = IGNORED
     elif layout == "cityscapes":
         pictures, labels = folder / "leftImg8bit", folder / "gtFine"
-        parts = sorted(p for p in pictures.iterdir() if p.is_dir()) if pictures.is_dir() else []
+        # A part without labels, as the test part, is left out.
+        parts = (
+            sorted(p for p in pictures.iterdir() if (labels / p.name).is_dir())
+            if pictures.is_dir()
+            else []
+        )
         found = {
             p.name: (
                 _by_stem(p, "_leftImg8bit"),
@@ -109,17 +114,14 @@ def load_pair(
         A file that is no image, label maps in colour, or sizes that differ.
     """
     try:
-        with Image.open(picture) as image:
-            gray = np.asarray(image.convert("L"), np.float32)
-        with Image.open(labels) as image:
-            stored = np.asarray(image)
-    except OSError as error:
-        raise SimulationError(f"cannot read {picture} and {labels}: {error}") from error
-    if stored.ndim != 2 or stored.dtype != np.uint8:
+        gray = read_picture(picture, colour=False).astype(np.float32)
+        stored = read_labels(labels)
+    except DatasetError as error:
+        raise SimulationError(str(error)) from error
+    except LabelError as error:
         raise SimulationError(
-            f"{labels} must hold one 8-bit class number per pixel, got {stored.dtype} "
-            f"of shape {stored.shape}"
-        )
+            f"{error} ({labels.name} must hold one 8-bit class number per pixel)"
+        ) from error
     if gray.shape != stored.shape:
         raise SimulationError(
             f"{picture.name} is {gray.shape[1]}x{gray.shape[0]} but its labels are "
@@ -134,7 +136,8 @@ def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
         return {}
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _PICTURES and path.stem.endswith(ending):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in PICTURES and path.stem.endswith(ending) and not hidden:
             name = (path.relative_to(folder).parent / path.stem).as_posix()
             found[name[: len(name) - len(ending)]] = path
     return found

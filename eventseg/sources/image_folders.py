@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from eventseg.encoding.tensors import Normalisation, Tensor
-from eventseg.errors import DatasetError, TrainingError
+from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
+from eventseg.images import picture_size, read_picture, read_wide_image
+from eventseg.labels.files import read_labels
 from eventseg.labels.image_folders import LAYOUTS, Item
 from eventseg.labels.maps import (
     ClassTable,
@@ -40,12 +41,15 @@ class Folder:
         Size of the pictures, of which all are.
     classes : ClassTable
         What `labels` return.
+    left_out : mapping of str to int
+        Number of entries that are no samples, by reason.
     """
 
     path: Path
     items: tuple[Item, ...]
     size: SensorSize
     classes: ClassTable
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -97,7 +101,11 @@ class Folder:
     def labels(self, i: int) -> Labels:
         """Return labels, uint8 (H, W)."""
         item = self.items[i]
-        values = self._read(item.labels, "L")
+        try:
+            values = read_labels(item.labels, colours=load_class_table(item.table))
+        except LabelError as error:
+            raise DatasetError(str(error)) from error
+        values = self._checked(values, item.labels)
         return values if item.merge is None else merge_labels(values, item.merge)
 
     def confidence(self, _i: int) -> None:
@@ -108,14 +116,17 @@ class Folder:
         path = self.items[i].instances
         if path is None:
             return None
-        values: NDArray[np.int32] = self._read(path, "I").astype(np.int32)
+        values: NDArray[np.int32] = self._checked(read_wide_image(path), path)
         # A number below is a class: what cannot be counted, or a crowd that is drawn as one.
         values[values < FIRST_INSTANCE] = 0
         return values
 
     def image(self, i: int, *, colour: bool) -> Tensor:
         """Return the picture, float32 (1 or 3, H, W), from 0 to 1."""
-        values = self._read(self.items[i].image, "RGB" if colour else "L")
+        path = self.items[i].image
+        if path is None:
+            raise TrainingError(f"{self.path} holds events and no pictures; use events")
+        values = self._checked(read_picture(path, colour=colour), path)
         scaled: Tensor = values.astype(np.float32) / np.float32(255)
         return np.ascontiguousarray(scaled.transpose(2, 0, 1)) if colour else scaled[None]
 
@@ -152,16 +163,7 @@ class Folder:
     def close(self) -> None:
         """Nothing stays open."""
 
-    def _read(self, path: Path, mode: str) -> NDArray[Any]:
-        try:
-            with Image.open(path) as picture:
-                # Indexed labels hold classes as indices: they must not become colours.
-                if mode == "L" and picture.mode == "P":
-                    values = np.asarray(picture)
-                else:
-                    values = np.asarray(picture.convert(mode))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(f"cannot read {path}: {error}") from error
+    def _checked(self, values: NDArray[Any], path: Path) -> NDArray[Any]:
         if values.shape[:2] != tuple(self.size):
             raise DatasetError(
                 f"{path} is {values.shape[1]}x{values.shape[0]}, the others of {self.path} are "
@@ -180,16 +182,14 @@ def open_folder(path: Path) -> Folder | None:
     """
     for is_layout, listed, table in LAYOUTS:
         if is_layout(path):
-            items = tuple(listed(path))
+            found = listed(path)
+            items = tuple(found.samples)
             if not items:
                 raise DatasetError(f"{path} holds no pair of picture and labels")
             missing = [str(item.labels) for item in items if not item.labels.is_file()]
             if missing:
                 raise DatasetError(f"{len(missing)} labels are missing, first {missing[0]}")
-            try:
-                with Image.open(items[0].labels) as first:
-                    size = SensorSize(first.height, first.width)
-            except OSError as error:
-                raise DatasetError(f"cannot read {items[0].labels}: {error}") from error
-            return Folder(path, items, size, load_class_table(table))
+            size = SensorSize(*picture_size(items[0].labels))
+            left_out = {reason: count for reason, count in found.left_out.items() if count}
+            return Folder(path, items, size, load_class_table(table), left_out)
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
+from eventseg.files import read_csv
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.tables import from_table
@@ -141,9 +141,8 @@ def first_difference(old: Path, new: Path) -> str:
 
 def _lines(path: Path) -> list[list[str]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except OSError as error:
+        lines = list(read_csv(path).values())
+    except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read {path}: {error}") from error
     if not lines:
         raise TrainingError(f"{path} is empty")

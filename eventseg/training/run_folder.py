@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from eventseg.errors import OutputError, TrainingError
-from eventseg.files import write_whole
+from eventseg.files import read_csv, write_whole
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
 from eventseg.training.config.tables import to_table
@@ -123,8 +123,7 @@ def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
         The file is missing or damaged.
     """
     try:
-        with (root / METRICS).open(newline="", encoding="utf-8") as file:
-            header, *lines = list(csv.reader(file))
+        header, *lines = read_csv(root / METRICS).values()
         classes = tuple(n.removeprefix("val_iou_") for n in header if n.startswith("val_iou_"))
         scores = [_epoch(dict(zip(header, line, strict=True)), classes) for line in lines]
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -154,9 +153,11 @@ def read_timing(root: Path) -> list[EpochCost]:
     """Return what ``timing.csv`` holds; empty where there is none."""
     if not (root / TIMING).is_file():
         return []
-    with (root / TIMING).open(newline="", encoding="utf-8") as file:
-        _, *lines = list(csv.reader(file))
-    return [EpochCost(int(line[0]), *map(float, line[1:])) for line in lines]
+    try:
+        _, *lines = read_csv(root / TIMING).values()
+        return [EpochCost(int(line[0]), *map(float, line[1:])) for line in lines]
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise TrainingError(f"cannot read {root / TIMING}: {error}") from error
 
 
 def claim_run(

@@ -15,9 +15,18 @@ from PIL import Image
 from eventseg.errors import LabelError, OutputError
 from eventseg.images import read_image
 from eventseg.labels.files import ROW, legend, read_labels, write_labels
-from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6, load_class_table, paint_labels, table_of
+from eventseg.labels.maps import (
+    CITYSCAPES_19,
+    EVSEGNET_6,
+    ClassTable,
+    load_class_table,
+    paint_labels,
+    table_of,
+)
 
 LABELS = np.array([[0, 1, 2, 255], [3, 4, 5, 255]], np.uint8)
+OTHER_COLOUR = paint_labels(LABELS, EVSEGNET_6)
+OTHER_COLOUR[0, 0] = 7
 
 
 def png(values, mode=None, **options):
@@ -86,8 +95,9 @@ def gray_of_four_bits():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (png(paint_labels(LABELS, EVSEGNET_6)), "8-bit RGB, not indexed or 8-bit gray"),
-        (png(paint_labels(LABELS, EVSEGNET_6), "RGBA"), "8-bit RGB with alpha"),
+        (png(OTHER_COLOUR), r"the colour \(7, 7, 7\) of 1 pixels is none of evsegnet6"),
+        (png(OTHER_COLOUR, "RGBA"), r"the colour \(7, 7, 7\)"),
+        (png(np.dstack([paint_labels(LABELS, EVSEGNET_6), LABELS])), "transparent pixels"),
         (png(LABELS, "LA"), "8-bit gray with alpha"),
         (png(LABELS.astype(np.uint16) * 256), "16-bit gray"),
         (png(LABELS, "1"), "1-bit gray"),
@@ -105,6 +115,40 @@ def test_a_file_that_is_no_label_map_gives_one_error(path, data, message):
     with pytest.raises(LabelError, match=message) as caught:
         read_labels(path, table=EVSEGNET_6)
     assert "labels.png" in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_of_the_class_table_are_ids(path, mode):
+    path.write_bytes(png(paint_labels(LABELS, EVSEGNET_6), mode))
+    np.testing.assert_array_equal(read_labels(path, table=EVSEGNET_6), LABELS)
+    np.testing.assert_array_equal(read_labels(path, colours=EVSEGNET_6), LABELS)
+    with pytest.raises(LabelError, match=r"8-bit RGB.*give ids as an indexed"):
+        read_labels(path)
+    alike = ClassTable(("a", "b"), (EVSEGNET_6.colours[0],) * 2)
+    path.write_bytes(png(paint_labels(np.zeros((2, 2), np.uint8), alike), mode))
+    with pytest.raises(LabelError, match="several classes of the class table have one colour"):
+        read_labels(path, table=alike)
+
+
+def test_gray_of_16_bits_that_holds_ids_is_read(path):
+    path.write_bytes(png(LABELS.astype(np.uint16)))
+    np.testing.assert_array_equal(read_labels(path, table=EVSEGNET_6), LABELS)
+
+
+def test_a_palette_with_the_tables_colours_at_other_places_tells_classes_by_colour(path):
+    # As a picture program stores a painted map: indices by how often a colour comes.
+    Image.fromarray(paint_labels(LABELS, EVSEGNET_6)).quantize(16).save(path)
+    np.testing.assert_array_equal(read_labels(path, table=EVSEGNET_6), LABELS)
+    ids = np.array([[0, 1, 2, 2]], np.uint8)
+    order = [4, 0, 5]
+    image = Image.fromarray(ids)
+    image.putpalette(np.array(EVSEGNET_6.colours, np.uint8)[order].tobytes())
+    image.save(path)
+    assert read_labels(path, table=EVSEGNET_6).tolist() == [[4, 0, 5, 5]]
+    # Other colours say nothing of the classes.
+    image.putpalette(bytes(range(9)))
+    image.save(path)
+    assert read_labels(path, table=EVSEGNET_6).tolist() == [[0, 1, 2, 2]]
 
 
 def test_missing_files_and_folders_are_refused(tmp_path):

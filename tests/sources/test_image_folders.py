@@ -12,7 +12,7 @@ from PIL import Image
 from training_fixtures import one_thread, train_tiny
 
 from eventseg.errors import DatasetError, TrainingError
-from eventseg.labels.maps import load_class_table
+from eventseg.labels.maps import load_class_table, paint_labels
 from eventseg.networks import load_network
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
@@ -108,6 +108,67 @@ def test_folders_that_are_damaged(tmp_path: Path) -> None:
         open_source(root)
     with pytest.raises(DatasetError, match="is no data set"):
         open_source(tmp_path)
+
+
+def test_leftovers_and_missing_parts_of_folders_are_counted(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "CamVid", suffix=".PNG")
+    for name in ("train/._0001TP_train1.PNG", "trainannot/._0001TP_train1.png", "train/a.txt"):
+        (root / name).write_bytes(b"\x00")
+    (root / "train/old").mkdir()
+    (root / "trainannot/0001TP_train2.png").rename(root / "trainannot/0001TP_train2.PNG")
+    picture(root / "valannot/0001TP_gone.png", (64, 48))
+    shutil.rmtree(root / "testannot")
+    source = open_source(root)
+    assert source.splits == ("train",) * 4 + ("val",) * 4
+    assert set(np.unique(source.labels(2))) == {9}
+    assert source.left_out == {
+        "hidden files, folders and files of other kinds": 4,
+        "labels without a picture": 1,
+        "pictures of test, which has no labels": 4,
+    }
+
+
+def test_folders_of_cityscapes_with_leftovers(tmp_path: Path) -> None:
+    root = tmp_path / "Cityscapes"
+    for split in ("train", "val", "train_extra"):
+        for k in range(2):
+            stem = f"ulm_{k:06d}_000019"
+            picture(root / f"leftImg8bit/{split}/ulm/{stem}_leftImg8bit.png", (64, 32), mode="RGB")
+            if split != "train_extra":
+                picture(root / f"gtFine/{split}/ulm/{stem}_gtFine_labelIds.png", (64, 32), value=7)
+    (root / "leftImg8bit/train/ulm/._ulm_000000_000019_leftImg8bit.png").write_bytes(b"")
+    (root / "leftImg8bit/train/.DS_Store").write_bytes(b"")
+    (root / "leftImg8bit/.cache/x").mkdir(parents=True)
+    source = open_source(root)
+    assert source.splits == ("train",) * 2 + ("val",) * 2
+    assert source.left_out["pictures of train_extra, which has no labels"] == 2
+
+
+def test_released_tensors_without_pictures_are_taken(tmp_path: Path) -> None:
+    root = tmp_path / "released"
+    for split in ("train", "test"):
+        picture(root / f"labels/{split}/rec1_export_5.png", (32, 24), value=5)
+        (root / f"events/{split}").mkdir(parents=True)
+        np.save(root / f"events/{split}/rec1_export_5.npy", np.ones((24, 32, 6), np.float32))
+    source = open_source(root)
+    assert source.events(0, "50ms", normalise="evsegnet").shape == (6, 24, 32)
+    with pytest.raises(TrainingError, match="holds events and no pictures"):
+        source.image(0, colour=False)
+
+
+def test_pictures_and_labels_of_folders_keep_their_values(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "CamVid")
+    ramp = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) % 256
+    Image.fromarray(ramp * 257).save(root / "train/0001TP_train0.png")
+    source = open_source(root)
+    np.testing.assert_array_equal(source.image(0, colour=False)[0], np.float32(ramp) / 255)
+    table = load_class_table("camvid11")
+    ids = (ramp % 11).astype(np.uint8)
+    Image.fromarray(paint_labels(ids, table)).save(root / "trainannot/0001TP_train0.png")
+    np.testing.assert_array_equal(source.labels(0), ids)
+    Image.fromarray(ids.astype(bool)).save(root / "trainannot/0001TP_train1.png")
+    with pytest.raises(DatasetError, match=r"train1\.png are 1-bit gray.*give ids as"):
+        source.labels(1)
 
 
 def test_cityscapes_layout(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.errors import DatasetError, LabelError
-from eventseg.images import read_image
+from eventseg.images import list_pictures, read_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_of, table_of
 from eventseg.pseudolabel.label_set_folder import frames_of
@@ -299,7 +299,7 @@ def _cropped(dataset: EventDataset, whole: NDArray[np.uint8]) -> NDArray[np.uint
 
 
 def _names(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.png")}
+    return {path.stem for path in list_pictures(folder, endings=(".png",)).files}
 
 
 def _some(names: Sequence[str]) -> str:

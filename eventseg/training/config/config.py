@@ -13,7 +13,7 @@ import tomli_w
 
 from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
-from eventseg.files import absolute_extension, is_extension, load_extension
+from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
 from eventseg.networks.zoo import architecture
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.settings import (
@@ -248,7 +248,7 @@ def read_table(source: str | Path) -> dict[str, Any]:
             "ending in .toml"
         )
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file)
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read {source}: {error}") from error
 
