@@ -21,7 +21,7 @@ import torch
 from paired import machine, save
 
 from eventseg.dataset.writer import encode_dataset
-from eventseg.evaluation.request import Request
+from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
@@ -122,7 +122,7 @@ def interval_of(row: Row) -> list[float] | None:
 
 def measured(run: Path, data: Path, windows: tuple[str, ...]) -> dict[str, Any]:
     """Return the scores of a run on the unseen drives, and what its training took."""
-    request = Request(windows=windows, labels="truth", device="cpu", workers=0)
+    request = EvaluationRequest(windows=windows, labels="truth", device="cpu", workers=0)
     _, rows = evaluate_run(run, data, request=request)
     return {
         "train_minutes": round(sum(cost.train_s for cost in read_timing(run)) / 60, 1),
@@ -156,7 +156,7 @@ def picture(data: Path, runs: Path, out: Path) -> None:
         row = [gray, paint_events(events[:2]), paint_labels(truth, EVSEGNET_6)]
         for trained in networks.values():
             x = network_input(source, i, inputs=trained.inputs, window="50ms")
-            found = probabilities(trained, x[None], size=truth.shape, passes=SINGLE)
+            found = probabilities(trained, x[None], size=truth.shape, test_time=SINGLE)
             row.append(paint_labels(found[0].argmax(0).to(torch.uint8).numpy(), EVSEGNET_6))
         rows.append(row)
         names.append(SCENARIOS[place])

@@ -61,12 +61,12 @@ def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any
     its clock 50 ms off; with --teacher also the labels of a frame teacher.
     """
     from eventseg.evaluation.report.tables import HEADER, group_tables, summary_rows
-    from eventseg.evaluation.request import Request
+    from eventseg.evaluation.request import EvaluationRequest
     from eventseg.evaluation.run_evaluation import evaluate_run
     from eventseg.html import markdown
 
     window, scales = options.pop("window"), options.pop("scales")
-    request = Request(
+    request = EvaluationRequest(
         windows=tuple(part.strip() for part in window.split(",")) if window else (),
         scales=_numbers(scales),
         **options,

@@ -14,7 +14,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.demo.drives import Drive, Progress, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.report.tables import HEADER, percent, summary_rows
-from eventseg.evaluation.request import Request
+from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
@@ -163,7 +163,7 @@ def learn(
     )  # fmt: skip
     found, reports = {}, {}
     for labels in ("truth", TAUGHT):
-        request = Request(
+        request = EvaluationRequest(
             windows=tuple(windows), labels=labels, device="cpu",
             teacher=TAUGHT if labels == "truth" else None,
         )  # fmt: skip

@@ -1,20 +1,15 @@
-"""What a network must beat: the majority class, the position prior, a frame's teacher."""
+"""Baselines: the majority class, the position prior, and the labels of a frame teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.evaluate import Setting, add_things
+from eventseg.evaluation.evaluate import Protocol, row_of, scored_by_labels
 from eventseg.evaluation.rows import Row
-from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_labels
-from eventseg.metrics.instances import InstanceCounts
-from eventseg.metrics.scores import confusion_matrix
-from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
+from eventseg.labels.maps import ClassTable, Labels
+from eventseg.sources.selection import merge_into, part, truth_of
 from eventseg.sources.source import Source
 
 POSITION_PRIOR = "position prior"
@@ -34,18 +29,18 @@ def position_counts(
 
 
 def baseline_rows(
-    source: Source, *, setting: Setting, classes: ClassTable, window: str | None
+    source: Source, *, protocol: Protocol, classes: ClassTable, window: str | None
 ) -> list[Row]:
     """Return the majority class and the position prior of the training part, scored.
 
     The position prior predicts at each pixel the class that it has most often in training:
-    what can be had without looking at all.
+    what can be scored without looking at the input.
 
     Parameters
     ----------
     source : Source
-    setting : Setting
-        Its split, least covered share and size: what is guessed at native size is brought to it.
+    protocol : Protocol
+        Its split, least covered share and size: what is predicted at native size is brought to it.
     classes : ClassTable
     window : str, optional
         Window that decides which samples are scored.
@@ -64,19 +59,31 @@ def baseline_rows(
     counts = position_counts(source, learnt, classes=classes)
     majority = int(counts.sum((1, 2)).argmax())
     prior = counts.argmax(0).astype(np.uint8)
-    size = prior.shape
-    guesses = {
-        f"majority class ({classes.names[majority]})": np.full(size, majority, np.uint8),
+    baselines = {
+        f"majority class ({classes.names[majority]})": np.full(prior.shape, majority, np.uint8),
         POSITION_PRIOR: prior,
     }
+    indices = _scored_part(source, protocol, window)
     return [
-        _row(name, source, _always(guess), setting=setting, classes=classes, window=window)
-        for name, guess in guesses.items()
+        row_of(
+            scored_by_labels(
+                lambda _i, labels=labels: labels,  # type: ignore[misc]
+                source,
+                indices,
+                protocol=protocol,
+                classes=classes,
+            ),
+            source,
+            name=name,
+            window="-",
+            classes=classes,
+        )
+        for name, labels in baselines.items()
     ]
 
 
 def teacher_row(
-    truth: Source, teacher: Source, *, setting: Setting, classes: ClassTable, window: str | None
+    truth: Source, teacher: Source, *, protocol: Protocol, classes: ClassTable, window: str | None
 ) -> Row:
     """Return the labels of a teacher scored as if they were a prediction.
 
@@ -86,56 +93,19 @@ def teacher_row(
     ----------
     truth, teacher : Source
         The same data set with two label sets.
-    setting, classes, window
+    protocol, classes, window
         As for :func:`baseline_rows`.
     """
     merge = merge_into(teacher.classes, classes)
 
-    def guess(i: int) -> Labels:
-        labels = teacher.labels(i)
-        return labels if merge is None else merge_labels(labels, merge)
+    def predict(i: int) -> Labels:
+        labels: Labels = truth_of(teacher, i, merge=merge).numpy()
+        return labels
 
-    return _row("frame teacher", truth, guess, setting=setting, classes=classes, window=window)
-
-
-def _row(
-    name: str,
-    source: Source,
-    guess_of: Callable[[int], Labels],
-    *,
-    setting: Setting,
-    classes: ClassTable,
-    window: str | None,
-) -> Row:
-    """Return guesses scored; pixels that a guess ignores are not, and are told in the note."""
-    merge = merge_into(source.classes, classes)
-    indices = part(source, split=setting.split, window=window, min_covered=setting.min_covered)
-    matrices, left_out, pixels = [], 0, 0
-    things: InstanceCounts | None = None
-    for i in indices.tolist():
-        truth, guess = (
-            _at_size(labels, setting)
-            for labels in (truth_of(source, i, merge=merge), torch.from_numpy(guess_of(i)))
-        )
-        silent = guess == IGNORED
-        scored = truth != IGNORED
-        left_out += int((scored & silent).sum())
-        pixels += int(scored.sum())
-        truth = truth.masked_fill(silent, IGNORED)
-        matrices.append(confusion_matrix(truth.numpy(), guess.numpy(), classes=len(classes)))
-        things = add_things(things, source, i, truth, guess, classes=len(classes))
-    share = f"{100 * left_out / max(1, pixels):.2f} % of the pixels have no label of the teacher"
-    return Row(
-        name, "-", tuple(source.ids[i] for i in indices),
-        tuple(source.sequences[i] for i in indices), np.array(matrices), classes,
-        share if left_out else "", things,
-    )  # fmt: skip
+    indices = _scored_part(truth, protocol, window)
+    batches = scored_by_labels(predict, truth, indices, protocol=protocol, classes=classes)
+    return row_of(batches, truth, name="frame teacher", window="-", classes=classes)
 
 
-def _always(guess: Labels) -> Callable[[int], Labels]:
-    return lambda _i: guess
-
-
-def _at_size(labels: torch.Tensor, setting: Setting) -> torch.Tensor:
-    """Return a label map (H, W) as int64 at the size that is scored at."""
-    return nearest_labels(labels[None], setting.size or (labels.shape[0], labels.shape[1]))[0]
+def _scored_part(source: Source, protocol: Protocol, window: str | None) -> NDArray[np.int64]:
+    return part(source, split=protocol.split, window=window, min_covered=protocol.min_covered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,59 +13,68 @@ from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError
 from eventseg.evaluation.rows import Row
-from eventseg.labels.maps import ClassTable
-from eventseg.metrics.confusion_torch import confusion
+from eventseg.labels.maps import ClassTable, merge_probabilities
 from eventseg.metrics.instances import InstanceCounts, instance_counts
-from eventseg.networks import TrainedNetwork
-from eventseg.prediction.predictor import PUBLISHED, SINGLE, Passes, network_input, probabilities
+from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.prediction.predictor import (
+    PUBLISHED,
+    SINGLE,
+    TestTimeAugmentation,
+    network_input,
+    probabilities,
+)
+from eventseg.prediction.scored import ScoredBatch
 from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
 from eventseg.sources.source import Source
-from eventseg.training.loading import each_batch
+from eventseg.training.loading import each_batch, loading_advice
 
-Protocol = Literal["clean", "paper"]
+ProtocolName = Literal["clean", "paper"]
 
 EVSEGNET_SIZE = (224, 352)
 """Height and width that EV-SegNet scores at."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """How a network is scored.
+class Protocol:
+    """Evaluation protocol: the part of the data, the views and the size that are scored.
 
     Parameters
     ----------
-    protocol : {"clean", "paper"}
+    name : {"clean", "paper"}
         ``clean``: one pass at native size of a network that a validation part chose; ``paper``:
         as EV-SegNet published, six passes at 352x224, chosen on the test part.
     split : str
         Part of the data.
-    passes : Passes
+    test_time : TestTimeAugmentation
     size : (int, int), optional
         Height and width that is scored at; by default the labels' own.
     min_covered : float
         Least share of its window that a sample's recording must cover.
     """
 
-    protocol: Protocol = "clean"
+    name: ProtocolName = "clean"
     split: str = "test"
-    passes: Passes = SINGLE
+    test_time: TestTimeAugmentation = SINGLE
     size: tuple[int, int] | None = None
     min_covered: float = 1.0
 
     @classmethod
-    def of(cls, protocol: Protocol, *, split: str = "test") -> Setting:
-        """Return the settings that a protocol stands for."""
-        if protocol == "paper":
-            return cls(protocol, split, PUBLISHED, EVSEGNET_SIZE)
-        return cls(protocol, split)
+    def named(cls, name: ProtocolName, *, split: str = "test") -> Protocol:
+        """Return the protocol of a name with its usual settings."""
+        if name == "paper":
+            return cls(name, split, PUBLISHED, EVSEGNET_SIZE)
+        return cls(name, split)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Inputs(Dataset[dict[str, Any]]):
-    """What the network sees of each sample, and its truth in the classes that are scored."""
+    """Network input and truth of each sample, in the classes that are scored.
+
+    The network itself stays out: it would be sent to every loading process.
+    """
 
     source: Source
-    trained: TrainedNetwork
+    inputs: InputSpec
     window: str
     shift_us: int
     merge: tuple[int, ...] | None
@@ -77,9 +86,9 @@ class _Inputs(Dataset[dict[str, Any]]):
     def __getitem__(self, k: int) -> dict[str, Any]:
         i = int(self.indices[k])
         x = network_input(
-            self.source, i, inputs=self.trained.inputs, window=self.window, shift_us=self.shift_us
+            self.source, i, inputs=self.inputs, window=self.window, shift_us=self.shift_us
         )
-        return {"x": x, "labels": truth_of(self.source, i, merge=self.merge)}
+        return {"x": x, "labels": truth_of(self.source, i, merge=self.merge), "index": i}
 
 
 def evaluate(
@@ -88,7 +97,7 @@ def evaluate(
     *,
     windows: Sequence[str],
     name: str = "network",
-    setting: Setting | None = None,
+    protocol: Protocol | None = None,
     classes: ClassTable | None = None,
     device: str | torch.device = "cpu",
     batch_size: int = 4,
@@ -106,7 +115,7 @@ def evaluate(
         Such as ``50ms``; of a network that sees no events only the samples differ.
     name : str
         Name of the rows.
-    setting : Setting, optional
+    protocol : Protocol, optional
         By default the clean protocol on the test part.
     classes : ClassTable, optional
         Classes that are scored: truth and probabilities are merged into them first. By default
@@ -129,95 +138,149 @@ def evaluate(
     LabelError
         Classes that do not merge.
     """
-    setting = setting or Setting()
+    protocol = protocol or Protocol()
     table = classes or trained.classes
-    on = torch.device(device)
-    trained.network.to(on).eval()
-    of_truth = merge_into(source.classes, table)
-    of_network = merge_into(trained.classes, table)
-    kept = None if of_network is None else _sums(of_network, len(table)).to(on)
     uses_events = trained.inputs.kind in ("events", "both")
     parts = {
         window: part(
             source,
-            split=setting.split,
+            split=protocol.split,
             window=window if uses_events else None,
-            min_covered=setting.min_covered,
+            min_covered=protocol.min_covered,
         )
         for window in windows
     }
     total, done = sum(map(len, parts.values())), 0
+
+    def counted(batches: Iterable[ScoredBatch]) -> Iterator[ScoredBatch]:
+        nonlocal done
+        for batch in batches:
+            yield batch
+            done += len(batch.indices)
+            progress(done, total)
+
     rows = []
     for window, indices in parts.items():
-        inputs = _Inputs(source, trained, window, shift_us, of_truth, indices)
-        matrices = []
-        things: InstanceCounts | None = None
-        left = iter(indices)
-        loader = DataLoader(inputs, batch_size=batch_size, num_workers=workers)
-        for batch in each_batch(loader):
-            labels = batch["labels"].to(on).long()
-            if setting.size is not None:
-                labels = nearest_labels(labels, setting.size)
-            found = probabilities(
-                trained, batch["x"].to(on), passes=setting.passes,
-                size=(int(labels.shape[-2]), int(labels.shape[-1])),
-            )  # fmt: skip
-            if kept is not None:
-                found = torch.einsum("kc,nchw->nkhw", kept, found)
-            for one, truth in zip(found, labels, strict=True):
-                matrices.append(confusion(one[None], truth[None], classes=len(table)))
-                things = add_things(
-                    things, source, int(next(left)), truth, one.argmax(0), classes=len(table)
-                )
-            done += len(labels)
-            progress(done, total)
-        rows.append(
-            Row(
-                name, window if uses_events else "-",
-                tuple(source.ids[i] for i in indices), tuple(source.sequences[i] for i in indices),
-                np.array(matrices), table, things=things,
-            )
-        )  # fmt: skip
+        batches = scored_by_network(
+            trained,
+            source,
+            indices,
+            window=window,
+            protocol=protocol,
+            classes=table,
+            device=torch.device(device),
+            batch_size=batch_size,
+            workers=workers,
+            shift_us=shift_us,
+        )
+        shown = window if uses_events else "-"
+        rows.append(row_of(counted(batches), source, name=name, window=shown, classes=table))
     return rows
 
 
-def add_things(
-    counts: InstanceCounts | None,
+def scored_by_network(
+    trained: TrainedNetwork,
     source: Source,
-    i: int,
-    truth: torch.Tensor,
-    prediction: torch.Tensor,
+    indices: NDArray[np.int64],
     *,
-    classes: int,
-) -> InstanceCounts | None:
-    """Return the counts of the iIoU with those of one more sample, where it has instance ids.
+    window: str,
+    protocol: Protocol,
+    classes: ClassTable,
+    device: torch.device,
+    batch_size: int = 1,
+    workers: int = 0,
+    shift_us: int = 0,
+) -> Iterator[ScoredBatch]:
+    """Yield samples as a network predicts them, in the classes and at the size of a protocol.
+
+    Parameters are those of :func:`evaluate`; `indices` are the samples, int64 (N,).
+    """
+    trained.network.to(device).eval()
+    merge = merge_into(trained.classes, classes)
+    if merge is not None and all(new >= len(classes) for new in merge):
+        raise LabelError("none of the network's classes is in the table that is scored")
+    inputs = _Inputs(
+        source, trained.inputs, window, shift_us, merge_into(source.classes, classes), indices
+    )
+    with loading_advice():
+        loader = DataLoader(inputs, batch_size=batch_size, num_workers=workers)
+        for batch in each_batch(loader):
+            truth = _at_size(batch["labels"].to(device), protocol)
+            likelihood = probabilities(
+                trained,
+                batch["x"].to(device),
+                size=(int(truth.shape[-2]), int(truth.shape[-1])),
+                test_time=protocol.test_time,
+            )
+            if merge is not None:
+                likelihood = merge_probabilities(likelihood, merge, classes=len(classes))
+            yield ScoredBatch(tuple(batch["index"].tolist()), truth, likelihood, batch["x"])
+
+
+def scored_by_labels(
+    predict: Callable[[int], NDArray[np.uint8]],
+    source: Source,
+    indices: NDArray[np.int64],
+    *,
+    protocol: Protocol,
+    classes: ClassTable,
+) -> Iterator[ScoredBatch]:
+    """Yield samples as label maps predict them, of a baseline or a teacher.
 
     Parameters
     ----------
-    counts : InstanceCounts, optional
-        Of the samples before; None without any.
-    source : Source
-    i : int
-    truth, prediction : integer (H, W)
-        Merged, at the size that is scored at; the instance ids are brought to it.
-    classes : int
+    predict : callable
+        Label map of a sample in the classes that are scored, uint8 (H, W), 255 for no prediction.
+    source, indices, protocol, classes
+        As for :func:`scored_by_network`.
     """
-    found = source.instances(i)
-    if found is None:
-        return counts
-    ids = nearest_labels(torch.from_numpy(found)[None], (truth.shape[0], truth.shape[1]))[0]
-    new = instance_counts(
-        truth.cpu().numpy(), ids.numpy(), prediction.cpu().numpy(), classes=classes
+    merge = merge_into(source.classes, classes)
+    for i in indices.tolist():
+        both = truth_of(source, i, merge=merge), torch.from_numpy(predict(i))
+        truth, labels = (_at_size(each[None], protocol)[0] for each in both)
+        yield ScoredBatch.of_labels(i, truth, labels, classes=len(classes))
+
+
+def row_of(
+    batches: Iterable[ScoredBatch], source: Source, *, name: str, window: str, classes: ClassTable
+) -> Row:
+    """Count scored samples and return them as one row; pixels without a prediction are noted."""
+    indices: list[int] = []
+    matrices: list[NDArray[np.int64]] = []
+    instances: InstanceCounts | None = None
+    silent = 0
+    for batch in batches:
+        indices += batch.indices
+        matrices += batch.confusions()
+        silent += batch.silent_pixels
+        for i, truth, prediction in zip(batch.indices, batch.truth, batch.prediction, strict=True):
+            ids = source.instances(i)
+            if ids is not None:
+                counts = _instance_counts(ids, truth, prediction, classes=len(classes))
+                instances = counts if instances is None else instances + counts
+    summed = np.array(matrices)
+    share = 100 * silent / max(1, silent + int(summed.sum()))
+    return Row(
+        name,
+        window,
+        tuple(source.ids[i] for i in indices),
+        tuple(source.sequences[i] for i in indices),
+        summed,
+        classes,
+        f"{share:.2f} % of the pixels have no label of the teacher" if silent else "",
+        instances,
     )
-    return new if counts is None else counts + new
 
 
-def _sums(merge: tuple[int, ...], classes: int) -> torch.Tensor:
-    """Return the matrix that sums probabilities of merged classes, float32 (classes, C)."""
-    if all(target >= classes for target in merge):
-        raise LabelError("none of the network's classes is in the table that is scored")
-    sums = torch.zeros(classes, len(merge))
-    for source, target in enumerate(merge):
-        if target < classes:
-            sums[target, source] = 1
-    return sums
+def _instance_counts(
+    ids: NDArray[np.int32], truth: torch.Tensor, prediction: torch.Tensor, *, classes: int
+) -> InstanceCounts:
+    """Return the counts of the iIoU of one sample; its ids are brought to the size of the truth."""
+    size = (truth.shape[0], truth.shape[1])
+    ids = nearest_labels(torch.from_numpy(ids)[None], size)[0].numpy()
+    return instance_counts(truth.cpu().numpy(), ids, prediction.cpu().numpy(), classes=classes)
+
+
+def _at_size(labels: torch.Tensor, protocol: Protocol) -> torch.Tensor:
+    """Return label maps (N, H, W) as int64 at the size that is scored at."""
+    return labels.long() if protocol.size is None else nearest_labels(labels, protocol.size)

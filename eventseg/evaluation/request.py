@@ -1,4 +1,4 @@
-"""What to score and how, and the folder that the report of it lies in."""
+"""Evaluation requests, and the folder that the report of it lies in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.evaluate import Protocol, Setting
+from eventseg.evaluation.evaluate import Protocol, ProtocolName
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks import TrainedNetwork
-from eventseg.prediction.predictor import Passes
+from eventseg.prediction.predictor import TestTimeAugmentation
 from eventseg.sources.source import Source
 from eventseg.training.run_folder import BEST
 from eventseg.windows import format_duration, parse_duration, to_us
@@ -23,8 +23,8 @@ FOLDER = "evaluation-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to score and how; what is left out follows from the run and the protocol.
+class EvaluationRequest:
+    """Evaluation request; what is left out follows from the run and the protocol.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Request:
     windows: tuple[str, ...] = ()
     labels: str | None = None
     classes: str | None = None
-    protocol: Protocol = "clean"
+    protocol: ProtocolName = "clean"
     split: str = "test"
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
@@ -64,28 +64,28 @@ class Request:
     batch_size: int = 4
     workers: int = 0
 
-    def setting(self) -> Setting:
-        """Return the protocol's setting with what was asked otherwise."""
-        base = Setting.of(self.protocol, split=self.split)
-        return Setting(
+    def resolved_protocol(self) -> Protocol:
+        """Return the protocol of that name with the settings that the request changes."""
+        base = Protocol.named(self.protocol, split=self.split)
+        return Protocol(
             self.protocol,
             self.split,
-            Passes(
-                self.scales or base.passes.scales,
-                base.passes.flip if self.flip is None else self.flip,
+            TestTimeAugmentation(
+                self.scales or base.test_time.scales,
+                base.test_time.flip if self.flip is None else self.flip,
             ),
             base.size if self.size is None else (self.size.height, self.size.width),
         )
 
 
-def request_of(settings: Mapping[str, Any]) -> Request:
+def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     """Return the request of some settings by name.
 
     Parameters
     ----------
     settings : mapping
-        Fields of :class:`Request`; ``window`` or ``windows`` may be a text such as ``10ms,50ms``,
-        microseconds, or a sequence of those.
+        Fields of :class:`EvaluationRequest`; ``window`` or ``windows`` may be a text such as
+        ``10ms,50ms``, microseconds, or a sequence of those.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def request_of(settings: Mapping[str, Any]) -> Request:
         A name that is no field.
     """
     values = dict(settings)
-    known = [field.name for field in fields(Request)]
+    known = [field.name for field in fields(EvaluationRequest)]
     if "window" in values:
         values["windows"] = values.pop("window")
     for name in values:
@@ -107,38 +107,42 @@ def request_of(settings: Mapping[str, Any]) -> Request:
     if isinstance(lengths, int):
         lengths = (lengths,)
     values["windows"] = tuple(format_duration(to_us(length)) for length in lengths)
-    return Request(**values)
+    return EvaluationRequest(**values)
 
 
-def words_of(request: Request, *, labels: str, checkpoint: str) -> str:
-    """Return how a network is scored, in one word: ``LABELS-SPLIT-PROTOCOL`` and what differs.
+def evaluation_key(request: EvaluationRequest, *, labels: str, checkpoint: str) -> str:
+    """Return the key of an evaluation, used in folder names.
 
-    What differs from what run and protocol imply: scales, flip, size, checkpoint.
+    ``LABELS-SPLIT-PROTOCOL`` plus the scales, flip, size and checkpoint that differ from those
+    that run and protocol imply.
 
     Parameters
     ----------
-    request : Request
+    request : EvaluationRequest
     labels : str
         Label set.
     checkpoint : str
         Name of its file.
     """
-    setting, plain = request.setting(), Setting.of(request.protocol, split=request.split)
-    words = [labels, setting.split, setting.protocol]
-    if setting.passes.scales != plain.passes.scales:
-        words.append("scales" + "+".join(f"{scale:g}" for scale in setting.passes.scales))
-    if setting.passes.flip != plain.passes.flip:
-        words.append("flip" if setting.passes.flip else "noflip")
-    if setting.size is not None and setting.size != plain.size:
-        words.append(f"{setting.size[1]}x{setting.size[0]}")
+    protocol, plain = (
+        request.resolved_protocol(),
+        Protocol.named(request.protocol, split=request.split),
+    )
+    parts = [labels, protocol.split, protocol.name]
+    if protocol.test_time.scales != plain.test_time.scales:
+        parts.append("scales" + "+".join(f"{scale:g}" for scale in protocol.test_time.scales))
+    if protocol.test_time.flip != plain.test_time.flip:
+        parts.append("flip" if protocol.test_time.flip else "noflip")
+    if protocol.size is not None and protocol.size != plain.size:
+        parts.append(f"{protocol.size[1]}x{protocol.size[0]}")
     if checkpoint != BEST:
-        words.append(checkpoint.removesuffix(".pt"))
-    return "-".join(words)
+        parts.append(checkpoint.removesuffix(".pt"))
+    return "-".join(parts)
 
 
 def folder_name(
-    request: Request,
-    how: str,
+    request: EvaluationRequest,
+    key: str,
     *,
     source: Source,
     trained: TrainedNetwork,
@@ -153,11 +157,11 @@ def folder_name(
 
     Parameters
     ----------
-    request : Request
-    how : str
-        See :func:`words_of`.
+    request : EvaluationRequest
+    key : str
+        See :func:`evaluation_key`.
     source : Source
-        Data that is scored. Recordings that the run has not seen are told by a digest, since
+        Data that is scored. Recordings that the run has not seen add a digest, since
         folders of one name may hold other data.
     trained : TrainedNetwork
     classes : ClassTable
@@ -168,20 +172,20 @@ def folder_name(
         Digests of what the run was trained on, where that is known.
     """
     recorded = recordings_of(source.digests)
-    words = [source.path.resolve().name, how]
+    parts = [source.path.resolve().name, key]
     if own is None or recordings_of(own) != recorded:
-        words[0] += f"@{short_digest(recorded)}"
+        parts[0] += f"@{short_digest(recorded)}"
     if classes.names != trained.classes.names:
-        words.append(classes_word(classes.names))
+        parts.append(classes_word(classes.names))
     lengths_us = [parse_duration(window) for window in windows]
     sees_events = trained.inputs.kind in ("events", "both")
     if sees_events and lengths_us != [parse_duration(window) for window in windows_of(trained)]:
-        words.append("+".join(map(format_duration, lengths_us)))
+        parts.append("+".join(map(format_duration, lengths_us)))
     if not request.baselines:
-        words.append("nobaselines")
+        parts.append("nobaselines")
     if request.teacher:
-        words.append(f"teacher-{request.teacher}")
-    return FOLDER + "-".join(words)
+        parts.append(f"teacher-{request.teacher}")
+    return FOLDER + "-".join(parts)
 
 
 def windows_of(trained: TrainedNetwork) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Row:
         Confusion matrix of each sample; rows are the truth.
     classes : ClassTable
     note : str
-    things : InstanceCounts, optional
+    instances : InstanceCounts, optional
         Of the samples that have instance ids; None where none has.
     """
 
@@ -59,7 +59,7 @@ class Row:
     matrices: NDArray[np.int64]
     classes: ClassTable
     note: str = ""
-    things: InstanceCounts | None = None
+    instances: InstanceCounts | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -71,10 +71,10 @@ class Row:
     @cached_property
     def instance_scores(self) -> InstanceScores | None:
         """The iIoU of each class; None without instance ids."""
-        if self.things is None:
+        if self.instances is None:
             return None
         return instance_scores(
-            self.things, mean_pixels=self._mean_pixels(), countable=self.classes.instances
+            self.instances, mean_pixels=self._mean_pixels(), countable=self.classes.instances
         )
 
     @property
@@ -100,12 +100,12 @@ class Row:
         found, held = self.interval(), self.scores.to_dict()
         if not self.scores.categories:
             del held["categories"], held["category_miou"]
-        if self.things is not None and self.instance_scores is not None:
+        if self.instances is not None and self.instance_scores is not None:
             held["iiou"] = {
                 "mean": self.instance_scores.to_dict()["mean"],
-                "samples": self.things.images,
+                "samples": self.instances.images,
                 "instances": dict(
-                    zip(self.classes.names, self.things.instances.tolist(), strict=True)
+                    zip(self.classes.names, self.instances.instances.tolist(), strict=True)
                 ),
                 "per_class": dict(
                     zip(self.classes.names, self.instance_scores.to_dict()["iiou"], strict=True)
@@ -123,9 +123,9 @@ class Row:
         }
 
     def _mean_pixels(self) -> NDArray[np.float64] | None:
-        if self.things is None or not has_mean_pixels(self.classes):
+        if self.instances is None or not has_mean_pixels(self.classes):
             return None
-        shrunk = self.things.image_pixels / self.things.images / CITYSCAPES_PIXELS
+        shrunk = self.instances.image_pixels / self.instances.images / CITYSCAPES_PIXELS
         return (
             np.array([CITYSCAPES_MEAN_PIXELS.get(name, np.nan) for name in self.classes.names])
             * shrunk

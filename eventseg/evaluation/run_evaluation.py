@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,22 +15,25 @@ from eventseg import html
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.evaluate import Setting, evaluate
+from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network
 from eventseg.evaluation.report.tables import HEADER, summary_rows
 from eventseg.evaluation.report.write import write_report
-from eventseg.evaluation.request import Request, folder_name, request_of, windows_of, words_of
+from eventseg.evaluation.request import (
+    EvaluationRequest,
+    evaluation_key,
+    folder_name,
+    request_of,
+    windows_of,
+)
 from eventseg.evaluation.rows import Row
 from eventseg.files import digest_of
-from eventseg.labels.maps import ClassTable, load_class_table, paint_labels
+from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
-from eventseg.plots.training import paint_input
-from eventseg.prediction.predictor import network_input, probabilities
-from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
-from eventseg.training.pictures import history_figure
+from eventseg.training.pictures import history_figure, sample_panels
 from eventseg.training.run_folder import (
     CONFIG,
     METRICS,
@@ -77,7 +81,7 @@ def evaluate_run(
     run: str | Path,
     data: str | Path | None = None,
     *,
-    request: Request | None = None,
+    request: EvaluationRequest | None = None,
     out: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
     **settings: Any,
@@ -90,14 +94,14 @@ def evaluate_run(
         Run folder, or a checkpoint.
     data : path, optional
         Data set folder or image folder; by default the one that the run was trained on.
-    request : Request, optional
+    request : EvaluationRequest, optional
     out : path, optional
         Folder of the report; by default one in the run folder, see
         :func:`eventseg.evaluation.request.folder_name`.
     progress : callable
         Called with the name of the scored predictor, samples done and samples in all.
     **settings
-        Fields of :class:`eventseg.evaluation.Request` in place of a request, such as
+        Fields of :class:`eventseg.evaluation.EvaluationRequest` in place of a request, such as
         ``split="val"``, ``protocol="paper"`` or ``device="cpu"``; ``window`` takes ``"10ms,50ms"``.
 
     Returns
@@ -128,32 +132,45 @@ def evaluate_run(
         if about_run is None:
             raise TrainingError(f"{checkpoint} lies in no run folder: name the data to score it on")
         data = about_run["data"]
-    trained_on = load_config(home / CONFIG) if (home / CONFIG).is_file() else None
-    labels = request.labels or (trained_on.labels.set if trained_on else "truth")
-    setting, device = request.setting(), choose_device(request.device)
+    training_config = load_config(home / CONFIG) if (home / CONFIG).is_file() else None
+    labels = request.labels or (training_config.labels.set if training_config else "truth")
+    protocol, device = request.resolved_protocol(), choose_device(request.device)
     name = home.name if (home / RUN).is_file() else checkpoint.stem
     source = open_source(data, label_set=labels)
     table = load_class_table(request.classes) if request.classes else trained.classes
     uses_events = trained.inputs.kind in ("events", "both")
     windows = request.windows or windows_of(trained)
     own = about_run["inputs"] if about_run else None
-    how = words_of(request, labels=labels, checkpoint=checkpoint.name)
-    folder = home / folder_name(
-        request, how, source=source, trained=trained, classes=table, windows=windows, own=own
-    ) if out is None else Path(out)  # fmt: skip
+    key = evaluation_key(request, labels=labels, checkpoint=checkpoint.name)
+    folder = (
+        home
+        / folder_name(
+            request, key, source=source, trained=trained, classes=table, windows=windows, own=own
+        )
+        if out is None
+        else Path(out)
+    )
 
     def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
         return evaluate(
-            trained, source, windows=windows, name=label, setting=setting, classes=table,
-            device=device, batch_size=request.batch_size, workers=request.workers,
-            progress=lambda done, total: progress(label, done, total), **changes,
-        )  # fmt: skip
+            trained,
+            source,
+            windows=windows,
+            name=label,
+            protocol=protocol,
+            classes=table,
+            device=device,
+            batch_size=request.batch_size,
+            workers=request.workers,
+            progress=lambda done, total: progress(label, done, total),
+            **changes,
+        )
 
     try:
         rows = score(name, windows if uses_events else windows[:1])
         if request.baselines:
             first = windows[0] if uses_events else None
-            rows += baseline_rows(source, setting=setting, classes=table, window=first)
+            rows += baseline_rows(source, protocol=protocol, classes=table, window=first)
             if uses_events and hasattr(source, "dataset"):
                 off = score(f"{name}, clock 50 ms late", windows[:1], shift_us=CLOCK_SHIFT_US)
                 rows += off
@@ -161,21 +178,24 @@ def evaluate_run(
             teacher = open_source(data, label_set=request.teacher)
             rows.append(
                 teacher_row(
-                    source, teacher, setting=setting, classes=table,
+                    source,
+                    teacher,
+                    protocol=protocol,
+                    classes=table,
                     window=windows[0] if uses_events else None,
                 )
-            )  # fmt: skip
-        about = _about(home, checkpoint, trained, source, labels, how)
+            )
+        about = _about(home, checkpoint, trained, source, labels, key)
         page = write_report(
             folder,
             rows,
-            setting=setting,
+            protocol=protocol,
             about=about,
             panels=lambda sample: _panels(
-                sample, trained, source, table, windows[0], setting, device
+                sample, trained, source, table, windows[0], protocol, device
             ),
             curves=(lambda: _curves(home, trained.classes)) if (home / METRICS).is_file() else None,
-            warning=_warning(home, setting, labels),
+            warning=_warning(home, protocol, labels),
         )
     finally:
         source.close()
@@ -183,7 +203,7 @@ def evaluate_run(
 
 
 def _about(
-    home: Path, checkpoint: Path, trained: TrainedNetwork, source: Source, labels: str, how: str
+    home: Path, checkpoint: Path, trained: TrainedNetwork, source: Source, labels: str, key: str
 ) -> dict[str, Any]:
     about: dict[str, Any] = {
         "network": trained.blueprint.name,
@@ -194,7 +214,7 @@ def _about(
         "checkpoint digest": digest_of(checkpoint),
         "data": source.path.resolve().name,
         "label set": labels,
-        "scored as": how,
+        "scored as": key,
         "data digests": source.digests,
     }
     if (home / RUN).is_file():
@@ -205,31 +225,31 @@ def _about(
     return about
 
 
-def _warning(home: Path, setting: Setting, labels: str) -> str:
+def _warning(home: Path, protocol: Protocol, labels: str) -> str:
     """Return what makes the figures optimistic or not what they seem."""
-    words = []
+    reasons = []
     if (home / CONFIG).is_file():
         config = load_config(home / CONFIG)
-        protocol = config.protocol
-        if protocol == "paper" and setting.split == "test":
-            words.append(
+        if config.protocol == "paper" and protocol.split == "test":
+            reasons.append(
                 "The checkpoint was chosen by its score on the test part, as published: its "
                 "figures are optimistic."
             )
         # A share held back of the training part leaves the part val unseen.
-        chose = setting.split == "val" and protocol == "clean" and not config.validation_share
-        if setting.split == "train" or chose:
-            did = "was trained on" if setting.split == "train" else "was chosen by its score on"
-            words.append(
-                f"The network {did} the part {setting.split}: its figures are optimistic where the "
-                "data is the same."
+        chose = protocol.split == "val" and config.protocol == "clean"
+        chose = chose and not config.validation_share
+        if protocol.split == "train" or chose:
+            did = "was trained on" if protocol.split == "train" else "was chosen by its score on"
+            reasons.append(
+                f"The network {did} the part {protocol.split}: its figures are optimistic where "
+                "the data is the same."
             )
     if labels != "truth":
-        words.append(
+        reasons.append(
             f"The labels are those of the teacher {labels}: a score measures agreement with it, "
             "not with the world."
         )
-    return " ".join(words)
+    return " ".join(reasons)
 
 
 def _curves(home: Path, classes: ClassTable) -> Figure:
@@ -246,24 +266,17 @@ def _panels(
     source: Source,
     table: ClassTable,
     window: str,
-    setting: Setting,
+    protocol: Protocol,
     device: torch.device,
 ) -> list[NDArray[np.uint8]]:
-    """Return input, truth and prediction of a sample as pictures."""
-    i = source.ids.index(sample)
-    x = network_input(source, i, inputs=trained.inputs, window=window)
-    truth = truth_of(source, i, merge=merge_into(source.classes, table)).numpy()
-    found = probabilities(trained, x[None].to(device), size=truth.shape, passes=setting.passes)[
-        0
-    ].cpu()
-    merge = merge_into(trained.classes, table)
-    if merge is not None:
-        summed = torch.zeros(len(table), *truth.shape)
-        for old, new in enumerate(merge):
-            if new < len(table):
-                summed[new] += found[old]
-        found = summed
-    prediction = found.argmax(0).to(torch.uint8).numpy()
-    shown = np.where(truth == 255, truth, prediction)
-    picture = paint_input(x.numpy(), kind=trained.inputs.kind, scaling=trained.inputs.scaling)
-    return [picture, paint_labels(truth, table), paint_labels(shown, table)]
+    """Return input, truth and prediction of a sample as pictures, at the size of its labels."""
+    (scored,) = scored_by_network(
+        trained,
+        source,
+        np.array([source.ids.index(sample)]),
+        window=window,
+        protocol=replace(protocol, size=None),
+        classes=table,
+        device=device,
+    )
+    return sample_panels(scored, trained.inputs, table=table)[0]

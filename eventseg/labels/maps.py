@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from eventseg.labels.tables import groups_of as groups_of
 from eventseg.labels.tables import load_class_table as load_class_table
 from eventseg.labels.tables import merge_of as merge_of
 from eventseg.labels.tables import table_of as table_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Labels = NDArray[np.uint8]
 Real = TypeVar("Real", bound=np.floating[Any])
@@ -49,9 +52,13 @@ def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
     return lookup[labels]
 
 
+@overload
 def merge_probabilities(
     probabilities: NDArray[Real], merge: Sequence[int], *, classes: int
-) -> NDArray[Real]:
+) -> NDArray[Real]: ...
+@overload
+def merge_probabilities(probabilities: Tensor, merge: Sequence[int], *, classes: int) -> Tensor: ...
+def merge_probabilities(probabilities: Any, merge: Sequence[int], *, classes: int) -> Any:
     """Return the probabilities of the classes of another table: sums over those merged.
 
     The most probable merged class need not be the one that the most probable class merges into:
@@ -60,6 +67,7 @@ def merge_probabilities(
     Parameters
     ----------
     probabilities : float (C, H, W) or (N, C, H, W)
+        An array, or a tensor on any device.
     merge : sequence of int (C,)
         New id of each old one. The probability of classes that become 255 is dropped, so that a
         pixel's sum may be below 1; nothing is scaled up.
@@ -76,8 +84,13 @@ def merge_probabilities(
     LabelError
         An array of another shape or type, or a new id that is no class.
     """
-    shape = probabilities.shape
-    if not np.issubdtype(probabilities.dtype, np.floating):
+    shape, array = tuple(probabilities.shape), isinstance(probabilities, np.ndarray)
+    real = (
+        np.issubdtype(probabilities.dtype, np.floating)
+        if array
+        else probabilities.is_floating_point()
+    )
+    if not real:
         raise LabelError(f"probabilities are {probabilities.dtype}; give floats from 0 to 1")
     if len(shape) not in (3, 4) or shape[-3] != len(merge):
         raise LabelError(
@@ -87,7 +100,10 @@ def merge_probabilities(
     wrong = [new for new in merge if not (0 <= new < classes or new == IGNORED)]
     if wrong:
         raise LabelError(f"merge into {wrong[0]}: allowed are 0 to {classes - 1} and {IGNORED}")
-    merged = np.zeros((*shape[:-3], classes, *shape[-2:]), probabilities.dtype)
+    new_shape = (*shape[:-3], classes, *shape[-2:])
+    merged = (
+        np.zeros(new_shape, probabilities.dtype) if array else probabilities.new_zeros(new_shape)
+    )
     for old, new in enumerate(merge):
         if new != IGNORED:
             merged[..., new, :, :] += probabilities[..., old, :, :]

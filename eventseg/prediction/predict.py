@@ -22,7 +22,7 @@ from eventseg.labels.files import write_labels
 from eventseg.labels.maps import ClassTable, Labels, paint_labels
 from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.networks.inputs import scaled
-from eventseg.prediction.predictor import SINGLE, Passes, Predictor, predictor
+from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import (
     Anchor,
@@ -219,7 +219,7 @@ def predict(
     window: str | int | None = None,
     encoding: Encoding | None = None,
     filters: Filters | None = None,
-    passes: Passes = SINGLE,
+    test_time: TestTimeAugmentation = SINGLE,
     device: str = "auto",
 ) -> Predictions:
     """Predict a recording at its frames, at equal distances, or at given times.
@@ -245,7 +245,7 @@ def predict(
         Encoding of the events; by default the one that the network was trained on.
     filters : Filters, optional
         Event filters; by default those that the network was trained with.
-    passes : Passes
+    test_time : TestTimeAugmentation
         Views of each input that are averaged; that of a `Predictor` is kept.
     device : str
         Device of the network: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -273,7 +273,7 @@ def predict(
     chosen = (
         network
         if isinstance(network, Predictor)
-        else predictor(network, passes=passes, device=device)
+        else predictor(network, test_time=test_time, device=device)
     )
     inputs = chosen.trained.inputs
     if not isinstance(recording, Recording):

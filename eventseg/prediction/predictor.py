@@ -19,15 +19,15 @@ from eventseg.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
-    """Which views of an input are averaged.
+class TestTimeAugmentation:
+    """Views of an input whose probabilities are averaged.
 
     Parameters
     ----------
     scales : tuple of float
         Sizes as factors of the input's.
     flip : bool
-        Whether each is also seen mirrored.
+        Whether the mirrored input is a view too, at each scale.
 
     Raises
     ------
@@ -43,15 +43,15 @@ class Passes:
             raise TrainingError(f"scales must be one or more numbers above 0, got {self.scales}")
 
     def __str__(self) -> str:
-        """Return the passes in words."""
-        if self == Passes():
+        """Return a short description, such as ``single pass``."""
+        if self == TestTimeAugmentation():
             return "single pass"
-        words = f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"
-        return f"{words} and flip" if self.flip else words
+        scales = f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"
+        return f"{scales} and flip" if self.flip else scales
 
 
-SINGLE = Passes()
-PUBLISHED = Passes((1.0, 0.75, 1.5), flip=True)
+SINGLE = TestTimeAugmentation()
+PUBLISHED = TestTimeAugmentation((1.0, 0.75, 1.5), flip=True)
 """The six passes of EV-SegNet's final test, as its code has them."""
 
 
@@ -64,13 +64,13 @@ class Predictor:
     trained : TrainedNetwork
         In evaluation mode, on the device.
     device : torch.device
-    passes : Passes
+    test_time : TestTimeAugmentation
         Views of the input that are averaged.
     """
 
     trained: TrainedNetwork
     device: torch.device
-    passes: Passes = SINGLE
+    test_time: TestTimeAugmentation = SINGLE
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return class probabilities.
@@ -99,7 +99,7 @@ class Predictor:
         batch = torch.from_numpy(np.ascontiguousarray(x, np.float32))[None].to(self.device)
         size = (int(x.shape[1]), int(x.shape[2]))
         found: NDArray[np.float32] = (
-            probabilities(self.trained, batch, size=size, passes=self.passes)[0].cpu().numpy()
+            probabilities(self.trained, batch, size=size, test_time=self.test_time)[0].cpu().numpy()
         )
         return found
 
@@ -108,12 +108,15 @@ class Predictor:
         inputs = self.trained.inputs
         return (
             f"Predictor({self.trained.blueprint.name}, {inputs.channels} channels of "
-            f"{inputs.kind}, {len(self.trained.classes)} classes, {self.passes}, {self.device})"
+            f"{inputs.kind}, {len(self.trained.classes)} classes, {self.test_time}, {self.device})"
         )
 
 
 def predictor(
-    network: str | Path | TrainedNetwork, *, passes: Passes = SINGLE, device: str = "auto"
+    network: str | Path | TrainedNetwork,
+    *,
+    test_time: TestTimeAugmentation = SINGLE,
+    device: str = "auto",
 ) -> Predictor:
     """Return a trained network that is ready to predict one input after the other.
 
@@ -121,7 +124,7 @@ def predictor(
     ----------
     network : path or TrainedNetwork
         A checkpoint, or what :func:`eventseg.load_network` returned.
-    passes : Passes
+    test_time : TestTimeAugmentation
         Views of the input that are averaged, by default the input itself.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -142,7 +145,7 @@ def predictor(
     trained = network if isinstance(network, TrainedNetwork) else load_network(network)
     chosen = choose_device(device)
     trained.network.to(chosen).eval()
-    return Predictor(trained, chosen, passes)
+    return Predictor(trained, chosen, test_time)
 
 
 def network_input(
@@ -173,9 +176,13 @@ def network_input(
 
 @torch.inference_mode()
 def probabilities(
-    trained: TrainedNetwork, x: Tensor, *, size: tuple[int, int], passes: Passes = SINGLE
+    trained: TrainedNetwork,
+    x: Tensor,
+    *,
+    size: tuple[int, int],
+    test_time: TestTimeAugmentation = SINGLE,
 ) -> Tensor:
-    """Return class probabilities, averaged over the passes.
+    """Return class probabilities, averaged over the views.
 
     Frames are resized bilinearly and events to the nearest pixel, as in training; probabilities
     come back bilinearly.
@@ -187,7 +194,7 @@ def probabilities(
         On the network's device.
     size : (int, int)
         Height and width of the result.
-    passes : Passes
+    test_time : TestTimeAugmentation
 
     Returns
     -------
@@ -197,16 +204,16 @@ def probabilities(
     inputs = trained.inputs
     whole = inputs.size or (int(x.shape[-2]), int(x.shape[-1]))
     total: Tensor | None = None
-    for scale in passes.scales:
+    for scale in test_time.scales:
         seen = resize_input(x, (round(whole[0] * scale), round(whole[1] * scale)), kind=inputs.kind)
-        for mirrored in (False, True)[: 1 + passes.flip]:
+        for mirrored in (False, True)[: 1 + test_time.flip]:
             logits = trained.network(seen.flip(-1) if mirrored else seen)
             assert isinstance(logits, Tensor)  # in evaluation mode there are no auxiliary heads
             logits = logits.flip(-1) if mirrored else logits
             made = functional.softmax(_bilinear(logits.float(), size), dim=1)
             total = made if total is None else total + made
     assert total is not None
-    return total / (len(passes.scales) * (1 + passes.flip))
+    return total / (len(test_time.scales) * (1 + test_time.flip))
 
 
 def resize_input(x: Tensor, size: tuple[int, int], *, kind: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""The two pictures of a run folder: learning curves, and predictions of validation samples."""
+"""Pictures of a run folder: learning curves, and predictions of validation samples."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from eventseg.labels.maps import ClassTable, paint_labels
-from eventseg.networks import TrainedNetwork
+from eventseg.labels.maps import IGNORED, ClassTable, paint_labels
+from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.plots.events import Figure, save_figure
 from eventseg.plots.training import figure_curves, figure_panels, paint_input
+from eventseg.prediction.scored import ScoredBatch
 from eventseg.training.run_folder import CURVES, SAMPLES, EpochScores
 from eventseg.training.samples import Batch
 
@@ -70,19 +72,41 @@ def picture_samples(
         Device of the network.
     """
     network = trained.network.eval()
-    table, kind, scaling = trained.classes, trained.inputs.kind, trained.inputs.scaling
     rows = []
     for sample in samples:
-        logits = network(sample["x"][None].to(device))
-        prediction = logits.argmax(1)[0].to(torch.uint8).cpu().numpy()
-        labels = sample["labels"].numpy()
-        rows.append(
-            [
-                paint_input(sample["x"].float().numpy(), kind=kind, scaling=scaling),
-                paint_labels(labels, table),
-                paint_labels(np.where(labels == 255, labels, prediction), table),
-            ]
-        )
-    names = [ids[sample["index"]] for sample in samples]
-    figure = figure_panels(rows, titles=(kind, "labels", "prediction"), names=names, table=table)
+        x, truth = sample["x"][None], sample["labels"][None].long()
+        logits = network(x.to(device)).cpu()
+        scored = ScoredBatch((sample["index"],), truth, logits, x)
+        rows += sample_panels(scored, trained.inputs, table=trained.classes)
+    figure = figure_panels(
+        rows,
+        titles=(trained.inputs.kind, "labels", "prediction"),
+        names=[ids[sample["index"]] for sample in samples],
+        table=trained.classes,
+    )
     save_figure(figure, root / SAMPLES)
+
+
+def sample_panels(
+    scored: ScoredBatch, inputs: InputSpec, *, table: ClassTable
+) -> list[list[NDArray[np.uint8]]]:
+    """Return input, truth and prediction of each sample as pictures, uint8 (H, W, 3).
+
+    Pixels without truth stay black in the prediction too.
+
+    Parameters
+    ----------
+    scored : ScoredBatch
+        With the inputs of the network.
+    inputs : InputSpec
+    table : ClassTable
+        Classes that are scored.
+    """
+    assert scored.inputs is not None  # a network predicted
+    panels = []
+    for x, truth, prediction in zip(scored.inputs, scored.truth, scored.prediction, strict=True):
+        labels = truth.to(torch.uint8).cpu().numpy()
+        shown = np.where(labels == IGNORED, labels, prediction.to(torch.uint8).cpu().numpy())
+        picture = paint_input(x.float().cpu().numpy(), kind=inputs.kind, scaling=inputs.scaling)
+        panels.append([picture, paint_labels(labels, table), paint_labels(shown, table)])
+    return panels

@@ -94,9 +94,12 @@ def reproduce(
     try:
         parts = parts_of(source, config)
         now = describe_run(
-            config, source, device=device, parameters=held["parameters"],
+            config,
+            source,
+            device=device,
+            parameters=held["parameters"],
             parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
-        )  # fmt: skip
+        )
         other = differing_data(held, now)
         if other:
             raise TrainingError(
@@ -119,7 +122,7 @@ def reproduce(
 
 
 def first_difference(old: Path, new: Path) -> str:
-    """Return where two tables of scores first differ in words, empty where they are equal.
+    """Describe where two tables of scores first differ; empty where they are equal.
 
     Raises
     ------

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from eventseg.device import peak_memory_mib
 from eventseg.errors import TrainingError
-from eventseg.metrics.confusion_torch import add_confusion, new_counts
+from eventseg.metrics.confusion_torch import new_counts
 from eventseg.metrics.scores import scores
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.network import SegmentationNetwork
+from eventseg.prediction.scored import ScoredBatch
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, with_absolute_paths
 from eventseg.training.distributed import (
@@ -361,7 +362,7 @@ def train_pass(
         loss = training.loss(outputs, labels, pixel_weights=_pixel_weights(batch, device))
         logits = outputs if isinstance(outputs, Tensor) else outputs[0]
         # Before the loss is read, which waits for the device anyway: after it nothing waits.
-        add_confusion(logits, labels, counts)
+        ScoredBatch(tuple(batch["index"].tolist()), labels, logits).add_to(counts)
         value, batch_images = mean_loss(loss, len(x))
         if not math.isfinite(value):
             samples = [i for part in gathered(batch["index"].tolist()) for i in part]
@@ -414,7 +415,7 @@ def validation_pass(
         x, labels = to_device(batch, device, channels_last=config.channels_last)
         with autocast(config, device):
             logits = network(x)
-        add_confusion(logits, labels, counts)
+        ScoredBatch(tuple(batch["index"].tolist()), labels, logits).add_to(counts)
         total[0] += loss(logits, labels).double() * len(x)
         total[1] += len(x)
     losses, images = summed(total).tolist()

@@ -22,7 +22,7 @@ from eventseg.errors import DatasetError, EventsegError, LabelError
 from eventseg.evaluation.audit.audit import audit
 from eventseg.evaluation.audit.maps import open_pair
 from eventseg.evaluation.baselines import teacher_row
-from eventseg.evaluation.evaluate import Setting
+from eventseg.evaluation.evaluate import Protocol
 from eventseg.events import SensorSize
 from eventseg.images import write_image
 from eventseg.labels.files import write_labels
@@ -157,7 +157,7 @@ def test_street_equals_scikit_learn_and_evaluation(made: Path) -> None:
     one = audit(open_pair(made, labels="honest", other="truth", split=part))
     row = teacher_row(
         open_source(made), open_source(made, label_set="honest"),
-        setting=Setting(split=part), classes=SIX, window=None,
+        protocol=Protocol(split=part), classes=SIX, window=None,
     )  # fmt: skip
     np.testing.assert_array_equal(one.row.matrices, row.matrices)
 

@@ -22,15 +22,22 @@ from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.evaluate import Setting, evaluate
+from eventseg.evaluation.evaluate import Protocol, evaluate
 from eventseg.evaluation.report import page as report_page
-from eventseg.evaluation.request import Request, folder_name, words_of
+from eventseg.evaluation.request import EvaluationRequest, evaluation_key, folder_name
 from eventseg.evaluation.rows import Row, blocks_of
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
-from eventseg.prediction.predictor import PUBLISHED, Passes, network_input, probabilities
+from eventseg.prediction.predictor import (
+    PUBLISHED,
+    network_input,
+    probabilities,
+)
+from eventseg.prediction.predictor import (
+    TestTimeAugmentation as Views,
+)
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
 from eventseg.training.run_folder import read_metrics
@@ -164,18 +171,23 @@ def test_six_passes_equal_a_loop(data: Path) -> None:
             assert isinstance(logits, torch.Tensor)
             logits = logits.flip(-1) if mirrored else logits
             total += functional.interpolate(logits, size=(40, 72), mode="bilinear").softmax(1)
-    got = probabilities(network, x, size=(40, 72), passes=PUBLISHED)
+    got = probabilities(network, x, size=(40, 72), test_time=PUBLISHED)
     torch.testing.assert_close(got, total / 6)
     torch.testing.assert_close(got.sum(1), torch.ones(1, 40, 72))
     with pytest.raises(TrainingError, match="above 0"):
-        Passes((1.0, -1.0))
+        Views((1.0, -1.0))
 
 
 def test_paper_protocol_scores_at_352x224(data: Path) -> None:
     source, network = open_source(data), random_network("gray")
-    setting = Setting.of("paper")
-    assert (setting.passes, setting.size) == (PUBLISHED, (224, 352))
-    (row,) = evaluate(network, source, windows=("50ms",), setting=replace(setting, passes=Passes()))
+    protocol = Protocol.named("paper")
+    assert (protocol.test_time, protocol.size) == (PUBLISHED, (224, 352))
+    (row,) = evaluate(
+        network,
+        source,
+        windows=("50ms",),
+        protocol=replace(protocol, test_time=Views()),
+    )
     i = scored_samples(source, "50ms")[0]
     where = row.ids.index(source.ids[i])
     # In single precision, as torch has it: some places lie half-way between two pixels.
@@ -191,7 +203,7 @@ def test_paper_protocol_scores_at_352x224(data: Path) -> None:
 def test_validation_of_the_run_equals_its_evaluation(data: Path, run: Path) -> None:
     source, trained = open_source(data), load_network(run / "best.pt")
     (row,) = evaluate(
-        trained, source, windows=trained.inputs.windows, setting=Setting(split="val"), workers=1
+        trained, source, windows=trained.inputs.windows, protocol=Protocol(split="val"), workers=1
     )
     best = max(read_metrics(run)[0], key=lambda epoch: epoch.val_miou_truth)
     assert 100 * row.scores.miou_present == pytest.approx(best.val_miou, abs=1e-9)
@@ -201,19 +213,19 @@ def test_validation_of_the_run_equals_its_evaluation(data: Path, run: Path) -> N
 def test_samples_that_are_not_covered_are_left_out(data: Path) -> None:
     source, network = open_source(data), random_network()
     counts = [
-        len(evaluate(network, source, windows=("100ms",), setting=setting)[0].ids)
-        for setting in (Setting(), Setting(min_covered=0.0))
+        len(evaluate(network, source, windows=("100ms",), protocol=protocol)[0].ids)
+        for protocol in (Protocol(), Protocol(min_covered=0.0))
     ]
     assert counts == [len(scored_samples(source, "100ms")), source.splits.count("test")]
     assert counts[0] < counts[1]
     with pytest.raises(TrainingError, match="no labelled samples of split other"):
-        evaluate(network, source, windows=("50ms",), setting=Setting(split="other"))
+        evaluate(network, source, windows=("50ms",), protocol=Protocol(split="other"))
 
 
 def test_baselines_equal_counts_by_hand(data: Path) -> None:
     source = open_source(data)
     majority, prior = baseline_rows(
-        source, setting=Setting(), classes=source.classes, window="50ms"
+        source, protocol=Protocol(), classes=source.classes, window="50ms"
     )
     maps = [source.labels(i) for i, split in enumerate(source.splits) if split == "train"]
     counts = np.array([[(labels == k) for labels in maps] for k in range(19)]).sum(1)
@@ -227,10 +239,10 @@ def test_baselines_equal_counts_by_hand(data: Path) -> None:
 
 
 def test_baselines_are_scored_at_the_size_of_the_network(data: Path) -> None:
-    source, setting = open_source(data), Setting(size=(24, 32))
-    _, prior = baseline_rows(source, setting=setting, classes=source.classes, window="50ms")
-    _, native = baseline_rows(source, setting=Setting(), classes=source.classes, window="50ms")
-    (row,) = evaluate(random_network(), source, windows=("50ms",), setting=setting)
+    source, protocol = open_source(data), Protocol(size=(24, 32))
+    _, prior = baseline_rows(source, protocol=protocol, classes=source.classes, window="50ms")
+    _, native = baseline_rows(source, protocol=Protocol(), classes=source.classes, window="50ms")
+    (row,) = evaluate(random_network(), source, windows=("50ms",), protocol=protocol)
     # Half the size: the nearest of four pixels is the one below and to the right.
     truth = source.labels(scored_samples(source, "50ms")[0])[1::2, 1::2]
     np.testing.assert_array_equal(prior.matrices.sum(2), row.matrices.sum(2))
@@ -239,7 +251,7 @@ def test_baselines_are_scored_at_the_size_of_the_network(data: Path) -> None:
 
 def test_teacher_is_scored_where_it_says_something(taught: Path) -> None:
     truth, teacher = open_source(taught), open_source(taught, label_set="guess")
-    row = teacher_row(truth, teacher, setting=Setting(), classes=truth.classes, window="50ms")
+    row = teacher_row(truth, teacher, protocol=Protocol(), classes=truth.classes, window="50ms")
     assert row.scores.pixel_accuracy == 1
     assert row.matrices[0].sum() == int(
         (truth.labels(scored_samples(truth, "50ms")[0])[:, 32:] < 255).sum()
@@ -314,7 +326,7 @@ def checked_page(path: Path) -> str:
 def test_report_of_a_run_on_a_teachers_labels(
     taught: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = Request(
+    request = EvaluationRequest(
         windows=("10ms", "50ms"), labels="guess", teacher="truth", classes="evsegnet6",
         device="cpu",
     )  # fmt: skip
@@ -342,7 +354,7 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert words.startswith("# Evaluation of tiny\n\n**The labels are those of the teacher guess")
     assert "optimistic" not in words
     draw_nothing(monkeypatch)
-    request = Request(split="val", baselines=False, device="cpu")
+    request = EvaluationRequest(split="val", baselines=False, device="cpu")
     page, (row,) = evaluate_run(run, taught, request=request)
     assert row.name == "tiny"
     assert "was chosen by its score on the part val" in checked_page(page)
@@ -407,10 +419,10 @@ def test_folder_names_tell_requests_apart_and_stay_short(
         own: dict[str, str] | None = own,
         **changes: Any,
     ) -> str:
-        request = Request(**changes)
+        request = EvaluationRequest(**changes)
         source = open_source(path, label_set=labels)
         return folder_name(
-            request, words_of(request, labels=labels, checkpoint=checkpoint), source=source,
+            request, evaluation_key(request, labels=labels, checkpoint=checkpoint), source=source,
             trained=random_network(kind), classes=classes, own=own,
             windows=request.windows or ("50ms",),
         )  # fmt: skip

@@ -16,7 +16,7 @@ from PIL import Image
 from training_fixtures import one_thread, tiny
 
 from eventseg.errors import DatasetError
-from eventseg.evaluation.evaluate import Setting, evaluate
+from eventseg.evaluation.evaluate import Protocol, evaluate
 from eventseg.evaluation.report.tables import group_tables
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.rows import Row, categories_of
@@ -122,7 +122,7 @@ def test_instance_iou_equals_loops(city: Path, size: tuple[int, int] | None, cla
     merge = merge_of("cityscapes19", table)
     (row,) = evaluate(
         trained, source, windows=("50ms",), classes=table, batch_size=3,
-        setting=Setting(split="val", size=size),
+        protocol=Protocol(split="val", size=size),
     )  # fmt: skip
     truths, things, guesses = [], [], []
     for i in (2, 3, 4):
@@ -138,8 +138,8 @@ def test_instance_iou_equals_loops(city: Path, size: tuple[int, int] | None, cla
         truths.append(nearest(labels, size) if size else labels)
         moved = np.where(instances > 0, instances + 100_000 * i, 0)
         things.append(nearest(moved, size) if size else moved)
-    assert row.things is not None
-    assert row.things.images == 3
+    assert row.instances is not None
+    assert row.instances.images == 3
     found = row.instance_scores
     assert found is not None
     shape = guesses[0].shape
@@ -154,8 +154,8 @@ def test_instance_iou_equals_loops(city: Path, size: tuple[int, int] | None, cla
         )
     np.testing.assert_allclose(found.iiou, expected, rtol=1e-9)
     known = [value for value in expected if not math.isnan(value)]
-    assert (row.things.instances > 0).sum() == (4 if len(table) == 19 else 2)
-    assert len(known) >= (row.things.instances > 0).sum()
+    assert (row.instances.instances > 0).sum() == (4 if len(table) == 19 else 2)
+    assert len(known) >= (row.instances.instances > 0).sum()
     assert found.mean == pytest.approx(sum(known) / len(known))
     assert max(known) > 0
 
@@ -181,7 +181,7 @@ def test_command_tells_categories_and_instances_with_their_rules(
                "--device", "cpu", "-q", "--out", str(out)],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    (row,) = evaluate(trained, open_source(city), windows=("-",), setting=Setting(split="val"))
+    (row,) = evaluate(trained, open_source(city), windows=("-",), protocol=Protocol(split="val"))
     assert row.instance_scores is not None
     held = json.loads((out / "scores.json").read_text())
     first = held["rows"][0]["scores"]
@@ -211,7 +211,7 @@ def test_command_tells_categories_and_instances_with_their_rules(
 def test_what_cannot_be_scored_is_left_out(tmp_path: Path) -> None:
     table = ClassTable(("a", "b"), ((0, 0, 0), (255, 255, 255)))
     row = Row("net", "-", ("s",), ("x",), np.array([[[5, 1], [2, 9]]]), table)
-    write_report(tmp_path, [row], setting=Setting(), about={})
+    write_report(tmp_path, [row], protocol=Protocol(), about={})
     assert group_tables([row]) == []
     for name in ("scores.json", "scores.csv", "scores.md", "report.html"):
         text = (tmp_path / name).read_text()
@@ -221,8 +221,8 @@ def test_what_cannot_be_scored_is_left_out(tmp_path: Path) -> None:
     none = instance_counts(
         np.full((2, 2), 255), np.ones((2, 2), int), np.zeros((2, 2), int), classes=2
     )
-    row = Row("net", "-", ("s",), ("x",), row.matrices, table, things=none)
-    write_report(tmp_path, [row], setting=Setting(), about={})
+    row = Row("net", "-", ("s",), ("x",), row.matrices, table, instances=none)
+    write_report(tmp_path, [row], protocol=Protocol(), about={})
     held = json.loads((tmp_path / "scores.json").read_text())["rows"][0]["scores"]["iiou"]
     assert held == {
         "mean": None, "samples": 1, "instances": {"a": 0, "b": 0},

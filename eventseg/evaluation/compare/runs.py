@@ -28,7 +28,7 @@ class Evaluation(NamedTuple):
     Parameters
     ----------
     how : str
-        See :func:`eventseg.evaluation.request.words_of`, after the name of the data.
+        See :func:`eventseg.evaluation.request.evaluation_key`, after the name of the data.
     classes : str
         Classes that were scored, see :func:`eventseg.evaluation.request.classes_word`.
     data : str

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.evaluation.baselines import POSITION_PRIOR
-from eventseg.evaluation.evaluate import Setting
+from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.report.tables import (
     HEADER,
     Table,
@@ -41,7 +41,7 @@ Panels = Callable[[str], Sequence[Rgb]]
 def report_page(
     rows: Sequence[Row],
     *,
-    setting: Setting,
+    protocol: Protocol,
     about: Mapping[str, Any],
     panels: Panels | None = None,
     curves: Callable[[], Any] | None = None,
@@ -100,9 +100,8 @@ def report_page(
         for key, value in about.items()
     ]
     sections.append(("Where this comes from", table(("", ""), facts, words=True)))
-    lead = (
-        f"Protocol {setting.protocol}: split {setting.split}, {setting.passes}, {size_of(setting)}."
-    )
+    views, size = protocol.test_time, size_of(protocol)
+    lead = f"Protocol {protocol.name}: split {protocol.split}, {views}, {size}."
     return page(f"Evaluation of {rows[0].name}", lead=lead, sections=sections)
 
 

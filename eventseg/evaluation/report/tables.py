@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from eventseg.evaluation.evaluate import Setting
+from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.rows import Row, has_mean_pixels
 from eventseg.metrics.instances import RULE_IIOU
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
@@ -71,7 +71,7 @@ def rules_of(rows: Sequence[Row]) -> dict[str, str]:
     }
     if rows[0].scores.categories:
         rules["category mIoU"] = f"errors inside a category are none; {RULE_PRESENT}"
-    instances = rows[0].things
+    instances = rows[0].instances
     if instances is not None:
         sizes = (
             "those of the training images of Cityscapes, brought to the size that is scored at"
@@ -110,7 +110,7 @@ def group_tables(rows: Sequence[Row]) -> list[Table]:
                 lambda row: (*row.scores.categories.values(), row.scores.category_miou),
             )
         )
-    instances = rows[0].things
+    instances = rows[0].instances
     if instances is not None:
         table = _table("iIoU", "class", (*rows[0].classes.names, "mean"), rows, _iiou)
         counts = [*instances.instances.tolist(), int(instances.instances.sum())]
@@ -128,10 +128,12 @@ def percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.2f}"
 
 
-def size_of(setting: Setting) -> str:
+def size_of(protocol: Protocol) -> str:
     """Return the size that is scored at in words."""
     return (
-        "native size" if setting.size is None else f"scored at {setting.size[1]}x{setting.size[0]}"
+        "native size"
+        if protocol.size is None
+        else f"scored at {protocol.size[1]}x{protocol.size[0]}"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eventseg.evaluation.evaluate import Setting
+from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.report.page import Panels, report_page
 from eventseg.evaluation.report.tables import (
     HEADER,
@@ -28,7 +28,7 @@ def write_report(
     out: Path,
     rows: Sequence[Row],
     *,
-    setting: Setting,
+    protocol: Protocol,
     about: Mapping[str, Any],
     panels: Panels | None = None,
     curves: Callable[[], Any] | None = None,
@@ -41,7 +41,7 @@ def write_report(
     out : Path
     rows : sequence of Row
         The network at each window first, then baselines.
-    setting : Setting
+    protocol : Protocol
     about : mapping
         Where it all comes from, as JSON holds it.
     panels : callable, optional
@@ -58,21 +58,21 @@ def write_report(
     """
     report = {
         "about": dict(about),
-        "protocol": setting.protocol,
-        "split": setting.split,
-        "passes": str(setting.passes),
-        "size": None if setting.size is None else list(setting.size),
+        "protocol": protocol.name,
+        "split": protocol.split,
+        "passes": str(protocol.test_time),
+        "size": None if protocol.size is None else list(protocol.size),
         "rules": rules_of(rows),
         "classes": list(rows[0].classes.names),
         "rows": [row.to_dict() for row in rows],
     }
     write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
     write_text(out / "scores.csv", _csv(rows))
-    write_text(out / "scores.md", _words(rows, setting, warning))
+    write_text(out / "scores.md", _words(rows, protocol, warning))
     write_text(
         out / "report.html",
         report_page(
-            rows, setting=setting, about=about, panels=panels, curves=curves, warning=warning
+            rows, protocol=protocol, about=about, panels=panels, curves=curves, warning=warning
         ),
     )
     return out / "report.html"
@@ -122,11 +122,11 @@ def _columns(row: Row) -> dict[str, str | int | float]:
     return columns
 
 
-def _words(rows: Sequence[Row], setting: Setting, warning: str) -> str:
+def _words(rows: Sequence[Row], protocol: Protocol, warning: str) -> str:
     parts = [
         f"# Evaluation of {rows[0].name}",
-        f"Protocol {setting.protocol}, split {setting.split}, {setting.passes}, "
-        f"{size_of(setting)}. All scores in per cent.",
+        f"Protocol {protocol.name}, split {protocol.split}, {protocol.test_time}, "
+        f"{size_of(protocol)}. All scores in per cent.",
         markdown(HEADER, summary_rows(rows)),
         "\n".join(f"- {name}: {rule}." for name, rule in rules_of(rows).items()),
     ]

@@ -111,12 +111,12 @@ def _value(hint: Any, value: Any, *, where: str) -> Any:
 
 
 def _scalar(hint: type, value: Any, where: str) -> Any:
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+    expected = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
     # A boolean is an int to Python and never meant as one.
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise TrainingError(f"{where} must be {words[hint]}, got {value!r}")
+        raise TrainingError(f"{where} must be {expected[hint]}, got {value!r}")
     return value
 
 
@@ -127,9 +127,9 @@ def _size(value: Any, where: str) -> SensorSize:
     return SensorSize(height=int(height), width=int(width))
 
 
-def _of_type(value: Any, kind: Any, words: str, where: str) -> Any:
+def _of_type(value: Any, kind: Any, expected: str, where: str) -> Any:
     if not isinstance(value, kind):
-        raise TrainingError(f"{where} must be {words}, got {value!r}")
+        raise TrainingError(f"{where} must be {expected}, got {value!r}")
     return value
 
 
