@@ -18,8 +18,9 @@ from paired import machine, rounds, save
 from streams import SENSOR, edges_and_noise, trailing
 
 from eventseg.device import choose_encoder
+from eventseg.encoding.cpu import bounds
 from eventseg.encoding.cuda import encode_batch
-from eventseg.encoding.settings import bounds
+from eventseg.encoding.settings import encoding_of
 from eventseg.encoding.tensors import encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream
@@ -142,7 +143,7 @@ def one_batch(
     peer = TorchBatch(columns, limits, spans, SENSOR)
 
     def ours() -> torch.Tensor:
-        return encode_batch(*columns, limits, spans, sensor=SENSOR, out=out)
+        return encode_batch(*columns, limits, spans, encoding=encoding_of(SENSOR), out=out)
 
     expected = encode_windows(events, windows, out=host)
     if not np.array_equal(ours().cpu().numpy(), expected):
@@ -195,7 +196,7 @@ def latency_us(events: EventStream, columns: Columns, windows: Windows) -> float
     out = torch.empty((1, 6, *SENSOR), device="cuda")
 
     def waited() -> None:
-        encode_batch(*columns, limits, spans, sensor=SENSOR, out=out)
+        encode_batch(*columns, limits, spans, encoding=encoding_of(SENSOR), out=out)
         torch.cuda.synchronize()
 
     return float(np.median(rounds({"one": waited}, count=50)["one"])) * 1e6

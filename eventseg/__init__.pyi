@@ -10,6 +10,7 @@ from .encoding import encode as encode
 from .encoding import encode_counted as encode_counted
 from .encoding import encode_recording as encode_recording
 from .encoding import encode_windows as encode_windows
+from .encoding import encoding_of as encoding_of
 from .encoding import normalise_evsegnet as normalise_evsegnet
 from .encoding import parse_representation as parse_representation
 from .errors import EventsegError as EventsegError

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from eventseg.augmentation.settings import Draw
-from eventseg.encoding.tensors import Tensor
+from eventseg.encoding.settings import Tensor
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Shares of red, green and blue in gray: ITU-R BT.601, as Pillow and OpenCV have them."""

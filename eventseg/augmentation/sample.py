@@ -14,7 +14,7 @@ from torch.nn import functional
 from eventseg.augmentation.image import change_image
 from eventseg.augmentation.pixel_map import PixelMap, pixel_map
 from eventseg.augmentation.settings import Augmentation, Draw, draw
-from eventseg.encoding.tensors import Normalisation, Tensor
+from eventseg.encoding.settings import Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED, Labels

@@ -169,24 +169,24 @@ def _tensors(dataset: EventDataset) -> Iterator[str]:
 
 def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | None:
     """Return what is wrong with the tensor of a window that has this many events, or None."""
-    if tensor.dtype != np.float32 or tensor.shape != settings.tensor_shape:
-        return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.tensor_shape}"
+    if tensor.dtype != np.float32 or tensor.shape != settings.encoding.shape:
+        return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.encoding.shape}"
     if not np.isfinite(tensor).all():
         return "values that are not finite"
-    representation = settings.representation
+    representation = settings.encoding.representation
     if representation != MEAN_STD:
         limits = representation.limits(events)
-    elif settings.normalise == "raw":
+    elif settings.encoding.normalise == "raw":
         limits = [(0.0, float(events))] * 2 + [(0.0, 1.0), (0.0, STD_LIMIT)] * 2
     else:
         limits = [(-1.0, 1.0)] * 3 + [(0.0, 1.0), (-1.0, 1.0), (0.0, 1.0)]
-    for name, channel, (low, high) in zip(settings.channel_units, tensor, limits, strict=True):
+    for name, channel, (low, high) in zip(settings.encoding.units, tensor, limits, strict=True):
         if channel.min() < low or channel.max() > high:
             return (
                 f"{name} runs from {channel.min():g} to {channel.max():g}, "
                 f"allowed are {low:g} to {high:g}"
             )
-    if settings.normalise == "evsegnet" or not representation.count_channels:
+    if settings.encoding.normalise == "evsegnet" or not representation.count_channels:
         return None
     counts = tensor[: representation.count_channels].astype(np.float64)
     if (counts != np.floor(counts)).any():

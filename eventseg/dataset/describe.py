@@ -229,7 +229,7 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
         "path": str(dataset.path),
         "version": dataset.manifest.version,
         "settings": settings.to_dict(),
-        "shape": list(settings.tensor_shape),
+        "shape": list(settings.encoding.shape),
         "recordings": [entry.to_dict() for entry in dataset.manifest.recordings],
         "samples": len(samples),
         "splits": splits,

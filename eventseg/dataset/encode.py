@@ -192,7 +192,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
 
 
 def _tensor_bytes(settings: Settings) -> int:
-    channels, height, width = settings.tensor_shape
+    channels, height, width = settings.encoding.shape
     return channels * height * width * 4
 
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 import tomli_w
 
-from eventseg.encoding.representation import MEAN_STD, Representation, parse_representation
-from eventseg.encoding.tensors import Normalisation
+from eventseg.encoding.representation import MEAN_STD
+from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
 from eventseg.files import read_toml, write_whole
@@ -28,71 +28,51 @@ Store = Literal["npy", "npz", "none"]
 ANY_AGE = "any"
 """Frame age of a data set that pairs windows with frames of any age, as all once did."""
 
-CHANNEL_UNITS: dict[Normalisation, dict[str, str]] = {
-    "raw": {
-        "count+": "events",
-        "count-": "events",
-        "mean+": "share of the window",
-        "std+": "share of the window",
-        "mean-": "share of the window",
-        "std-": "share of the window",
-    },
-    "evsegnet": {
-        "count+": "-1 to 1, 1 at the window's largest count",
-        "count-": "-1 to 1, 1 at the window's largest count",
-        "mean+": "-1 to 1 over the window",
-        "std+": "half windows, at most 1",
-        "mean-": "-1 to 1 over the window",
-        "std-": "half windows, at most 1",
-    },
-}
-"""Unit of each of the six channels, in the order of :data:`eventseg.encoding.tensors.CHANNELS`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides the bytes of a data set, beside the recordings.
+    """Settings that determine the bytes of a data set, besides the recordings.
 
     Parameters
     ----------
     anchor : Anchor
-        How windows are placed.
+        Placing of the windows.
     windows_us : tuple of int
         Window lengths in us; empty for a fixed count.
-    normalise : {"raw", "evsegnet"}
-        What the stored tensors hold.
-    representation : Representation
-        What the channels mean.
-    ddof : {0, 1}
-        The standard deviation divides by ``n - ddof``.
-    rows : (int, int)
-        Range of sensor rows ``[row0, row1)`` that tensors keep.
+    encoding : Encoding
+        Meaning of the stored tensors: sensor, rows, representation, normalisation, filters.
     store : {"npy", "npz", "none"}
-        How tensors are stored; with ``none`` they are encoded from the recordings on load.
-    sensor : SensorSize
-        Size of the whole sensor, that of frames and labels.
+        File type of the tensors; with ``none`` they are encoded from the recordings on load.
     rotate180 : bool
         Whether recordings are turned by 180 degrees on reading.
     held_out : tuple of str
         Recordings held out for test, sorted.
-    filters : Filters
-        Events that are dropped before they are encoded, over each whole recording.
     max_frame_age_us : int or None
         Largest age of a frame at the end of a window that it does not anchor; None for any.
     """
 
     anchor: Anchor
     windows_us: tuple[int, ...]
-    normalise: Normalisation
-    ddof: Literal[0, 1]
-    rows: tuple[int, int]
+    encoding: Encoding
     store: Store
-    sensor: SensorSize
     rotate180: bool = False
     held_out: tuple[str, ...] = ()
-    representation: Representation = MEAN_STD
-    filters: Filters = Filters()  # noqa: RUF009 - frozen
     max_frame_age_us: int | None = MAX_FRAME_AGE_US
+
+    @property
+    def sensor(self) -> SensorSize:
+        """Size of the sensor, that of frames and labels."""
+        return self.encoding.sensor
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Range of sensor rows that tensors keep."""
+        return self.encoding.rows
+
+    @property
+    def filters(self) -> Filters:
+        """Filters of the events, over each recording."""
+        return parse_filters(self.encoding.filters)
 
     @property
     def windows(self) -> tuple[str, ...]:
@@ -101,37 +81,26 @@ class Settings:
             return (f"{self.anchor.value}ev",)
         return tuple(format_duration(window_us) for window_us in self.windows_us)
 
-    @property
-    def tensor_shape(self) -> tuple[int, int, int]:
-        """Shape (channels, rows, columns) of every tensor."""
-        return self.representation.channels, self.rows[1] - self.rows[0], self.sensor.width
-
-    @property
-    def channel_units(self) -> dict[str, str]:
-        """Unit of each channel by its name, in order."""
-        if self.representation == MEAN_STD:
-            return CHANNEL_UNITS[self.normalise]
-        return self.representation.units
-
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as TOML holds them."""
+        encoding = self.encoding.to_dict()
         return {
             "anchor": str(self.anchor),
             "windows": list(self.windows),
-            "normalise": self.normalise,
-            "ddof": self.ddof,
-            "rows": list(self.rows),
+            "normalise": encoding["normalise"],
+            "ddof": encoding["ddof"],
+            "rows": encoding["rows"],
             "store": self.store,
-            "sensor": {"height": self.sensor.height, "width": self.sensor.width},
+            "sensor": encoding["sensor"],
             "rotate180": self.rotate180,
             "held_out": list(self.held_out),
-            # Left out for the six channels: so it was before there were others.
+            # Left out at their defaults: so it was before there were others.
             **(
-                {"representation": str(self.representation)}
-                if self.representation != MEAN_STD
+                {"representation": encoding["representation"]}
+                if self.encoding.representation != MEAN_STD
                 else {}
             ),
-            **({"filters": list(self.filters.names.values())} if self.filters else {}),
+            **({"filters": encoding["filters"]} if encoding["filters"] else {}),
             "frame_age": _age_text(self.max_frame_age_us),
         }
 
@@ -139,24 +108,18 @@ class Settings:
     def from_dict(cls, table: Mapping[str, Any]) -> Settings:
         """Return the settings that a TOML table holds; KeyError or ValueError where it lacks."""
         anchor = parse_anchor(table["anchor"])
-        by_count = anchor.kind == "count"
-        row0, row1 = table["rows"]
-        allowed = {"normalise": get_args(Normalisation), "store": get_args(Store), "ddof": (0, 1)}
-        for name, values in allowed.items():
-            if table[name] not in values:
-                raise ValueError(f"{name} {table[name]!r} is none of {', '.join(map(str, values))}")
+        if table["store"] not in get_args(Store):
+            raise ValueError(f"store {table['store']!r} is none of {', '.join(get_args(Store))}")
+        parse_filters(table.get("filters", ()))
         return cls(
             anchor=anchor,
-            windows_us=() if by_count else tuple(map(parse_duration, table["windows"])),
-            normalise=table["normalise"],
-            ddof=table["ddof"],
-            rows=(int(row0), int(row1)),
+            windows_us=(
+                () if anchor.kind == "count" else tuple(map(parse_duration, table["windows"]))
+            ),
+            encoding=Encoding.from_dict(table),
             store=table["store"],
-            sensor=SensorSize(int(table["sensor"]["height"]), int(table["sensor"]["width"])),
             rotate180=bool(table["rotate180"]),
             held_out=tuple(table["held_out"]),
-            representation=parse_representation(table.get("representation", str(MEAN_STD))),
-            filters=parse_filters(table.get("filters", ())),
             max_frame_age_us=_age_of(table.get("frame_age", ANY_AGE)),
         )
 
@@ -254,7 +217,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest whole; the finished recordings only into that of a stopped run."""
-        units = self.settings.channel_units
+        units = self.settings.encoding.units
         table = {
             "schema": SCHEMA,
             "tool": "eventseg",

@@ -27,8 +27,9 @@ from eventseg.dataset.layout import (
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
 from eventseg.dataset.table import SampleTable, read_rows
-from eventseg.encoding.representation import MEAN_STD
-from eventseg.encoding.tensors import Normalisation, encode, normalise_evsegnet
+from eventseg.encoding.normalise import normalise_evsegnet
+from eventseg.encoding.settings import Normalisation
+from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, LabelError
 from eventseg.events import EventStream
 from eventseg.files import digest_of
@@ -142,7 +143,7 @@ class EventDataset:
             ("recordings", ", ".join(entry.name for entry in self.manifest.recordings)),
             ("windows", ", ".join(self.windows)),
             ("anchor", str(settings.anchor)),
-            ("tensors", f"{settings.representation}, {settings.tensor_shape}"),
+            ("tensors", f"{settings.encoding.representation}, {settings.encoding.shape}"),
             ("label sets", ", ".join(self.manifest.labels) or "none"),
         ]
         return html.table(("data set", str(self.path)), rows, words=True)
@@ -205,21 +206,21 @@ class EventDataset:
             The ``evsegnet`` ranges asked of another representation.
         """
         settings = self.manifest.settings
-        normalise = self._normalise(normalise)
+        stored, encoding = settings.encoding, settings.encoding.normalised(normalise)
         if window is None:
             if len(self.windows) != 1:
                 raise DatasetError(f"name one of the windows {', '.join(self.windows)}")
             window = self.windows[0]
         if settings.store == "none" or window not in self.windows:
-            return self.encode_live(i, window, normalise=normalise)
-        if normalise == "raw" and settings.normalise != "raw":
+            return self.encode_live(i, window, normalise=encoding.normalise)
+        if encoding.normalise == "raw" and stored.normalise != "raw":
             raise DatasetError(
-                f"{self.path} holds {settings.normalise} tensors, which cannot be turned back to "
+                f"{self.path} holds {stored.normalise} tensors, which cannot be turned back to "
                 "raw; encode with --normalise raw"
             )
         path = tensor_file(self.path, window=window, sample_id=self.ids[i], store=settings.store)
         tensor = read_tensor(path)
-        if normalise == settings.normalise:
+        if encoding == stored:
             return tensor
         return normalise_evsegnet(tensor, out=tensor)
 
@@ -273,15 +274,11 @@ class EventDataset:
 
         The same to the bit as a stored one. Parameters and errors as :meth:`tensor`.
         """
-        settings = self.manifest.settings
         t0_us, t1_us = self.window_of(i, window)
         return encode(
             self.events_of(i, (t0_us, t1_us)),
             window=(t0_us, t1_us),
-            normalise=self._normalise(normalise),
-            ddof=settings.ddof,
-            rows=settings.rows,
-            representation=settings.representation,
+            encoding=self.manifest.settings.encoding.normalised(normalise),
         )
 
     def events_of(self, i: int, span_us: tuple[int, int]) -> EventStream:
@@ -304,10 +301,6 @@ class EventDataset:
         recording = self.recording_of(i)
         filters, entry = self.manifest.settings.filters, self.manifest.recording(recording.name)
         return filtered(recording, filters, hot_pixels=entry.hot_pixels).events(*span_us)
-
-    def _normalise(self, asked: Normalisation | None) -> Normalisation:
-        six = self.manifest.settings.representation == MEAN_STD
-        return asked or ("evsegnet" if six else "raw")
 
     def recording_of(self, i: int) -> Recording:
         """Return the recording of a sample, opened once and kept.

@@ -92,7 +92,7 @@ class DatasetSample:
         events, settings = self.events(window), self.dataset.manifest.settings
         return eventseg.figure_sample(
             events,
-            encode(events, rows=settings.rows, ddof=settings.ddof),
+            encode(events, rows=settings.rows, ddof=settings.encoding.ddof),
             frame=self.frame,
             title=f"{self.id}, {window or self.dataset.windows[0]}",
             row0=settings.rows[0],

@@ -125,10 +125,7 @@ def encoded_samples(
     samples = encode_recording(
         source,
         cut,
-        normalise=settings.normalise,
-        ddof=settings.ddof,
-        rows=settings.rows,
-        representation=settings.representation,
+        encoding=settings.encoding,
         device=device,
         threads=threads,
         skip=np.array([have(sample_id) for sample_id in ids], dtype=bool),
@@ -218,10 +215,7 @@ def _counted(
     for sample in encode_counted(
         source,
         events_per_window=settings.anchor.value,
-        normalise=settings.normalise,
-        ddof=settings.ddof,
-        rows=settings.rows,
-        representation=settings.representation,
+        encoding=settings.encoding,
     ):
         end = np.array([sample.t1_us])
         frame = np.searchsorted(recording.frames.t_us, end, side="right") - 1

@@ -27,7 +27,7 @@ from eventseg.dataset.table import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, choose_encoder
 from eventseg.encoding.representation import MEAN_STD, Representation
-from eventseg.encoding.tensors import Normalisation
+from eventseg.encoding.settings import Normalisation, encoding_of
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.files import locked
@@ -63,7 +63,8 @@ class DatasetSummary:
             f"{self.path}: {state}",
             f"  {len(self.samples):,} samples ({split or 'no split'}), "
             f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
-            f"  tensors {' x '.join(map(str, settings.tensor_shape))} {settings.normalise}, "
+            f"  tensors {' x '.join(map(str, settings.encoding.shape))} "
+            f"{settings.encoding.normalise}, "
             f"rows {row0}-{row1 - 1} of {settings.sensor}, store {settings.store}",
             *(
                 f"  labels {name}, {len(table)} classes"
@@ -220,15 +221,17 @@ def encode_dataset(
             settings = Settings(
                 anchor=anchor,
                 windows_us=group,
-                normalise=normalise,
-                representation=representation,
-                ddof=ddof,
-                rows=rows,
+                encoding=encoding_of(
+                    size,
+                    rows=rows,
+                    representation=representation,
+                    normalise=normalise,
+                    ddof=ddof,
+                    filters=tuple(filters.names.values()),
+                ),
                 store=store,
-                sensor=size,
                 rotate180=rotate180,
                 held_out=tuple(sorted(held_out)),
-                filters=filters,
                 max_frame_age_us=max_frame_age_us,
             )
             entries = tuple(

@@ -1,3 +1,4 @@
+from .normalise import normalise_evsegnet as normalise_evsegnet
 from .one_pass import encode_counted as encode_counted
 from .one_pass import encode_recording as encode_recording
 from .representation import MEAN_STD as MEAN_STD
@@ -5,6 +6,6 @@ from .representation import Representation as Representation
 from .representation import parse_representation as parse_representation
 from .settings import CHANNELS as CHANNELS
 from .settings import Encoding as Encoding
-from .settings import normalise_evsegnet as normalise_evsegnet
+from .settings import encoding_of as encoding_of
 from .tensors import encode as encode
 from .tensors import encode_windows as encode_windows

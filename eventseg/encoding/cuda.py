@@ -9,12 +9,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.device import choose_encoder
-from eventseg.encoding.cpu import beyond_packed, encode_run
-from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.cpu import beyond_packed, bounds, check_windows, encode_run
+from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.rivals import decay_tables
-from eventseg.encoding.settings import Normalisation, Tensor, bounds, check_settings, rows_kept
+from eventseg.encoding.settings import Encoding, Tensor
 from eventseg.errors import WindowError
-from eventseg.events import EventStream, SensorSize
+from eventseg.events import EventStream
 from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
 from eventseg.kernels.launch import (
     Columns,
@@ -43,11 +43,7 @@ def encode_batch(
     bounds: ArrayLike,
     windows: ArrayLike,
     *,
-    sensor: SensorSize,
-    rows: tuple[int, int] | None = None,
-    normalise: Normalisation = "raw",
-    ddof: int = 1,
-    representation: Representation = MEAN_STD,
+    encoding: Encoding,
     out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the tensors of a batch of windows where their events are, on a GPU or on the CPU.
@@ -68,11 +64,9 @@ def encode_batch(
         First event of each window and the one after its last, on the CPU. Windows may overlap.
     windows : int64 (2, K)
         Begin and end of each window in us, on the CPU.
-    sensor : SensorSize
-        Size of the sensor. Columns are those of an :class:`eventseg.events.EventStream`, which
-        has checked that its events lie in it: on a GPU that would mean to wait.
-    rows, normalise, ddof, representation
-        As for :func:`eventseg.encoding.tensors.encode`.
+    encoding : Encoding
+        Settings of the tensors. Columns are those of an :class:`eventseg.events.EventStream`,
+        which has checked that its events lie on the sensor: on a GPU that would mean to wait.
     out : float32 (K, C, H, W), optional
         Tensor to write into, contiguous and on the device of the events.
 
@@ -92,8 +86,8 @@ def encode_batch(
     columns: Columns = (t, x, y, p)
     check_columns(columns)
     lo, hi, t0_us, t1_us = limits_of(bounds, windows, events=len(t))
-    check_settings(t0_us, t1_us, normalise=normalise, ddof=ddof, representation=representation)
-    shape = (len(lo), representation.channels, rows_kept(sensor, rows), sensor.width)
+    check_windows(t0_us, t1_us)
+    shape = (len(lo), *encoding.shape)
     with memory_advice(len(lo)):
         made = torch.empty(shape, dtype=torch.float32, device=t.device) if out is None else out
     if made.shape != shape or made.dtype != torch.float32 or made.device != t.device:
@@ -103,27 +97,18 @@ def encode_batch(
         )
     if not made.is_contiguous():
         raise WindowError("out must be contiguous")
-    first_row = 0 if rows is None else rows[0]
     if not (t.is_cuda or cuda_device.SIMULATED):
-        encode_run(
-            read_only(columns), lo, hi, t0_us, t1_us,
-            normalise=normalise, ddof=ddof, representation=representation,
-            out=made.numpy(), first_row=first_row,
-        )  # fmt: skip
+        encode_run(read_only(columns), lo, hi, t0_us, t1_us, encoding=encoding, out=made.numpy())
         return made
     choose_encoder("cuda")
     plan = np.stack([np.arange(len(lo)), lo, hi, t0_us, t1_us], axis=1)
     with memory_advice(len(lo)):
-        if representation == MEAN_STD:
+        if encoding.representation == MEAN_STD:
             wide = beyond_packed(lo, hi, t0_us, t1_us)
-            _encode_words(
-                columns, plan[~wide], made, encode_cuda.PACKED_WORDS, first_row, normalise, ddof
-            )
-            _encode_words(
-                columns, plan[wide], made, encode_cuda.WIDE_WORDS, first_row, normalise, ddof
-            )
+            _encode_words(columns, plan[~wide], made, encode_cuda.PACKED_WORDS, encoding)
+            _encode_words(columns, plan[wide], made, encode_cuda.WIDE_WORDS, encoding)
         else:
-            _encode_rival(columns, plan, made, representation, first_row)
+            _encode_rival(columns, plan, made, encoding)
     return made
 
 
@@ -132,10 +117,7 @@ def encode_on_gpu(
     t0_us: NDArray[np.int64],
     t1_us: NDArray[np.int64],
     *,
-    normalise: Normalisation,
-    ddof: int,
-    rows: tuple[int, int] | None,
-    representation: Representation,
+    encoding: Encoding,
     out: Tensor,
 ) -> None:
     """Encode windows of a stream in memory on the GPU and bring them back into ``out``."""
@@ -155,11 +137,7 @@ def encode_on_gpu(
         p,
         np.stack([lo, hi]) - first,
         np.stack([t0_us, t1_us]),
-        sensor=events.sensor,
-        rows=rows,
-        normalise=normalise,
-        ddof=ddof,
-        representation=representation,
+        encoding=encoding,
     )
     torch.from_numpy(out).copy_(made)
 
@@ -169,15 +147,14 @@ def _encode_words(
     plan: NDArray[np.int64],
     out: torch.Tensor,
     words: int,
-    first_row: int,
-    normalise: Normalisation,
-    ddof: int,
+    encoding: Encoding,
 ) -> None:
     """Encode the six channels of the windows of a plan with two or four words a cell."""
     height, width = out.shape[2:]
     packed = words == encode_cuda.PACKED_WORDS
     accumulate = encode_cuda.accumulate_packed if packed else encode_cuda.accumulate_wide
-    evsegnet = normalise == "evsegnet"
+    first_row, ddof = encoding.rows[0], encoding.ddof
+    evsegnet = encoding.normalise == "evsegnet"
     flat = out.view(len(out), out.shape[1], height * width)
     for part, sums in _groups(plan, (2 * height * width, words), out.device):
         if len(columns[0]):
@@ -192,10 +169,10 @@ def _encode_rival(
     columns: Columns,
     plan: NDArray[np.int64],
     out: torch.Tensor,
-    representation: Representation,
-    first_row: int,
+    encoding: Encoding,
 ) -> None:
     """Encode the windows of a plan in a rival representation."""
+    representation, first_row = encoding.representation, encoding.rows[0]
     height, width = out.shape[2:]
     planes = representation.channels
     flat = out.view(len(out), planes, height * width)
@@ -206,9 +183,17 @@ def _encode_rival(
     for part, sums in _groups(plan, (planes, height * width), out.device):
         for name, plane0 in representation.steps if len(columns[0]) else ():
             launch(
-                LOOPS[name], *columns, part, sums, plane0, representation.bins,
-                first_row, height, width, windows=len(part),
-            )  # fmt: skip
+                LOOPS[name],
+                *columns,
+                part,
+                sums,
+                plane0,
+                representation.bins,
+                first_row,
+                height,
+                width,
+                windows=len(part),
+            )
         launch(finalize, part, sums, on_gpu, flat, windows=len(part))
 
 

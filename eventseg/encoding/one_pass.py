@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.device import Device, choose_encoder
+from eventseg.encoding.cpu import bounds
 from eventseg.encoding.representation import MEAN_STD, Representation
-from eventseg.encoding.settings import bounds, rows_kept
+from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.encoding.tensors import (
     RUNS_A_THREAD,
     Job,
-    Normalisation,
-    Tensor,
     encode,
     encode_jobs,
+    given_encoding,
     slides,
 )
 from eventseg.errors import WindowError
@@ -95,7 +96,8 @@ def encode_recording(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
-    representation: Representation = MEAN_STD,
+    representation: Representation | str = MEAN_STD,
+    encoding: Encoding | None = None,
     device: Device = "cpu",
     threads: int | None = None,
     skip: NDArray[np.bool_] | None = None,
@@ -108,7 +110,7 @@ def encode_recording(
         An open recording.
     windows : sequence of Windows
         One for each length, all of N windows in order of time; sample i is the i-th of each.
-    normalise, ddof, rows, representation
+    normalise, ddof, rows, representation, encoding
         As for :func:`eventseg.encoding.tensors.encode`.
     device
         As for :func:`eventseg.encoding.tensors.encode_windows`.
@@ -138,13 +140,19 @@ def encode_recording(
         raise WindowError("windows must be in order of time")
     if n == 0:
         return
-    pixels = rows_kept(recording.sensor, rows) * recording.sensor.width
-    channels, encoder = representation.channels, choose_encoder(device).name
-    tensor_bytes = 4 * channels * pixels * len(windows)
+    encoding = given_encoding(
+        recording.sensor,
+        encoding,
+        rows=rows,
+        representation=representation,
+        normalise=normalise,
+        ddof=ddof,
+    )
+    encoder = choose_encoder(device).name
+    tensor_bytes = 4 * math.prod(encoding.shape) * len(windows)
     batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
     workers = threads or os.cpu_count() or 1
-    height, width = rows_kept(recording.sensor, rows), recording.sensor.width
-    out = np.empty((len(windows), batch, channels, height, width), np.float32)
+    out = np.empty((len(windows), batch, *encoding.shape), np.float32)
     parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
     stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))
     # The reader has a thread of its own: it reads the next batch while this one is made.
@@ -165,10 +173,14 @@ def encode_recording(
                 sliding_runs = 1 if len(windows) > 1 else workers
                 runs = sliding_runs if slides(t0_us, t1_us) else RUNS_A_THREAD * workers
                 jobs += encode_jobs(
-                    events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
-                    representation=representation, out=made[: len(wanted)], device=encoder,
+                    events,
+                    t0_us,
+                    t1_us,
+                    encoding=encoding,
+                    out=made[: len(wanted)],
+                    device=encoder,
                     runs=runs,
-                )  # fmt: skip
+                )
             for made_job in [pool.submit(job) for job in jobs]:
                 made_job.result()
             slot = {int(index): i for i, index in enumerate(wanted)}
@@ -186,7 +198,8 @@ def encode_counted(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
-    representation: Representation = MEAN_STD,
+    representation: Representation | str = MEAN_STD,
+    encoding: Encoding | None = None,
 ) -> Iterator[CountedSample]:
     """Encode consecutive windows of a fixed number of events; the last may hold fewer.
 
@@ -199,7 +212,7 @@ def encode_counted(
         An open recording.
     events_per_window : int
         Events in each window.
-    normalise, ddof, rows, representation
+    normalise, ddof, rows, representation, encoding
         As for :func:`eventseg.encoding.tensors.encode`.
 
     Yields
@@ -214,11 +227,15 @@ def encode_counted(
     """
     if events_per_window < 1:
         raise WindowError(f"a window must hold 1 event or more, got {events_per_window}")
-    kept = SensorSize(rows_kept(recording.sensor, rows), recording.sensor.width)
-    out = np.empty((representation.channels, *kept), np.float32)
-    encoded = partial(
-        encode, normalise=normalise, ddof=ddof, rows=rows, representation=representation, out=out
+    encoding = given_encoding(
+        recording.sensor,
+        encoding,
+        rows=rows,
+        representation=representation,
+        normalise=normalise,
+        ddof=ddof,
     )
+    encoded = partial(encode, encoding=encoding, out=np.empty(encoding.shape, np.float32))
     index = 0
     rest: EventStream | None = None
     for piece in recording.stream():

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.representation import Representation
+from eventseg.encoding.settings import Encoding
 from eventseg.events import SensorSize
 from eventseg.kernels import rivals
 from eventseg.kernels.rival_cells import DECAY_BITS, DECAY_STEPS, DECAY_TABLES
@@ -36,9 +36,8 @@ def encode_rival(
     t0_us: NDArray[np.int64],
     t1_us: NDArray[np.int64],
     *,
-    representation: Representation,
+    encoding: Encoding,
     out: NDArray[np.float32],
-    first_row: int,
 ) -> None:
     """Encode windows in a rival representation on this thread.
 
@@ -48,13 +47,12 @@ def encode_rival(
         Columns of an event stream.
     lo, hi, t0_us, t1_us : int64 (N,)
         First event of each window and the one after its last; its begin and end.
-    representation : Representation
-        Any but ``mean-std``.
+    encoding : Encoding
+        Of any representation but ``mean-std``.
     out : float32 (N, channels, rows, width)
         Array to write into, C-contiguous.
-    first_row : int
-        Sensor row that becomes row 0.
     """
+    representation, first_row = encoding.representation, encoding.rows[0]
     kept = SensorSize(*out.shape[2:])
     flat = out.reshape(len(out), representation.channels, kept.height * kept.width)
     sums = np.zeros(flat.shape[1:], np.int64)

@@ -2,97 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.representation import MEAN_STD, Representation, parse_representation
 from eventseg.errors import WindowError
-from eventseg.events import EventStream, SensorSize
-from eventseg.windows import check_window
-
-
-def bounds(
-    events: EventStream, t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the first event of each window and the one after its last, int64 (2, N)."""
-    return np.searchsorted(events.t, np.stack([t0_us, t1_us])).astype(np.int64, copy=False)
-
-
-def rows_kept(sensor: SensorSize, rows: tuple[int, int] | None) -> int:
-    """Return the number of rows kept."""
-    if rows is None:
-        return sensor.height
-    if not 0 <= rows[0] < rows[1] <= sensor.height:
-        raise WindowError(
-            f"rows {rows[0]}:{rows[1]} must lie within the {sensor.height} rows of the sensor"
-        )
-    return rows[1] - rows[0]
-
+from eventseg.events import SensorSize
 
 Tensor = NDArray[np.float32]
 
-
 Normalisation = Literal["raw", "evsegnet"]
-
 
 CHANNELS = ("count+", "count-", "mean+", "std+", "mean-", "std-")
 """Order of the channels in memory and on disk, as in EV-SegNet's released files."""
 
-
-def check_settings(
-    t0_us: NDArray[np.int64],
-    t1_us: NDArray[np.int64],
-    *,
-    normalise: str,
-    ddof: int,
-    representation: Representation,
-) -> None:
-    """Raise a WindowError where windows or settings cannot be encoded."""
-    for length in np.unique(t1_us - t0_us):
-        check_window(int(length))
-    if normalise not in ("raw", "evsegnet"):
-        raise WindowError(f"normalise must be raw or evsegnet, got {normalise!r}")
-    if normalise == "evsegnet" and representation != MEAN_STD:
-        raise WindowError(
-            f"the evsegnet ranges are those of {MEAN_STD}: {representation} must be raw"
-        )
-    if ddof not in (0, 1):
-        raise WindowError(f"ddof must be 0 or 1, got {ddof!r}")
-
-
-def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Return raw channels in the ranges of EV-SegNet's released files.
-
-    count -> 2 n / max - 1 with the maximum of each polarity and window, all -1 without an event;
-    mean -> 2 mean - 1, and 0 where there is no event; std -> min(1, 2 std). The scaling of the
-    original is not published; these are the choices that fit what is known of its files.
-
-    Parameters
-    ----------
-    tensor : float32 (..., 6, H, W)
-        Raw channels.
-    out : float32 (..., 6, H, W), optional
-        Array to write into; may be ``tensor`` itself.
-
-    Returns
-    -------
-    float32 (..., 6, H, W)
-    """
-    if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
-        raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")
-    # Loaded here, so that settings are read without Numba.
-    from eventseg.kernels.ranges import evsegnet_ranges
-
-    result = np.empty_like(tensor, order="C") if out is None else out
-    shape = (-1, len(CHANNELS), tensor.shape[-2] * tensor.shape[-1])
-    if result.flags.c_contiguous:
-        evsegnet_ranges(np.ascontiguousarray(tensor).reshape(shape), result.reshape(shape))
-    else:
-        result[...] = normalise_evsegnet(np.ascontiguousarray(tensor))
-    return result
+NORMALISED_UNITS = {
+    "count+": "-1 to 1, 1 at the window's largest count",
+    "count-": "-1 to 1, 1 at the window's largest count",
+    "mean+": "-1 to 1 over the window",
+    "std+": "half windows, at most 1",
+    "mean-": "-1 to 1 over the window",
+    "std-": "half windows, at most 1",
+}
+"""Unit of each channel in the evsegnet normalisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +38,131 @@ class Encoding:
     Parameters
     ----------
     sensor : SensorSize
+        Size of the sensor.
     rows : (int, int)
-    normalise : {"raw", "evsegnet"}
-    ddof : {1, 0}
+        Range of sensor rows ``[row0, row1)`` that the tensor keeps.
     representation : Representation
+        Meaning of the channels.
+    normalise : {"raw", "evsegnet"}
+        Normalisation of the channels.
+    ddof : {1, 0}
+        The variance of ``mean-std`` divides by ``n - ddof``.
+    filters : tuple of str
+        Filters that the events have passed, as :func:`eventseg.filters.parse_filters` reads them.
+
+    Raises
+    ------
+    WindowError
+        Rows outside the sensor, an unknown normalisation or divisor, or the ``evsegnet``
+        normalisation of another representation than ``mean-std``.
+
+    Examples
+    --------
+    >>> encoding_of(SensorSize(260, 346), rows=(0, 200), representation="voxel:5").shape
+    (5, 200, 346)
     """
 
     sensor: SensorSize
     rows: tuple[int, int]
-    normalise: Normalisation
-    ddof: int
-    representation: Representation
+    representation: Representation = MEAN_STD
+    normalise: Normalisation = "raw"
+    ddof: int = 1
+    filters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rows[0] < self.rows[1] <= self.sensor.height:
+            raise WindowError(
+                f"rows {self.rows[0]}:{self.rows[1]} must lie within the {self.sensor.height} "
+                "rows of the sensor"
+            )
+        if self.normalise not in get_args(Normalisation):
+            raise WindowError(f"normalise must be raw or evsegnet, got {self.normalise!r}")
+        if self.normalise == "evsegnet" and self.representation != MEAN_STD:
+            raise WindowError(
+                f"the evsegnet normalisation is defined for the six channels of {MEAN_STD}: "
+                f"{self.representation} must be raw"
+            )
+        if self.ddof not in (0, 1):
+            raise WindowError(f"ddof must be 0 or 1, got {self.ddof!r}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (channels, rows, columns) of a tensor."""
+        return self.representation.channels, self.rows[1] - self.rows[0], self.sensor.width
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of each channel by its name, in order."""
+        return NORMALISED_UNITS if self.normalise == "evsegnet" else self.representation.units
+
+    def normalised(self, normalise: Normalisation | None) -> Self:
+        """Return the encoding with another normalisation; None is the representation's own."""
+        return replace(self, normalise=normalise or default_normalisation(self.representation))
+
+    def conflict_with(self, trained: Encoding) -> str | None:
+        """Return the setting in which tensors differ from those a network was trained on, or None.
+
+        The sensor's size, the rows and the filters may differ: a network can be asked how it does
+        on another camera or on noisier events.
+        """
+        for name in ("representation", "ddof"):
+            if (have := getattr(self, name)) != (want := getattr(trained, name)):
+                return f"{name} {have}, and the network was trained on {name} {want}"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, for TOML, JSON and checkpoints."""
+        return {
+            "sensor": {"height": self.sensor.height, "width": self.sensor.width},
+            "rows": list(self.rows),
+            "representation": str(self.representation),
+            "normalise": self.normalise,
+            "ddof": self.ddof,
+            "filters": list(self.filters),
+        }
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Self:
+        """Return the settings that :meth:`to_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            An entry is missing or of another kind; a WindowError is a ValueError.
+        """
+        row0, row1 = table["rows"]
+        return cls(
+            SensorSize(int(table["sensor"]["height"]), int(table["sensor"]["width"])),
+            (int(row0), int(row1)),
+            parse_representation(table.get("representation", str(MEAN_STD))),
+            table["normalise"],
+            table["ddof"],
+            tuple(map(str, table.get("filters", ()))),
+        )
+
+
+def encoding_of(
+    sensor: SensorSize,
+    *,
+    rows: tuple[int, int] | None = None,
+    representation: Representation | str = MEAN_STD,
+    normalise: Normalisation = "raw",
+    ddof: int = 1,
+    filters: Sequence[str] = (),
+) -> Encoding:
+    """Return encoding settings for a sensor; by default all rows and the raw six channels.
+
+    Raises
+    ------
+    WindowError
+        As :class:`Encoding`, and an unknown representation.
+    """
+    if isinstance(representation, str):
+        representation = parse_representation(representation)
+    kept = (0, sensor.height) if rows is None else (int(rows[0]), int(rows[1]))
+    return Encoding(sensor, kept, representation, normalise, ddof, tuple(filters))
+
+
+def default_normalisation(representation: Representation) -> Normalisation:
+    """Return the normalisation that networks see: ``evsegnet`` for ``mean-std``, else ``raw``."""
+    return "evsegnet" if representation == MEAN_STD else "raw"

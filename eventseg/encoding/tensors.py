@@ -7,19 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.device import Device, choose_encoder
-from eventseg.encoding.cpu import encode_run
+from eventseg.encoding.cpu import bounds, check_windows, encode_run
 from eventseg.encoding.representation import MEAN_STD, Representation
-from eventseg.encoding.settings import CHANNELS as CHANNELS
-from eventseg.encoding.settings import Encoding, bounds, check_settings, rows_kept
-from eventseg.encoding.settings import Normalisation as Normalisation
-from eventseg.encoding.settings import Tensor as Tensor
-from eventseg.encoding.settings import normalise_evsegnet as normalise_evsegnet
+from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.windows import Windows, parse_duration
@@ -42,7 +38,8 @@ def encode(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
-    representation: Representation = MEAN_STD,
+    representation: Representation | str = MEAN_STD,
+    encoding: Encoding | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
     """Return the channels of one window: six, unless another representation is asked for.
@@ -64,8 +61,10 @@ def encode(
         Divisor of the variance is n - ddof.
     rows : (int, int), optional
         Rows to keep, the second excluded; by default all.
-    representation : Representation
-        What the channels mean, see :func:`eventseg.encoding.representation.parse_representation`.
+    representation : Representation or str
+        Meaning of the channels, see :func:`eventseg.parse_representation`.
+    encoding : Encoding, optional
+        All of these settings as one value, such as that of a data set or of a trained network.
     out : float32 (6, H, W), optional
         Array to write into, C-contiguous.
 
@@ -96,11 +95,24 @@ def encode(
             f"window [{t0_us}, {t1_us}) us reaches outside the stream's span "
             f"[{events.t0_us}, {events.t1_us}) us; take the events of a longer span"
         )
-    made = _output(events.sensor, 1, rows, representation, None if out is None else out[np.newaxis])
+    encoding = given_encoding(
+        events.sensor,
+        encoding,
+        rows=rows,
+        representation=representation,
+        normalise=normalise,
+        ddof=ddof,
+    )
+    made = _output(encoding, 1, None if out is None else out[np.newaxis])
     (job,) = encode_jobs(
-        events, np.array([t0_us]), np.array([t1_us]), normalise=normalise, ddof=ddof, rows=rows,
-        representation=representation, out=made, device="cpu", runs=1,
-    )  # fmt: skip
+        events,
+        np.array([t0_us]),
+        np.array([t1_us]),
+        encoding=encoding,
+        out=made,
+        device="cpu",
+        runs=1,
+    )
     job()
     tensor: Tensor = made[0]
     return tensor
@@ -113,7 +125,8 @@ def encode_windows(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
-    representation: Representation = MEAN_STD,
+    representation: Representation | str = MEAN_STD,
+    encoding: Encoding | None = None,
     out: Tensor | None = None,
     threads: int = 1,
     device: Device = "cpu",
@@ -130,7 +143,7 @@ def encode_windows(
         Events that cover the windows.
     windows : Windows
         N windows.
-    normalise, ddof, rows, representation
+    normalise, ddof, rows, representation, encoding
         As for :func:`encode`.
     out : float32 (N, 6, H, W), optional
         Array to write into, C-contiguous.
@@ -154,13 +167,25 @@ def encode_windows(
     """
     if threads < 1:
         raise WindowError(f"threads must be 1 or more, got {threads}")
-    out = _output(events.sensor, len(windows), rows, representation, out)
+    encoding = given_encoding(
+        events.sensor,
+        encoding,
+        rows=rows,
+        representation=representation,
+        normalise=normalise,
+        ddof=ddof,
+    )
+    out = _output(encoding, len(windows), out)
     t0_us, t1_us = windows.t0_us, windows.t1_us
     jobs = encode_jobs(
-        events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
-        representation=representation, out=out, device=choose_encoder(device).name,
+        events,
+        t0_us,
+        t1_us,
+        encoding=encoding,
+        out=out,
+        device=choose_encoder(device).name,
         runs=1 if threads == 1 else threads if slides(t0_us, t1_us) else RUNS_A_THREAD * threads,
-    )  # fmt: skip
+    )
     if threads == 1:
         for job in jobs:
             job()
@@ -176,10 +201,7 @@ def encode_jobs(
     t0_us: NDArray[np.int64],
     t1_us: NDArray[np.int64],
     *,
-    normalise: Normalisation,
-    ddof: int,
-    rows: tuple[int, int] | None,
-    representation: Representation,
+    encoding: Encoding,
     out: Tensor,
     device: Literal["cpu", "cuda"],
     runs: int,
@@ -189,25 +211,24 @@ def encode_jobs(
     They may be called in any order and on any thread; together they fill ``out``. A GPU takes
     all windows in one job.
     """
-    check_settings(t0_us, t1_us, normalise=normalise, ddof=ddof, representation=representation)
+    check_windows(t0_us, t1_us)
     if device == "cuda":
         from eventseg.encoding.cuda import encode_on_gpu
 
-        return [
-            partial(
-                encode_on_gpu, events, t0_us, t1_us, normalise=normalise, ddof=ddof, rows=rows,
-                representation=representation, out=out,
-            )
-        ]  # fmt: skip
-    first_row = 0 if rows is None else rows[0]
+        return [partial(encode_on_gpu, events, t0_us, t1_us, encoding=encoding, out=out)]
     lo, hi = bounds(events, t0_us, t1_us)
     columns = (events.t, events.x, events.y, events.p)
 
     def run(part: slice) -> None:
         encode_run(
-            columns, lo[part], hi[part], t0_us[part], t1_us[part], normalise=normalise, ddof=ddof,
-            representation=representation, out=out[part], first_row=first_row,
-        )  # fmt: skip
+            columns,
+            lo[part],
+            hi[part],
+            t0_us[part],
+            t1_us[part],
+            encoding=encoding,
+            out=out[part],
+        )
 
     edges = [len(t0_us) * i // runs for i in range(runs + 1)]
     return [partial(run, slice(a, b)) for a, b in pairwise(edges) if a < b]
@@ -224,28 +245,31 @@ def slides(t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]) -> bool:
     return bool(2 * stride_us < t1_us[0] - t0_us[0])
 
 
-def _output(
-    sensor: SensorSize,
-    n: int,
-    rows: tuple[int, int] | None,
-    representation: Representation,
-    out: Tensor | None,
-) -> Tensor:
+def given_encoding(sensor: SensorSize, encoding: Encoding | None, **settings: Any) -> Encoding:
+    """Return the encoding that a caller gave, or that of its settings; for one sensor.
+
+    Raises
+    ------
+    WindowError
+        An encoding for a sensor of another size, or settings beside an encoding.
+    """
+    own = encoding_of(sensor, **settings)
+    if encoding is None:
+        return own
+    if encoding.sensor != sensor:
+        raise WindowError(
+            f"the encoding is for a sensor {encoding.sensor}, the events are {sensor}"
+        )
+    if own != encoding_of(sensor):
+        raise WindowError("give an encoding, or single settings, not both")
+    return encoding
+
+
+def _output(encoding: Encoding, n: int, out: Tensor | None) -> Tensor:
     """Return the array to write into: the one given, if it fits, or a new one."""
-    shape = (n, representation.channels, rows_kept(sensor, rows), sensor.width)
+    shape = (n, *encoding.shape)
     if out is None:
         return np.empty(shape, np.float32)
     if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
         raise WindowError(f"out must be C-contiguous float32 {shape}, got {out.dtype} {out.shape}")
     return out
-
-
-def encode_with(events: EventStream, encoding: Encoding) -> Tensor:
-    """Return the tensor of a stream whose span is the window, float32 (C, H, W)."""
-    return encode(
-        events,
-        normalise=encoding.normalise,
-        ddof=encoding.ddof,
-        rows=encoding.rows,
-        representation=encoding.representation,
-    )

@@ -138,6 +138,7 @@ def evaluate(
     LabelError
         Classes that do not merge.
     """
+    trained.inputs.check_encoding(source.encoding, source=str(source.path))
     protocol = protocol or Protocol()
     table = classes or trained.classes
     uses_events = trained.inputs.kind in ("events", "both")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from eventseg.encoding.settings import Encoding
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError
 from eventseg.files import absolute_extension, is_extension, load_extension, write_whole
 from eventseg.labels.maps import ClassTable, table_of
@@ -78,9 +79,9 @@ class TrainedNetwork:
     blueprint : Blueprint
         How it was built.
     inputs : InputSpec
-        What it sees.
+        Input that it was trained on.
     classes : ClassTable
-        What its logits mean.
+        Classes of its logits.
     source : str
         Where the weights come from, in words.
     """
@@ -111,7 +112,7 @@ def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> Non
     content = {
         "format": FORMAT,
         "blueprint": {**asdict(trained.blueprint), "options": dict(trained.blueprint.options)},
-        "inputs": asdict(trained.inputs),
+        "inputs": _plain(trained.inputs),
         "classes": {"names": trained.classes.names, "colours": trained.classes.colours},
         "source": trained.source,
         "state_dict": trained.network.state_dict(),
@@ -160,7 +161,6 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
     try:
         blueprint = Blueprint(**loaded["blueprint"])
         inputs = loaded["inputs"]
-        scaling = Scaling(**inputs["scaling"])
         network = blueprint.build()
         network.load_state_dict(loaded["state_dict"])
         classes = _class_table(loaded["classes"])
@@ -172,7 +172,7 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         return TrainedNetwork(
             network.eval(),
             blueprint,
-            InputSpec(**{**inputs, "scaling": scaling}),
+            _restored(inputs),
             classes,
             loaded["source"],
         )
@@ -188,3 +188,20 @@ def _class_table(content: Mapping[str, Any]) -> ClassTable:
     known = table_of(content["names"])
     kept = ClassTable(content["names"], content["colours"])
     return known if known == kept else kept
+
+
+def _plain(inputs: InputSpec) -> dict[str, Any]:
+    """Return an input specification as plain values."""
+    encoding = None if inputs.encoding is None else inputs.encoding.to_dict()
+    # Without the encoding, which asdict would take apart.
+    return {**asdict(replace(inputs, encoding=None)), "encoding": encoding}
+
+
+def _restored(table: Mapping[str, Any]) -> InputSpec:
+    """Return the input specification that :func:`_plain` gave; older files lack an encoding."""
+    encoding = table.get("encoding")
+    parts = {
+        "scaling": Scaling(**table["scaling"]),
+        "encoding": None if encoding is None else Encoding.from_dict(encoding),
+    }
+    return InputSpec(**{**table, **parts})

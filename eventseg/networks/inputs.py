@@ -8,12 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.encoding.settings import Encoding
+from eventseg.errors import NetworkError
+
 InputKind = Literal["events", "gray", "rgb", "both"]
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a network sees.
+    """Input of a network: kind, channels, windows, encoding and size.
 
     Parameters
     ----------
@@ -29,6 +32,9 @@ class InputSpec:
         Normalisation of the events.
     size : (int, int), optional
         Height and width that inputs are resized to; by default they keep their own.
+    encoding : Encoding, optional
+        Encoding of the events it was trained on; None for networks of frames, and for
+        checkpoints that were written before encodings were kept.
     """
 
     kind: InputKind
@@ -37,18 +43,44 @@ class InputSpec:
     windows: tuple[str, ...] = ()
     normalise: Literal["evsegnet", "raw"] = "evsegnet"
     size: tuple[int, int] | None = None
+    encoding: Encoding | None = None
+
+    def check_encoding(self, encoding: Encoding | None, *, source: str) -> None:
+        """Raise a NetworkError where event tensors are not those the network was trained on.
+
+        Parameters
+        ----------
+        encoding : Encoding or None
+            Encoding of the tensors; None where there are no events.
+        source : str
+            Name of their source, for the message.
+        """
+        if self.kind not in ("events", "both"):
+            return
+        if encoding is None:
+            raise NetworkError(f"the network sees events, and {source} holds none")
+        if self.encoding is not None:
+            if conflict := encoding.conflict_with(self.encoding):
+                raise NetworkError(f"{source} holds {conflict}; encode it as the network asks")
+            return
+        expected = self.channels - (self.kind == "both")
+        if expected != encoding.representation.channels:
+            raise NetworkError(
+                f"{source} holds {encoding.representation} of "
+                f"{encoding.representation.channels} channels, the network sees {expected}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What a network expects of its picture: ``(value / 255 * top - mean) / std``.
+    """Scaling of pictures for a network: ``(value / 255 * top - mean) / std``.
 
     Parameters
     ----------
     top : float
-        What 255 becomes: 1 or 255.
+        Value that 255 becomes: 1 or 255.
     mean, std : tuple of float (1,) or (3,)
-        In units of ``top``, in the order of the network's input channels.
+        Mean and deviation in units of ``top``, in the order of the input channels.
     order : {"rgb", "bgr"}
         Order of the input channels.
     """
@@ -69,7 +101,7 @@ def scaled(image: NDArray[np.float32], scaling: Scaling) -> NDArray[np.float32]:
     Parameters
     ----------
     image : float32 (1 or 3, H, W)
-        From 0 to 1, RGB where it has colour.
+        Values from 0 to 1, RGB where it has colour.
     scaling : Scaling
 
     Returns

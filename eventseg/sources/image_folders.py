@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.tensors import Normalisation, Tensor
+from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
 from eventseg.images import picture_size, read_picture, read_wide_image
@@ -86,9 +86,11 @@ class Folder:
         return {"files": listed.hexdigest()}
 
     @property
-    def event_channels(self) -> int:
-        """Channels of the released tensors."""
-        return 6
+    def encoding(self) -> Encoding | None:
+        """Encoding of EV-SegNet's released tensors; None for pictures without events."""
+        if any(item.events is None for item in self.items):
+            return None
+        return encoding_of(self.size, normalise="evsegnet")
 
     def stores(self, _window: str) -> bool:
         """Return True: there is nothing else."""

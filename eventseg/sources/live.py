@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from eventseg.augmentation.event_changes import UNCHANGED, EventChange
 from eventseg.augmentation.events import change_events
 from eventseg.augmentation.sample import OUTSIDE
-from eventseg.encoding.settings import Encoding
-from eventseg.encoding.tensors import Tensor, encode_with
+from eventseg.encoding.settings import Encoding, Tensor
+from eventseg.encoding.tensors import encode
 from eventseg.events import EventStream
 
 DrawChange = Callable[[int], EventChange]
@@ -49,7 +49,7 @@ class LiveWindow:
 
     def tensor(self) -> Tensor:
         """Return the tensor of the events, changed and encoded here, float32 (C, H, W)."""
-        return encode_with(change_events(self.events, self.change), self.encoding)
+        return encode(change_events(self.events, self.change), encoding=self.encoding)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -121,11 +121,7 @@ class EventBatch:
         columns, bounds = change_columns(
             t.long(), x, y, p, self.bounds, windows, self.changes, sensor=encoding.sensor
         )
-        made = encode_batch(
-            *columns, bounds, windows,
-            sensor=encoding.sensor, rows=encoding.rows, normalise=encoding.normalise,
-            ddof=encoding.ddof, representation=encoding.representation,
-        )  # fmt: skip
+        made = encode_batch(*columns, bounds, windows, encoding=encoding)
         if self.pixels is None:
             return made
         return moved(made, self.pixels.to(device, non_blocking=True), border=self.border)

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from eventseg.augmentation.event_changes import UNCHANGED
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
-from eventseg.encoding.settings import Encoding
-from eventseg.encoding.tensors import Normalisation, Tensor
+from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
@@ -70,12 +69,12 @@ class EventSource:
     @property
     def size(self) -> SensorSize:
         """Size of the tensors."""
-        return SensorSize(*self.dataset.manifest.settings.tensor_shape[1:])
+        return SensorSize(*self.encoding.shape[1:])
 
     @property
-    def event_channels(self) -> int:
-        """Channels of the tensors."""
-        return self.dataset.manifest.settings.tensor_shape[0]
+    def encoding(self) -> Encoding:
+        """Encoding of the event tensors, in the normalisation of their representation."""
+        return self.dataset.manifest.settings.encoding.normalised(None)
 
     @property
     def classes(self) -> ClassTable:
@@ -167,9 +166,7 @@ class EventSource:
         events = self.dataset.events_of(i, change_window(span) if change_window else span)
         return LiveWindow(
             events,
-            Encoding(
-                settings.sensor, settings.rows, normalise, settings.ddof, settings.representation
-            ),
+            settings.encoding.normalised(normalise),
             draw_change(len(events)) if draw_change else UNCHANGED,
         )
 

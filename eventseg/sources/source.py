@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.reader import open_dataset
-from eventseg.encoding.tensors import Normalisation, Tensor
+from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
@@ -47,8 +47,8 @@ class Source(Protocol):
         """Height and width of the samples."""
 
     @property
-    def event_channels(self) -> int:
-        """Channels of the event tensors."""
+    def encoding(self) -> Encoding | None:
+        """Encoding of the event tensors; None where the source holds no events."""
 
     @property
     def classes(self) -> ClassTable:

@@ -217,13 +217,17 @@ def _inputs_of(config: TrainConfig, source: Source, blueprint: Blueprint) -> Inp
     """Return the input specification that the checkpoints keep."""
     resized = config.size.resized(source.size)
     own_size = config.size.resize is None and resized == source.size
+    sees_events = config.input.kind in ("events", "both")
+    encoding = source.encoding if sees_events else None
+    normalise = config.input.normalisation(encoding)
     return InputSpec(
         config.input.kind,
         blueprint.in_channels,
         config.input.scaling,
         config.input.windows,
-        config.input.normalise,
+        normalise,
         None if own_size else (resized.height, resized.width),
+        None if encoding is None else encoding.normalised(normalise),
     )
 
 

@@ -16,7 +16,7 @@ from eventseg.augmentation.event_changes import draw_event_change
 from eventseg.augmentation.events import jitter_window
 from eventseg.augmentation.sample import EMPTY, Sample, augment, warp
 from eventseg.augmentation.settings import Draw, generator
-from eventseg.encoding.tensors import Tensor
+from eventseg.encoding.settings import Tensor
 from eventseg.errors import DatasetError, EventsegError, RecordingError, TrainingError
 from eventseg.labels.maps import (
     ClassTable,
@@ -149,7 +149,7 @@ class Samples(Dataset[Batch]):
         change: dict[str, Any] = {"augmentation": augmentation, **draw}
         window = self.window or draw_window(config.input.windows, training=self.training, **draw)
         options: dict[str, Any] = {
-            "normalise": config.input.normalise,
+            "normalise": config.input.normalisation(self.source.encoding),
             "change_window": (
                 partial(jitter_window, **change)
                 if self.training and augmentation.window_jitter
@@ -170,7 +170,7 @@ class Samples(Dataset[Batch]):
         """Values of the event channels outside the picture, as in :func:`augment`."""
         config = self.config
         empty = self.training and config.augmentation.event_border == "empty"
-        return EMPTY[config.input.normalise] if empty else (0.0,)
+        return EMPTY[config.input.normalisation(self.source.encoding)] if empty else (0.0,)
 
     def _augmented(self, sample: Sample, key: EpochSample) -> Sample:
         size, config = self.source.size, self.config
@@ -184,7 +184,7 @@ class Samples(Dataset[Batch]):
             seed=config.seed,
             epoch=key.epoch,
             index=key.index,
-            normalise=config.input.normalise,
+            normalise=config.input.normalisation(self.source.encoding),
             resize=resize,
             crop=config.size.crop,
         )
@@ -192,12 +192,11 @@ class Samples(Dataset[Batch]):
 
 def channels_of(source: Source, kind: str) -> int:
     """Return the channels of an input of a kind: of the events, of the frame, or of both."""
-    return {
-        "events": source.event_channels,
-        "gray": 1,
-        "rgb": 3,
-        "both": 1 + source.event_channels,
-    }[kind]
+    if kind in ("gray", "rgb"):
+        return {"gray": 1, "rgb": 3}[kind]
+    if source.encoding is None:
+        raise TrainingError(f"{source.path} holds pictures and no events; use gray or rgb")
+    return source.encoding.representation.channels + (kind == "both")
 
 
 def draw_window(

@@ -24,6 +24,7 @@ from eventseg.augmentation.sample import EMPTY, Sample, warp
 from eventseg.augmentation.settings import LARGEST_JITTER_US, Augmentation, Draw
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import parse_representation
+from eventseg.encoding.settings import encoding_of
 from eventseg.encoding.tensors import encode
 from eventseg.errors import TrainingError, WindowError
 from eventseg.events import EventStream, SensorSize
@@ -119,7 +120,7 @@ def test_columns_of_a_batch_encode_as_changed_streams(name, data):
         "rows": (size.height // 2, size.height),
         "normalise": "evsegnet" if name == "mean-std" else "raw",
     }
-    tensors = encode_batch(*made, limits, windows, sensor=size, **options)
+    tensors = encode_batch(*made, limits, windows, encoding=encoding_of(size, **options))
     for tensor, part, change in zip(tensors.numpy(), parts, what, strict=True):
         expected = encode(change_events(part, change), **options)
         np.testing.assert_array_equal(tensor.view(np.int32), expected.view(np.int32))
@@ -137,7 +138,7 @@ def test_windows_of_a_batch_may_share_events():
             *(getattr(events, c)[slice(*bounds[:, k])] for c in "txyp"), events.sensor, *WINDOW_US
         )
         expected = encode(change_events(part, what[k]))
-        found = encode_batch(*made, limits, windows, sensor=events.sensor)[k]
+        found = encode_batch(*made, limits, windows, encoding=encoding_of(events.sensor))[k]
         np.testing.assert_array_equal(found, expected)
 
 
@@ -165,7 +166,9 @@ def test_batches_without_events():
         what = [EventChange(key=3, swap=True), EventChange(key=4, swap=True, noise=noise)]
         made, limits = change_columns(*columns, bounds, windows, what, sensor=size)
         assert limits.tolist() == [[0, 0], [0, noise]]
-        counts = encode_batch(*made, limits, windows, sensor=size)[:, :2].sum((1, 2, 3))
+        counts = encode_batch(*made, limits, windows, encoding=encoding_of(size))[:, :2].sum(
+            (1, 2, 3)
+        )
         assert counts.tolist() == [0, noise]
     none, limits = change_columns(
         *columns, np.empty((2, 0)), np.empty((2, 0)), [], sensor=size

@@ -15,7 +15,9 @@ from eventseg.dataset.check import check_dataset
 from eventseg.dataset.plan import crop_rows
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.dataset.writer import Progress, encode_dataset
-from eventseg.encoding.tensors import CHANNELS, encode, normalise_evsegnet
+from eventseg.encoding.normalise import normalise_evsegnet
+from eventseg.encoding.settings import CHANNELS
+from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
 from eventseg.images import read_image, write_image

@@ -114,7 +114,7 @@ def test_a_data_set_holds_checks_and_encodes_it_live(tmp_path, name):
             representation=representation,
         )  # fmt: skip
     stored, live = open_dataset(tmp_path / "npy"), open_dataset(tmp_path / "none")
-    assert stored.manifest.settings.representation == representation
+    assert stored.manifest.settings.encoding.representation == representation
     for i in range(len(stored)):
         tensor = stored.tensor(i)
         assert tensor.shape == (representation.channels, *SMALL)

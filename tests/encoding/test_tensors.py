@@ -13,12 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import streams
 
+from eventseg.encoding.normalise import normalise_evsegnet
 from eventseg.encoding.one_pass import encode_counted, encode_recording
-from eventseg.encoding.tensors import (
-    encode,
-    encode_windows,
-    normalise_evsegnet,
-)
+from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, scratch

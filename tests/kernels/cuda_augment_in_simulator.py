@@ -13,6 +13,7 @@ from eventseg.augmentation.events import change_events
 from eventseg.augmentation.events_on_device import change_columns
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import parse_representation
+from eventseg.encoding.settings import encoding_of
 from eventseg.encoding.tensors import encode
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
@@ -75,7 +76,7 @@ def test_a_batch_encodes_as_changed_streams(name):
     }
     columns = [torch.from_numpy(column.copy()) for column in COLUMNS]
     made, limits = change_columns(*columns, BOUNDS, WINDOWS, CHANGES, sensor=SIZE)
-    tensors = encode_batch(*made, limits, WINDOWS, sensor=SIZE, **options)
+    tensors = encode_batch(*made, limits, WINDOWS, encoding=encoding_of(SIZE, **options))
     for tensor, stream, change in zip(tensors.numpy(), STREAMS, CHANGES, strict=True):
         expected = encode(change_events(stream, change), **options)
         np.testing.assert_array_equal(tensor.view(np.int32), expected.view(np.int32))
@@ -100,5 +101,7 @@ def test_windows_without_events():
         made, limits = change_columns(
             *columns, np.zeros((2, 2)), WINDOWS[:, :2], what, sensor=SIZE
         )  # fmt: skip
-        counts = encode_batch(*made, limits, WINDOWS[:, :2], sensor=SIZE)[:, :2].sum((1, 2, 3))
+        counts = encode_batch(*made, limits, WINDOWS[:, :2], encoding=encoding_of(SIZE))[:, :2].sum(
+            (1, 2, 3)
+        )
         assert counts.tolist() == [0, noise]

@@ -15,9 +15,10 @@ from strategies import streams
 
 from eventseg.device import choose_encoder
 from eventseg.encoding import cuda
+from eventseg.encoding.cpu import bounds
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import parse_representation
-from eventseg.encoding.settings import bounds
+from eventseg.encoding.settings import encoding_of
 from eventseg.encoding.tensors import encode_windows
 from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
@@ -175,7 +176,11 @@ def test_a_batch_joins_several_streams_and_writes_where_it_is_told():
     joined = np.concatenate(limits, axis=1) + ends
     out = torch.full((3, 6, 6, 5), torch.nan)
     made = encode_batch(
-        *columns, joined, np.array(spans).T, sensor=SIZE, normalise="evsegnet", out=out
+        *columns,
+        joined,
+        np.array(spans).T,
+        encoding=encoding_of(SIZE, normalise="evsegnet"),
+        out=out,
     )
     assert made is out
     for k, (stream, (t0_us, t1_us)) in enumerate(zip(streams_, spans, strict=True)):
@@ -186,9 +191,11 @@ def test_a_batch_joins_several_streams_and_writes_where_it_is_told():
 def test_nothing_to_encode():
     columns = [torch.empty(0, dtype=dtype) for dtype in COLUMN_TYPES]
     size = SensorSize(2, 3)
-    none = encode_batch(*columns, np.empty((2, 0)), np.empty((2, 0)), sensor=size)
+    none = encode_batch(*columns, np.empty((2, 0)), np.empty((2, 0)), encoding=encoding_of(size))
     assert none.shape == (0, 6, 2, 3)
-    empty = encode_batch(*columns, [[0], [0]], [[0], [9]], sensor=size, normalise="evsegnet")
+    empty = encode_batch(
+        *columns, [[0], [0]], [[0], [9]], encoding=encoding_of(size, normalise="evsegnet")
+    )
     assert empty[0, :, 1, 1].tolist() == [-1, -1, 0, 0, 0, 0]
 
 
@@ -212,17 +219,21 @@ def good():
 )
 def test_bad_batches_get_one_clear_error(change, error, message):
     with pytest.raises(error, match=message):
-        encode_batch(*change(*good()), sensor=SIZE)
+        encode_batch(*change(*good()), encoding=encoding_of(SIZE))
 
 
 def test_an_output_that_does_not_fit():
     columns, limits, windows = good()
     for out in (torch.empty(1, 6, 5, 6), torch.empty(1, 6, 6, 5, dtype=torch.float64)):
         with pytest.raises(WindowError, match="out must be float32"):
-            encode_batch(*columns, limits, windows, sensor=SIZE, out=out)
+            encode_batch(*columns, limits, windows, encoding=encoding_of(SIZE), out=out)
     with pytest.raises(WindowError, match="contiguous"):
         encode_batch(
-            *columns, limits, windows, sensor=SIZE, out=torch.empty(1, 6, 5, 6).transpose(2, 3)
+            *columns,
+            limits,
+            windows,
+            encoding=encoding_of(SIZE),
+            out=torch.empty(1, 6, 5, 6).transpose(2, 3),
         )
 
 
@@ -238,7 +249,10 @@ def test_columns_that_no_stream_checked_write_nowhere_else():
         representation = parse_representation(name)
         guarded = torch.full((3, representation.channels, *SIZE), 7.0)
         encode_batch(
-            *columns, [[0], [3]], [[0], [10]], sensor=SIZE, representation=representation,
+            *columns,
+            [[0], [3]],
+            [[0], [10]],
+            encoding=encoding_of(SIZE, representation=representation),
             out=guarded[1:2],
-        )  # fmt: skip
+        )
         assert (guarded[::2] == 7).all()

@@ -12,6 +12,7 @@ from strategies import streams
 
 from eventseg.device import choose_encoder
 from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.settings import encoding_of
 from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import SensorSize
@@ -30,9 +31,11 @@ def test_a_batch_of_tensors_on_the_cpu_has_the_same_bits(events):
     columns = [torch.from_numpy(c.copy()) for c in (events.t, events.x, events.y, events.p)]
     for normalise in ("raw", "evsegnet"):
         made = encode_batch(
-            *columns, [[0], [len(events)]], [[events.t0_us], [events.t1_us]],
-            sensor=events.sensor, normalise=normalise,
-        )  # fmt: skip
+            *columns,
+            [[0], [len(events)]],
+            [[events.t0_us], [events.t1_us]],
+            encoding=encoding_of(events.sensor, normalise=normalise),
+        )
         np.testing.assert_array_equal(made[0].numpy(), encode(events, normalise=normalise))
 
 
@@ -82,7 +85,7 @@ def test_a_full_gpu_gets_advice(monkeypatch):
             torch.zeros(1, dtype=torch.int8),
             [[0], [1]],
             [[0], [9]],
-            sensor=SensorSize(1, 1),
+            encoding=encoding_of(SensorSize(1, 1)),
         )
 
 

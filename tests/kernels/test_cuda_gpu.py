@@ -13,9 +13,10 @@ from eventseg.augmentation.events import change_events
 from eventseg.augmentation.events_on_device import change_columns
 from eventseg.augmentation.settings import Augmentation
 from eventseg.device import choose_encoder
+from eventseg.encoding.cpu import bounds
 from eventseg.encoding.cuda import encode_batch
 from eventseg.encoding.representation import MEAN_STD, parse_representation
-from eventseg.encoding.settings import Encoding, bounds
+from eventseg.encoding.settings import Encoding, encoding_of
 from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DeviceError
 from eventseg.events import EventStream, SensorSize
@@ -94,7 +95,9 @@ def test_changed_events_have_the_bits_of_the_cpu(events):
         made, made_limits = change_columns(*columns, limits, spans, changes, sensor=SENSOR)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    tensors = encode_batch(*made, made_limits, spans, sensor=SENSOR, normalise="evsegnet").cpu()
+    tensors = encode_batch(
+        *made, made_limits, spans, encoding=encoding_of(SENSOR, normalise="evsegnet")
+    ).cpu()
     for tensor, (t0_us, t1_us), change in zip(tensors.numpy(), spans.T, changes, strict=True):
         changed = change_events(events.between(int(t0_us), int(t1_us)), change)
         expected = encode(changed, normalise="evsegnet")
@@ -121,7 +124,7 @@ def test_filters_keep_what_the_cpu_keeps_and_nothing_waits(events):
 
 
 def test_pinned_live_batches_have_the_bits_of_the_cpu(events):
-    encoding = Encoding(SENSOR, (0, 200), "evsegnet", 1, MEAN_STD)
+    encoding = Encoding(SENSOR, (0, 200), MEAN_STD, "evsegnet")
     none = EventStream(*(getattr(events, name)[:0] for name in "txyp"), SENSOR, 0, 50_000)
     some = [LiveWindow(events.between(end - 50_000, end), encoding) for end in (50_000, SPAN_US)]
     for windows in (some, [LiveWindow(none, encoding)]):
@@ -142,7 +145,9 @@ def batch_of(events, windows):
 def test_a_stream_of_its_own_is_used_and_nothing_waits(events):
     windows = every(1_000_000, 50_000)
     columns, limits, spans = batch_of(events, windows)
-    expected = encode_batch(*columns, limits, spans, sensor=SENSOR, normalise="evsegnet").clone()
+    expected = encode_batch(
+        *columns, limits, spans, encoding=encoding_of(SENSOR, normalise="evsegnet")
+    ).clone()
     torch.cuda.synchronize()
     side = torch.cuda.Stream()
     torch.cuda.set_sync_debug_mode("error")
@@ -151,7 +156,9 @@ def test_a_stream_of_its_own_is_used_and_nothing_waits(events):
             # Work of some milliseconds before the kernels: they come back before it has ended.
             torch.cuda._sleep(50_000_000)
             ahead = side.record_event()
-            made = encode_batch(*columns, limits, spans, sensor=SENSOR, normalise="evsegnet")
+            made = encode_batch(
+                *columns, limits, spans, encoding=encoding_of(SENSOR, normalise="evsegnet")
+            )
             waited = ahead.query()
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -165,5 +172,5 @@ def test_too_many_windows_get_advice(events):
     times = 4 * torch.cuda.mem_get_info()[1] // (20 * 24 * SENSOR.height * SENSOR.width) + 1
     with pytest.raises(DeviceError, match="too little memory"):
         encode_batch(
-            *columns, np.tile(limits, times), np.tile(spans, times), sensor=SENSOR
-        )  # fmt: skip
+            *columns, np.tile(limits, times), np.tile(spans, times), encoding=encoding_of(SENSOR)
+        )

@@ -22,7 +22,7 @@ from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.representation import MEAN_STD, parse_representation
 from eventseg.encoding.settings import Encoding
-from eventseg.encoding.tensors import encode, encode_with
+from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, RecordingError, TrainingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.sources.live import LiveWindow, batch_windows
@@ -208,7 +208,7 @@ def test_representations_and_rows_batch_by_batch(name: str) -> None:
     rng = np.random.default_rng(1)
     sensor = SensorSize(20, 30)
     representation = MEAN_STD if name == "mean-std" else parse_representation(name)
-    encoding = Encoding(sensor, (3, 17), "raw", 1, representation)
+    encoding = Encoding(sensor, (3, 17), representation)
     windows = []
     # Far from zero, without events, and of different lengths.
     for begin, length, count in ((7_000_000_000, 50_000, 900), (5, 10_000, 0), (0, 1_500_000, 400)):
@@ -264,7 +264,7 @@ def test_windows_beyond_the_recording_are_as_stored(data: Path, tmp_path: Path) 
         assert source.covered("700ms").max() < 1
         for i in (0, len(source.ids) - 1):
             found = source.live_window(i, "50ms", normalise="raw")
-            assert encode_with(found.events, found.encoding).tobytes() == (
+            assert encode(found.events, encoding=found.encoding).tobytes() == (
                 source.events(i, "50ms", normalise="raw").tobytes()
             )
             longer = source.live_window(i, "700ms", normalise="raw")

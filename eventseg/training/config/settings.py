@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from eventseg.encoding.settings import Normalisation
+from eventseg.encoding.representation import MEAN_STD
+from eventseg.encoding.settings import Encoding, Normalisation, default_normalisation
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.networks.inputs import Scaling
@@ -47,8 +48,9 @@ class InputSettings:
         Of ``both``: one network on seven channels, or two whose logits are averaged.
     windows : tuple of str
         Window lengths such as ``50ms``; one is drawn for each sample.
-    normalise : {"evsegnet", "raw"}
-        Normalisation of the event tensor.
+    normalise : {"auto", "evsegnet", "raw"}
+        Normalisation of the event tensor; ``auto`` follows its representation: ``evsegnet`` for
+        the six channels of mean-std, ``raw`` for others.
     live : bool
         Whether events are encoded from the recordings even where tensors are stored.
     encode : {"auto", "workers", "device"}
@@ -69,7 +71,7 @@ class InputSettings:
     kind: Literal["events", "gray", "rgb", "both"] = "events"
     fusion: Literal["early", "late"] = "early"
     windows: tuple[str, ...] = ("50ms",)
-    normalise: Normalisation = "evsegnet"
+    normalise: Literal["auto", "evsegnet", "raw"] = "auto"
     live: bool = False
     encode: Literal["auto", "workers", "device"] = "auto"
     scaling: Scaling = field(default_factory=lambda: Scaling(mean=(0.0,), std=(1.0,)))
@@ -86,6 +88,26 @@ class InputSettings:
         scaling = self.scaling
         if len(scaling.mean) != len(scaling.std) or not all(one > 0 for one in scaling.std):
             raise TrainingError("scaling needs as many deviations as means, all above 0")
+
+    def normalisation(self, encoding: Encoding | None) -> Normalisation:
+        """Return the normalisation of event tensors of an encoding.
+
+        Raises
+        ------
+        TrainingError
+            The ``evsegnet`` normalisation asked of another representation than ``mean-std``.
+        """
+        if encoding is None:
+            return "raw" if self.normalise == "raw" else "evsegnet"
+        representation = encoding.representation
+        if self.normalise == "auto":
+            return default_normalisation(representation)
+        if self.normalise == "evsegnet" and representation != MEAN_STD:
+            raise TrainingError(
+                f"the evsegnet normalisation is defined for the six channels of {MEAN_STD}; this "
+                f"data set holds {representation}: set input.normalise=raw or auto"
+            )
+        return self.normalise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,38 @@
+"""Normalisation of the six channels to the ranges of EV-SegNet's released files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eventseg.encoding.settings import CHANNELS, Tensor
+from eventseg.errors import WindowError
+from eventseg.kernels.ranges import evsegnet_ranges
+
+
+def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Return raw channels in the ranges of EV-SegNet's released files.
+
+    count -> 2 n / max - 1 with the maximum of each polarity and window, all -1 without an event;
+    mean -> 2 mean - 1, and 0 where there is no event; std -> min(1, 2 std). The scaling of the
+    original is not published; these are the choices that fit what is known of its files.
+
+    Parameters
+    ----------
+    tensor : float32 (..., 6, H, W)
+        Raw channels.
+    out : float32 (..., 6, H, W), optional
+        Array to write into; may be ``tensor`` itself.
+
+    Returns
+    -------
+    float32 (..., 6, H, W)
+    """
+    if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
+        raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")
+    result = np.empty_like(tensor, order="C") if out is None else out
+    shape = (-1, len(CHANNELS), tensor.shape[-2] * tensor.shape[-1])
+    if result.flags.c_contiguous:
+        evsegnet_ranges(np.ascontiguousarray(tensor).reshape(shape), result.reshape(shape))
+    else:
+        result[...] = normalise_evsegnet(np.ascontiguousarray(tensor))
+    return result
