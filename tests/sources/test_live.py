@@ -38,7 +38,7 @@ from eventseg.training.loading import (
 from eventseg.training.parts import pick
 from eventseg.training.run_folder import read_skipped, write_skipped
 from eventseg.training.samples import Samples
-from eventseg.training.steps import memory_advice
+from eventseg.training.trainer import memory_advice
 from eventseg_cli.main import main
 
 CPU = torch.device("cpu")
