@@ -255,7 +255,7 @@ class EventDataset:
         try:
             return read_labels(path, colours=self.manifest.labels.get(name))
         except LabelError as error:
-            raise DatasetError(str(error)) from error
+            raise DatasetError(f"cannot read image {path}: {error}") from error
 
     def confidence(self, i: int, name: str) -> NDArray[np.uint8]:
         """Return how sure the labels of a sample are, uint8 (H, W), 255 times a probability.
