@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from eventseg import html
 from eventseg.encoding.one_pass import encode_recording
 from eventseg.encoding.representation import MEAN_STD
-from eventseg.encoding.settings import Encoding
+from eventseg.encoding.settings import Encoding, encoding_of
 from eventseg.errors import CheckpointError, NetworkError, WindowError
 from eventseg.filters.filtered import filtered, survey_filters
-from eventseg.filters.rules import Filters
+from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import ClassTable, Labels, paint_labels
 from eventseg.networks import InputSpec, TrainedNetwork
@@ -194,10 +194,7 @@ class Predictions:
         for sample in encode_recording(
             filtered(self.recording, self.filters, hot_pixels=hot),
             [self.windows],
-            normalise=self.encoding.normalise,
-            ddof=self.encoding.ddof,
-            rows=self.encoding.rows,
-            representation=self.encoding.representation,
+            encoding=self.encoding,
         ):
             # A copy: the next step overwrites the tensor.
             yield sample.tensors[0].copy()
@@ -276,9 +273,11 @@ def predict(
         else predictor(network, test_time=test_time, device=device)
     )
     inputs = chosen.trained.inputs
+    encoding = encoding or inputs.encoding
     if not isinstance(recording, Recording):
         recording = open_recording(recording, sensor=encoding.sensor if encoding else None)
     encoding = encoding or _default_encoding(inputs, recording)
+    inputs.check_encoding(encoding, source=recording.name)
     if recording.sensor != encoding.sensor:
         raise NetworkError(
             f"{recording.name} has a sensor of {recording.sensor} and the network was trained on "
@@ -304,7 +303,7 @@ def predict(
         kept,
         tuple(sample_ids(recording.name, anchor=placed, windows=kept)),
         encoding,
-        filters or Filters(),
+        parse_filters(encoding.filters) if filters is None else filters,
         int((~keep).sum()),
     )
 
@@ -357,11 +356,4 @@ def _default_encoding(inputs: InputSpec, recording: Recording) -> Encoding:
         raise CheckpointError(
             f"the checkpoint does not say what its {events} event channels are; give encoding="
         )
-    sensor = recording.sensor
-    return Encoding(
-        sensor=sensor,
-        rows=(0, sensor.height),
-        normalise=inputs.normalise,
-        ddof=1,
-        representation=MEAN_STD,
-    )
+    return encoding_of(recording.sensor, normalise=inputs.normalise)

@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg import html
-from eventseg.dataset.layout import MANIFEST
-from eventseg.dataset.manifest import Manifest
 from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import TrainingError
@@ -236,8 +234,7 @@ class Run:
             Folder for the labels of each instant, ``ID.png``, an indexed PNG in the colours of the
             classes; each is written whole.
         every, times_us, window, encoding, filters, device
-            As for :func:`eventseg.predict`. Encoding and filters are by default those of the data
-            set that the network was trained on.
+            As for :func:`eventseg.predict`.
 
         Returns
         -------
@@ -245,15 +242,14 @@ class Run:
             An iterable of predictions with ``t_us``, ``labels``, ``probabilities``, ``classes``,
             ``save()`` and ``plot()``.
         """
-        known = self._data_encoding()
         predictions = predict(
             self.network,
             recording,
             every=every,
             times_us=times_us,
             window=window,
-            encoding=encoding or (known[0] if known else None),
-            filters=filters or (known[1] if known else None),
+            encoding=encoding,
+            filters=filters,
             device=device,
         )
         if out is not None:
@@ -286,20 +282,6 @@ class Run:
             for row in self.history
         ]
         return html.paragraph(repr(self)) + html.table(header, rows)
-
-    def _data_encoding(self) -> tuple[Encoding, Filters] | None:
-        """Return encoding and filters of the training data, where these are recordings."""
-        if not (self.data / MANIFEST).is_file():
-            return None
-        made = Manifest.read(self.data / MANIFEST).settings
-        encoding = Encoding(
-            sensor=made.sensor,
-            rows=made.rows,
-            normalise=self.config.input.normalise,
-            ddof=made.ddof,
-            representation=made.representation,
-        )
-        return encoding, made.filters
 
 
 def open_run(path: str | Path) -> Run:
