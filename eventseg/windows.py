@@ -136,6 +136,11 @@ def parse_duration(text: str) -> int:
     ------
     WindowError
         No number, no unit (us, ms, s, min), not positive, or not whole microseconds.
+
+    Examples
+    --------
+    >>> parse_duration("0.25s")
+    250000
     """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]+)\s*", text)
     if match is None or match[2] not in _UNITS_US:
@@ -198,6 +203,11 @@ def parse_anchor(text: str) -> Anchor:
     ------
     WindowError
         Another word, or a stride or count that is missing or not positive.
+
+    Examples
+    --------
+    >>> str(parse_anchor("stride:50ms"))
+    'stride:50ms'
     """
     kind, colon, value = text.partition(":")
     if kind == "stride" and value:
@@ -256,6 +266,12 @@ def cut_windows(
     WindowError
         No frames where the anchor needs them, a window longer than the recording, more windows
         than 2^24, or a length the ``evsegnet`` protocol does not define.
+
+    Examples
+    --------
+    >>> windows = cut_windows(recording, anchor=parse_anchor("frame"), window_us=50_000)
+    >>> len(windows) == len(recording.frames)
+    True
     """
     check_window(window_us)
     frames = recording.frames
@@ -304,6 +320,13 @@ def covered_share(
 
     1 for a window inside ``[t_first_us, t_last_us]`` that meets no gap. The time strictly between
     the two events around a gap, and that before the first and after the last event, do not count.
+
+    Examples
+    --------
+    >>> windows = cut_windows(recording, anchor=parse_anchor("stride:50ms"), window_us=50_000)
+    >>> t0_us, t1_us = recording.t_first_us, recording.t_last_us
+    >>> float(covered_share(windows, t_first_us=t0_us, t_last_us=t1_us)[0])
+    1.0
     """
     inside = np.minimum(windows.t1_us, t_last_us + 1) - np.maximum(windows.t0_us, t_first_us)
     before, after = np.array(gaps, np.int64).reshape(-1, 2).T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,49 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder shared/data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_drive_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated drives, their data set ``drives`` and a run on it, made once."""
+    import torch
+    from training_fixtures import street_dataset
+
+    import eventseg
+
+    root = tmp_path_factory.mktemp("tiny")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    data = street_dataset(root, name="drives")
+    settings = {"network": "fastscnn", "epochs": 1, "workers": 0, "batch_size": 4}
+    eventseg.train(data, root / "run", device="cpu", **settings)
+    torch.set_num_threads(threads)
+    return root
+
+
+@pytest.fixture
+def tiny_drive(
+    tiny_drive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, object]]:
+    """Names that the examples of docstrings use, in a folder of their own beside the drives."""
+    import torch
+
+    import eventseg
+
+    for name in ("drive.hdf5", "other.hdf5", "drive.truth.h5", "other.truth.h5", "drives"):
+        (tmp_path / name).symlink_to(tiny_drive_folder / name)
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    names: dict[str, object] = {name: getattr(eventseg, name) for name in eventseg.__all__}
+    with (
+        eventseg.open_recording("drive.hdf5") as recording,
+        eventseg.open_dataset("drives") as data,
+    ):
+        yield {
+            **names,
+            "recording": recording,
+            "data": data,
+            "run": eventseg.open_run(tiny_drive_folder / "run"),
+        }
+    torch.set_num_threads(threads)

@@ -52,6 +52,11 @@ def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
         A data set folder, or one that holds a data set a window length.
     deep : bool
         Encode every sample again from the recordings and compare tensors and frames bit for bit.
+
+    Examples
+    --------
+    >>> check_dataset("drives")
+    []
     """
     root = Path(path)
     folders = dataset_folders(root)

@@ -380,6 +380,11 @@ def open_dataset(path: str | Path) -> EventDataset:
     ------
     DatasetError
         No data set there, one that a stopped run left incomplete, or a damaged table.
+
+    Examples
+    --------
+    >>> open_dataset("drives").windows
+    ('10ms', '50ms')
     """
     root = Path(path)
     if not (root / MANIFEST).is_file():

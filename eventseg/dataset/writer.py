@@ -183,6 +183,12 @@ def encode_dataset(
         The folder holds a data set of other settings or recordings.
     OutputError
         The folder cannot be written, or has too little space.
+
+    Examples
+    --------
+    >>> summary = encode_dataset(["drive.hdf5"], "encoded", windows_us=[50_000])
+    >>> len(open_dataset("encoded")) == len(recording.frames)
+    True
     """
     root = Path(out)
     paths = sorted((canonical(Path(path)) for path in recordings), key=lambda path: path.stem)

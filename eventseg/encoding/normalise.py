@@ -26,6 +26,12 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     Returns
     -------
     float32 (..., 6, H, W)
+
+    Examples
+    --------
+    >>> x = normalise_evsegnet(encode(recording.events()))
+    >>> float(x[:2].min()), float(x[:2].max())
+    (-1.0, 1.0)
     """
     if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
         raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")

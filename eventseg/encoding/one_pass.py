@@ -129,6 +129,13 @@ def encode_recording(
     WindowError
         Windows of different numbers or out of order, and as for
         :func:`eventseg.encoding.tensors.encode`.
+
+    Examples
+    --------
+    >>> windows = cut_windows(recording, anchor=parse_anchor("frame"), window_us=50_000)
+    >>> shapes = [sample.tensors[0].shape for sample in encode_recording(recording, [windows])]
+    >>> shapes[0]
+    (6, 48, 64)
     """
     number = {len(each) for each in windows}
     if len(number) != 1:
@@ -224,6 +231,12 @@ def encode_counted(
     ------
     WindowError
         A count that is not positive, or a window longer than 35.8 minutes.
+
+    Examples
+    --------
+    >>> sample = next(encode_counted(recording, events_per_window=1_000))
+    >>> sample.count, sample.tensor.shape
+    (1000, (6, 48, 64))
     """
     if events_per_window < 1:
         raise WindowError(f"a window must hold 1 event or more, got {events_per_window}")

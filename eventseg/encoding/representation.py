@@ -127,6 +127,11 @@ def parse_representation(text: str) -> Representation:
     ------
     WindowError
         Another name, bins out of range, or a time constant that is no duration.
+
+    Examples
+    --------
+    >>> parse_representation("voxel:5").channels
+    5
     """
     name, colon, value = text.partition(":")
     if not colon and name in ("mean-std", "count", "count-latest"):

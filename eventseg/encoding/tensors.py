@@ -82,7 +82,8 @@ def encode(
 
     Examples
     --------
-    >>> x = encode(recording.events(1_000_000, 1_050_000))
+    >>> encode(recording.events(), window="50ms").shape
+    (6, 48, 64)
     """
     if isinstance(window, tuple):
         t0_us, t1_us = int(window[0]), int(window[1])
@@ -164,6 +165,12 @@ def encode_windows(
         As for :func:`encode`, and fewer than one thread.
     DeviceError
         ``cuda`` where there is no GPU to use, or one with too little memory.
+
+    Examples
+    --------
+    >>> windows = cut_windows(recording, anchor=parse_anchor("stride:50ms"), window_us=50_000)
+    >>> encode_windows(recording.events(), windows).shape[1:]
+    (6, 48, 64)
     """
     if threads < 1:
         raise WindowError(f"threads must be 1 or more, got {threads}")

@@ -137,6 +137,13 @@ def evaluate(
         The part has no samples.
     LabelError
         Classes that do not merge.
+
+    Examples
+    --------
+    >>> with_truth = open_source("drives")
+    >>> (row,) = evaluate(run.network, with_truth, windows=["50ms"])
+    >>> 0 <= row.scores.miou_present <= 1
+    True
     """
     trained.inputs.check_encoding(source.encoding, source=str(source.path))
     protocol = protocol or Protocol()

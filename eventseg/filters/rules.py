@@ -111,6 +111,11 @@ def parse_filters(texts: str | Iterable[str]) -> Filters:
         Another name, a filter given twice, or a factor out of range.
     WindowError
         A length without a unit, or not positive.
+
+    Examples
+    --------
+    >>> parse_filters("refractory:1ms").refractory_us
+    1000
     """
     values: dict[str, float] = {}
     for word in (
@@ -168,6 +173,13 @@ def filter_events(
     ------
     EventsError
         The filter of hot pixels without them, or a map of another size than the sensor.
+
+    Examples
+    --------
+    >>> events = recording.events()
+    >>> kept = filter_events(events, filters=parse_filters("refractory:1ms"))
+    >>> 0 < len(kept) <= len(events)
+    True
     """
     return EventFilter(filters, sensor=events.sensor, hot=hot)(events)
 

@@ -109,6 +109,11 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     ------
     LabelError
         No such table, or a file that is no class table.
+
+    Examples
+    --------
+    >>> load_class_table("evsegnet6").names[0]
+    'flat'
     """
     if str(name_or_path) in TABLES:
         return _packaged(str(name_or_path))

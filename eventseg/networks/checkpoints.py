@@ -132,6 +132,11 @@ def load_network(path: str | Path) -> TrainedNetwork:
     CheckpointError
         No such file, a damaged one, or one of another project; or of a network of a user's own
         whose file is not there or has changed.
+
+    Examples
+    --------
+    >>> len(load_network(run.path / "best.pt").classes)
+    19
     """
     return restore_network(load_file(Path(path)), path=Path(path))
 

@@ -189,6 +189,11 @@ def figure_sample(
         Line above the whole.
     row0 : int
         First sensor row of the tensor, where it is cropped.
+
+    Examples
+    --------
+    >>> events = recording.events()
+    >>> figure = figure_sample(events, encode(events), frame=recording.frames.image(0))
     """
     height, width = events.sensor
     # Panels keep the sensor's shape; a pixel of the sensor is never smaller than one of the file.

@@ -317,7 +317,7 @@ def _windows(
     if times_us is None:
         return cut_windows(recording, anchor=anchor, window_us=window_us)
     ends = np.asarray(times_us)
-    if ends.ndim != 1 or ends.dtype.kind not in "iu":
+    if ends.ndim != 1 or (ends.size and ends.dtype.kind not in "iu"):
         raise WindowError("times_us must be whole microseconds, one number an instant")
     ends = ends.astype(np.int64)
     if (np.diff(ends) < 0).any():

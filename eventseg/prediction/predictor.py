@@ -140,7 +140,7 @@ def predictor(
     --------
     >>> predict_one = predictor(run.path / "best.pt", device="cpu")
     >>> predict_one(data.tensor(0, "50ms")).shape
-    (16, 48, 64)
+    (19, 48, 64)
     """
     trained = network if isinstance(network, TrainedNetwork) else load_network(network)
     chosen = choose_device(device)

@@ -99,7 +99,7 @@ def open_recording(
     --------
     >>> recording = open_recording("drive.hdf5")
     >>> len(recording.frames)
-    9
+    18
     """
     path = Path(path)
     if path.name.endswith(".truth.h5"):

@@ -78,6 +78,14 @@ def simulate_street(
         Unknown scenario, no duration, a negative seed or a sensor too small.
     OutputError
         The files cannot be written. Nothing half-written is left behind.
+
+    Examples
+    --------
+    >>> summary = simulate_street(
+    ...     "short.hdf5", duration_us=40_000, seed=1, sensor=SensorSize(48, 64), threads=1
+    ... )
+    >>> open_recording("short.hdf5").n_events > 0
+    True
     """
     kind = scenario_named(scenario)
     check_numbers(duration_us=duration_us, seed=seed, sensor=sensor, step_us=step_us)

@@ -123,6 +123,11 @@ def open_source(path: str | Path, *, label_set: str = "truth") -> Source:
         No such folder or a layout that is not known.
     TrainingError
         The data set has no such label set.
+
+    Examples
+    --------
+    >>> open_source("drives").classes.names[0]
+    'road'
     """
     folder: Folder | None = open_folder(Path(path))
     if folder is not None:
