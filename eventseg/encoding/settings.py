@@ -156,6 +156,11 @@ def encoding_of(
     ------
     WindowError
         As :class:`Encoding`, and an unknown representation.
+
+    Examples
+    --------
+    >>> encoding_of(recording.sensor, rows=(0, 40), representation="voxel:5").shape
+    (5, 40, 64)
     """
     if isinstance(representation, str):
         representation = parse_representation(representation)

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg import html
+from eventseg.dataset.layout import MANIFEST
+from eventseg.dataset.manifest import Manifest
 from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import TrainingError
@@ -234,7 +236,8 @@ class Run:
             Folder for the labels of each instant, ``ID.png``, an indexed PNG in the colours of the
             classes; each is written whole.
         every, times_us, window, encoding, filters, device
-            As for :func:`eventseg.predict`.
+            As for :func:`eventseg.predict`. Where the checkpoint keeps no encoding, that of its
+            training data is taken.
 
         Returns
         -------
@@ -248,7 +251,7 @@ class Run:
             every=every,
             times_us=times_us,
             window=window,
-            encoding=encoding,
+            encoding=encoding or self.network.inputs.encoding or self._data_encoding(),
             filters=filters,
             device=device,
         )
@@ -282,6 +285,14 @@ class Run:
             for row in self.history
         ]
         return html.paragraph(repr(self)) + html.table(header, rows)
+
+    def _data_encoding(self) -> Encoding | None:
+        """Return the encoding of the training data, where these are recordings."""
+        if not (self.data / MANIFEST).is_file():
+            return None
+        stored = Manifest.read(self.data / MANIFEST).settings.encoding
+        sees_events = self.network.inputs.kind in ("events", "both")
+        return stored.normalised(self.network.inputs.normalise) if sees_events else stored
 
 
 def open_run(path: str | Path) -> Run:

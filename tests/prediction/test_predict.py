@@ -123,12 +123,9 @@ def test_networks_of_frames(root, tmp_path, kind):
     source = eventseg.open_source(root / "streets")
     encoding = Encoding(
         sensor=SENSOR, rows=ROWS, normalise="evsegnet", ddof=1,
-        representation=eventseg.parse_representation("mean-std"),
+        representation=eventseg.parse_representation("mean-std"), filters=("refractory:1ms",),
     )  # fmt: skip
-    made = eventseg.predict(
-        path, root / "other.hdf5", encoding=encoding, device="cpu",
-        filters=eventseg.parse_filters("refractory:1ms"),
-    )  # fmt: skip
+    made = eventseg.predict(path, root / "other.hdf5", encoding=encoding, device="cpu")
     network = eventseg.load_network(path)
     for prediction in made:
         i = source.ids.index(prediction.id)
