@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -58,6 +60,10 @@ class LazyGroup(SuggestingGroup):
         """Run a command; a known error is one line on stderr and exit 1, Ctrl-C exit 130."""
         from eventseg.errors import EventsegError
 
+        for stream in (sys.stdout, sys.stderr):
+            # Names of files that are not UTF-8 are shown with escapes.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except EventsegError as error:

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 import tomllib
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -137,6 +138,28 @@ def read_csv(path: Path) -> dict[int, list[str]]:
     except csv.Error as error:
         raise ValueError(f"it is no CSV: {error}") from error
     return rows
+
+
+def on_disk(path: Path) -> Path:
+    """Return a path as it is spelled on disk, where letters with marks may be one character or two.
+
+    Unicode has two forms of such letters; file systems and programs that copy files choose either.
+    A path that is there, or in neither form, is returned as given.
+    """
+    if str(path).isascii() or path.exists():
+        return path
+    parent = path.parent if path.parent == path else on_disk(path.parent)
+    wanted = composed(path.name)
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(parent)):  # noqa: PTH208 - names only
+            if composed(name) == wanted:
+                return parent / name
+    return path
+
+
+def composed(name: str) -> str:
+    """Return a name in the form in which a letter and its marks are one character (NFC)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def digest_of(path: Path) -> str:

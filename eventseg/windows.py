@@ -284,7 +284,8 @@ def cut_windows(
         )
     if anchor.kind != "stride" and len(frames.t_us) == 0:
         raise WindowError(
-            f"{recording.name} has no frames to anchor windows at; use --anchor stride:50ms"
+            f"{recording.name} has no frames to anchor windows at{_skipped_frames(recording)}; "
+            "use --anchor stride:50ms"
         )
     stretches = _stretches(recording)
     if anchor.kind in ("frame", "centre"):
@@ -360,6 +361,14 @@ def sample_ids(recording_name: str, *, anchor: Anchor, windows: Windows) -> list
     if anchor.kind in ("frame", "centre"):
         return [f"{recording_name}_f{frame:06d}" for frame in windows.frame]
     return [f"{recording_name}_t{t1_us}" for t1_us in windows.t1_us]
+
+
+def _skipped_frames(recording: Timed) -> str:
+    """Return why a recording's frames were left out, in brackets; empty where there were none."""
+    report = getattr(recording, "report", None)
+    skipped = report.skipped.get("frames", {}) if report is not None else {}
+    reasons = ", ".join(f"{count:,} skipped: {reason}" for reason, count in skipped.items())
+    return f" ({reasons})" if reasons else ""
 
 
 def _windows(

@@ -26,7 +26,7 @@ from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, EventsegError
-from eventseg.files import digest_of, temporary_files
+from eventseg.files import composed, digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
 from eventseg.images import list_pictures, read_image
 from eventseg.labels.maps import IGNORED, unknown_labels
@@ -113,6 +113,7 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
     """Check that folders hold one file for each id that should have one, and no other."""
     settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
     everyone = set(samples.ids)
+    spelled = {composed(sample_id): sample_id for sample_id in samples.ids}
     framed = {name for name, frame in zip(samples.ids, samples.frame, strict=True) if frame >= 0}
     stored = () if settings.store == "none" else settings.windows
     # The suffix of each folder's files and the ids that must be there; None: any of the samples.
@@ -140,12 +141,17 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
     for folder, (suffix, wanted) in expected.items():
         place = folder.relative_to(root)
         present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        ids = {name.removesuffix(suffix) for name in present if name.endswith(suffix)}
+        files = {
+            spelled.get(composed(name.removesuffix(suffix)), name.removesuffix(suffix)): name
+            for name in present
+            if name.endswith(suffix)
+        }
+        ids = set(files)
         for sample_id in sorted((wanted or set()) - ids):
             yield f"{place / (sample_id + suffix)} is missing"
         for sample_id in sorted(ids - (everyone if wanted is None else wanted)):
             yield f"{place / (sample_id + suffix)} belongs to no sample of {SAMPLES}"
-        for name in sorted(present - {sample_id + suffix for sample_id in ids}):
+        for name in sorted(present - set(files.values())):
             if not name.endswith(".tmp"):
                 yield f"{place / name} is no {suffix} file"
 
@@ -273,7 +279,7 @@ def _other_truth(entry: RecordingEntry, path: Path) -> bool:
 
 def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> Iterator[str]:
     settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
-    index_of = {sample_id: i for i, sample_id in enumerate(samples.ids)}
+    index_of = {composed(sample_id): i for i, sample_id in enumerate(samples.ids)}
     unseen = {i for i, name in enumerate(samples.recording) if name == entry.name}
     with (
         open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180) as recording,
@@ -288,7 +294,7 @@ def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> 
         if (survey.hot_pixels, survey.dropped) != (entry.hot_pixels, entry.dropped):
             yield f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording"
         for row, _, tensors in encoded_samples(recording, settings, hot_pixels=entry.hot_pixels):
-            i = index_of.get(row.id)
+            i = index_of.get(composed(row.id))
             if i is None:
                 yield f"{SAMPLES}: {row.id} is missing"
                 continue

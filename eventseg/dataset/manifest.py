@@ -15,7 +15,7 @@ from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
-from eventseg.files import read_toml, write_whole
+from eventseg.files import composed, on_disk, read_toml, write_whole
 from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.maps import ClassTable
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, parse_anchor, parse_duration
@@ -27,6 +27,9 @@ Store = Literal["npy", "npz", "none"]
 
 ANY_AGE = "any"
 """Frame age of a data set that pairs windows with frames of any age, as all once did."""
+
+MOST_PIXELS = 2**15
+"""Largest height and width of a sensor: events have 15 bits for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,16 @@ class Settings:
         if table["store"] not in get_args(Store):
             raise ValueError(f"store {table['store']!r} is none of {', '.join(get_args(Store))}")
         parse_filters(table.get("filters", ()))
+        encoding = Encoding.from_dict(table)
+        sensor, (row0, row1) = encoding.sensor, encoding.rows
+        if min(sensor) < 1 or max(sensor) > MOST_PIXELS or not 0 <= row0 < row1 <= sensor.height:
+            raise ValueError(f"rows {row0} to {row1} of a sensor of {sensor} cannot be")
         return cls(
             anchor=anchor,
             windows_us=(
                 () if anchor.kind == "count" else tuple(map(parse_duration, table["windows"]))
             ),
-            encoding=Encoding.from_dict(table),
+            encoding=encoding,
             store=table["store"],
             rotate180=bool(table["rotate180"]),
             held_out=tuple(table["held_out"]),
@@ -154,14 +161,16 @@ class RecordingEntry:
 
     def file_from(self, root: Path) -> Path:
         """Return where the recording lies, seen from the data set's folder."""
-        return canonical(root / self.path)
+        return canonical(on_disk(root / self.path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as TOML holds it."""
         return {
             "name": self.name,
-            "file": Path(self.path).name,
-            "path": self.path,
+            "file": os.fsencode(Path(self.path).name).decode(errors="replace"),
+            # A path that is not UTF-8 cannot stand in TOML as it is.
+            "path": os.fsencode(self.path).decode(errors="replace"),
+            **({} if _is_utf8(self.path) else {"path_hex": os.fsencode(self.path).hex()}),
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
             **({"truth_sha256": self.truth_sha256} if self.truth_sha256 else {}),
@@ -179,17 +188,19 @@ class RecordingEntry:
         """Return the entry that a TOML table holds; KeyError or ValueError where it lacks."""
         return cls(
             name=str(table["name"]),
-            path=str(table["path"]),
-            size_bytes=int(table["size_bytes"]),
+            path=os.fsdecode(bytes.fromhex(table["path_hex"]))
+            if "path_hex" in table
+            else str(table["path"]),
+            size_bytes=_integer(table["size_bytes"]),
             sha256=str(table["sha256"]),
-            t_first_us=int(table["t_first_us"]),
-            t_last_us=int(table["t_last_us"]),
-            events=int(table["events"]),
-            frames=int(table["frames"]),
+            t_first_us=_integer(table["t_first_us"]),
+            t_last_us=_integer(table["t_last_us"]),
+            events=_integer(table["events"]),
+            frames=_integer(table["frames"]),
             report=dict(table["report"]),
             truth_sha256=str(table.get("truth_sha256", "")),
-            dropped={name: int(count) for name, count in table.get("dropped", {}).items()},
-            hot_pixels=tuple(map(int, table.get("hot_pixels", ()))),
+            dropped={name: _integer(count) for name, count in table.get("dropped", {}).items()},
+            hot_pixels=tuple(map(_integer, table.get("hot_pixels", ()))),
         )
 
 
@@ -211,7 +222,7 @@ class Manifest:
     def recording(self, name: str) -> RecordingEntry:
         """Return the entry of one recording."""
         for entry in self.recordings:
-            if entry.name == name:
+            if composed(entry.name) == composed(name):
                 return entry
         raise DatasetError(f"recording {name!r} is not in the manifest")
 
@@ -231,7 +242,8 @@ class Manifest:
                 for entry in self.recordings
             ],
         }
-        write_whole(path, lambda file: tomli_w.dump(table, file))
+        content = tomli_w.dumps(table).encode(errors="replace")
+        write_whole(path, lambda file: file.write(content))
 
     def _label_sets(self) -> dict[str, Any]:
         return {
@@ -256,7 +268,7 @@ class Manifest:
         """
         try:
             table = read_toml(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DatasetError(f"cannot read {path}: {error}") from error
         if table.get("schema") != SCHEMA:
             raise DatasetError(
@@ -284,7 +296,7 @@ class Manifest:
             )
         except KeyError as error:
             raise DatasetError(f"{path} lacks {error}") from error
-        except (TypeError, ValueError, EventsegError) as error:
+        except (AttributeError, OverflowError, TypeError, ValueError, EventsegError) as error:
             raise DatasetError(f"{path} is no manifest: {error}") from error
 
 
@@ -330,6 +342,18 @@ def relative_to(path: Path, root: Path) -> str:
         return Path(os.path.relpath(path, root.resolve())).as_posix()
     except ValueError:  # another drive on Windows
         return path.as_posix()
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _integer(value: Any) -> int:
+    """Return an integer of at most 64 bits, or raise ValueError."""
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"the number {str(number)[:40]} does not fit into 64 bits")
+    return number
 
 
 def _colour(values: Sequence[int]) -> tuple[int, int, int]:

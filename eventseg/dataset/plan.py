@@ -7,12 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from eventseg.dataset.layout import checked_name
 from eventseg.dataset.manifest import Store
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import SensorSize
 from eventseg.windows import Anchor, check_window, format_duration
 
 Crop = Literal["auto", "none"] | tuple[int, int]
+
+LONGEST_SUFFIX = "_t9223372036854775807.png"
+"""What a sample adds to the name of its recording at most."""
 
 DEFAULT_WINDOWS_US = (50_000,)
 EVSEGNET_SENSOR = SensorSize(260, 346)
@@ -57,6 +61,8 @@ def recording_names(paths: Sequence[Path], *, held_out: Collection[str]) -> list
     if not paths:
         raise DatasetError("no recording to encode; give at least one file")
     names = [path.stem for path in paths]
+    for name in names:
+        checked_name(name + LONGEST_SUFFIX)
     for before, after in pairwise(paths):
         if before == after:
             raise DatasetError(f"recording {before} is listed twice")

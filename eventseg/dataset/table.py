@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError
 from eventseg.files import read_csv, write_whole
 
@@ -131,9 +132,20 @@ def read_rows(path: Path, *, windows: Sequence[str]) -> list[Row]:
             sample_id, recording, frame, t_us, split, *rest = line
             if len(line) != len(header):
                 raise ValueError(f"{len(line)} fields")
-            events = tuple(map(int, rest[: len(windows)]))
+            events = tuple(map(_integer, rest[: len(windows)]))
             covered = tuple(map(float, rest[len(windows) :]))
-            rows.append(Row(sample_id, recording, int(frame), int(t_us), split, events, covered))
+            checked_name(sample_id)
+            checked_name(recording)
+            numbers = _integer(frame), _integer(t_us)
+            rows.append(Row(sample_id, recording, *numbers, split, events, covered))
         except ValueError as error:
             raise DatasetError(f"{path}, line {number}: {error}") from error
     return rows
+
+
+def _integer(text: str) -> int:
+    """Return an integer of at most 64 bits, or raise ValueError."""
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{text:.40} does not fit into 64 bits")
+    return value

@@ -16,7 +16,13 @@ from typing import Any
 
 import tomli_w
 
-from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS, confidence_file, label_file
+from eventseg.dataset.layout import (
+    MANIFEST,
+    PARTIAL_LABELS,
+    checked_name,
+    confidence_file,
+    label_file,
+)
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
@@ -164,7 +170,8 @@ class LabelSetFolder:
 
     def said(self, key: str) -> tuple[Path, Path]:
         """Return where the labels and the confidence of a frame wait for the filters."""
-        return self._partial / "labels" / f"{key}.png", self._partial / "confidence" / f"{key}.png"
+        name = checked_name(f"{key}.png")
+        return self._partial / "labels" / name, self._partial / "confidence" / name
 
     def is_said(self, frame: Frame) -> bool:
         """Return whether the teachers have seen a frame; its labels are written last."""

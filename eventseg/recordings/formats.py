@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.files import on_disk
 from eventseg.recordings.base import Recording
 
 
@@ -114,6 +115,7 @@ def open_recording(
             "the formats that can be read"
         )
     try:
+        path = on_disk(path)
         status = path.stat()
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: no such file") from error

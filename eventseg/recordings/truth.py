@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.files import digest_of
+from eventseg.files import digest_of, on_disk
 from eventseg.recordings.hdf5.datasets import attributes, open_table
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.tables import Table
@@ -78,7 +78,7 @@ class TruthMaps(Protocol):
 
 def truth_path(recording: Path) -> Path:
     """Return where the truth of a recording lies: ``drive.hdf5`` has ``drive.truth.h5``."""
-    return recording.with_suffix(".truth.h5")
+    return on_disk(recording.with_suffix(".truth.h5"))
 
 
 class TruthWriter:

@@ -21,9 +21,10 @@ from ddd17_files import (
     write_file,
 )
 
-from eventseg.errors import RecordingError
+from eventseg.errors import RecordingError, WindowError
 from eventseg.events import SensorSize
 from eventseg.recordings import Recording, open_recording
+from eventseg.windows import cut_windows, parse_anchor
 
 SENSOR = SensorSize(4, 6)
 FULL = 36 + 2 * 4 * 6
@@ -364,6 +365,42 @@ def test_damaged_frames_are_counted(
     assert rec.report.skipped["frames"] == {reason: 1}
     assert rec.frames.t_us.tolist() == [15]
     np.testing.assert_array_equal(rec.frames.raw(0), picture(2))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("rotate", [False, True])
+def test_colour_frames_are_turned_gray(tmp_path: Path, channels: int, rotate: bool) -> None:
+    colours = np.random.default_rng(1).integers(0, 2**16, (4, 6, channels))
+    size = 36 + 2 * 4 * 6 * channels
+    body = frame_bytes(colours, (1, 9, 2, 5), size=size, info=1 | channels << 1, shape=(4, 6))
+    rec = opened(tmp_path, [frames([body])], sensor=None, rotate180=rotate)
+    assert rec.sensor == SENSOR
+    assert rec.report.repaired == {"colour frames, turned gray": 1}
+    gray = np.empty((4, 6), np.int64)
+    for y in range(4):
+        for x in range(6):
+            red, green, blue = colours[y, x, :3].tolist()
+            gray[y, x] = (299 * red + 587 * green + 114 * blue + 500) // 1000
+    np.testing.assert_array_equal(rec.frames.raw(0), gray[::-1, ::-1] if rotate else gray)
+
+
+def test_no_frames_says_which_were_skipped(tmp_path: Path) -> None:
+    bad = frame_bytes(picture(1), (1, 9, 2, 5), size=FULL, info=5)
+    rec = opened(tmp_path, [dots(*range(0, 90_000, 1_000)), frames([bad])])
+    with pytest.raises(WindowError, match=r"no frames .*1 skipped: not one grey channel"):
+        cut_windows(rec, anchor=parse_anchor("frame"), window_us=10_000)
+
+
+def test_frames_of_one_time_are_one_frame(tmp_path: Path) -> None:
+    bodies = [
+        frame_bytes(picture(k), (t, t + 9, t + 1, t + 5), size=FULL)
+        for k, t in enumerate((10, 40, 10, 10, 70))
+    ]
+    rec = opened(tmp_path, [frames([body]) for body in bodies])
+    assert rec.frames.t_us.tolist() == [15, 45, 75]
+    np.testing.assert_array_equal(rec.frames.raw(0), picture(0))
+    np.testing.assert_array_equal(rec.frames.raw(2), picture(4))
+    assert rec.report.skipped["frames"] == {"same time as the frame before": 2}
 
 
 def test_frame_without_any_stamp(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from eventseg.events import SensorSize
 from eventseg.recordings.base import Frames
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import FRAME_DTYPE, WRAP_US
+from eventseg.recordings.ddd17.packets import channels_of
 from eventseg.recordings.report import Tally
+
+LUMA_PER_MILLE = (299, 587, 114)
 
 LONGEST_US = 10_000_000
 """No exposure and no read-out takes longer; a stamp further away is damaged."""
@@ -50,7 +53,12 @@ def open_frames(
         int((exposure_end[1:] < exposure_end[:-1]).sum()),
     )
     order = np.argsort(exposure_end, kind="stable")
+    # Two frames of one time would be two samples of one time.
+    again = np.flatnonzero(np.diff(exposure_end[order]) == 0) + 1
+    tally.skip("frames", "same time as the frame before", len(again))
+    order = np.delete(order, again)
     stored = stored[order]
+    channels = channels_of(stored)
     rois = np.stack([stored[name] for name in ("row", "col", "height", "width")], axis=1)
     placed = rois.astype(np.int64)
     if rotate180:
@@ -61,9 +69,9 @@ def open_frames(
         frame = stored[i]
         shape = int(frame["height"]), int(frame["width"])
         first = int(frame["offset"]) + FRAME_DTYPE.itemsize
-        stop = first + 2 * shape[0] * shape[1]
+        stop = first + 2 * shape[0] * shape[1] * int(channels[i])
         pixels = file.frame_of(int(frame["at"]), first, stop)
-        picture: NDArray[np.uint16] = pixels.view("<u2").reshape(shape)
+        picture = luma(pixels.view("<u2").reshape(*shape, int(channels[i])))
         return picture[::-1, ::-1] if rotate180 else picture
 
     return Frames(
@@ -76,6 +84,17 @@ def open_frames(
         read,
         stored["packet_row"].astype(np.int64),
     )
+
+
+def luma(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return the brightness of pixels (H, W, 1, 3 or 4) as gray, uint16 (H, W).
+
+    Of red, green and blue it is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), rounded.
+    """
+    if pixels.shape[2] == 1:
+        return pixels[:, :, 0]
+    weighted = pixels[:, :, :3].astype(np.uint32) @ np.array(LUMA_PER_MILLE, np.uint32)
+    return ((weighted + 500) // 1000).astype(np.uint16)
 
 
 def _sane_stamps(

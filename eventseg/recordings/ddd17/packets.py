@@ -31,6 +31,9 @@ MAX_OVERFLOW: Final = 2**14
 UNLIMITED: Final = 2**15
 """No event reaches this row or column: they have 15 bits."""
 
+COLOUR_CHANNELS: Final = (3, 4)
+"""Channels of a colour frame: red, green, blue, and perhaps opacity, for each pixel in turn."""
+
 SCANNED: Final = {
     "kept": decode.KEPT,
     "t_first": decode.FIRST,
@@ -223,19 +226,28 @@ def _frames(
     frames["offset"] = offsets
     room = (sizes[owners].astype(np.int64) - FRAME_DTYPE.itemsize) // 2
     width, height = heads["width"].astype(np.int64), heads["height"].astype(np.int64)
-    frames["full"] = (heads["row"] == 0) & (heads["col"] == 0) & (width * height == room)
+    channels = channels_of(heads)
+    frames["full"] = (heads["row"] == 0) & (heads["col"] == 0) & (width * height * channels == room)
     tally.found["frames"] += len(frames)
     sound = np.ones(len(frames), np.bool_)
     sizes_bad = (width <= 0) | (height <= 0) | (width * height > room)
+    coloured = np.isin(channels, COLOUR_CHANNELS) & (width * height * channels <= room)
     for reason, bad in (
         ("marked invalid", heads["info"] & 1 == 0),
-        ("not one grey channel", (heads["info"] >> 1) & 7 != 1),
+        ("not one grey channel", (channels != 1) & ~coloured),
         ("damaged size or position", sizes_bad | (heads["row"] < 0) | (heads["col"] < 0)),
         ("no time stamp", (heads["t_end"] <= 0) & (heads["exposure_end"] <= 0)),
     ):
         tally.skip("frames", reason, int((bad & sound).sum()))
         sound &= ~bad
+    tally.repair("colour frames, turned gray", int((coloured & sound).sum()))
     return frames[sound], owners[sound]
+
+
+def channels_of(frames: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return the number of channels of frames by their headers: 1 gray, 3 or 4 with colours."""
+    channels: NDArray[np.int64] = (frames["info"].astype(np.int64) >> 1) & 7
+    return channels
 
 
 def _specials(packets: NDArray[np.void], file: PacketFile, tally: Tally) -> NDArray[np.void]:
