@@ -103,9 +103,9 @@ def pixels_of(content: bytes) -> NDArray[np.uint16]:
     values = _stored_pixels(table, table.integer(7, "h"), table.integer(6, "h"))
     gray = values[..., 0] if values.shape[2] == 1 else np.rint(values[..., :3] @ LUMA)
     if values.dtype.itemsize == 1:
-        return gray.astype(np.uint16) << 8
+        return np.left_shift(gray.astype(np.uint16), np.uint16(8))
     wide = gray.astype(np.uint16)
-    return wide << 6 if values.max(initial=0) < 1024 else wide
+    return np.left_shift(wide, np.uint16(6)) if values.max(initial=0) < 1024 else wide
 
 
 def imu_of(content: bytes) -> NDArray[np.void]:

@@ -148,10 +148,10 @@ def build_index(
     tally.found["frames"] += len(frames)
     tally.found["imu"] += len(imu)
     tally.found["specials"] += len(specials)
-    events = np.array(rows["EVTS"], PACKET_DTYPE)
-    back = int((events["t_min"][1:] < events["t_max"][:-1]).sum())
+    packets = np.array(rows["EVTS"], PACKET_DTYPE)
+    back = int((packets["t_min"][1:] < packets["t_max"][:-1]).sum())
     tally.repair("packets that begin before the one before them ends, put in order", back)
-    return Index(events, frames, imu, specials)
+    return Index(packets, frames, imu, specials)
 
 
 def _sorted(parts: list[NDArray[np.void]], dtype: np.dtype[np.void]) -> NDArray[np.void]:

@@ -188,5 +188,12 @@ class Aedat4Recording(Recording):
                 raise RecordingError(f"{self.path}: frame {i} cannot be read: {damage}") from damage
             return picture[::-1, ::-1] if self._rotate else picture
 
-        stamps = (stored[n] for n in ("t_start", "t_end", "exposure_start", "exposure_end"))
-        return Frames(*stamps, rois, self.sensor, read)
+        return Frames(
+            stored["t_start"],
+            stored["t_end"],
+            stored["exposure_start"],
+            stored["exposure_end"],
+            rois,
+            self.sensor,
+            read,
+        )
