@@ -91,6 +91,17 @@ def test_colour_and_16_bit_frames_become_gray(tmp_path):
         assert recording.n_events == 0
 
 
+def test_frames_of_one_time_are_one_frame(tmp_path):
+    packets = [
+        (1, frame_content(np.full((8, 16), k, np.uint8), t=(t, 0, 0, 0, 0)))
+        for k, t in enumerate((10, 40, 10, 70))
+    ]
+    with open_recording(write_aedat4(tmp_path / "a.aedat4", packets, xml=XML)) as recording:
+        assert recording.frames.t_us.tolist() == [10, 40, 70]
+        assert [int(recording.frames.image(i)[0, 0]) for i in range(3)] == [0, 1, 3]
+        assert recording.report.skipped["frames"] == {"same time as the frame before": 1}
+
+
 def test_other_cameras_and_unknown_kinds_are_counted(tmp_path):
     xml = stream_xml(
         [(0, "EVTS", CAMERA, "A"), (1, "EVTS", (4, 4), "B"), (7, "FRME", CAMERA, "A")], root="node"

@@ -175,6 +175,10 @@ class Aedat4Recording(Recording):
         tally.skip("frames", f"outside the sensor {self.sensor}", int((~inside).sum()))
         stored = stored[inside]
         stored = stored[np.argsort(stored["exposure_end"], kind="stable")]
+        # Two frames of one time would be two samples of one time.
+        again = np.flatnonzero(np.diff(stored["exposure_end"]) == 0) + 1
+        tally.skip("frames", "same time as the frame before", len(again))
+        stored = np.delete(stored, again)
         rois = np.stack([stored[name] for name in ("row", "col", "height", "width")], axis=1)
         if self._rotate:
             rois[:, 0] = height - rois[:, 0] - rois[:, 2]
