@@ -3,11 +3,11 @@
     git worktree add /tmp/before HEAD~1 && (cd /tmp/before && uv sync)
     uv run python benchmarks/compare_checkouts.py /tmp/before .
 
-Each checkout runs its own ``eventseg`` from its own ``.venv``: simulated drives and images, data
-sets of every anchor, representation and store, training, evaluation and labels by a teacher. The
-bytes of recordings, truth files, tensors, frames, label maps, ``samples.csv``, ``metrics.csv`` and
-``scores.csv`` must be equal. Files that state versions, paths or times are not compared, and
-counted. Options that were renamed are taken by the name that each checkout's ``--help`` shows.
+Each checkout runs its own commands by the Python of its own ``.venv``: simulated drives and
+images, data sets of every anchor, representation and store, training, evaluation and labels by a
+teacher. The bytes of recordings, truth files, tensors, frames, label maps, ``samples.csv``,
+``metrics.csv`` and ``scores.csv`` must be equal. Files that state versions, paths or times are
+not compared, and counted. Options that were renamed are taken by the name that each checkout's ``--help`` shows.
 
 Prints one line for each difference and exits with 1 where there is one.
 """
@@ -15,15 +15,14 @@ Prints one line for each difference and exits with 1 where there is one.
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import h5py
@@ -137,55 +136,52 @@ JOBS: tuple[Job, ...] = (
 )
 
 
-class Checkout:
-    """A tree with its environment, and the folder that its jobs write to."""
+DRIVER = """
+import json, re, sys
+from click.testing import CliRunner
+from eventseg_cli.main import main
 
-    def __init__(self, root: Path, out: Path) -> None:
-        self.program = root.resolve() / ".venv" / "bin" / "eventseg"
-        if not self.program.is_file():
-            raise SystemExit(f"error: {root} has no .venv/bin/eventseg: run `uv sync` in it")
-        self.out = out
-        self.options = cache(self._options)
-        out.mkdir(parents=True)
-        self.environment = {
-            **os.environ,
-            "CUDA_VISIBLE_DEVICES": "",
-            "EVENTSEG_CACHE": str(out.parent / f"cache-{out.name}"),
-            "MKL_NUM_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+for number, (command, arguments) in enumerate(json.load(sys.stdin)):
+    known = re.findall("--[a-z0-9-]+", CliRunner().invoke(main, [*command, "--help"]).output)
+    words = [
+        next((name for name in argument if name in known), argument[0])
+        if isinstance(argument, list)
+        else argument
+        for argument in arguments
+    ]
+    result = CliRunner().invoke(main, [*command, *words])
+    if result.exit_code:
+        print(number, result.output.strip().splitlines()[-1:] or repr(result.exception))
+"""
+"""Runs jobs in one process, so that torch is loaded once a checkout."""
 
-    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the checkout's ``eventseg`` in the folder."""
-        return subprocess.run(
-            [str(self.program), *arguments],
-            cwd=self.out,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
 
-    def _options(self, command: tuple[str, ...]) -> frozenset[str]:
-        return frozenset(re.findall(r"--[a-z0-9-]+", self.call(*command, "--help").stdout))
-
-    def run(self, job: Job) -> str | None:
-        """Run a job and return the error, if any."""
-        arguments: list[str] = []
-        for argument in job.arguments:
-            if isinstance(argument, tuple):
-                known = [name for name in argument if name in self.options(job.command)]
-                if not known:
-                    return f"no option of the names {', '.join(argument)}"
-                argument = known[0]
-            arguments.append(argument)
-        result = self.call(*job.command, *arguments)
-        return None if result.returncode == 0 else result.stderr.strip().splitlines()[-1]
-
-    def run_all(self) -> dict[Job, str]:
-        """Run every job and return the errors of those that failed."""
-        write_pictures(self.out / "pictures")
-        errors = {job: self.run(job) for job in JOBS}
-        return {job: error for job, error in errors.items() if error is not None}
+def run_jobs(root: Path, out: Path) -> list[str]:
+    """Run every job by a checkout's own commands in a new folder and return the errors."""
+    python = root.resolve() / ".venv" / "bin" / "python"
+    if not python.is_file():
+        raise SystemExit(f"error: {root} has no .venv/bin/python: run `uv sync` in it")
+    out.mkdir(parents=True)
+    write_pictures(out / "pictures")
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "",
+        "EVENTSEG_CACHE": str(out.parent / f"cache-{out.name}"),
+        "MKL_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    ended = subprocess.run(
+        [str(python), "-c", DRIVER],
+        cwd=out,
+        env=environment,
+        input=json.dumps([(job.command, job.arguments) for job in JOBS]),
+        capture_output=True,
+        text=True,
+    )
+    if ended.returncode:
+        raise SystemExit(f"error: the jobs of {root} ended with {ended.stderr.strip()}")
+    lines = (line.partition(" ") for line in ended.stdout.splitlines())
+    return [f"`{JOBS[int(number)]}` failed: {error}" for number, _, error in lines]
 
 
 def write_pictures(root: Path) -> None:
@@ -291,12 +287,12 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = (arguments.keep or Path(temporary)) / "files"
-        trees = [Checkout(arguments.old, root / "old"), Checkout(arguments.new, root / "new")]
+        trees = (arguments.old, arguments.new)
         with ThreadPoolExecutor(2) as pool:
-            errors = list(pool.map(Checkout.run_all, trees))
+            errors = list(pool.map(run_jobs, trees, (root / "old", root / "new")))
         for name, failed in zip(("OLD", "NEW"), errors, strict=True):
-            for job, error in failed.items():
-                print(f"{name} cannot run `{job}`: {error}")
+            for error in failed:
+                print(f"{name}: {error}")
         found = list(differences(root / "old", root / "new"))
         names = files(root / "new")
         print(*found, sep="\n", end="\n" if found else "")
