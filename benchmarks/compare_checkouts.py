@@ -7,7 +7,8 @@ Each checkout runs its own commands by the Python of its own ``.venv``: simulate
 images, data sets of every anchor, representation and store, training, evaluation and labels by a
 teacher. The bytes of recordings, truth files, tensors, frames, label maps, ``samples.csv``,
 ``metrics.csv`` and ``scores.csv`` must be equal. Files that state versions, paths or times are
-not compared, and counted. Options that were renamed are taken by the name that each checkout's ``--help`` shows.
+not compared, and counted. Options that were renamed are taken by the name that each checkout's
+``--help`` shows.
 
 Prints one line for each difference and exits with 1 where there is one.
 """

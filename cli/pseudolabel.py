@@ -43,7 +43,7 @@ Examples:
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--teacher",
-    "words",
+    "specs",
     multiple=True,
     metavar="TEACHER",
     help="hf:ID, hf:FOLDER, NETWORK:PATH, torchvision:ARCHITECTURE:PATH or the PATH of a "
@@ -52,28 +52,43 @@ Examples:
 )
 @click.option("--set", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]")
 @click.option(
-    "--classes", "table", default="evsegnet6", show_default=True, metavar="TABLE",
+    "--classes",
+    "table",
+    default="evsegnet6",
+    show_default=True,
+    metavar="TABLE",
     help="Classes to label in: a class table by name or a .toml file.",
-)  # fmt: skip
-@click.option(
-    "--teacher-classes", metavar="TABLE",
-    help="Classes of the teacher, where its file does not name them.",
-)  # fmt: skip
-@click.option(
-    "--teacher-licence", multiple=True, metavar="TEXT",
-    help="Licence of the teacher's weights, kept in the manifest; once for each --teacher.  "
-    "[default: what a model card states, otherwise unknown]",
-)  # fmt: skip
-@click.option(
-    "--preset", default="default", show_default=True,
-    type=click.Choice(["default", "evsegnet-labels", "delft-labels"]),
-    help="Where the options below begin: ours, or how labels of DDD17 were made in 2018 and 2022.",
-)  # fmt: skip
-@click.option(
-    "--scales", callback=_scales, metavar="F,F,...", help="Enlargements.  [preset default: 2,3,4]"
 )
 @click.option(
-    "--flip/--no-flip", default=None, help="Also show each scale flipped.  [preset default: flip]"
+    "--teacher-licence",
+    multiple=True,
+    metavar="TEXT",
+    help="Licence of the teacher's weights, kept in the manifest; once for each --teacher.  "
+    "[default: what a model card states, otherwise unknown]",
+)
+@click.option(
+    "--teacher-classes",
+    metavar="TABLE",
+    help="Classes of the teacher, where its file does not name them.",
+)
+@click.option(
+    "--preset",
+    default="default",
+    show_default=True,
+    type=click.Choice(["default", "evsegnet-labels", "delft-labels"]),
+    help="Where the options below begin: ours, or how labels of DDD17 were made in 2018 and 2022.",
+)
+@click.option(
+    "--scales",
+    callback=_scales,
+    metavar="F,F,...",
+    help="Factors by which frames are enlarged.  [preset default: chosen from frame, teacher "
+    "and device, and printed]",
+)
+@click.option(
+    "--flip/--no-flip",
+    default=None,
+    help="Also show each scale flipped.  [preset default: flip; on a CPU as time allows]",
 )
 @click.option(
     "--merge",
@@ -88,18 +103,25 @@ Examples:
     "--agreement", type=float, help="Least share of scales and flips that give the label, 0 to 1."
 )
 @click.option(
-    "--temporal", type=int, metavar="PIXELS",
+    "--temporal",
+    type=int,
+    metavar="PIXELS",
     help="Keep labels that frames before and after also have, so many pixels away at most.",
-)  # fmt: skip
+)
 @click.option(
     "--ego", metavar="ROW0:ROW1|PNG", help="Ignore the ego vehicle: rows, or where a PNG is not 0."
 )
 @click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]",
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
     help="Where teachers compute.",
-)  # fmt: skip
+)
 @click.option(
-    "--batch", type=click.IntRange(min=1), help="Frames at once.  [default: 8 on a GPU, 1 on a CPU]"
+    "--batch",
+    type=click.IntRange(min=1),
+    help="Frames at once.  [default: up to 8 on a GPU, as memory allows; 1 on a CPU]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a label set that was made otherwise.")
 @click.option(
@@ -121,7 +143,7 @@ Examples:
 @click.option("--quiet", is_flag=True, help="No progress and no notes.")
 def command(
     data: Path,
-    words: tuple[str, ...],
+    specs: tuple[str, ...],
     name: str | None,
     table: str,
     teacher_classes: str | None,
@@ -153,7 +175,7 @@ def command(
         )
     if out is not None and (name is not None or overwrite):
         raise click.UsageError("--set and --overwrite are for data sets, --out for films")
-    if teacher_licence and len(teacher_licence) != max(1, len(words)):
+    if teacher_licence and len(teacher_licence) != max(1, len(specs)):
         raise click.UsageError("give --teacher-licence once for each --teacher, or not at all")
     if quiet and progress:
         raise click.UsageError("--quiet and --progress exclude each other")
@@ -166,15 +188,14 @@ def command(
     place = choose_device(device)
     say = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
     teachers = _teachers(
-        words,
+        specs,
         preset=recipe["preset"],
         device=place,
-        told=None if teacher_classes is None else load_class_table(teacher_classes),
+        class_table=None if teacher_classes is None else load_class_table(teacher_classes),
         unsafe_pickle=unsafe_pickle,
         licences=teacher_licence,
         say=say,
     )
-    batch = batch or (1 if place.type == "cpu" else 8)
     shown = not quiet and (sys.stderr.isatty() if progress is None else progress)
     with _bars(hidden=not shown) as update:
         if out is not None:
@@ -192,6 +213,7 @@ def command(
                 side_by_side=side_by_side,
                 fps=None if fps is None else Fraction(fps).limit_denominator(1001),
                 progress=update,
+                say=say,
             )
             click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
             _warn(film.warning)
@@ -255,11 +277,11 @@ def _recipe(
 
 
 def _teachers(
-    words: Sequence[str],
+    specs: Sequence[str],
     *,
     preset: str,
     device: Any,
-    told: ClassTable | None,
+    class_table: ClassTable | None,
     unsafe_pickle: bool,
     licences: Sequence[str],
     say: Callable[[str], object],
@@ -268,17 +290,21 @@ def _teachers(
     from eventseg.pseudolabel import default_teacher, load_teacher
     from eventseg.pseudolabel.recipes import PRESET_LIMITS, PRESET_TEACHER
 
-    if not words and preset in PRESET_TEACHER:
+    if not specs and preset in PRESET_TEACHER:
         needed = PRESET_TEACHER[preset]
         raise click.UsageError(f"preset {preset} is of {needed}: give --teacher {needed}:PATH")
     teachers = []
     for limit in PRESET_LIMITS.get(preset, ()):
         say(f"preset {preset}: {limit}")
-    chosen = words or (default_teacher(device),)
+    chosen = specs or (default_teacher(device),)
     given: Sequence[str | None] = licences or (None,) * len(chosen)
-    for text, licence in zip(chosen, given, strict=True):
+    for spec, licence in zip(chosen, given, strict=True):
         teacher = load_teacher(
-            text, device=device, told=told, unsafe_pickle=unsafe_pickle, licence=licence
+            spec,
+            device=device,
+            class_table=class_table,
+            unsafe_pickle=unsafe_pickle,
+            licence=licence,
         )
         say(
             f"teacher {teacher.name}: {len(teacher.classes)} classes, "

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from eventseg.errors import DeviceError
@@ -51,6 +52,33 @@ def choose_device(name: str = "auto") -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices; use --device cpu"
         )
     return device
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes of memory that a device has free, or None where the system does not say."""
+    if device.type == "cuda":
+        # Loaded here, so that encoding on the CPU needs no torch.
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(line for line in lines if line.startswith("MemAvailable:"))
+        bytes_free = 1024 * int(free.split()[1])
+    except (OSError, StopIteration, ValueError):
+        return None
+    return min([bytes_free, *_free_in_container()])
+
+
+def _free_in_container() -> list[int]:
+    """Return the bytes that the limit of a Linux control group leaves, if there is one."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = (group / "memory.current").read_text(encoding="ascii").strip()
+        return [max(0, int(limit) - int(used))]
+    except (OSError, ValueError):  # no group, or "max"
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.html import table
 from eventseg.labels.maps import EVSEGNET_6
-from eventseg.pseudolabel import LabelRecipe, TestTime, label_dataset, load_teacher
-from eventseg.pseudolabel.confidence import Filters
+from eventseg.pseudolabel import LabelRecipe, TestTimeAugmentation, label_dataset, load_teacher
+from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.run_folder import BEST
@@ -153,7 +153,9 @@ def learn(
         [load_teacher(str(teacher / BEST), device=torch.device("cpu"))],
         name=TAUGHT,
         classes=EVSEGNET_6,
-        recipe=LabelRecipe(TestTime((1.0,), flip=True), filters=Filters(threshold=0.5)),
+        recipe=LabelRecipe(
+            TestTimeAugmentation((1.0,), flip=True), filters=LabelFilters(threshold=0.5)
+        ),
         batch=8,
         progress=lambda _phase, done, total: progress("pseudo-label", done / max(1, total)),
     )

@@ -1,5 +1,5 @@
 from .confidence import EgoMask as EgoMask
-from .confidence import Filters as Filters
+from .confidence import LabelFilters as LabelFilters
 from .confidence import parse_ego as parse_ego
 from .label_set import LabelSummary as LabelSummary
 from .label_set import label_dataset as label_dataset
@@ -11,7 +11,6 @@ from .overlay import overlay as overlay
 from .recipes import PRESETS as PRESETS
 from .recipes import LabelRecipe as LabelRecipe
 from .teacher import Teacher as Teacher
-from .test_time import TestTime as TestTime
-from .voting import Guess as Guess
-from .voting import Voice as Voice
-from .voting import guess as guess
+from .test_time import TestTimeAugmentation as TestTimeAugmentation
+from .voting import PredictedLabels as PredictedLabels
+from .voting import TeacherVote as TeacherVote

@@ -1,22 +1,22 @@
-"""What to say when filters leave next to no label."""
+"""Warning of label sets in which nearly every pixel is ignored."""
 
 from __future__ import annotations
 
-from eventseg.pseudolabel.confidence import Filters
+from eventseg.pseudolabel.confidence import LabelFilters
 
 NEARLY_ALL = 0.99
 """Share of ignored pixels from which labels are of no use."""
 
 
-def warning_of(ignored: float, filters: Filters, *, teachers: int) -> str:
-    """Return a warning where nearly every pixel is ignored, with what to change; else nothing.
+def warning_of(ignored: float, filters: LabelFilters, *, teachers: int) -> str:
+    """Return a warning with the options to change, or "" where enough pixels have labels.
 
     Parameters
     ----------
     ignored : float
         Share of all pixels that are ignored.
-    filters : Filters
-        What the labels had to pass.
+    filters : LabelFilters
+        Filters that the labels had to pass.
     teachers : int
         Number of teachers that had to agree.
     """

@@ -1,4 +1,4 @@
-"""Which labels to keep: whatever a filter finds doubtful becomes 255."""
+"""Filters of label maps: doubtful pixels become 255, the ignore label."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NEIGHBOUR_US = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What a label must pass; each is off at its default.
+class LabelFilters:
+    """Filters that a label must pass; each is off at its default.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Filters:
         Least confidence, 0 to 1.
     quantile : float
         Share, 0 to below 1, of the pixels of each class to drop, the least confident first, so
-        that rare classes, which networks are less sure of, keep theirs: the class-balanced
+        that rare classes, of which networks are less sure, remain: the class-balanced
         choice of Zou et al. 2018 (CBST), over all frames of the set.
     agreement : float
         Least share of test-time passes (scales and flips) that must give the label.
@@ -73,7 +73,7 @@ class Filters:
             "quantile": self.quantile,
             "agreement": self.agreement,
             **({} if self.temporal is None else {"temporal_px": self.temporal}),
-            **({} if self.ego is None else {"ego": self.ego.words}),
+            **({} if self.ego is None else {"ego": self.ego.spec}),
         }
 
 
@@ -83,15 +83,15 @@ class EgoMask:
 
     Parameters
     ----------
-    words : str
-        What it is, for the manifest: the rows, or the picture's digest.
+    spec : str
+        Entry in the manifest: the rows, or the digest of the mask.
     rows : (int, int), optional
         Rows ``[row0, row1)``.
     mask : bool (H, W), optional
         Its pixels.
     """
 
-    words: str
+    spec: str
     rows: tuple[int, int] | None = None
     mask: NDArray[np.bool_] | None = None
 
@@ -106,7 +106,7 @@ class EgoMask:
         if self.mask is not None:
             if self.mask.shape != shape:
                 raise LabelError(
-                    f"ego mask {self.words} is {self.mask.shape[1]}x{self.mask.shape[0]}, frames "
+                    f"ego mask {self.spec} is {self.mask.shape[1]}x{self.mask.shape[0]}, frames "
                     f"are {shape[1]}x{shape[0]}"
                 )
             return self.mask

@@ -1,4 +1,4 @@
-"""From what teachers said of all frames to labels: the filters, in at most two passes."""
+"""Label filters over all frames of a data set, in at most two passes."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def filter_frames(
     recipe: LabelRecipe,
     report: Report,
 ) -> tuple[int, ...]:
-    """Write what the filters keep of every frame.
+    """Write the labels of every frame that pass the filters.
 
     Parameters
     ----------
     dataset : EventDataset
     folder : LabelSetFolder
-        Holds what the teachers said of every frame.
+        Label set that holds the raw labels of every frame.
     frames : sequence of Frame
-        By recording and time.
+        Frames of the data set, ordered by recording and time.
     classes : ClassTable
     recipe : LabelRecipe
     report : callable
@@ -60,8 +60,8 @@ def filter_frames(
     filters, shape = recipe.filters, dataset.manifest.settings.sensor
     ego = np.zeros(shape, bool) if filters.ego is None else filters.ego.of_shape(shape)
 
-    def said(frame: Frame) -> tuple[Image, Image]:
-        labels, confidence = map(read_image, folder.said(frame.key))
+    def raw_labels(frame: Frame) -> tuple[Image, Image]:
+        labels, confidence = map(read_image, folder.raw_label_files(frame.key))
         labels[ego] = IGNORED
         return labels, confidence
 
@@ -70,16 +70,16 @@ def filter_frames(
         histogram = np.zeros((len(classes), 256), np.int64)
         for i, frame in enumerate(frames):
             report("measure", i, len(frames))
-            histogram += class_histogram(*said(frame), classes=len(classes))
+            histogram += class_histogram(*raw_labels(frame), classes=len(classes))
         levels = np.maximum(levels, quantile_levels(histogram, filters.quantile))
     counts = np.zeros(256, np.int64)
     for i, frame in enumerate(frames):
         report("filter", i, len(frames))
-        labels, confidence = said(frame)
+        labels, confidence = raw_labels(frame)
         kept = confident(labels, confidence, levels=levels)
         if filters.temporal is not None:
             for other in _neighbours(frames, i):
-                kept = consistent(kept, said(other)[0], radius=filters.temporal)
+                kept = consistent(kept, raw_labels(other)[0], radius=filters.temporal)
         counts += np.bincount(kept.ravel(), minlength=256)
         for sample in frame.samples:
             at = {"labels": folder.name, "sample_id": dataset.ids[sample]}

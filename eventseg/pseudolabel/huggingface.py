@@ -28,7 +28,7 @@ WINDOWED = ("eomt",)
 """Model types that take squares of one size only."""
 
 TASK = "the task is semantic"
-"""What OneFormer is told."""
+"""Task that OneFormer gets as text."""
 
 MULTIPLE = 32
 """All trunks shrink their input by 32 at most."""
@@ -46,13 +46,13 @@ class HuggingFaceTeacher:
     name, digest, classes, licence, device, multiple
         As :class:`eventseg.pseudolabel.teacher.Teacher` says.
     scaling : Scaling
-        What the network was trained to see.
+        Scaling of pictures that the network was trained with.
     semantic : bool
         Whether it gives logits of pixels, else classes and masks of queries.
     window : int, optional
         Side of the only squares it takes.
     task : int64 (1, L), optional
-        Tokens that tell OneFormer what to do.
+        Tokens of OneFormer's task.
     """
 
     name: str
@@ -67,6 +67,11 @@ class HuggingFaceTeacher:
     multiple: int = MULTIPLE
     _model: nn.Module = field(kw_only=True, repr=False)
 
+    @property
+    def fixed_input(self) -> bool:
+        """Whether pictures are resized to squares of one size."""
+        return self.window is not None
+
     def probabilities(self, pictures: Tensor) -> Tensor:
         """Return class probabilities (N, C, H, W) of RGB pictures (N, 3, H, W), 0 to 255."""
         x = scaled(pictures, self.scaling, channels=3)
@@ -77,13 +82,13 @@ class HuggingFaceTeacher:
         return normalised(_resized(self._scores(x), x))
 
     def _scores(self, x: Tensor) -> Tensor:
-        told = {} if self.task is None else {"task_inputs": self.task.expand(len(x), -1)}
-        made = self._model(pixel_values=x, **told)
-        return query_scores(made.class_queries_logits, made.masks_queries_logits)
+        task = {} if self.task is None else {"task_inputs": self.task.expand(len(x), -1)}
+        output = self._model(pixel_values=x, **task)
+        return query_scores(output.class_queries_logits, output.masks_queries_logits)
 
 
 def load_huggingface(
-    source: str, *, device: torch.device, told: ClassTable | None = None
+    source: str, *, device: torch.device, class_table: ClassTable | None = None
 ) -> HuggingFaceTeacher:
     """Load a teacher by its id on the hub, or from a local folder without any download.
 
@@ -93,8 +98,8 @@ def load_huggingface(
         An id such as ``nvidia/segformer-b0-finetuned-cityscapes-1024-1024``, or a folder with
         ``config.json`` and the weights.
     device : torch.device
-    told : ClassTable, optional
-        What its classes are, where its own names do not tell.
+    class_table : ClassTable, optional
+        Classes of the teacher, where its own class names are of no known table.
 
     Raises
     ------
@@ -123,7 +128,7 @@ def load_huggingface(
                 f"teacher {source} is a {kind}, allowed are {', '.join(SEMANTIC + MASKS)}"
             )
         names = [str(config.id2label[i]) for i in range(len(config.id2label))]
-        classes = table_by_names(names, teacher=name, told=told)
+        classes = table_by_names(names, teacher=name, class_table=class_table)
         loader = (
             transformers.AutoModelForSemanticSegmentation
             if kind in SEMANTIC
@@ -220,10 +225,10 @@ def _scaling(transformers: Any, source: str, *, local: bool) -> Scaling:
 def _task(transformers: Any, source: str, config: Any, *, local: bool) -> Tensor:
     """Return the tokens of OneFormer's task; padding counts as token 0."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, local_files_only=local)
-    made = tokenizer(
+    tokens = tokenizer(
         [TASK], padding="max_length", max_length=int(config.task_seq_len), truncation=True
     )
-    return torch.tensor(made["input_ids"]) * torch.tensor(made["attention_mask"])
+    return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])
 
 
 def _licence(source: str, *, local: bool) -> str:

@@ -1,10 +1,10 @@
-"""Label the frames of a data set: first the teachers, then the filters, into ``labels/SET``."""
+"""Labelling of a data set: raw labels by teachers, then label filters, into ``labels/SET``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.reader import EventDataset, open_dataset
-from eventseg.errors import DatasetError, LabelError
+from eventseg.errors import DatasetError
 from eventseg.files import locked
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, merge_of
@@ -21,14 +21,15 @@ from eventseg.pseudolabel.filtering import Report, filter_frames
 from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder, check_set_name, frames_of
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.voting import Voice, guess
+from eventseg.pseudolabel.views import plan_views
+from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 
 Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSummary:
-    """A label set that is whole on disk.
+    """Result of labelling a data set.
 
     Parameters
     ----------
@@ -37,13 +38,13 @@ class LabelSummary:
     name : str
         Name of the set.
     classes : ClassTable
-        Its classes.
+        Classes of the labels.
     frames, samples : int
-        Frames that were labelled, and samples that have them.
+        Number of labelled frames and of the samples that use them.
     pixels : tuple of int (K + 1,)
         Pixels of each class and, last, ignored, over all frames; empty where nothing was done.
     warning : str
-        What to do where nearly every pixel is ignored; empty otherwise.
+        Advice where nearly every pixel is ignored; empty otherwise.
     """
 
     path: Path
@@ -55,7 +56,7 @@ class LabelSummary:
     warning: str = ""
 
     def lines(self) -> list[str]:
-        """Return the summary in words."""
+        """Return the summary as lines of text."""
         state = "done" if self.pixels else "already whole, left alone"
         total = max(1, sum(self.pixels))
         names = (*self.classes.names, "ignored")
@@ -77,7 +78,7 @@ def label_dataset(
     name: str,
     classes: ClassTable,
     recipe: LabelRecipe = PRESETS["default"],
-    batch: int = 1,
+    batch: int | None = None,
     overwrite: bool = False,
     progress: Report = lambda _phase, _done, _total: None,
     say: Callable[[str], None] | None = None,
@@ -85,7 +86,7 @@ def label_dataset(
     """Label every frame of a data set, or finish what a killed run began.
 
     Frames that several samples share are labelled once. ``labels/SET`` gets the labels,
-    ``confidence/SET`` how sure they are, also where a filter ignored them; the manifest gets
+    ``confidence/SET`` the confidence of each pixel, also of ignored ones; the manifest gets
     recipe, class table and digests of the teachers.
 
     Parameters
@@ -93,22 +94,24 @@ def label_dataset(
     path : path
         Folder of the data set.
     teachers : sequence of Teacher
-        Of several, pixels count only where all agree.
+        Networks that label; pixels on which several disagree are ignored.
     name : str
         Name of the set.
     classes : ClassTable
         Classes to label in; it must know how to merge those of the teachers.
     recipe : LabelRecipe
-        Test time, merge and filters.
-    batch : int
-        Frames at once. A stopped run that goes on with another batch may differ in the last bit
-        of a confidence, since networks round differently.
+        Test-time augmentation, merge and filters; views that it leaves open are chosen.
+    batch : int, optional
+        Frames at once; by default 1 on a CPU, and on a GPU up to 8, as memory allows. A stopped
+        run that goes on with another batch may differ in the last bit of a confidence, since
+        networks round differently.
     overwrite : bool
         Replace a set that was made otherwise.
     progress : callable
         Called with ``label``, ``measure`` or ``filter``, the frames done and all frames.
     say : callable, optional
-        Called with an estimate of the time on a CPU, once the first batch is done.
+        Called with each line of text: the views that were chosen and, on a CPU, an estimate of
+        the time, once the first batch is done.
 
     Returns
     -------
@@ -125,10 +128,18 @@ def label_dataset(
         The folder cannot be written, or another process writes into it.
     """
     check_set_name(name)
-    if not teachers or batch < 1:
-        raise LabelError(f"labels need a teacher and a batch of 1 or more, got {batch}")
-    voices = [Voice(teacher, merge_of(teacher.classes, classes)) for teacher in teachers]
+    teacher_votes = [
+        TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers
+    ]
     with open_dataset(path) as dataset, locked(dataset.path, doing="writing"):
+        plan = plan_views(
+            teachers,
+            dataset.manifest.settings.sensor,
+            test_time=recipe.test_time,
+            batch=batch,
+            needs_agreement=recipe.filters.agreement > 0,
+        )
+        recipe = replace(recipe, test_time=plan.test_time)
         frames = frames_of(dataset)
         if not frames:
             raise DatasetError(f"{dataset.path} has no frames to label")
@@ -146,10 +157,20 @@ def label_dataset(
         if folder.whole:
             return LabelSummary(dataset.path, name, classes, len(frames), samples)
         folder.begin()
-        _ask(
-            dataset, folder, frames, voices,
-            classes=len(classes), recipe=recipe, batch=batch, report=progress, say=say,
-        )  # fmt: skip
+        if say is not None:
+            for line in plan.lines:
+                say(line)
+        _predict_raw_labels(
+            dataset,
+            folder,
+            frames,
+            teacher_votes,
+            classes=len(classes),
+            recipe=recipe,
+            batch=plan.batch,
+            report=progress,
+            say=say,
+        )
         folder.open_final()
         pixels = filter_frames(
             dataset, folder, frames, classes=classes, recipe=recipe, report=progress
@@ -162,7 +183,7 @@ def label_dataset(
 def settings_of(
     teachers: Sequence[Teacher], classes: ClassTable, recipe: LabelRecipe
 ) -> dict[str, Any]:
-    """Return everything that decides labels beside the frames, as the manifest holds it."""
+    """Return all settings that determine labels, as the manifest stores them."""
     return {
         **recipe.to_dict(),
         "class_table": classes.name or "of a user",
@@ -179,11 +200,11 @@ def settings_of(
     }
 
 
-def _ask(
+def _predict_raw_labels(
     dataset: EventDataset,
     folder: LabelSetFolder,
     frames: Sequence[Frame],
-    voices: Sequence[Voice],
+    teacher_votes: Sequence[TeacherVote],
     *,
     classes: int,
     recipe: LabelRecipe,
@@ -191,21 +212,23 @@ def _ask(
     report: Report,
     say: Callable[[str], None] | None,
 ) -> None:
-    """Let the teachers see every frame that they have not seen.
+    """Predict raw labels for frames that have none yet.
 
     Batches begin at the same frames however often a run was stopped, so that networks, whose
     rounding may depend on the batch, give the same bytes.
     """
-    estimated = say is None or any(voice.teacher.device.type != "cpu" for voice in voices)
+    estimated = say is None or any(
+        teacher_vote.teacher.device.type != "cpu" for teacher_vote in teacher_votes
+    )
     for start in range(0, len(frames), batch):
         group = frames[start : start + batch]
         report("label", start, len(frames))
-        if all(folder.is_said(frame) for frame in group):
+        if all(folder.has_raw_labels(frame) for frame in group):
             continue
         pictures = np.stack([_picture(dataset, frame) for frame in group])
         began_s = time.monotonic()
-        made = guess(
-            voices,
+        predicted = predict_labels(
+            teacher_votes,
             pictures,
             classes=classes,
             test_time=recipe.test_time,
@@ -213,20 +236,22 @@ def _ask(
             agreement=recipe.filters.agreement,
         )
         taken_s = time.monotonic() - began_s
-        for frame, labels, confidence in zip(group, made.labels, made.confidence, strict=True):
-            if not folder.is_said(frame):
-                label_path, confidence_path = folder.said(frame.key)
+        for frame, labels, confidence in zip(
+            group, predicted.labels, predicted.confidence, strict=True
+        ):
+            if not folder.has_raw_labels(frame):
+                label_path, confidence_path = folder.raw_label_files(frame.key)
                 write_image(confidence_path, confidence)
                 write_image(label_path, labels)
         if not estimated and say is not None:
-            left = sum(not folder.is_said(frame) for frame in frames)
+            left = sum(not folder.has_raw_labels(frame) for frame in frames)
             say(estimate(taken_s / len(group), left))
             estimated = True
     report("label", len(frames), len(frames))
 
 
 def estimate(seconds: float, frames: int) -> str:
-    """Return how long so many frames will take at so many seconds each, in words."""
+    """Return a sentence with the time that a number of frames takes at a rate."""
     total = seconds * frames
     size, unit = (3600, "h") if total >= 3600 else (60, "min") if total >= 60 else (1, "s")
     return (

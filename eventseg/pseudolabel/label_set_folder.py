@@ -1,6 +1,6 @@
 """One label set of a data set on disk: new, stopped half-way, or whole.
 
-While it is on its way, ``labels.partial/SET`` holds its settings and what the teachers said of
+While it is on its way, ``labels.partial/SET`` holds its settings and the raw labels of
 each frame, before filters that need all frames. The set's own files and its entry in the manifest
 are written when that is complete.
 """
@@ -88,9 +88,9 @@ def check_set_name(name: str) -> str:
 
 def set_name_of(teachers: Sequence[str]) -> str:
     """Return a name for a set after its teachers: without owner, ending and other signs."""
-    words = [re.sub(r"\.(pth?|bin|ckpt|safetensors)$", "", name) for name in teachers]
-    words = [word.removeprefix("hf:").rpartition("/")[2] for word in words]
-    return "+".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word).lstrip(".-") for word in words)
+    parts = [re.sub(r"\.(pth?|bin|ckpt|safetensors)$", "", name) for name in teachers]
+    parts = [part.removeprefix("hf:").rpartition("/")[2] for part in parts]
+    return "+".join(re.sub(r"[^A-Za-z0-9._-]+", "-", part).lstrip(".-") for part in parts)
 
 
 class LabelSetFolder:
@@ -165,17 +165,17 @@ class LabelSetFolder:
         """Mark the set as on its way, and clean up after a killed run."""
         for path in temporary_files(self._partial):
             path.unlink()
-        words = tomli_w.dumps(self.settings)
-        write_whole(self._partial / SETTINGS, lambda file: file.write(words.encode()))
+        text = tomli_w.dumps(self.settings)
+        write_whole(self._partial / SETTINGS, lambda file: file.write(text.encode()))
 
-    def said(self, key: str) -> tuple[Path, Path]:
-        """Return where the labels and the confidence of a frame wait for the filters."""
+    def raw_label_files(self, key: str) -> tuple[Path, Path]:
+        """Return the files of a frame's labels and confidence before any filter."""
         name = checked_name(f"{key}.png")
         return self._partial / "labels" / name, self._partial / "confidence" / name
 
-    def is_said(self, frame: Frame) -> bool:
-        """Return whether the teachers have seen a frame; its labels are written last."""
-        return self.said(frame.key)[0].exists()
+    def has_raw_labels(self, frame: Frame) -> bool:
+        """Return whether a frame has raw labels; they are written after its confidence."""
+        return self.raw_label_files(frame.key)[0].exists()
 
     def open_final(self) -> None:
         """Take the set out of the manifest while its files change."""
@@ -222,7 +222,7 @@ class LabelSetFolder:
 
 
 def difference(made: Settings, asked: Settings) -> str | None:
-    """Return the first setting in which two label sets differ, in words, or None.
+    """Return the first setting in which two label sets differ, as text, or None.
 
     Teachers are the same by their digests, whatever they are called.
     """

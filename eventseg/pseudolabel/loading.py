@@ -1,4 +1,4 @@
-"""A teacher by the words of the command line."""
+"""Loading of a teacher by its specification on the command line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SYNTAX = (
 
 
 def default_teacher(device: torch.device) -> str:
-    """Return the words of the default teacher: SegFormer-B5 on a GPU, B0 on a CPU.
+    """Return the specification of the default teacher: SegFormer-B5 on a GPU, B0 on a CPU.
 
     Raises
     ------
@@ -41,10 +41,10 @@ def default_teacher(device: torch.device) -> str:
 
 
 def load_teacher(
-    words: str,
+    spec: str,
     *,
     device: torch.device,
-    told: ClassTable | None = None,
+    class_table: ClassTable | None = None,
     unsafe_pickle: bool = False,
     licence: str | None = None,
 ) -> Teacher:
@@ -52,13 +52,13 @@ def load_teacher(
 
     Parameters
     ----------
-    words : str
+    spec : str
         ``hf:ID`` or a folder of Hugging Face, ``NETWORK:PATH`` for a published checkpoint of one
         of our networks, ``torchvision:ARCHITECTURE:PATH``, or the path of a checkpoint that
         eventseg wrote.
     device : torch.device
-    told : ClassTable, optional
-        What its classes are, where it does not tell.
+    class_table : ClassTable, optional
+        Classes of the teacher, where its file does not name them.
     unsafe_pickle : bool
         Also read a file of weights that can run any code on loading.
     licence : str, optional
@@ -71,37 +71,39 @@ def load_teacher(
     CheckpointError
         Nothing of the kind, or weights that do not fit.
     LabelError
-        Classes of no known table, or of another number than the table told.
+        Classes of no known table, or of another number than the given table.
     MissingExtraError
         A package of an extra is not installed.
     """
-    teacher = _load(words, device=device, told=told, unsafe_pickle=unsafe_pickle)
+    teacher = _load(spec, device=device, class_table=class_table, unsafe_pickle=unsafe_pickle)
     # Every teacher is a frozen dataclass of its own.
     return teacher if licence is None else replace(teacher, licence=licence)  # type: ignore[type-var]
 
 
 def _load(
-    words: str, *, device: torch.device, told: ClassTable | None, unsafe_pickle: bool
+    spec: str, *, device: torch.device, class_table: ClassTable | None, unsafe_pickle: bool
 ) -> Teacher:
-    kind, colon, rest = words.partition(":")
+    kind, colon, rest = spec.partition(":")
     if kind == "hf" and rest:
-        return load_huggingface(rest, device=device, told=told)
-    if Path(words).is_dir():
-        return load_huggingface(words, device=device, told=told)
+        return load_huggingface(rest, device=device, class_table=class_table)
+    if Path(spec).is_dir():
+        return load_huggingface(spec, device=device, class_table=class_table)
     if kind == "torchvision" and rest:
         name, _, path = rest.partition(":")
         if not path:
-            raise CheckpointError(f"teacher {words!r} must be torchvision:ARCHITECTURE:PATH")
+            raise CheckpointError(f"teacher {spec!r} must be torchvision:ARCHITECTURE:PATH")
         return load_torchvision(
-            name, Path(path), device=device, told=told, unsafe_pickle=unsafe_pickle
+            name, Path(path), device=device, class_table=class_table, unsafe_pickle=unsafe_pickle
         )
     if kind == "smp" and colon:
         architecture, _, rest = rest.partition(":")
         kind = f"smp:{architecture}"
     if kind in ARCHITECTURES or kind.startswith("smp:"):
         if not rest:
-            raise CheckpointError(f"teacher {words!r} must be {kind}:PATH")
-        return load_foreign(kind, Path(rest), device=device, told=told, unsafe_pickle=unsafe_pickle)
-    if not Path(words).is_file():
-        raise CheckpointError(f"no teacher {words!r}: it must be {SYNTAX}")
-    return load_own(Path(words), device=device, told=told)
+            raise CheckpointError(f"teacher {spec!r} must be {kind}:PATH")
+        return load_foreign(
+            kind, Path(rest), device=device, class_table=class_table, unsafe_pickle=unsafe_pickle
+        )
+    if not Path(spec).is_file():
+        raise CheckpointError(f"no teacher {spec!r}: it must be {SYNTAX}")
+    return load_own(Path(spec), device=device, class_table=class_table)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def query_scores(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
-    """Return how much all queries together speak for each class at each pixel.
+    """Return the scores of each class at each pixel, summed over queries.
 
     ``sum over queries of softmax(class)[without "no object"] * sigmoid(mask)``, as in
     MaskFormer (Cheng et al. 2021, section 3.4). Not yet probabilities: they need not add up to 1.
@@ -33,7 +33,7 @@ def query_scores(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
 def normalised(scores: Tensor) -> Tensor:
     """Return scores (N, C, H, W) divided by their sum over classes.
 
-    Where no query speaks for anything, all classes are as likely.
+    Where every query scores 0, all classes are as likely.
     """
     total = scores.sum(1, keepdim=True)
     even = 1.0 / scores.shape[1]
@@ -68,12 +68,12 @@ def windowed(scores: Callable[[Tensor], Tensor], pictures: Tensor, *, side: int)
     seen = work.new_zeros(long)
     for start in starts:
         square = work[:, :, :, start : start + side]
-        made = scores(square.transpose(2, 3) if upright else square)
-        made = functional.interpolate(made, size=(side, side), mode="bilinear")
-        made = made.transpose(2, 3) if upright else made
+        output = scores(square.transpose(2, 3) if upright else square)
+        output = functional.interpolate(output, size=(side, side), mode="bilinear")
+        output = output.transpose(2, 3) if upright else output
         if total is None:
-            total = made.new_zeros((*made.shape[:2], side, long))
-        total[:, :, :, start : start + side] += made
+            total = output.new_zeros((*output.shape[:2], side, long))
+        total[:, :, :, start : start + side] += output
         seen[start : start + side] += 1
     assert total is not None  # a picture has a square
     mean = total / seen

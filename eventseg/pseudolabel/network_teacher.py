@@ -33,9 +33,9 @@ class NetworkTeacher:
     name, digest, classes, licence, device, multiple
         As :class:`eventseg.pseudolabel.teacher.Teacher` says.
     scaling : Scaling
-        What it was trained to see.
+        Scaling of pictures that it was trained with.
     in_channels : {1, 3}
-        Gray or RGB.
+        Channels of its input: gray or RGB.
     size : (int, int), optional
         Height and width that it was trained at; pictures are resized to it.
     """
@@ -51,6 +51,16 @@ class NetworkTeacher:
     multiple: int = 1
     _network: nn.Module = field(kw_only=True, repr=False)
 
+    @property
+    def fixed_input(self) -> bool:
+        """Whether pictures are resized to the size of training."""
+        return self.size is not None
+
+    @property
+    def training_frame(self) -> tuple[int, int] | None:
+        """Height and width that pictures are resized to, if any."""
+        return self.size
+
     def probabilities(self, pictures: Tensor) -> Tensor:
         """Return class probabilities (N, C, H, W) of RGB pictures (N, 3, H, W), 0 to 255."""
         x = pictures
@@ -62,17 +72,21 @@ class NetworkTeacher:
         return logits.softmax(1)
 
 
-def load_own(path: Path, *, device: torch.device, told: ClassTable | None = None) -> NetworkTeacher:
-    """Load a checkpoint that training wrote; its classes and scaling lie within.
+def load_own(
+    path: Path, *, device: torch.device, class_table: ClassTable | None = None
+) -> NetworkTeacher:
+    """Load a checkpoint that training wrote; it states classes and scaling.
 
     Raises
     ------
     CheckpointError
         No such file, one of another project, or a network that does not see pictures.
     LabelError
-        It has another number of classes than the table told.
+        It has another number of classes than the given table.
     """
-    return _own(restore_network(load_file(path), path=path), path, device=device, told=told)
+    return _own(
+        restore_network(load_file(path), path=path), path, device=device, class_table=class_table
+    )
 
 
 def load_foreign(
@@ -80,7 +94,7 @@ def load_foreign(
     path: Path,
     *,
     device: torch.device,
-    told: ClassTable | None = None,
+    class_table: ClassTable | None = None,
     unsafe_pickle: bool = False,
 ) -> NetworkTeacher:
     """Load a published checkpoint into the network of this project that it holds.
@@ -92,8 +106,8 @@ def load_foreign(
     path : Path
         The checkpoint; one of our own is taken as such.
     device : torch.device
-    told : ClassTable, optional
-        What its classes are; 19 are taken for those of Cityscapes.
+    class_table : ClassTable, optional
+        Classes of the teacher; 19 without names are taken for those of Cityscapes.
     unsafe_pickle : bool
         Also read a file that can run any code on loading.
 
@@ -104,7 +118,7 @@ def load_foreign(
     NetworkError
         An unknown name.
     LabelError
-        Classes of no known table, or of another number than the table told.
+        Classes of no known table, or of another number than the given table.
     """
     published = load_published(network, path, unsafe_pickle=unsafe_pickle)
     layout = published.report.layout
@@ -112,7 +126,9 @@ def load_foreign(
         # A file with our tensor names: one that we wrote also tells its scaling and classes.
         loaded = load_file(path, unsafe_pickle=unsafe_pickle)
         if is_ours(loaded):
-            return _own(restore_network(loaded, path=path), path, device=device, told=told)
+            return _own(
+                restore_network(loaded, path=path), path, device=device, class_table=class_table
+            )
     name = f"{network}:{path.name}"
     known = next((x for x in LAYOUTS if x.name == layout and network in x.networks), None)
     return _teacher(
@@ -121,7 +137,7 @@ def load_foreign(
         classes=table_by_number(
             published.blueprint.classes,
             teacher=name,
-            told=told,
+            class_table=class_table,
             void_first=known is not None and known.void_first,
         ),
         licence=UNKNOWN,
@@ -137,7 +153,7 @@ def load_torchvision(
     path: Path,
     *,
     device: torch.device,
-    told: ClassTable | None = None,
+    class_table: ClassTable | None = None,
     unsafe_pickle: bool = False,
 ) -> NetworkTeacher:
     """Load the weights of one of torchvision's segmentation networks.
@@ -148,7 +164,7 @@ def load_torchvision(
         Its name in torchvision, such as ``deeplabv3_resnet50``.
     path : Path
         File with its ``state_dict``, with an auxiliary head or without.
-    device, told, unsafe_pickle
+    device, class_table, unsafe_pickle
         As for :func:`load_foreign`.
 
     Raises
@@ -188,7 +204,7 @@ def load_torchvision(
     return _teacher(
         _MainOutput(network.eval()),
         name=name,
-        classes=table_by_number(count, teacher=name, told=told),
+        classes=table_by_number(count, teacher=name, class_table=class_table),
         licence=UNKNOWN,
         device=device,
         scaling=IMAGENET,
@@ -215,7 +231,7 @@ class _MainOutput(nn.Module):
 
 
 def _own(
-    trained: TrainedNetwork, path: Path, *, device: torch.device, told: ClassTable | None
+    trained: TrainedNetwork, path: Path, *, device: torch.device, class_table: ClassTable | None
 ) -> NetworkTeacher:
     inputs, blueprint = trained.inputs, trained.blueprint
     if inputs.kind not in ("gray", "rgb"):
@@ -225,8 +241,8 @@ def _own(
         )
     name = f"{blueprint.name}:{path.name}"
     classes = trained.classes
-    if told is not None:
-        classes = table_by_number(len(classes), teacher=name, told=told)
+    if class_table is not None:
+        classes = table_by_number(len(classes), teacher=name, class_table=class_table)
     return _teacher(
         trained.network,
         name=name,

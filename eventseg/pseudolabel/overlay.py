@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from eventseg.errors import LabelError
+from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_of, paint_labels
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import confident, least_level
 from eventseg.pseudolabel.film import Picture, check_out, open_film, write_film
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.voting import Voice, guess
+from eventseg.pseudolabel.views import plan_views
+from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 
 DEFAULT_FPS = Fraction(25)
 
 
 @dataclass(frozen=True, slots=True)
 class FilmSummary:
-    """A labelled film: where it is, how many pictures, and the share of pixels ignored.
+    """Result of labelling a film: path, number of pictures and share of ignored pixels.
 
     ``warning`` says what to do where that is nearly all of them; it is empty otherwise.
     """
@@ -59,10 +61,11 @@ def label_film(
     *,
     classes: ClassTable,
     recipe: LabelRecipe = PRESETS["default"],
-    batch: int = 1,
+    batch: int | None = None,
     side_by_side: bool = False,
     fps: Fraction | None = None,
     progress: Callable[[str, int, int], None] = lambda _phase, _done, _total: None,
+    say: Callable[[str], None] | None = None,
 ) -> FilmSummary:
     """Label every picture of a film and write it with its labels over it.
 
@@ -80,6 +83,8 @@ def label_film(
         Pictures a second; by default those of the video, 25 for a folder.
     progress : callable
         Called with ``label``, the pictures done and all pictures, 0 where unknown.
+    say : callable, optional
+        Called with each line of text about the views that were chosen.
 
     Raises
     ------
@@ -97,24 +102,42 @@ def label_film(
         )
     film = open_film(source)
     check_out(Path(out))
-    voices = [Voice(teacher, merge_of(teacher.classes, classes)) for teacher in teachers]
+    teacher_votes = [
+        TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers
+    ]
     levels = np.full(len(classes), least_level(filters.threshold), np.int64)
     done = ignored = pixels = 0
 
     def shown() -> Iterator[Picture]:
         nonlocal done, ignored, pixels
         pictures = film.pictures()
-        while group := list(islice(pictures, batch)):
-            made = guess(
-                voices,
+        first = next(pictures, None)
+        if first is None:
+            return
+        plan = plan_views(
+            teachers,
+            SensorSize(*first.shape[:2]),
+            test_time=recipe.test_time,
+            batch=batch,
+            needs_agreement=filters.agreement > 0,
+        )
+        if say is not None:
+            for line in plan.lines:
+                say(line)
+        pictures = chain([first], pictures)
+        while group := list(islice(pictures, plan.batch)):
+            predicted = predict_labels(
+                teacher_votes,
                 np.stack(group),
                 classes=len(classes),
-                test_time=recipe.test_time,
+                test_time=plan.test_time,
                 merge=recipe.merge,
                 agreement=filters.agreement,
             )
-            for picture, said, confidence in zip(group, made.labels, made.confidence, strict=True):
-                labels = confident(said, confidence, levels=levels)
+            for picture, raw_labels, confidence in zip(
+                group, predicted.labels, predicted.confidence, strict=True
+            ):
+                labels = confident(raw_labels, confidence, levels=levels)
                 if filters.ego is not None:
                     height, width = labels.shape
                     labels[filters.ego.of_shape((height, width))] = IGNORED

@@ -1,12 +1,12 @@
-"""How labels are made: test time, merge and filters together, and presets that repeat history."""
+"""Label recipes: test-time augmentation, merge and filters, and presets of published labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventseg.pseudolabel.confidence import Filters
-from eventseg.pseudolabel.test_time import TestTime
+from eventseg.pseudolabel.confidence import LabelFilters
+from eventseg.pseudolabel.test_time import TestTimeAugmentation
 from eventseg.pseudolabel.voting import Merge
 
 DEFAULT_THRESHOLD = 0.5
@@ -14,28 +14,27 @@ DEFAULT_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LabelRecipe:
-    """Everything that decides labels beside frames, teachers and the class table.
+    """Settings of labelling apart from frames, teachers and the class table.
 
     Parameters
     ----------
-    test_time : TestTime
-        Scales and flip.
+    test_time : TestTimeAugmentation
+        Views of each frame; those that are not given are chosen for frame and device.
     merge : {"probabilities", "labels"}
-        What is merged into the classes asked for: probabilities before the largest is taken, or
-        labels after.
-    filters : Filters
-        What labels must pass.
+        Step of merging into the classes of the table: probabilities before the largest is taken,
+        or labels after.
+    filters : LabelFilters
+        Filters that labels must pass.
     """
 
-    test_time: TestTime = field(default_factory=TestTime)
+    test_time: TestTimeAugmentation = field(default_factory=TestTimeAugmentation)
     merge: Merge = "probabilities"
-    filters: Filters = field(default_factory=lambda: Filters(threshold=DEFAULT_THRESHOLD))
+    filters: LabelFilters = field(default_factory=lambda: LabelFilters(threshold=DEFAULT_THRESHOLD))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as TOML holds it."""
+        """Return the recipe as a TOML table."""
         return {
-            "scales": list(self.test_time.scales),
-            "flip": self.test_time.flip,
+            **self.test_time.to_dict(),
             "merge": self.merge,
             **self.filters.to_dict(),
         }
@@ -43,8 +42,10 @@ class LabelRecipe:
 
 PRESETS: dict[str, LabelRecipe] = {
     "default": LabelRecipe(),
-    "evsegnet-labels": LabelRecipe(TestTime((0.75, 1.0, 1.5), flip=True), "labels", Filters()),
-    "delft-labels": LabelRecipe(TestTime((1.0,), flip=False), "labels", Filters()),
+    "evsegnet-labels": LabelRecipe(
+        TestTimeAugmentation((0.75, 1.0, 1.5), flip=True), "labels", LabelFilters()
+    ),
+    "delft-labels": LabelRecipe(TestTimeAugmentation((1.0,), flip=False), "labels", LabelFilters()),
 }
 """Recipes by name.
 

@@ -1,4 +1,4 @@
-"""What a teacher is: pictures in, class probabilities out, with a name, a digest and a licence."""
+"""Teacher protocol: pictures in, class probabilities out, with name, digest and licence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class Teacher(Protocol):
-    """A network that gives each pixel of a picture a probability for each of its classes."""
+    """A network that gives each pixel of a picture a probability for each of its classes.
+
+    Two attributes are optional: ``training_frame``, height and width of the frames it was trained
+    on, and ``fixed_input``, whether it resizes every picture to one size.
+    """
 
     @property
     def name(self) -> str:
@@ -33,17 +37,17 @@ class Teacher(Protocol):
 
     @property
     def classes(self) -> ClassTable:
-        """What its C classes are."""
+        """Table of its C classes."""
         ...
 
     @property
     def licence(self) -> str:
-        """Licence of the weights, in words."""
+        """Licence of the weights as text."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device that it computes on."""
         ...
 
     @property
@@ -65,6 +69,11 @@ class Teacher(Protocol):
             At the size of the pictures, on the same device.
         """
         ...
+
+
+def has_fixed_input(teacher: Teacher) -> bool:
+    """Return whether a teacher resizes every picture to one size, so that scales change nothing."""
+    return bool(getattr(teacher, "fixed_input", False))
 
 
 def weights_digest(state: Mapping[str, Tensor], *, facts: Mapping[str, object]) -> str:

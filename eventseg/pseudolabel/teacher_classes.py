@@ -1,4 +1,4 @@
-"""Which class table a teacher's outputs are in: told, found by names, or by their number."""
+"""Class table of a teacher: given, found by class names, or by their number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = 3
 
 
 def table_by_names(
-    names: Sequence[str], *, teacher: str, told: ClassTable | None = None
+    names: Sequence[str], *, teacher: str, class_table: ClassTable | None = None
 ) -> ClassTable:
     """Return the table of a teacher that names its classes.
 
@@ -27,17 +27,17 @@ def table_by_names(
         One may be void, for pixels of no class.
     teacher : str
         Its name, for errors.
-    told : ClassTable, optional
-        What the user says it is. Where its names are the teacher's in another order, the
+    class_table : ClassTable, optional
+        Table given by the user. Where its names are the teacher's in another order, the
         teacher's order holds; otherwise only the number of classes is compared.
 
     Raises
     ------
     LabelError
-        The names are of no known table, or their number is not that of the one told.
+        The names are of no known table, or their number is not that of the given table.
     """
-    if told is not None:
-        return _in_order(told, names) or _of_number(len(names), told, teacher=teacher)
+    if class_table is not None:
+        return _in_order(class_table, names) or _of_number(len(names), class_table, teacher=teacher)
     for known in KNOWN:
         table = _in_order(load_class_table(known), names)
         if table is not None:
@@ -50,7 +50,7 @@ def table_by_names(
 
 
 def table_by_number(
-    count: int, *, teacher: str, told: ClassTable | None = None, void_first: bool = False
+    count: int, *, teacher: str, class_table: ClassTable | None = None, void_first: bool = False
 ) -> ClassTable:
     """Return the table of a teacher whose file does not name its classes.
 
@@ -60,18 +60,18 @@ def table_by_number(
         Its number of classes: 19 are those of Cityscapes, 20 the same and void.
     teacher : str
         Its name, for errors.
-    told : ClassTable, optional
-        What the user says it is.
+    class_table : ClassTable, optional
+        Table given by the user.
     void_first : bool
         Whether the class void, where there is one, is the first and not the last.
 
     Raises
     ------
     LabelError
-        No table or more than one has so many classes, or not the one told.
+        No table or more than one has so many classes, or the given one has another number.
     """
-    if told is not None:
-        return _of_number(count, told, teacher=teacher)
+    if class_table is not None:
+        return _of_number(count, class_table, teacher=teacher)
     fitting = [name for name in KNOWN if len(load_class_table(name)) == count]
     if len(fitting) == 1:
         return load_class_table(fitting[0])
@@ -84,13 +84,14 @@ def table_by_number(
     )
 
 
-def _of_number(count: int, told: ClassTable, *, teacher: str) -> ClassTable:
-    if len(told) != count:
+def _of_number(count: int, class_table: ClassTable, *, teacher: str) -> ClassTable:
+    if len(class_table) != count:
         raise LabelError(
-            f"teacher {teacher} has {count} classes, the table told has {len(told)} "
-            f"({', '.join(told.names[:SHOWN])}, ...): give its own table with --teacher-classes"
+            f"teacher {teacher} has {count} classes, the given table has {len(class_table)} "
+            f"({', '.join(class_table.names[:SHOWN])}, ...): give its own table with "
+            "--teacher-classes"
         )
-    return told
+    return class_table
 
 
 def _in_order(table: ClassTable, names: Sequence[str]) -> ClassTable | None:

@@ -1,4 +1,4 @@
-"""What teachers say about frames: labels in the classes asked for, and how sure they are."""
+"""Votes of teachers on frames: labels in the classes of a table, with confidence."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.test_time import TestTime, passes, to_pictures
+from eventseg.pseudolabel.test_time import TestTimeAugmentation, passes, to_pictures
+from eventseg.pseudolabel.views import plan_views
 
 Merge = Literal["probabilities", "labels"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Voice:
-    """A teacher and what each of its classes becomes.
+class TeacherVote:
+    """A teacher and the merge of its classes.
 
     Parameters
     ----------
@@ -36,13 +38,13 @@ class Voice:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Guess:
-    """Labels of frames and how sure they are.
+class PredictedLabels:
+    """Labels of frames and their confidence.
 
     Parameters
     ----------
     labels : uint8 (N, H, W)
-        255 where nobody knows or teachers or passes disagree.
+        Label of each pixel; 255 where it is of no class or teachers or passes disagree.
     confidence : uint8 (N, H, W)
         ``round(255 p)``, p the probability of the label's class (mean of all teachers) before any
         pixel was ignored for a disagreement; 0 where the likeliest is no class at all.
@@ -53,15 +55,15 @@ class Guess:
 
 
 @torch.inference_mode()
-def guess(
-    voices: Sequence[Voice],
+def predict_labels(
+    teacher_votes: Sequence[TeacherVote],
     frames: NDArray[np.uint8],
     *,
     classes: int,
-    test_time: TestTime,
+    test_time: TestTimeAugmentation,
     merge: Merge = "probabilities",
     agreement: float = 0.0,
-) -> Guess:
+) -> PredictedLabels:
     """Label frames.
 
     Each teacher averages its class probabilities over all passes. Merging ``probabilities`` adds
@@ -70,30 +72,45 @@ def guess(
 
     Parameters
     ----------
-    voices : sequence of Voice
-        Of several teachers, the first gives the label; pixels where another gives a different
-        one are ignored.
+    teacher_votes : sequence of TeacherVote
+        Teachers with their merges. The first gives the label; pixels where another gives a
+        different one are ignored.
     frames : uint8 (N, H, W) or (N, H, W, 3)
         Gray or RGB.
     classes : int
         Number of classes after merging.
-    test_time : TestTime
-        Scales and flip.
+    test_time : TestTimeAugmentation
+        Scales and flip; what is left open is chosen by
+        :func:`eventseg.pseudolabel.views.plan_views`.
     merge : {"probabilities", "labels"}
-        What is merged.
+        Step of merging.
     agreement : float
         Least share, 0 to 1, of each teacher's passes that must give its label.
 
     Returns
     -------
-    Guess
+    PredictedLabels
     """
+    if test_time.scales is None:
+        size = SensorSize(int(frames.shape[1]), int(frames.shape[2]))
+        test_time = plan_views(
+            [vote.teacher for vote in teacher_votes],
+            size,
+            test_time=test_time,
+            batch=len(frames),
+            needs_agreement=agreement > 0,
+        ).test_time
     first: Tensor | None = None
     total: Tensor | float = 0.0
     agreed: Tensor | bool = True
-    for voice in voices:
+    for teacher_vote in teacher_votes:
         merged, labels, share = _one(
-            voice, frames, classes=classes, test_time=test_time, merge=merge, share=agreement > 0
+            teacher_vote,
+            frames,
+            classes=classes,
+            test_time=test_time,
+            merge=merge,
+            share=agreement > 0,
         )
         merged, labels = merged.cpu(), labels.cpu()
         first = labels if first is None else first
@@ -104,19 +121,19 @@ def guess(
             agreed = agreed & (share.cpu() >= agreement - 1e-6)
     assert first is not None  # there is a teacher
     assert isinstance(total, Tensor)
-    mean = (total / len(voices)).gather(1, first[:, None])[:, 0]
+    mean = (total / len(teacher_votes)).gather(1, first[:, None])[:, 0]
     known = first < classes
     confidence = torch.where(known, (mean.clamp(0.0, 1.0) * 255.0).round(), 0.0)
     kept = torch.where(known & agreed, first, IGNORED)
-    return Guess(kept.to(torch.uint8).numpy(), confidence.to(torch.uint8).numpy())
+    return PredictedLabels(kept.to(torch.uint8).numpy(), confidence.to(torch.uint8).numpy())
 
 
 def _one(
-    voice: Voice,
+    teacher_vote: TeacherVote,
     frames: NDArray[np.uint8],
     *,
     classes: int,
-    test_time: TestTime,
+    test_time: TestTimeAugmentation,
     merge: Merge,
     share: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -124,9 +141,9 @@ def _one(
 
     Of the ``classes + 1`` merged ones the last is what becomes no class.
     """
-    teacher = voice.teacher
+    teacher = teacher_vote.teacher
     becomes = torch.tensor(
-        [classes if new == IGNORED else new for new in voice.merge], device=teacher.device
+        [classes if new == IGNORED else new for new in teacher_vote.merge], device=teacher.device
     )
     one_hot = functional.one_hot(becomes, classes + 1).float()
 
@@ -137,17 +154,17 @@ def _one(
         return merged, merged.argmax(1)
 
     total: Tensor | None = None
-    votes: list[Tensor] = []
+    pass_labels: list[Tensor] = []
     for probabilities in passes(
         teacher, to_pictures(frames, device=teacher.device), test_time=test_time
     ):
         total = probabilities if total is None else total + probabilities
         if share:
-            votes.append(decide(probabilities)[1].to(torch.uint8))
+            pass_labels.append(decide(probabilities)[1].to(torch.uint8))
     assert total is not None  # test time has a pass
     merged, labels = decide(total / test_time.passes)
     if not share:
         return merged, labels, None
-    same = sum((vote == labels).float() for vote in votes)
+    same = sum((vote == labels).float() for vote in pass_labels)
     assert isinstance(same, Tensor)
-    return merged, labels, same / len(votes)
+    return merged, labels, same / len(pass_labels)

@@ -364,7 +364,7 @@ def one_thread() -> Iterator[None]:
 def test_published_cgnet_on_camvid_gives_its_figures(shared_data: Path, tmp_path: Path) -> None:
     """The network's own code gives 65.34 mIoU and 90.28 % on these files."""
     weights = shared_data / "weights" / "cgnet_m3n21_camvid_trainval.pth"
-    teacher = load_teacher(f"cgnet:{weights}", device=torch.device("cpu"), told=CAMVID)
+    teacher = load_teacher(f"cgnet:{weights}", device=torch.device("cpu"), class_table=CAMVID)
     for path in sorted((shared_data / "camvid" / "test").iterdir()):
         image = Image.open(path).convert("RGB")
         for name, picture, table in (

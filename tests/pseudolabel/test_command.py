@@ -16,7 +16,7 @@ from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.writer import encode_dataset
 from eventseg.pseudolabel.advice import warning_of
-from eventseg.pseudolabel.confidence import Filters, parse_ego
+from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
 from eventseg_cli.main import main
 
 
@@ -106,7 +106,7 @@ def test_classes_are_a_table_by_name_or_file(work: Path) -> None:
     assert "no class table 'nine'" in result.stderr
     result = run(work, "--teacher-classes", "evsegnet6")
     assert result.exit_code == 1
-    assert "has 19 classes, the table told has 6" in result.stderr
+    assert "has 19 classes, the given table has 6" in result.stderr
 
 
 def test_labels_that_are_nearly_all_ignored_are_told(work: Path) -> None:
@@ -131,15 +131,20 @@ def test_labels_that_are_nearly_all_ignored_are_told(work: Path) -> None:
 @pytest.mark.parametrize(
     ("share", "filters", "teachers", "ways"),
     [
-        (0.98, Filters(threshold=0.9), 1, None),
-        (0.99, Filters(), 1, "; use a teacher that knows"),
-        (1.0, Filters(), 2, "; ask fewer than 2 teachers, or use a teacher"),
-        (1.0, Filters(temporal=0, quantile=0.9), 1, "; lower --quantile (it is 0.9), or raise --t"),
-        (1.0, Filters(ego=parse_ego("0:9")), 1, "; make --ego smaller, or"),
+        (0.98, LabelFilters(threshold=0.9), 1, None),
+        (0.99, LabelFilters(), 1, "; use a teacher that knows"),
+        (1.0, LabelFilters(), 2, "; ask fewer than 2 teachers, or use a teacher"),
+        (
+            1.0,
+            LabelFilters(temporal=0, quantile=0.9),
+            1,
+            "; lower --quantile (it is 0.9), or raise --t",
+        ),
+        (1.0, LabelFilters(ego=parse_ego("0:9")), 1, "; make --ego smaller, or"),
     ],
 )
 def test_warning_names_what_was_asked(
-    share: float, filters: Filters, teachers: int, ways: str | None
+    share: float, filters: LabelFilters, teachers: int, ways: str | None
 ) -> None:
     words = warning_of(share, filters, teachers=teachers)
     assert (words == "") if ways is None else (ways in words)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from eventseg.errors import LabelError
 from eventseg.pseudolabel.confidence import (
-    Filters,
+    LabelFilters,
     class_histogram,
     confident,
     consistent,
@@ -88,7 +88,7 @@ def test_ego_is_rows_or_a_picture(tmp_path: Path) -> None:
     Image.fromarray(mask).save(tmp_path / "ego.png")
     ego = parse_ego(str(tmp_path / "ego.png"))
     np.testing.assert_array_equal(ego.of_shape((3, 2)), mask > 0)
-    assert "of 1 pixels" in Filters(ego=ego).to_dict()["ego"]
+    assert "of 1 pixels" in LabelFilters(ego=ego).to_dict()["ego"]
     with pytest.raises(LabelError, match="is 2x3, frames are 5x4"):
         ego.of_shape((4, 5))
     with pytest.raises(LabelError, match="ego rows 1:9 are not within 0:3"):
@@ -109,4 +109,4 @@ def test_ego_is_rows_or_a_picture(tmp_path: Path) -> None:
 )
 def test_filters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(LabelError, match=next(iter(wrong))):
-        Filters(**wrong)  # type: ignore[arg-type]
+        LabelFilters(**wrong)  # type: ignore[arg-type]

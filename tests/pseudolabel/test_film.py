@@ -13,14 +13,14 @@ from pseudolabel_teachers import CITYSCAPES, SIX, StubTeacher, by_gray
 
 from eventseg.errors import LabelError, MissingExtraError, OutputError
 from eventseg.labels.maps import merge_of
-from eventseg.pseudolabel.confidence import Filters, parse_ego
+from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
 from eventseg.pseudolabel.film import open_film, write_film
 from eventseg.pseudolabel.overlay import label_film, overlay
 from eventseg.pseudolabel.recipes import LabelRecipe
-from eventseg.pseudolabel.test_time import TestTime
-from eventseg.pseudolabel.voting import Voice, guess
+from eventseg.pseudolabel.test_time import TestTimeAugmentation
+from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 
-ONCE = LabelRecipe(TestTime((1.0,), flip=False), filters=Filters())
+ONCE = LabelRecipe(TestTimeAugmentation((1.0,), flip=False), filters=LabelFilters())
 
 
 def gradients(count: int = 5, height: int = 24, width: int = 32) -> list[np.ndarray]:
@@ -51,7 +51,9 @@ def test_overlay_mixes_colours_and_leaves_what_is_ignored() -> None:
 
 def test_folder_to_folder(folder: Path, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    recipe = LabelRecipe(ONCE.test_time, filters=Filters(threshold=0.4, ego=parse_ego("20:24")))
+    recipe = LabelRecipe(
+        ONCE.test_time, filters=LabelFilters(threshold=0.4, ego=parse_ego("20:24"))
+    )
     summary = label_film(
         folder,
         tmp_path / "out",
@@ -66,8 +68,8 @@ def test_folder_to_folder(folder: Path, tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == sorted(f"frame{i}.png" for i in range(8, 13))
     pictures = np.stack(gradients())
-    voices = [Voice(StubTeacher(by_gray), merge_of(CITYSCAPES, SIX))]
-    made = guess(voices, pictures, classes=6, test_time=recipe.test_time)
+    teacher_votes = [TeacherVote(StubTeacher(by_gray), merge_of(CITYSCAPES, SIX))]
+    made = predict_labels(teacher_votes, pictures, classes=6, test_time=recipe.test_time)
     labels = np.where(made.confidence / 255 >= 0.4, made.labels, 255).astype(np.uint8)
     labels[:, 20:] = 255
     for i in range(5):
@@ -129,7 +131,7 @@ def test_what_is_no_film_is_refused(folder: Path, tmp_path: Path) -> None:
 
 def test_outputs_and_filters_that_cannot_be_are_refused(folder: Path, tmp_path: Path) -> None:
     def run(out: str, **filters: float) -> None:
-        recipe = LabelRecipe(ONCE.test_time, filters=Filters(**filters))  # type: ignore[arg-type]
+        recipe = LabelRecipe(ONCE.test_time, filters=LabelFilters(**filters))  # type: ignore[arg-type]
         label_film(folder, tmp_path / out, [StubTeacher(by_gray)], classes=SIX, recipe=recipe)
 
     with pytest.raises(OutputError, match=r"must end in \.mp4, or be a folder"):

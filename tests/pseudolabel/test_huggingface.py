@@ -21,14 +21,14 @@ from eventseg.errors import CheckpointError, LabelError, MissingExtraError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.networks.inputs import IMAGENET
-from eventseg.pseudolabel.confidence import Filters
+from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, load_huggingface
 from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.pseudolabel.licences import NVIDIA, UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.loading import default_teacher, load_teacher
 from eventseg.pseudolabel.mask_classification import normalised, query_scores, windowed
 from eventseg.pseudolabel.recipes import LabelRecipe
-from eventseg.pseudolabel.test_time import TestTime
+from eventseg.pseudolabel.test_time import TestTimeAugmentation
 
 CPU = torch.device("cpu")
 PICTURES = torch.randint(0, 256, (2, 3, 64, 96), generator=torch.Generator().manual_seed(0)).float()
@@ -71,7 +71,7 @@ def test_folder_labels_a_davis_recording_offline(folders: Path, tmp_path: Path, 
     encode_dataset([recording], tmp_path / "data", store="none")
     teacher = load_teacher(f"hf:{folders / kind}", device=CPU)
     assert (teacher.name, teacher.classes) == (f"hf:{kind}", CITYSCAPES)
-    recipe = LabelRecipe(TestTime((1.0,)), filters=Filters())
+    recipe = LabelRecipe(TestTimeAugmentation((1.0,)), filters=LabelFilters())
     label_dataset(tmp_path / "data", [teacher], name=kind, classes=SIX, recipe=recipe, batch=2)
     assert check_dataset(tmp_path / "data") == []
     with open_dataset(tmp_path / "data") as dataset:
@@ -291,9 +291,9 @@ def test_classes_must_be_of_a_known_table(tmp_path: Path) -> None:
     folder = save_segformer(tmp_path / "things", classes=table)
     with pytest.raises(LabelError, match=r"6 classes of teacher hf:things \(thing 0, .*--teacher"):
         load(folder)
-    with pytest.raises(LabelError, match="has 6 classes, the table told has 19"):
-        load_huggingface(str(folder), device=CPU, told=CITYSCAPES)
-    assert load_huggingface(str(folder), device=CPU, told=SIX).classes == SIX
+    with pytest.raises(LabelError, match="has 6 classes, the given table has 19"):
+        load_huggingface(str(folder), device=CPU, class_table=CITYSCAPES)
+    assert load_huggingface(str(folder), device=CPU, class_table=SIX).classes == SIX
     spelt = type(three)(
         tuple(name.title().replace(" ", "_") for name in CITYSCAPES.names), CITYSCAPES.colours
     )

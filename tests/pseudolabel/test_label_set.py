@@ -24,16 +24,16 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import locked
 from eventseg.labels.maps import merge_of
-from eventseg.pseudolabel.confidence import Filters, parse_ego
+from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
 from eventseg.pseudolabel.label_set import LabelSummary, estimate, label_dataset
 from eventseg.pseudolabel.label_set_folder import set_name_of
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
-from eventseg.pseudolabel.test_time import TestTime
-from eventseg.pseudolabel.voting import Voice, guess
+from eventseg.pseudolabel.test_time import TestTimeAugmentation
+from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 from eventseg.windows import parse_anchor
 
 MERGE = merge_of(CITYSCAPES, SIX)
-ONCE = LabelRecipe(TestTime((1.0,), flip=False), filters=Filters())
+ONCE = LabelRecipe(TestTimeAugmentation((1.0,), flip=False), filters=LabelFilters())
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def test_every_frame_gets_the_labels_and_the_confidence_of_the_teacher(data: Pat
     summary = label(data)
     with open_dataset(data) as dataset:
         frames = np.stack([dataset.frame(i) for i in range(len(dataset))])
-        expected = guess(
-            [Voice(StubTeacher(by_gray), MERGE)], frames, classes=6, test_time=ONCE.test_time
+        expected = predict_labels(
+            [TeacherVote(StubTeacher(by_gray), MERGE)], frames, classes=6, test_time=ONCE.test_time
         )
         for i in range(len(dataset)):
             np.testing.assert_array_equal(dataset.labels(i, "stub"), expected.labels[i])
@@ -87,7 +87,9 @@ def test_every_frame_gets_the_labels_and_the_confidence_of_the_teacher(data: Pat
 
 
 def test_manifest_holds_recipe_teacher_and_classes(data: Path) -> None:
-    recipe = replace(PRESETS["default"], filters=Filters(threshold=0.6, ego=parse_ego("20:24")))
+    recipe = replace(
+        PRESETS["default"], filters=LabelFilters(threshold=0.6, ego=parse_ego("20:24"))
+    )
     label(data, StubTeacher(by_gray, digest="ab" * 32, licence="MIT"), recipe=recipe)
     assert Manifest.read(data / "manifest.toml").label_settings["stub"] == {
         "scales": [2.0, 3.0, 4.0],
@@ -110,7 +112,7 @@ def test_manifest_holds_recipe_teacher_and_classes(data: Path) -> None:
 
 def test_filters_over_all_frames_equal_their_definition(data: Path) -> None:
     label(data, name="plain")
-    filters = Filters(threshold=0.3, quantile=0.25, temporal=1, ego=parse_ego("0:2"))
+    filters = LabelFilters(threshold=0.3, quantile=0.25, temporal=1, ego=parse_ego("0:2"))
     label(data, recipe=replace(ONCE, filters=filters), name="kept")
     with open_dataset(data) as dataset:
         plain = np.stack([dataset.labels(i, "plain") for i in range(10)])
@@ -190,16 +192,18 @@ RUN = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from pseudolabel_teachers import SIX, StubTeacher, by_gray
-from eventseg.pseudolabel.confidence import Filters
+from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.pseudolabel.recipes import LabelRecipe
-from eventseg.pseudolabel.test_time import TestTime
+from eventseg.pseudolabel.test_time import TestTimeAugmentation
 
 def end(phase, done, total):
     if phase == "label" and done > 4:
         os.kill(os.getpid(), signal.SIGKILL)
 
-recipe = LabelRecipe(TestTime((1.0,), flip=False), filters=Filters(quantile=0.2, temporal=1))
+recipe = LabelRecipe(
+    TestTimeAugmentation((1.0,), flip=False), filters=LabelFilters(quantile=0.2, temporal=1)
+)
 label_dataset(sys.argv[1], [StubTeacher(by_gray)], name="stub", classes=SIX, recipe=recipe,
               batch=2, progress=end)
 """
@@ -208,7 +212,7 @@ label_dataset(sys.argv[1], [StubTeacher(by_gray)], name="stub", classes=SIX, rec
 def test_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
     straight = tmp_path / "straight"
     shutil.copytree(data, straight)
-    recipe = replace(ONCE, filters=Filters(quantile=0.2, temporal=1))
+    recipe = replace(ONCE, filters=LabelFilters(quantile=0.2, temporal=1))
     label(straight, recipe=recipe, batch=2)
     killed = subprocess.run(
         [sys.executable, "-c", RUN, str(data), str(Path(__file__).parents[1])],
@@ -230,7 +234,7 @@ def test_run_stopped_while_filtering_asks_no_teacher_again(
 ) -> None:
     straight = tmp_path / "straight"
     shutil.copytree(data, straight)
-    recipe = replace(ONCE, filters=Filters(quantile=0.2, temporal=1))
+    recipe = replace(ONCE, filters=LabelFilters(quantile=0.2, temporal=1))
     # The set that is replaced must not be taken for the new one at any moment.
     for folder in (straight, data):
         label(folder)
@@ -272,11 +276,11 @@ def test_whole_set_is_left_alone_and_mended_where_a_file_is_gone(data: Path) -> 
     [
         ({"recipe": replace(ONCE, merge="labels")}, "merge was probabilities, now labels"),
         (
-            {"recipe": replace(ONCE, test_time=TestTime((1.0, 2.0), flip=False))},
+            {"recipe": replace(ONCE, test_time=TestTimeAugmentation((1.0, 2.0), flip=False))},
             r"scales was 1\.0, now 1\.0, 2\.0",
         ),
         (
-            {"recipe": replace(ONCE, filters=Filters(temporal=1))},
+            {"recipe": replace(ONCE, filters=LabelFilters(temporal=1))},
             "temporal_px was none, now 1",
         ),
         (
@@ -339,7 +343,7 @@ def test_frames_of_mixed_size_are_an_error(data: Path) -> None:
 def test_what_cannot_work_is_refused_before_any_work(data: Path, tmp_path: Path) -> None:
     before = tree(data)
     with pytest.raises(LabelError, match="ego rows 20:30 are not within 0:24"):
-        label(data, recipe=replace(ONCE, filters=Filters(ego=parse_ego("20:30"))))
+        label(data, recipe=replace(ONCE, filters=LabelFilters(ego=parse_ego("20:30"))))
     with pytest.raises(LabelError, match="need a teacher and a batch"):
         label(data, batch=0)
     with locked(data), pytest.raises(OutputError, match="another process is writing into"):
@@ -369,7 +373,8 @@ def test_time_on_a_cpu_is_told_after_the_first_batch(data: Path) -> None:
         data, [StubTeacher(by_gray)], name="stub", classes=SIX, recipe=ONCE, batch=4,
         say=said.append,
     )  # fmt: skip
-    (words,) = said
+    views, words = said
+    assert views.startswith("views of 32x24 frames: scale 1, no flip, 4 frames at once")
     assert "s a frame on the CPU: about" in words
     assert "for 6 more" in words
     assert "about 2.0 h for 3,600 more" in estimate(2.0, 3600)

@@ -166,8 +166,8 @@ def test_number_of_classes_must_be_that_of_the_table(tmp_path: Path) -> None:
     save_state(tmp_path / "eleven.pth", classes=11)
     save_state(tmp_path / "seven.pth", classes=7)
     assert load(f"fastscnn:{tmp_path / 'six.pth'}").classes == SIX
-    with pytest.raises(LabelError, match="has 6 classes, the table told has 19"):
-        load(f"fastscnn:{tmp_path / 'six.pth'}", told=CITYSCAPES)
+    with pytest.raises(LabelError, match="has 6 classes, the given table has 19"):
+        load(f"fastscnn:{tmp_path / 'six.pth'}", class_table=CITYSCAPES)
     with pytest.raises(LabelError, match="fits camvid11 and dsec11: say which"):
         load(f"fastscnn:{tmp_path / 'eleven.pth'}")
     with pytest.raises(LabelError, match="7 classes without names, which is none of"):
@@ -216,7 +216,7 @@ def test_cgnet_published_for_camvid_is_a_teacher(shared_data: Path) -> None:
     words = f"cgnet:{shared_data / 'weights/cgnet_m3n21_camvid_trainval.pth'}"
     with pytest.raises(LabelError, match="fits camvid11 and dsec11"):
         load(words)
-    teacher = load(words, told=load_class_table("camvid11"))
+    teacher = load(words, class_table=load_class_table("camvid11"))
     with torch.inference_mode():
         made = teacher.probabilities(PICTURES)
     assert made.shape == (2, 11, 40, 64)
@@ -247,7 +247,7 @@ def test_a_network_of_20_outputs_has_a_class_void(tmp_path: Path) -> None:
     assert (teacher.classes.name, teacher.classes.names[19]) == ("cityscapes19+void", "void")
     six = load_class_table("evsegnet6")
     assert merge_of(teacher.classes, six) == (*merge_of("cityscapes19", six), 255)
-    told = load(f"fastscnn:{tmp_path / 'a.pth'}", told=load_class_table("void+cityscapes19"))
+    told = load(f"fastscnn:{tmp_path / 'a.pth'}", class_table=load_class_table("void+cityscapes19"))
     assert merge_of(told.classes, "cityscapes19") == (255, *range(19))
     # The project whose ENet has unlabelled pixels as class 0.
     assert [x.void_first for x in LAYOUTS if "enet" in x.networks] == [True]
@@ -266,4 +266,4 @@ def test_names_of_a_teachers_classes_count_in_any_order() -> None:
                      for n in [*table.names[:-1], "unlabeled"])  # fmt: skip
     assert merge_of(table, CITYSCAPES) == expected
     # Told the table, the order is still the teacher's.
-    assert table_by_names(names[:-1], teacher="t", told=CITYSCAPES).names == table.names[:-1]
+    assert table_by_names(names[:-1], teacher="t", class_table=CITYSCAPES).names == table.names[:-1]

@@ -1,4 +1,4 @@
-"""What teachers say: test time equals a loop, merges and agreements by hand-made numbers."""
+"""Votes of teachers: test time equals a loop, merges and agreements by hand-made numbers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from eventseg.labels.maps import (
     merge_of,
     merge_probabilities,
 )
-from eventseg.pseudolabel.test_time import TestTime, passes, to_pictures
-from eventseg.pseudolabel.voting import Voice, guess
+from eventseg.pseudolabel.test_time import TestTimeAugmentation, passes, to_pictures
+from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 
-ONCE = TestTime((1.0,), flip=False)
+ONCE = TestTimeAugmentation((1.0,), flip=False)
 MERGE = merge_of(CITYSCAPES, SIX)
 FRAME = np.zeros((1, 4, 6), np.uint8)
 
@@ -52,7 +52,7 @@ def naive(frame: np.ndarray, scales: tuple[float, ...], *, multiple: int) -> np.
 def test_test_time_equals_a_naive_loop(multiple: int) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 20, 28), np.uint8)
     teacher = StubTeacher(by_gray, multiple=multiple)
-    test_time = TestTime((0.75, 1.0, 2.0))
+    test_time = TestTimeAugmentation((0.75, 1.0, 2.0))
     assert test_time.passes == 6
     made = list(passes(teacher, to_pictures(frames, device=teacher.device), test_time=test_time))
     mean = (sum(made) / test_time.passes).numpy()
@@ -65,13 +65,15 @@ def test_test_time_equals_a_naive_loop(multiple: int) -> None:
 
 def test_default_scales_show_a_davis_frame_as_the_facts_say() -> None:
     teacher = StubTeacher(constant([1.0] + [0.0] * 18), multiple=32)
-    guess(
-        [Voice(teacher, MERGE)],
+    predict_labels(
+        [TeacherVote(teacher, MERGE)],
         np.zeros((1, 260, 346), np.uint8),
         classes=6,
-        test_time=TestTime(flip=False),
+        test_time=TestTimeAugmentation(flip=False),
     )
-    assert teacher.sizes == [(1, 3, 512, 704), (1, 3, 768, 1024), (1, 3, 1024, 1376)]
+    probe, *shown = teacher.sizes
+    assert probe == (1, 3, 128, 256)
+    assert shown == [(1, 3, 512, 704), (1, 3, 768, 1024), (1, 3, 1024, 1376)]
 
 
 def test_merging_probabilities_and_labels_differ_where_vehicles_share_the_mass() -> None:
@@ -79,7 +81,7 @@ def test_merging_probabilities_and_labels_differ_where_vehicles_share_the_mass()
     values = dict.fromkeys(range(19), 0.0) | {10: 0.35, 13: 0.25, 14: 0.2, 15: 0.2}
     teacher = StubTeacher(constant(list(values.values())))
     soft, hard = (
-        guess([Voice(teacher, MERGE)], FRAME, classes=6, test_time=ONCE, merge=merge)
+        predict_labels([TeacherVote(teacher, MERGE)], FRAME, classes=6, test_time=ONCE, merge=merge)
         for merge in ("probabilities", "labels")
     )
     assert (soft.labels == SIX.names.index("vehicle")).all()
@@ -92,24 +94,24 @@ def test_labels_equal_those_of_the_public_merges() -> None:
     frames = np.random.default_rng(1).integers(0, 256, (2, 16, 16), np.uint8)
     teacher = StubTeacher(by_gray)
     probabilities = by_gray(to_pictures(frames, device=torch.device("cpu"))).numpy()
-    voices = [Voice(teacher, MERGE)]
-    soft = guess(voices, frames, classes=6, test_time=ONCE)
+    teacher_votes = [TeacherVote(teacher, MERGE)]
+    soft = predict_labels(teacher_votes, frames, classes=6, test_time=ONCE)
     merged = np.stack([merge_probabilities(p, MERGE, classes=6) for p in probabilities])
     np.testing.assert_array_equal(soft.labels, merged.argmax(1))
     np.testing.assert_allclose(soft.confidence, 255 * merged.max(1), atol=0.51)
-    hard = guess(voices, frames, classes=6, test_time=ONCE, merge="labels")
+    hard = predict_labels(teacher_votes, frames, classes=6, test_time=ONCE, merge="labels")
     expected = merge_labels(probabilities.argmax(1).astype(np.uint8).reshape(-1, 16), MERGE)
     np.testing.assert_array_equal(hard.labels, expected.reshape(hard.labels.shape))
 
 
 def test_mass_of_no_class_wins_as_ignored() -> None:
     three = ClassTable(("a", "b", "void"), ((1, 1, 1),) * 3)
-    voice = Voice(StubTeacher(constant([0.3, 0.2, 0.5]), classes=three), (0, 1, 255))
-    made = guess([voice], FRAME, classes=2, test_time=ONCE)
+    teacher_vote = TeacherVote(StubTeacher(constant([0.3, 0.2, 0.5]), classes=three), (0, 1, 255))
+    made = predict_labels([teacher_vote], FRAME, classes=2, test_time=ONCE)
     assert (made.labels == 255).all()
     assert (made.confidence == 0).all()
-    voice = Voice(StubTeacher(constant([0.6, 0.2, 0.2]), classes=three), (0, 1, 255))
-    made = guess([voice], FRAME, classes=2, test_time=ONCE)
+    teacher_vote = TeacherVote(StubTeacher(constant([0.6, 0.2, 0.2]), classes=three), (0, 1, 255))
+    made = predict_labels([teacher_vote], FRAME, classes=2, test_time=ONCE)
     assert (made.labels == 0).all()
     assert (made.confidence == 153).all()
 
@@ -125,9 +127,11 @@ def test_passes_must_agree() -> None:
 
     # Unflipped: 0.7 left | 0.8 right. Flipped and turned back: 0.8 right | 0.7 left.
     # Mean: left 0.45, right 0.55 everywhere: one pass of two agrees with the label.
-    voices = [Voice(StubTeacher(by_side, classes=two), (0, 1))]
+    teacher_votes = [TeacherVote(StubTeacher(by_side, classes=two), (0, 1))]
     kept = {
-        share: guess(voices, FRAME, classes=2, test_time=TestTime((1.0,)), agreement=share)
+        share: predict_labels(
+            teacher_votes, FRAME, classes=2, test_time=TestTimeAugmentation((1.0,)), agreement=share
+        )
         for share in (0.0, 0.5, 0.51, 1.0)
     }
     assert (kept[0.0].labels == 1).all()
@@ -138,14 +142,14 @@ def test_passes_must_agree() -> None:
 
 
 def test_teachers_must_agree() -> None:
-    def teacher(*values: float) -> Voice:
+    def teacher(*values: float) -> TeacherVote:
         two = ClassTable(("a", "b"), ((1, 1, 1), (2, 2, 2)))
-        return Voice(StubTeacher(constant(list(values)), classes=two), (0, 1))
+        return TeacherVote(StubTeacher(constant(list(values)), classes=two), (0, 1))
 
-    same = guess([teacher(0.9, 0.1), teacher(0.6, 0.4)], FRAME, classes=2, test_time=ONCE)
+    same = predict_labels([teacher(0.9, 0.1), teacher(0.6, 0.4)], FRAME, classes=2, test_time=ONCE)
     assert (same.labels == 0).all()
     assert (same.confidence == round(255 * 0.75)).all()
-    other = guess([teacher(0.9, 0.1), teacher(0.4, 0.6)], FRAME, classes=2, test_time=ONCE)
+    other = predict_labels([teacher(0.9, 0.1), teacher(0.4, 0.6)], FRAME, classes=2, test_time=ONCE)
     assert (other.labels == 255).all()
     assert (other.confidence == round(255 * 0.65)).all()
 
@@ -156,14 +160,14 @@ def test_teachers_of_different_classes_meet_in_the_target() -> None:
     camvid_car[camvid.names.index("car")] = 1.0
     truck = [0.0] * 19
     truck[14] = 1.0
-    voices = [
-        Voice(StubTeacher(constant(truck)), MERGE),
-        Voice(StubTeacher(constant(camvid_car), classes=camvid), merge_of(camvid, SIX)),
+    teacher_votes = [
+        TeacherVote(StubTeacher(constant(truck)), MERGE),
+        TeacherVote(StubTeacher(constant(camvid_car), classes=camvid), merge_of(camvid, SIX)),
     ]
-    assert (guess(voices, FRAME, classes=6, test_time=ONCE).labels == 5).all()
+    assert (predict_labels(teacher_votes, FRAME, classes=6, test_time=ONCE).labels == 5).all()
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 17.0), (float("nan"),)])
 def test_impossible_scales_are_refused(scales: tuple[float, ...]) -> None:
     with pytest.raises(LabelError, match=r"factors from 0\.1 to 16"):
-        TestTime(scales)
+        TestTimeAugmentation(scales)
