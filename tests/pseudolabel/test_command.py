@@ -183,7 +183,7 @@ def test_known_errors_are_one_line_and_exit_with_1(work: Path) -> None:
     before = tree(work / "data")
     for more, words in {
         ("--scales", "99"): "factors from 0.1 to 16",
-        ("--device", "cuda:99"): "no device cuda:99",
+        ("--device", "cuda:99"): "device cuda:99 is not there",
         ("--ego", "bonnet"): "must be ROW0:ROW1",
         ("--set", "truth"): "is for known labels",
     }.items():
