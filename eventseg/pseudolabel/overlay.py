@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -18,6 +18,7 @@ from eventseg.pseudolabel.film import Picture, check_out, open_film, write_film
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.pseudolabel.voting import Voice, guess
+from eventseg.recordings.progress import Progress, Report, no_report
 
 DEFAULT_FPS = Fraction(25)
 
@@ -62,7 +63,7 @@ def label_film(
     batch: int = 1,
     side_by_side: bool = False,
     fps: Fraction | None = None,
-    progress: Callable[[str, int, int], None] = lambda _phase, _done, _total: None,
+    progress: Report = no_report,
 ) -> FilmSummary:
     """Label every picture of a film and write it with its labels over it.
 
@@ -79,7 +80,7 @@ def label_film(
     fps : Fraction, optional
         Pictures a second; by default those of the video, 25 for a folder.
     progress : callable
-        Called with ``label``, the pictures done and all pictures, 0 where unknown.
+        Called after every batch; the total is 0 where the number of pictures is unknown.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def label_film(
                 ignored += int(np.count_nonzero(labels == IGNORED))
                 over = overlay(picture, labels, classes)
                 yield np.concatenate([picture, over], axis=1) if side_by_side else over
-            progress("label", done, film.count)
+            progress(Progress("label", done, film.count, "picture"))
 
     write_film(out, shown(), names=film.names, fps=fps or film.fps or DEFAULT_FPS)
     share = ignored / max(1, pixels)
