@@ -35,7 +35,7 @@ from eventseg.training.config.config import load_config
 from eventseg.training.loading import each_batch, to_device
 from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.run_folder import read_timing
-from eventseg.training.trainer import Progress, train, train_pass
+from eventseg.training.trainer import TrainingProgress, train, train_pass
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "fastscnn": {"network.name": "fastscnn"},
@@ -113,7 +113,7 @@ def epochs(
     """Return seconds of epochs of ``train`` and of the bare loop in turn, but for the first."""
     seconds: list[float] = []
 
-    def after(now: Progress) -> None:
+    def after(now: TrainingProgress) -> None:
         if now.images == 0:
             begin = perf_counter()
             bare()

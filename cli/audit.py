@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
+
+from .progress import ProgressBar
 
 
 @click.command(
@@ -76,8 +77,6 @@ def command(
     if other is None or (truth and against):
         raise click.UsageError("give either --truth or --against")
 
-    from tqdm import tqdm
-
     from eventseg.evaluation.audit.audit import audit
     from eventseg.evaluation.audit.maps import open_pair
     from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
@@ -92,12 +91,11 @@ def command(
         data, other=other, labels=labels, classes=tables[0], labels_classes=tables[1],
         other_classes=tables[2], confidence=confidence, split=split,
     )  # fmt: skip
-    hidden = quiet or not sys.stderr.isatty()
-    with tqdm(total=len(pair.ids), unit="frame", dynamic_ncols=True, disable=hidden) as bar:
+    with ProgressBar(False if quiet else None) as bar:
         found = audit(
             pair,
             against="truth" if truth else "teacher",
-            progress=lambda done, _total: bar.update(done - bar.n),
+            progress=bar.update,
         )
     folder = out or Path(f"audit-{pair.labels.name}-{pair.other.name}")
     page = write_audit(folder, found, pair)

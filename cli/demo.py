@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
+
+from .progress import ProgressBar
 
 
 @click.command(short_help="The whole job on simulated drives: encode, label, train, score, show.")
@@ -34,54 +35,24 @@ def command(out: Path, quick: bool, threads: int | None) -> None:
     """  # noqa: D301
     from eventseg.demo.run import FULL, QUICK, run_demo
 
-    bars = _Bars()
+    bar = ProgressBar()
+
+    def say(words: str) -> None:
+        bar.close()
+        click.echo(words, err=True)
+
     try:
         page = run_demo(
             out,
             plan=QUICK if quick else FULL,
             threads=threads,
-            progress=bars.update,
-            say=bars.say,
+            progress=bar.update,
+            say=say,
         )
     except KeyboardInterrupt:
-        bars.close()
+        bar.close()
         click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
         raise click.exceptions.Exit(130) from None
     finally:
-        bars.close()
+        bar.close()
     click.echo(f"The demo is ready: open {page} in a browser")
-
-
-class _Bars:
-    """One bar on stderr a stage."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: Any = None
-
-    def update(self, stage: str, share: float) -> None:
-        """Move the bar; a new stage begins a new one."""
-        if stage != self._stage:
-            from tqdm import tqdm
-
-            self.close()
-            self._stage = stage
-            self._bar = tqdm(
-                desc=f"{stage:<20}",
-                total=100,
-                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
-                dynamic_ncols=True,
-            )
-        self._bar.update(round(100 * share) - self._bar.n)
-
-    def say(self, words: str) -> None:
-        """Print a word on a stage."""
-        self.close()
-        click.echo(words, err=True)
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-            self._stage = ""

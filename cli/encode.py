@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
+from .progress import ProgressBar
 
 if TYPE_CHECKING:
     from eventseg.dataset.plan import Crop
-    from eventseg.dataset.writer import Progress
     from eventseg.device import Device
     from eventseg.encoding.representation import Representation
     from eventseg.events import SensorSize
@@ -219,8 +217,7 @@ def command(
         device = choice.name
         if not quiet:
             click.echo(f"device: {choice}", err=True)
-    shown = sys.stderr.isatty() if progress is None else progress
-    with closing(_Bar(hidden=quiet or not shown)) as bar:
+    with ProgressBar(False if quiet else progress) as bar:
         try:
             summary = encode_dataset(
                 recordings,
@@ -245,38 +242,3 @@ def command(
                 click.echo(f"{name}: {note}", err=True)
     for dataset in summary.datasets:
         click.echo("\n".join(dataset.lines()))
-
-
-class _Bar:
-    """One bar on stderr for all recordings: bytes while they are read, then events."""
-
-    _UNITS = {"read": "B", "encode": "ev"}  # noqa: RUF012 - constant
-
-    def __init__(self, *, hidden: bool) -> None:
-        self._hidden = hidden
-        self._phase = ""
-        self._bar: Any = None
-
-    def update(self, progress: Progress) -> None:
-        """Move the bar; a new phase begins a new one."""
-        if self._hidden or not progress.total:
-            return
-        if progress.phase != self._phase:
-            from tqdm import tqdm
-
-            self.close()
-            self._phase = progress.phase
-            self._bar = tqdm(
-                desc=progress.phase,
-                total=round(progress.total),
-                unit=self._UNITS[progress.phase],
-                unit_scale=True,
-                dynamic_ncols=True,
-            )
-        self._bar.update(round(progress.done) - self._bar.n)
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

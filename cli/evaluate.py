@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .options import size
+from .progress import ProgressBar
 
 
 @click.command(
@@ -71,11 +72,8 @@ def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any
         scales=_numbers(scales),
         **options,
     )
-    bar = _Bar(hidden=quiet)
-    try:
+    with ProgressBar(False if quiet else None) as bar:
         page, rows = evaluate_run(run, data, request=request, out=out, progress=bar.update)
-    finally:
-        bar.close()
     click.echo(markdown(HEADER, summary_rows(rows)), nl=False)
     for title, header, lines in group_tables(rows):
         click.echo(f"\n{title}, %\n\n{markdown(header, lines)}", nl=False)
@@ -89,30 +87,3 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
-
-
-class _Bar:
-    """One bar a predictor, in samples."""
-
-    def __init__(self, *, hidden: bool) -> None:
-        self._hidden = hidden
-        self._name = ""
-        self._bar: Any = None
-
-    def update(self, name: str, done: int, total: int) -> None:
-        """Move the bar."""
-        if self._hidden:
-            return
-        if name != self._name:
-            from tqdm import tqdm
-
-            self.close()
-            self._name = name
-            self._bar = tqdm(desc=name, total=total, unit="sample", dynamic_ncols=True)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

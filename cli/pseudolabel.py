@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .progress import ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,8 +195,7 @@ def command(
         licences=teacher_licence,
         say=say,
     )
-    shown = not quiet and (sys.stderr.isatty() if progress is None else progress)
-    with _bars(hidden=not shown) as update:
+    with ProgressBar(False if quiet else progress) as bar:
         if out is not None:
             from fractions import Fraction
 
@@ -212,7 +210,7 @@ def command(
                 batch=batch,
                 side_by_side=side_by_side,
                 fps=None if fps is None else Fraction(fps).limit_denominator(1001),
-                progress=update,
+                progress=bar.update,
                 say=say,
             )
             click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
@@ -233,7 +231,7 @@ def command(
                 recipe=made,
                 batch=batch,
                 overwrite=overwrite,
-                progress=update,
+                progress=bar.update,
                 say=say,
             )
         except KeyboardInterrupt:
@@ -315,29 +313,3 @@ def _teachers(
         say(f"  weights: {teacher.licence}")
         teachers.append(teacher)
     return teachers
-
-
-@contextmanager
-def _bars(*, hidden: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that moves one bar on stderr; a new phase begins a new one."""
-    bar: Any = None
-    phase = ""
-
-    def update(now: str, done: int, total: int) -> None:
-        nonlocal bar, phase
-        if hidden:
-            return
-        if now != phase:
-            from tqdm import tqdm
-
-            if bar is not None:
-                bar.close()
-            phase = now
-            bar = tqdm(desc=now, total=total or None, unit="frame", dynamic_ncols=True)
-        bar.update(done - bar.n)
-
-    try:
-        yield update
-    finally:
-        if bar is not None:
-            bar.close()

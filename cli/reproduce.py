@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .progress import ProgressBar
+
 
 @click.command(
     "reproduce",
@@ -31,13 +33,8 @@ def command(run: Path, data: Path | None, out: Path | None, quiet: bool) -> None
     """
     from eventseg.training.reproduce import reproduce
 
-    from .train import Bar
-
-    bar = Bar(hidden=quiet)
-    try:
+    with ProgressBar(False if quiet else None) as bar:
         made = reproduce(run, data=data, out=out, progress=bar.update)
-    finally:
-        bar.close()
     for name, (then, now) in made.versions.items():
         click.echo(f"{name} was {then} and is {now}", err=True)
     click.echo(f"{made.path}/metrics.csv {(made.difference and 'differs') or 'is equal'}")

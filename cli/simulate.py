@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +9,7 @@ import click
 
 from . import options
 from .group import SuggestingGroup
+from .progress import ProgressBar
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
@@ -104,7 +102,7 @@ def street(
     if out.suffix.lower() not in (".hdf5", ".h5"):
         raise click.BadParameter(f"{out} must end in .hdf5", param_hint="OUT.hdf5")
     _refuse_existing([out, truth_path(out)], overwrite=overwrite)
-    with _bar("simulate") as progress:
+    with ProgressBar() as bar:
         summary = simulate_street(
             out,
             duration_us=duration_us,
@@ -114,7 +112,7 @@ def street(
             threads=threads,
             rare=not no_rare,
             packets=packets,
-            progress=progress,
+            progress=bar.update,
         )
     click.echo("\n".join(summary.lines()))
 
@@ -173,9 +171,9 @@ def images(
     recordings = [out / f"{part}.hdf5" for part in find_images(folder, layout).pairs]
     targets = [path for rec in recordings for path in (rec, truth_path(rec))]
     _refuse_existing(targets, overwrite=overwrite)
-    with _bar("simulate") as progress:
+    with ProgressBar() as bar:
         summaries = simulate_images(
-            folder, out, layout=layout, sensor=sensor or DAVIS346, progress=progress, **settings
+            folder, out, layout=layout, sensor=sensor or DAVIS346, progress=bar.update, **settings
         )
     for summary in summaries:
         click.echo("\n".join(summary.lines()))
@@ -187,17 +185,3 @@ def _refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
     existing = [path for path in targets if path.is_file()]
     if existing and not overwrite:
         raise OutputError(f"{existing[0]} is there already; give another name or --overwrite")
-
-
-@contextmanager
-def _bar(words: str) -> Iterator[Callable[[float], None]]:
-    """Show a bar on a terminal and give what moves it."""
-    from tqdm import tqdm
-
-    with tqdm(
-        desc=words,
-        total=100,
-        bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left",
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        yield lambda share: bar.update(round(100 * share) - bar.n) and None

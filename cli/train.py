@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .progress import ProgressBar
+
 if TYPE_CHECKING:
-    from eventseg.training.trainer import Progress
+    pass
 
 ENCODED = {
     "nowhere": "",
@@ -167,7 +168,7 @@ def command(
     source = open_source(data, label_set=config.labels.set)
     # Of several processes the first one speaks.
     quiet = quiet or rank() > 0
-    bar = Bar(hidden=quiet)
+    bar = ProgressBar(False if quiet else None)
     if not quiet:
         where = ENCODED[encoded_where(source, config, chosen)]
         click.echo(
@@ -233,48 +234,3 @@ def _list_recipes() -> None:
             shown = ", ".join(f"{key} {value:g}" for key, value in row.scores.items())
             setting = ", ".join(f"{key} {value}" for key, value in row.setting.items())
             click.echo(f"  published ({row.split}{'; ' + setting if setting else ''}): {shown}")
-
-
-class Bar:
-    """One bar on stderr for the whole training, in updates."""
-
-    def __init__(self, *, hidden: bool) -> None:
-        self._hidden = hidden
-        self._bar: Any = None
-        self._images = 0
-        self._since = 0.0
-        self._rate = math.nan
-
-    def update(self, progress: Progress) -> None:
-        """Move the bar."""
-        if self._hidden:
-            return
-        import time
-
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(
-                total=progress.updates, initial=progress.update, unit="update", dynamic_ncols=True
-            )
-        now = time.monotonic()
-        if self._since == 0 or progress.images == 0:
-            # Validation and pictures are no training: images are counted from the next batch on.
-            self._images, self._since = 0, now if progress.images else 0.0
-        else:
-            self._images += progress.images
-            self._rate = self._images / max(1e-9, now - self._since)
-        self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
-        shown = [f"loss {progress.loss:.3f}"]
-        if not math.isnan(progress.val_miou):
-            shown.append(f"val mIoU {progress.val_miou:.1f}")
-        if not math.isnan(self._rate):
-            shown.append(f"{self._rate:.1f} images/s")
-        self._bar.set_postfix_str(", ".join(shown), refresh=False)
-        self._bar.update(progress.update - self._bar.n)
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -71,7 +71,7 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
             job.path,
             sensor=job.sensor,
             rotate180=job.rotate180,
-            progress=lambda share: tick(share * size),
+            progress=lambda now: tick(now.share * size),
         ) as recording:
             report = recording.report.to_dict()
             # Notes tell of the index cache too, which says nothing about the recording.

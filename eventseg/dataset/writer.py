@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from eventseg import files
 from eventseg.dataset.encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
@@ -33,15 +33,8 @@ from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.filters.rules import Filters
 from eventseg.labels.maps import ClassTable, table_of
+from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration
-
-
-class Progress(NamedTuple):
-    """How far a run is: in bytes while recordings are read first, then in events."""
-
-    phase: Literal["read", "encode"]
-    done: float
-    total: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -118,7 +111,7 @@ def encode_dataset(
     sensor: SensorSize | None = None,
     rotate180: bool = False,
     held_out: Collection[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Report = no_report,
     free_bytes: Callable[[Path], int] = files.free_bytes,
 ) -> Summary:
     """Encode recordings into a data set folder, or finish what a killed run began.
@@ -163,8 +156,8 @@ def encode_dataset(
         Turn recordings by 180 degrees (DDD20 has such).
     held_out : collection of str
         Names of recordings to hold out for test.
-    progress : callable, optional
-        Called with a :class:`Progress` many times a second.
+    progress : callable
+        Called many times a second, in bytes while recordings are read first, then in events.
     free_bytes : callable
         Returns the free space in bytes for a path.
 
@@ -204,7 +197,6 @@ def encode_dataset(
     folders = [
         root / format_duration(group[0]) if anchor.kind == "evsegnet" else root for group in groups
     ]
-    say = progress or (lambda _: None)
     workers = min(workers, len(paths))
     claim(root, folders)
     with contextlib.ExitStack() as stack:
@@ -217,7 +209,7 @@ def encode_dataset(
                 for path in paths
             ],
             workers=workers,
-            progress=say,
+            progress=progress,
         )
         size = _one_sensor(surveys)
         rows = crop_rows(crop, sensor=size)
@@ -262,7 +254,7 @@ def encode_dataset(
             dict(zip(names, paths, strict=True)),
             workers=workers,
             device=encoder,
-            progress=say,
+            progress=progress,
         )
         made = [dataset.finish() for dataset in datasets]
     return Summary(
@@ -274,9 +266,7 @@ def encode_dataset(
     )
 
 
-def _survey(
-    jobs: Sequence[SurveyJob], *, workers: int, progress: Callable[[Progress], None]
-) -> list[Survey]:
+def _survey(jobs: Sequence[SurveyJob], *, workers: int, progress: Report) -> list[Survey]:
     """Return what a first look at each recording finds, in the order of the jobs."""
     found: dict[int, Survey] = {}
     try:
@@ -287,7 +277,7 @@ def _survey(
         survey_recording,
         jobs,
         workers=workers,
-        progress=lambda done: progress(Progress("read", done, total)),
+        progress=lambda done: progress(Progress("read", done, total, "B")),
         finished=found.__setitem__,
     )
     surveys = [found[index] for index in range(len(jobs))]
@@ -329,7 +319,7 @@ def _encode(
     *,
     workers: int,
     device: Device,
-    progress: Callable[[Progress], None],
+    progress: Report,
 ) -> None:
     """Encode what is missing of every data set."""
     todo = [(dataset, name) for dataset in datasets for name in dataset.missing]
@@ -356,6 +346,6 @@ def _encode(
             for (dataset, name), entry in zip(todo, entries, strict=True)
         ],
         workers=workers,
-        progress=lambda done: progress(Progress("encode", done, total)),
+        progress=lambda done: progress(Progress("encode", done, total, "event")),
         finished=finished,
     )

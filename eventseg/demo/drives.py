@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from eventseg.errors import EventsegError
 from eventseg.events import SensorSize
+from eventseg.recordings.progress import Progress, Report
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.street import simulate_street
-
-Progress = Callable[[str, float], None]
-"""Called with the name of a stage and the share of it that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ def simulate_drive(
     *,
     sensor: SensorSize,
     threads: int | None,
-    progress: Callable[[float], None],
+    progress: Report,
 ) -> bool:
     """Simulate a drive, unless the recording and its truth are there and are of this drive.
 
@@ -66,7 +65,7 @@ def simulate_drives(
     *,
     sensor: SensorSize,
     threads: int | None,
-    progress: Callable[[float], None],
+    progress: Report,
 ) -> tuple[Path, ...]:
     """Simulate drives into a folder, ``SCENARIO-SEED.hdf5`` each, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,13 +73,19 @@ def simulate_drives(
     for place, drive in enumerate(drives):
         path = folder / f"{drive.scenario}-{drive.seed}.hdf5"
         simulate_drive(
-            path, drive, sensor=sensor, threads=threads,
-            progress=lambda share, place=place: progress(  # type: ignore[misc]
-                (place + share) / len(drives)
-            ),
-        )  # fmt: skip
+            path,
+            drive,
+            sensor=sensor,
+            threads=threads,
+            progress=partial(_one_of, progress, place, len(drives)),
+        )
         paths.append(path)
     return tuple(paths)
+
+
+def _one_of(report: Report, place: int, count: int, now: Progress) -> None:
+    """Report the progress of one drive as that of all drives."""
+    report(Progress("simulate", place + now.share, count, "drive"))
 
 
 def _is_simulated(recording: Path, drive: Drive, *, sensor: SensorSize) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from eventseg.dataset.writer import encode_dataset
-from eventseg.demo.drives import Drive, Progress, simulate_drives
+from eventseg.demo.drives import Drive, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.report.tables import HEADER, percent, summary_rows
 from eventseg.evaluation.request import EvaluationRequest
@@ -22,6 +22,7 @@ from eventseg.html import table
 from eventseg.labels.maps import EVSEGNET_6
 from eventseg.pseudolabel import LabelRecipe, TestTimeAugmentation, label_dataset, load_teacher
 from eventseg.pseudolabel.confidence import LabelFilters
+from eventseg.recordings.progress import Report, in_stage, no_report
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.run_folder import BEST
@@ -99,7 +100,7 @@ def learn(
     lesson: Lesson,
     windows: Sequence[str],
     threads: int | None = None,
-    progress: Progress = lambda _stage, _share: None,
+    progress: Report = no_report,
 ) -> Learnt:
     """Train a teacher on other streets, label the streets by it, train on its labels, and score.
 
@@ -115,14 +116,17 @@ def learn(
     threads : int, optional
         Threads of the simulator.
     progress : callable
-        Called with a stage and its share done.
+        Called with the progress of each step.
     """
 
     def simulated(stage: str, folder: str, drives: Sequence[Drive]) -> tuple[Path, ...]:
         return simulate_drives(
-            root / RECORDINGS / folder, drives, sensor=lesson.sensor, threads=threads,
-            progress=lambda share: progress(stage, share),
-        )  # fmt: skip
+            root / RECORDINGS / folder,
+            drives,
+            sensor=lesson.sensor,
+            threads=threads,
+            progress=in_stage(stage, progress),
+        )
 
     taught = simulated("teacher's streets", TEACHER_DATA, lesson.teacher_drives)
     streets = simulated("streets to learn", STREETS, lesson.drives)
@@ -137,7 +141,7 @@ def learn(
     encode_dataset(
         [*streets, *unseen], dataset, windows_us=windows_us, store="none", sensor=lesson.sensor,
         held_out=[path.stem for path in unseen],
-        progress=lambda now: progress("streets", now.done / now.total if now.total else 1.0),
+        progress=in_stage("streets", progress),
     )  # fmt: skip
     teacher, network = root / RUNS / "teacher", root / RUNS / "events"
     _train(
@@ -157,7 +161,7 @@ def learn(
             TestTimeAugmentation((1.0,), flip=True), filters=LabelFilters(threshold=0.5)
         ),
         batch=8,
-        progress=lambda _phase, done, total: progress("pseudo-label", done / max(1, total)),
+        progress=in_stage("pseudo-label", progress),
     )
     _train(
         dataset, network, "train on events", progress,
@@ -170,11 +174,11 @@ def learn(
             teacher=TAUGHT if labels == "truth" else None,
         )  # fmt: skip
         reports[labels], found[labels] = evaluate_run(
-            network, dataset, request=request,
-            progress=lambda _name, done, total, labels=labels: progress(  # type: ignore[misc]
-                f"score, {labels}", done / max(1, total)
-            ),
-        )  # fmt: skip
+            network,
+            dataset,
+            request=request,
+            progress=in_stage(f"score, {labels}", progress),
+        )
     return Learnt(found["truth"], found[TAUGHT], dataset, teacher, network, reports)
 
 
@@ -213,14 +217,17 @@ alt="Learning curves"><figcaption>Learning curves of the network on events.</fig
 
 
 def _train(
-    data: Path, out: Path, stage: str, progress: Progress, settings: Mapping[str, Any]
+    data: Path, out: Path, stage: str, progress: Report, settings: Mapping[str, Any]
 ) -> None:
     config = load_config(overrides={**LIGHT, "schedule.kind": "poly", **settings})
     source = open_source(data, label_set=config.labels.set)
     try:
         train(
-            source, out, config=config, resume=True,
-            progress=lambda now: progress(stage, now.update / now.updates),
-        )  # fmt: skip
+            source,
+            out,
+            config=config,
+            resume=True,
+            progress=in_stage(stage, progress),
+        )
     finally:
         source.close()

@@ -6,18 +6,20 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
-from eventseg.demo.drives import Drive, Progress, simulate_drive, streets
+from eventseg.demo.drives import Drive, simulate_drive, streets
 from eventseg.demo.learn import RECORDINGS, RUNS, STREETS, TEACHER_DATA, Learnt, Lesson, learn
 from eventseg.demo.page import demo_page
 from eventseg.demo.pictures import picture_drive
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.files import write_whole
+from eventseg.recordings.progress import Progress, Report, in_stage, no_report
 from eventseg.simulate.street import DAVIS346
 from eventseg.windows import format_duration
 
@@ -85,7 +87,7 @@ def run_demo(
     plan: Plan = FULL,
     sensor: SensorSize = DAVIS346,
     threads: int | None = None,
-    progress: Progress = lambda _stage, _share: None,
+    progress: Report = no_report,
     say: Callable[[str], None] = lambda _words: None,
 ) -> Path:
     """Do the whole job: drive, encode, teach, label, train, score, and write a page about it.
@@ -103,7 +105,7 @@ def run_demo(
     threads : int, optional
         Threads of the simulator; by default one for each processor.
     progress : callable
-        Called with a stage and its share done.
+        Called with the progress of each stage.
     say : callable
         Called with a word on each stage that is skipped.
 
@@ -130,9 +132,12 @@ def run_demo(
     for drive, recording in zip(plan.drives, recordings, strict=True):
         stage = f"simulate {drive.scenario}"
         if simulate_drive(
-            recording, drive, sensor=sensor, threads=threads,
-            progress=lambda share, stage=stage: progress(stage, share),  # type: ignore[misc]
-        ):  # fmt: skip
+            recording,
+            drive,
+            sensor=sensor,
+            threads=threads,
+            progress=in_stage(stage, progress),
+        ):
             (root / PAGE).unlink(missing_ok=True)
         else:
             say(f"{stage}: done before")
@@ -141,7 +146,7 @@ def run_demo(
         root / DATASET,
         windows_us=WINDOWS_US,
         store="npz",  # a tenth of the space: events touch few pixels
-        progress=lambda now: progress(now.phase, now.done / now.total if now.total else 1.0),
+        progress=progress,
     )
     if summary.datasets[0].already:
         say("encode: done before")
@@ -198,7 +203,7 @@ def _write_page(
     recordings: Sequence[Path],
     learnt: Learnt | None,
     *,
-    progress: Progress,
+    progress: Report,
 ) -> None:
     stories = []
     with open_dataset(root / DATASET) as dataset:
@@ -211,10 +216,12 @@ def _write_page(
                     seed=drive.seed,
                     scenario=drive.scenario,
                     moments=plan.moments,
-                    progress=lambda share, index=index: progress(  # type: ignore[misc]
-                        "page", (index + share) / len(plan.drives)
-                    ),
+                    progress=partial(_page_share, progress, index, len(plan.drives)),
                 )
             )
         page = demo_page(stories, root=root, dataset=dataset, learnt=learnt)
     write_whole(root / PAGE, lambda file: file.write(page.encode()))
+
+
+def _page_share(report: Report, place: int, count: int, share: float) -> None:
+    report(Progress("page", place + share, count, "drive"))

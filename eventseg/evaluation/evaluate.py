@@ -24,6 +24,7 @@ from eventseg.prediction.predictor import (
     probabilities,
 )
 from eventseg.prediction.scored import ScoredBatch
+from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
@@ -103,7 +104,7 @@ def evaluate(
     batch_size: int = 4,
     workers: int = 0,
     shift_us: int = 0,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Report = no_report,
 ) -> list[Row]:
     """Score a network on a part of the data, one row a window.
 
@@ -125,7 +126,7 @@ def evaluate(
     shift_us : int
         How much earlier the events are taken than they should be.
     progress : callable
-        Called with samples done and in all.
+        Called after every batch; the stage is the name of the rows.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def evaluate(
         for batch in batches:
             yield batch
             done += len(batch.indices)
-            progress(done, total)
+            progress(Progress(name, done, total, "sample"))
 
     rows = []
     for window, indices in parts.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
+from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.pictures import history_figure, sample_panels
@@ -83,7 +84,7 @@ def evaluate_run(
     *,
     request: EvaluationRequest | None = None,
     out: str | Path | None = None,
-    progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
+    progress: Report = no_report,
     **settings: Any,
 ) -> Evaluation:
     """Score a run on a data set beside its baselines, and write the report.
@@ -99,7 +100,7 @@ def evaluate_run(
         Folder of the report; by default one in the run folder, see
         :func:`eventseg.evaluation.request.folder_name`.
     progress : callable
-        Called with the name of the scored predictor, samples done and samples in all.
+        Called after every batch; the stage is the name of the scored predictor.
     **settings
         Fields of :class:`eventseg.evaluation.EvaluationRequest` in place of a request, such as
         ``split="val"``, ``protocol="paper"`` or ``device="cpu"``; ``window`` takes ``"10ms,50ms"``.
@@ -162,7 +163,7 @@ def evaluate_run(
             device=device,
             batch_size=request.batch_size,
             workers=request.workers,
-            progress=lambda done, total: progress(label, done, total),
+            progress=progress,
             **changes,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,9 @@ from eventseg.pseudolabel.confidence import (
 )
 from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder
 from eventseg.pseudolabel.recipes import LabelRecipe
+from eventseg.recordings.progress import Progress, Report
 
 Image = NDArray[np.uint8]
-
-Report = Callable[[str, int, int], None]
-"""Called with ``label``, ``measure`` or ``filter``, the frames done and all frames."""
 
 
 def filter_frames(
@@ -50,7 +48,7 @@ def filter_frames(
     classes : ClassTable
     recipe : LabelRecipe
     report : callable
-        Called with ``measure`` or ``filter``, the frames done and all frames.
+        Called after every frame, in the stages ``measure`` and ``filter``.
 
     Returns
     -------
@@ -69,12 +67,12 @@ def filter_frames(
     if filters.quantile > 0:
         histogram = np.zeros((len(classes), 256), np.int64)
         for i, frame in enumerate(frames):
-            report("measure", i, len(frames))
+            report(Progress("measure", i, len(frames), "frame"))
             histogram += class_histogram(*raw_labels(frame), classes=len(classes))
         levels = np.maximum(levels, quantile_levels(histogram, filters.quantile))
     counts = np.zeros(256, np.int64)
     for i, frame in enumerate(frames):
-        report("filter", i, len(frames))
+        report(Progress("filter", i, len(frames), "frame"))
         labels, confidence = raw_labels(frame)
         kept = confident(labels, confidence, levels=levels)
         if filters.temporal is not None:
@@ -85,7 +83,7 @@ def filter_frames(
             at = {"labels": folder.name, "sample_id": dataset.ids[sample]}
             write_labels(label_file(dataset.path, **at), kept, classes)
             write_image(confidence_file(dataset.path, **at), confidence)
-    report("filter", len(frames), len(frames))
+    report(Progress("filter", len(frames), len(frames), "frame"))
     return (*counts[: len(classes)].tolist(), int(counts[IGNORED]))
 
 

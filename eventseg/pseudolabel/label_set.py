@@ -17,12 +17,13 @@ from eventseg.files import locked
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, merge_of
 from eventseg.pseudolabel.advice import warning_of
-from eventseg.pseudolabel.filtering import Report, filter_frames
+from eventseg.pseudolabel.filtering import filter_frames
 from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder, check_set_name, frames_of
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.pseudolabel.views import plan_views
 from eventseg.pseudolabel.voting import TeacherVote, predict_labels
+from eventseg.recordings.progress import Progress, Report, no_report
 
 Image = NDArray[np.uint8]
 
@@ -80,7 +81,7 @@ def label_dataset(
     recipe: LabelRecipe = PRESETS["default"],
     batch: int | None = None,
     overwrite: bool = False,
-    progress: Report = lambda _phase, _done, _total: None,
+    progress: Report = no_report,
     say: Callable[[str], None] | None = None,
 ) -> LabelSummary:
     """Label every frame of a data set, or finish what a killed run began.
@@ -222,7 +223,7 @@ def _predict_raw_labels(
     )
     for start in range(0, len(frames), batch):
         group = frames[start : start + batch]
-        report("label", start, len(frames))
+        report(Progress("label", start, len(frames), "frame"))
         if all(folder.has_raw_labels(frame) for frame in group):
             continue
         pictures = np.stack([_picture(dataset, frame) for frame in group])
@@ -247,7 +248,7 @@ def _predict_raw_labels(
             left = sum(not folder.has_raw_labels(frame) for frame in frames)
             say(estimate(taken_s / len(group), left))
             estimated = True
-    report("label", len(frames), len(frames))
+    report(Progress("label", len(frames), len(frames), "frame"))
 
 
 def estimate(seconds: float, frames: int) -> str:

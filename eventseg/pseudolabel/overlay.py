@@ -20,6 +20,7 @@ from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.pseudolabel.views import plan_views
 from eventseg.pseudolabel.voting import TeacherVote, predict_labels
+from eventseg.recordings.progress import Progress, Report, no_report
 
 DEFAULT_FPS = Fraction(25)
 
@@ -64,7 +65,7 @@ def label_film(
     batch: int | None = None,
     side_by_side: bool = False,
     fps: Fraction | None = None,
-    progress: Callable[[str, int, int], None] = lambda _phase, _done, _total: None,
+    progress: Report = no_report,
     say: Callable[[str], None] | None = None,
 ) -> FilmSummary:
     """Label every picture of a film and write it with its labels over it.
@@ -82,7 +83,7 @@ def label_film(
     fps : Fraction, optional
         Pictures a second; by default those of the video, 25 for a folder.
     progress : callable
-        Called with ``label``, the pictures done and all pictures, 0 where unknown.
+        Called after every batch; the total is 0 where the number of pictures is unknown.
     say : callable, optional
         Called with each line of text about the views that were chosen.
 
@@ -145,7 +146,7 @@ def label_film(
                 ignored += int(np.count_nonzero(labels == IGNORED))
                 over = overlay(picture, labels, classes)
                 yield np.concatenate([picture, over], axis=1) if side_by_side else over
-            progress("label", done, film.count)
+            progress(Progress("label", done, film.count, "picture"))
 
     write_film(out, shown(), names=film.names, fps=fps or film.fps or DEFAULT_FPS)
     share = ignored / max(1, pixels)

@@ -15,6 +15,7 @@ from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.files import on_disk
 from eventseg.recordings.base import Recording
+from eventseg.recordings.progress import Progress, Report, no_report
 
 
 class Format(NamedTuple):
@@ -67,7 +68,7 @@ def open_recording(
     *,
     sensor: SensorSize | None = None,
     rotate180: bool = False,
-    progress: Callable[[float], None] | None = None,
+    progress: Report = no_report,
 ) -> Recording:
     """Open a recording; the format follows from its suffix and its content.
 
@@ -87,8 +88,8 @@ def open_recording(
         that holds all events. Events and frames outside are dropped and counted.
     rotate180 : bool, default False
         Turn events and frames by 180 degrees: for DDD20, whose camera hung upside down.
-    progress : callable, optional
-        Called with the share done, 0 to 1, while the index is built.
+    progress : callable
+        Called with the bytes read while the index is built.
 
     Raises
     ------
@@ -123,9 +124,13 @@ def open_recording(
         raise RecordingError(f"{ascii(str(path))[:200]}: cannot be read ({error})") from error
     if not stat.S_ISREG(status.st_mode):
         raise RecordingError(f"{path}: no file but a folder or device; give a recording")
+
+    def report(share: float) -> None:
+        progress(Progress("index", share * status.st_size, status.st_size, "B"))
+
     for candidate in candidates:
         if candidate.recognises(path):
-            return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=progress)
+            return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=report)
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")
 

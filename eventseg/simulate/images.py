@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from eventseg.events import SensorSize
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
+from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion
@@ -48,7 +49,7 @@ def simulate_images(
     threads: int | None = None,
     step_us: int = 2_000,
     packets: PacketOrder = "sorted",
-    progress: Callable[[float], None] | None = None,
+    progress: Report = no_report,
 ) -> list[Summary]:
     """Record every labelled image of a folder with a simulated DAVIS in motion.
 
@@ -98,8 +99,7 @@ def simulate_images(
     def shot_done() -> None:
         nonlocal done
         done += 1
-        if progress is not None:
-            progress(done / total)
+        progress(Progress("simulate", done, total, "image"))
 
     for part, pairs in images.pairs.items():
         count = len(pairs) if limit is None else min(limit, len(pairs))

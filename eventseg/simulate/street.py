@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from eventseg.events import SensorSize
 from eventseg.recordings.base import IMU_DTYPE
 from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
+from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.recorder import Recorder
@@ -43,7 +43,7 @@ def simulate_street(
     rare: bool = True,
     step_us: int = STEP_US,
     packets: PacketOrder = "sorted",
-    progress: Callable[[float], None] | None = None,
+    progress: Report = no_report,
 ) -> Summary:
     """Drive through a street and write the recording of a DAVIS, with its truth file.
 
@@ -69,8 +69,8 @@ def simulate_street(
         Time between two renders.
     packets : {"sorted", "containers"}
         Order of the packets in the file, see :class:`eventseg.recordings.DDD17Writer`.
-    progress : callable, optional
-        Called with the share done, 0 to 1.
+    progress : callable
+        Called with the simulated seconds, many times a second.
 
     Raises
     ------
@@ -122,8 +122,7 @@ def simulate_street(
 
                 def aside(before_us: int, after_us: int, shift_us: int) -> None:
                     _write_car(writer, path, before_us, after_us, shift_us, night=_is_dark(kind))
-                    if progress is not None:
-                        progress(after_us / duration_us)
+                    progress(Progress("simulate", after_us / 1e6, duration_us / 1e6, "s"))
 
                 frames = [
                     times

@@ -8,5 +8,5 @@ from .run import Run as Run
 from .run import open_run as open_run
 from .run import train as train
 from .trainer import EpochEnd as EpochEnd
-from .trainer import Progress as Progress
+from .trainer import TrainingProgress as TrainingProgress
 from .trainer import TrainingResult as TrainingResult

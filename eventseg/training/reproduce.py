@@ -12,6 +12,7 @@ import torch
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.files import read_csv
+from eventseg.recordings.progress import no_report
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.tables import from_table
@@ -25,7 +26,7 @@ from eventseg.training.run_folder import (
     differing_data,
     read_run,
 )
-from eventseg.training.trainer import Progress, train
+from eventseg.training.trainer import TrainingProgress, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def reproduce(
     *,
     data: str | Path | None = None,
     out: str | Path | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[TrainingProgress], None] = no_report,
 ) -> Reproduced:
     """Train again as a ``run.json`` says and compare ``metrics.csv`` line by line.
 

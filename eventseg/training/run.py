@@ -23,6 +23,7 @@ from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork, load_network
 from eventseg.prediction.predict import Predictions, predict
 from eventseg.recordings import Recording
+from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.source import Source, open_source
 from eventseg.training import trainer
 from eventseg.training.config.config import TrainConfig, load_config
@@ -53,7 +54,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     command: Sequence[str] | None = None,
-    progress: Callable[[trainer.Progress], None] = lambda _: None,
+    progress: Callable[[trainer.TrainingProgress], None] = no_report,
     callbacks: Sequence[trainer.EpochCallback] = (),
     **settings: Any,
 ) -> Run:
@@ -182,7 +183,7 @@ class Run:
         data: str | Path | None = None,
         *,
         out: str | Path | None = None,
-        progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
+        progress: Report = no_report,
         **settings: Any,
     ) -> Evaluation:
         """Score the network beside its baselines and write the report.
@@ -194,7 +195,7 @@ class Run:
         out : path, optional
             Folder of the report, by default one in the run folder.
         progress : callable
-            Called with what is scored, samples done and in all.
+            Called after every batch; the stage is the name of the scored predictor.
         **settings
             As for :func:`eventseg.evaluate_run`, such as ``split="val"`` or ``window="10ms"``.
 

@@ -22,6 +22,7 @@ from eventseg.metrics.scores import scores
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.prediction.scored import ScoredBatch
+from eventseg.recordings.progress import Progress, no_report
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, with_absolute_paths
 from eventseg.training.distributed import (
@@ -43,16 +44,14 @@ from eventseg.training.state import NetworkInTraining
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of a training run, as it is reported after a batch or a validation.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingProgress(Progress):
+    """Progress of a training run in updates, as it is reported after a batch or a validation.
 
     Parameters
     ----------
     epoch, epochs : int
         Number of the epoch that runs, from 1, and number of all epochs.
-    update, updates : int
-        Updates done, and updates of the whole training.
     images : int
         Images of the batch that was just done; 0 after validation.
     loss : float
@@ -63,8 +62,6 @@ class Progress:
 
     epoch: int
     epochs: int
-    update: int
-    updates: int
     images: int
     loss: float
     val_miou: float
@@ -140,7 +137,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     command: Sequence[str] | None = None,
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[TrainingProgress], None] = no_report,
     callbacks: Sequence[EpochCallback] = (),
 ) -> TrainingResult:
     """Train a network and keep everything about it in a run folder.
@@ -224,7 +221,7 @@ def _stop_reason(run: PreparedRun) -> str:
 
 
 @loading_advice()
-def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> EpochEnd:
+def _train_epoch(run: PreparedRun, progress: Callable[[TrainingProgress], None]) -> EpochEnd:
     """Train over one epoch, validate, and write the files of the epoch."""
     training, history = run.training, run.history
     config, epoch = training.config, len(history.scores)
@@ -235,15 +232,19 @@ def _train_epoch(run: PreparedRun, progress: Callable[[Progress], None]) -> Epoc
         nonlocal images
         images += batch_images
         if rank() == 0:
+            scored = "" if math.isnan(history.val_miou) else f", val mIoU {history.val_miou:.1f}"
             progress(
-                Progress(
-                    epoch + 1,
-                    run.epochs,
+                TrainingProgress(
+                    "train",
                     training.iteration,
                     run.updates,
-                    batch_images,
-                    loss,
-                    history.val_miou,
+                    "update",
+                    f"epoch {epoch + 1}/{run.epochs}, loss {loss:.3f}{scored}",
+                    epoch=epoch + 1,
+                    epochs=run.epochs,
+                    images=batch_images,
+                    loss=loss,
+                    val_miou=history.val_miou,
                 )
             )
 

@@ -15,8 +15,6 @@ from recording_fixtures import tree, write_recording
 
 from eventseg.dataset import writer
 from eventseg.dataset.reader import open_dataset
-from eventseg.dataset.writer import Progress
-from eventseg_cli.encode import _Bar
 from eventseg_cli.main import COMMANDS, main
 
 HEAVY = ("numba", "torch", "matplotlib", "h5py")
@@ -205,16 +203,9 @@ def test_interrupt_of_another_command_exits_130(
 def test_bar_shows_rate_and_time_left_on_stderr_only(recording: Path) -> None:
     result = run("encode", recording, "--progress")
     assert "encode: 100%" in result.stderr
-    assert "ev/s" in result.stderr
+    assert "event/s" in result.stderr
     assert "encode:" not in result.stdout
     assert "encode:" not in run("encode", recording, "--out", "other").stderr
-
-
-def test_bar_does_nothing_when_hidden(capsys: pytest.CaptureFixture[str]) -> None:
-    bar = _Bar(hidden=True)
-    bar.update(Progress("encode", 5, 10))
-    bar.close()
-    assert capsys.readouterr() == ("", "")
 
 
 def test_check_prints_problems_and_a_closing_line(recording: Path) -> None:

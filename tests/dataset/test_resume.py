@@ -34,7 +34,7 @@ out, anchor, workers, sign, *recordings = sys.argv[1:]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def end(progress):
-    if progress.phase == "encode" and progress.done > 0.4 * progress.total:
+    if progress.stage == "encode" and progress.done > 0.4 * progress.total:
         if sign == "KILL":
             os.kill(os.getpid(), signal.SIGKILL)
         os.killpg(0, signal.SIGINT)

@@ -14,7 +14,7 @@ from recording_fixtures import SMALL, tree, write_recording
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.plan import crop_rows
 from eventseg.dataset.reader import EventDataset, open_dataset
-from eventseg.dataset.writer import Progress, encode_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.normalise import normalise_evsegnet
 from eventseg.encoding.settings import CHANNELS
 from eventseg.encoding.tensors import encode
@@ -22,6 +22,7 @@ from eventseg.errors import DatasetError, OutputError, RecordingError, WindowErr
 from eventseg.events import SensorSize
 from eventseg.images import read_image, write_image
 from eventseg.recordings import open_recording
+from eventseg.recordings.progress import Progress
 from eventseg.windows import parse_anchor
 
 WINDOWS = (10_000, 50_000)
@@ -326,7 +327,7 @@ def test_too_little_space_is_found_before_anything_is_written(
 def test_progress_ends_with_all_bytes_and_all_events(recording: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     encode_dataset([recording], tmp_path / "data", progress=seen.append)
-    phases = [[p for p in seen if p.phase == phase] for phase in ("read", "encode")]
+    phases = [[p for p in seen if p.stage == phase] for phase in ("read", "encode")]
     for steps, total in zip(phases, (recording.stat().st_size, 4_000), strict=True):
         done = [step.done for step in steps]
         assert done == sorted(done)

@@ -30,9 +30,13 @@ class Run:
         self.words: list[str] = []
         self.stages: dict[str, list[float]] = {}
         self.page = run_demo(
-            out, plan=Plan(drives, moments=2), sensor=SENSOR, threads=1, say=self.words.append,
-            progress=lambda stage, share: self.stages.setdefault(stage, []).append(share),
-        )  # fmt: skip
+            out,
+            plan=Plan(drives, moments=2),
+            sensor=SENSOR,
+            threads=1,
+            say=self.words.append,
+            progress=lambda now: self.stages.setdefault(now.stage, []).append(now.share),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +164,13 @@ def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Pa
 
     def run() -> Path:
         return run_demo(
-            tmp_path / "out", plan=plan, sensor=SensorSize(48, 64), threads=1, say=words.append,
-            progress=lambda stage, _share: stages.append(stage),
-        )  # fmt: skip
+            tmp_path / "out",
+            plan=plan,
+            sensor=SensorSize(48, 64),
+            threads=1,
+            say=words.append,
+            progress=lambda now: stages.append(now.stage),
+        )
 
     page = run()
     assert list(dict.fromkeys(stages)) == [

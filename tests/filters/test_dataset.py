@@ -130,7 +130,7 @@ def test_a_stopped_run_goes_on_and_other_filters_are_refused(recording, tmp_path
     out = tmp_path / "data"
 
     def stop(progress):
-        if progress.phase == "encode" and progress.done:
+        if progress.stage == "encode" and progress.done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -62,7 +62,7 @@ def test_folder_to_folder(folder: Path, tmp_path: Path) -> None:
         recipe=recipe,
         batch=2,
         side_by_side=True,
-        progress=lambda *now: seen.append(now),
+        progress=lambda now: seen.append((now.stage, now.done, now.total)),
     )
     assert seen == [("label", 2, 5), ("label", 4, 5), ("label", 5, 5)]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())

@@ -30,6 +30,7 @@ from eventseg.pseudolabel.label_set_folder import set_name_of
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.test_time import TestTimeAugmentation
 from eventseg.pseudolabel.voting import TeacherVote, predict_labels
+from eventseg.recordings.progress import Progress
 from eventseg.windows import parse_anchor
 
 MERGE = merge_of(CITYSCAPES, SIX)
@@ -197,8 +198,8 @@ from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.pseudolabel.test_time import TestTimeAugmentation
 
-def end(phase, done, total):
-    if phase == "label" and done > 4:
+def end(now):
+    if now.stage == "label" and now.done > 4:
         os.kill(os.getpid(), signal.SIGKILL)
 
 recipe = LabelRecipe(
@@ -240,8 +241,8 @@ def test_run_stopped_while_filtering_asks_no_teacher_again(
         label(folder)
     label(straight, recipe=recipe, overwrite=True)
 
-    def stop(now: str, done: int, _total: int) -> None:
-        if now == phase and done > 4:
+    def stop(now: Progress) -> None:
+        if now.stage == phase and now.done > 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -184,7 +184,7 @@ class ReaderContract:
 
     def test_progress_ends_at_one(self, path: Path) -> None:
         shares: list[float] = []
-        open_recording(path, progress=shares.append).close()
+        open_recording(path, progress=lambda now: shares.append(now.share)).close()
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
 

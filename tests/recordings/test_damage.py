@@ -18,6 +18,7 @@ from eventseg.events import SensorSize
 from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.ddd17.file import FOLLOW
 from eventseg.recordings.hdf5 import filters
+from eventseg.recordings.progress import Progress
 
 SENSOR = SensorSize(4, 6)
 SECONDS = 240
@@ -299,8 +300,8 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     path = a_recording(tmp_path / "rec.hdf5")
     size = path.stat().st_size
 
-    def shrink(share: float) -> None:
-        if share > 0.4:
+    def shrink(now: Progress) -> None:
+        if now.share > 0.4:
             os.truncate(path, size // 4)
 
     with pytest.raises(RecordingError, match=r"rec\.hdf5: changed since"):

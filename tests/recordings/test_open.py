@@ -18,6 +18,7 @@ from eventseg.errors import EventsError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.index_cache import cache_folder
+from eventseg.recordings.progress import Progress
 
 SENSOR = SensorSize(4, 6)
 
@@ -111,8 +112,9 @@ def test_closed_recording_says_so(path: Path) -> None:
 
 def test_progress_ends_at_one(path: Path) -> None:
     for _ in ("built", "from the cache"):
-        shares: list[float] = []
-        open_recording(path, progress=shares.append).close()
+        seen: list[Progress] = []
+        open_recording(path, progress=seen.append).close()
+        shares = [now.share for now in seen]
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
 

@@ -48,7 +48,7 @@ def run(folder, out, **options):
 
 def test_camvid_becomes_one_recording_a_part(camvid, tmp_path):
     shares = []
-    summaries = run(camvid, tmp_path / "out", seed=5, progress=shares.append)
+    summaries = run(camvid, tmp_path / "out", seed=5, progress=lambda now: shares.append(now.share))
     assert [s.recording.name for s in summaries] == ["test.hdf5", "train.hdf5"]
     assert shares == [0.25, 0.5, 0.75, 1.0]
     train = summaries[1]

@@ -123,7 +123,7 @@ def test_every_scenario_runs(tmp_path, scenario):
         scenario=scenario,
         sensor=SENSOR,
         threads=2,
-        progress=shares.append,
+        progress=lambda now: shares.append(now.share),
     )
     assert summary.n_events > 50
     assert summary.n_frames >= 2
@@ -190,8 +190,8 @@ def test_unwritable_path_is_one_error(tmp_path):
 
 
 def test_a_failure_on_the_way_leaves_nothing(tmp_path):
-    def give_up(share):
-        if share > 0.5:
+    def give_up(now):
+        if now.share > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -52,7 +52,7 @@ def child(data: Path, out: Path) -> None:
     epoch_files.picture_curves = epoch_files.picture_samples = lambda *_a, **_k: None  # type: ignore[assignment]
     told: dict[str, Any] = {"images": 0}
 
-    def tell(now: trainer.Progress) -> None:
+    def tell(now: trainer.TrainingProgress) -> None:
         told["images"] += now.images
 
     made = train_tiny(data, out / "run", progress=tell, **TOGETHER)

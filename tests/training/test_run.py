@@ -163,7 +163,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def test_stopped_run_resumes_to_the_same_bits(data: Path, tmp_path: Path, straight: Path) -> None:
     after = 1
 
-    def stop(progress: trainer.Progress) -> None:
+    def stop(progress: trainer.TrainingProgress) -> None:
         if progress.epoch == after + 1 and progress.images:
             raise Stop
 
@@ -235,7 +235,7 @@ def test_file_that_the_system_refuses_keeps_the_previous_checkpoint(
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill_up(progress: trainer.Progress) -> None:
+    def fill_up(progress: trainer.TrainingProgress) -> None:
         if not progress.images:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
 
@@ -571,7 +571,7 @@ def test_a_run_continues_with_settings_that_change_nothing(data: Path, tmp_path:
         "workers was 0 and is 1",
         "device was cpu and is cuda:1",
     ]
-    told: list[trainer.Progress] = []
+    told: list[trainer.TrainingProgress] = []
     resumed = train_tiny(
         data, out, resume=True, tensorboard=True, progress=told.append, workers=1,
         input__live=True, input__encode="workers",

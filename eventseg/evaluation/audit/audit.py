@@ -7,7 +7,6 @@ but not covered: every share of coverage is of the pixels whose truth is known.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +19,7 @@ from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import IGNORED
 from eventseg.metrics.reliability import LEVELS, Bin, Reliability, reliability_counts
 from eventseg.metrics.scores import confusion_matrix
+from eventseg.recordings.progress import Progress, Report, no_report
 
 Against = Literal["truth", "teacher"]
 
@@ -181,7 +181,7 @@ def audit(
     pair: Pair,
     *,
     against: Against = "truth",
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Report = no_report,
 ) -> Audit:
     """Count labels against the truth or against another teacher's, frame by frame.
 
@@ -191,7 +191,7 @@ def audit(
         See :func:`eventseg.evaluation.audit.maps.open_pair`.
     against : {"truth", "teacher"}
     progress : callable
-        Called with frames done and in all.
+        Called after every frame.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def audit(
                 counts += reliability_counts(scored, labels, sure(name))
             except LabelError as error:
                 raise LabelError(f"{pair.labels.name}, {name}: {error}") from error
-        progress(done, len(pair.ids))
+        progress(Progress("audit", done, len(pair.ids), "frame"))
     return Audit(
         against,
         Row(pair.labels.name, "-", pair.ids, pair.sequences, np.array(matrices), pair.classes),

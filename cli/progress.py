@@ -1,0 +1,117 @@
+"""One progress bar on a terminal, or a line every few seconds in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from eventseg.recordings.progress import Progress
+
+LINE_EVERY_S = 5.0
+"""Seconds between two lines where the output is no terminal."""
+
+
+class ProgressBar:
+    """A bar on standard error that follows the progress of one stage after the other.
+
+    Parameters
+    ----------
+    shown : bool or None
+        Show a bar, or nothing; None shows a bar on a terminal and lines elsewhere.
+    """
+
+    def __init__(self, shown: bool | None = None) -> None:
+        self._hidden = shown is False
+        self._lines = shown is None and not sys.stderr.isatty()
+        self._stage = ""
+        self._bar: Any = None
+        self._begin_s = self._line_s = 0.0
+        self._done_before = 0.0
+
+    def update(self, now: Progress) -> None:
+        """Show the progress; a new stage begins a new bar."""
+        if self._hidden:
+            return
+        if now.stage != self._stage:
+            self.close()
+            self._stage = now.stage
+            self._begin_s = self._line_s = time.monotonic()
+            self._done_before = now.done
+        if self._lines:
+            self._line(now)
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=now.stage,
+                total=now.total or None,
+                initial=now.done,
+                unit=f" {now.unit}" if len(now.unit) > 1 else now.unit,
+                unit_scale=now.unit in ("B", "event"),
+                dynamic_ncols=True,
+                bar_format=None if float(now.total).is_integer() else SHARE_FORMAT,
+            )
+        self._bar.set_postfix_str(now.note, refresh=False)
+        self._bar.update(now.done - self._bar.n)
+
+    def _line(self, now: Progress) -> None:
+        time_s = time.monotonic()
+        if time_s - self._line_s < LINE_EVERY_S:
+            return
+        self._line_s = time_s
+        click.echo(line_of(now, spent_s=time_s - self._begin_s, before=self._done_before), err=True)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self._stage = ""
+
+    def __enter__(self) -> ProgressBar:
+        """Return the bar itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the bar, also after an error."""
+        self.close()
+
+
+SHARE_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
+"""Format of a bar whose amounts are no whole numbers."""
+
+
+def line_of(now: Progress, *, spent_s: float, before: float = 0.0) -> str:
+    """Return progress as a line of a log file, with the time left at the rate so far.
+
+    Parameters
+    ----------
+    now : Progress
+    spent_s : float
+        Seconds since the stage began.
+    before : float
+        Amount that was done when it began.
+    """
+    amounts = f"{_amount(now.done)} of {_amount(now.total)}" if now.total else _amount(now.done)
+    parts = [f"{amounts} {now.unit}", f"{spent_s:.0f} s"]
+    if now.total and now.done > before:
+        parts.append(f"{spent_s * (now.total - now.done) / (now.done - before):.0f} s left")
+    if now.note:
+        parts.append(now.note)
+    percent = f" {now.share:.0%}" if now.total else ""
+    return f"{now.stage}{percent}: {', '.join(parts)}"
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if float(number).is_integer() or number >= 100 else f"{number:.1f}"

@@ -1,0 +1,51 @@
+"""Progress of long work: one value that every long function reports in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress of one stage of a piece of work.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage, such as ``encode``.
+    done, total : float
+        Amount done and whole amount, in units; a total of 0 is an unknown one.
+    unit : str
+        Unit of both, such as ``sample``, ``B`` or ``update``.
+    note : str
+        Figures of the moment for people to read, such as the loss.
+    """
+
+    stage: str
+    done: float
+    total: float
+    unit: str
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        """Share done, from 0 to 1; 1 where there is nothing to do."""
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+
+Report = Callable[[Progress], None]
+"""Function that long work calls with its progress, many times a second."""
+
+
+def no_report(_progress: Progress) -> None:
+    """Ignore progress: the default of long functions."""
+
+
+def in_stage(stage: str, report: Report) -> Report:
+    """Return a function that reports progress under the name of a larger stage."""
+
+    def renamed(now: Progress) -> None:
+        report(replace(now, stage=stage))
+
+    return renamed

@@ -1,0 +1,96 @@
+"""Progress on the command line: bars on terminals, lines in log files, nothing when quiet."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from eventseg.recordings.progress import Progress, in_stage
+from eventseg_cli import progress
+from eventseg_cli.progress import ProgressBar, line_of
+
+CLI = Path(progress.__file__).parent
+
+
+class Terminal:
+    """Standard error that says it is a terminal and keeps what is written."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_one_bar_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with ProgressBar() as bar:
+        for stage in ("read", "encode"):
+            for done in (0, 50, 100):
+                bar.update(Progress(stage, done, 100, "event", "loss 0.5"))
+    assert "read: 100%" in terminal.text
+    assert "encode: 100%" in terminal.text
+    assert "loss 0.5" in terminal.text
+
+
+def test_a_log_file_gets_a_line_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with ProgressBar() as bar:
+        for second in range(21):
+            clock[0] = float(second)
+            bar.update(Progress("encode", 100 * second, 2_000, "event"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "encode 25%: 500 of 2,000 event, 5 s, 15 s left",
+        "encode 50%: 1,000 of 2,000 event, 10 s, 10 s left",
+        "encode 75%: 1,500 of 2,000 event, 15 s, 5 s left",
+        "encode 100%: 2,000 of 2,000 event, 20 s, 0 s left",
+    ]
+    assert "\r" not in err
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar(shown=False) as bar:
+        bar.update(Progress("encode", 5, 10, "event"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_without_a_total_and_one_of_a_resumed_run() -> None:
+    film = Progress("label", 40, 0, "picture")
+    assert line_of(film, spent_s=4.2) == "label: 40 picture, 4 s"
+    resumed = Progress("train", 60, 100, "update", "loss 0.100")
+    assert line_of(resumed, spent_s=10, before=40) == (
+        "train 60%: 60 of 100 update, 10 s, 20 s left, loss 0.100"
+    )
+
+
+def test_shares_and_stages() -> None:
+    seen: list[Progress] = []
+    in_stage("drive", seen.append)(Progress("simulate", 1, 4, "s"))
+    assert seen == [Progress("drive", 1, 4, "s")]
+    assert [Progress("x", done, total, "s").share for done, total in ((1, 4), (0, 0), (5, 4))] == [
+        0.25, 1.0, 1.0,
+    ]  # fmt: skip
+
+
+def test_the_command_line_has_one_bar() -> None:
+    importers = []
+    for path in CLI.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        importers += [path.name] * ("tqdm" in names)
+    assert importers == ["progress.py"]
