@@ -36,11 +36,11 @@ def _crop(_ctx: click.Context, _param: click.Parameter, text: str) -> Crop:
 def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> Representation:
     """Return the representation that ``count`` or ``voxel:5`` names."""
     from eventseg.encoding.representation import parse_representation
-    from eventseg.errors import WindowError
+    from eventseg.errors import ExtensionError, WindowError
 
     try:
         return parse_representation(text)
-    except WindowError as error:
+    except (ExtensionError, WindowError) as error:
         raise click.BadParameter(str(error)) from error
 
 
@@ -112,8 +112,8 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     default="mean-std",
     show_default=True,
     metavar="NAME",
-    help="What the channels mean: mean-std (EV-SegNet's six), count, count-latest, voxel[:BINS], "
-    "stack[:BINS] or time-surface[:TAU].",
+    help="Meaning of the channels: mean-std (EV-SegNet's six), count, count-latest, voxel[:BINS], "
+    "stack[:BINS], time-surface[:TAU], or your own, FILE.py:NAME.",
 )
 @click.option(
     "--filter",

@@ -221,11 +221,26 @@ def parse_anchor(text: str) -> Anchor:
     )
 
 
+def to_anchor(anchor: str | Anchor) -> Anchor:
+    """Return an anchor, which may be a text such as ``stride:50ms``.
+
+    Raises
+    ------
+    WindowError
+        As :func:`parse_anchor`, and a value that is neither a text nor an anchor.
+    """
+    if isinstance(anchor, Anchor):
+        return anchor
+    if isinstance(anchor, str):
+        return parse_anchor(anchor)
+    raise WindowError(f"an anchor must be a text such as 'frame' or an Anchor, got {anchor!r}")
+
+
 def cut_windows(
     recording: Timed,
     *,
-    anchor: Anchor,
-    window_us: int,
+    anchor: str | Anchor,
+    window_us: str | int,
     longest_us: int | None = None,
     max_frame_age_us: int | None = MAX_FRAME_AGE_US,
 ) -> Windows:
@@ -249,11 +264,11 @@ def cut_windows(
     ----------
     recording : Recording
         Anything with ``name``, ``t_first_us``, ``t_last_us`` and ``frames``.
-    anchor : Anchor
+    anchor : str or Anchor
         All kinds but ``count``, whose windows depend on the events: see
         :func:`eventseg.encoding.one_pass.encode_counted`.
-    window_us : int
-        Length of every window in us.
+    window_us : str or int
+        Length of every window in us, or a duration such as ``50ms``.
     longest_us : int, optional
         Length of the longest window of the same samples. A sample is left out, and counted, if
         its longest window lies in a gap between events.
@@ -273,7 +288,7 @@ def cut_windows(
     >>> len(windows) == len(recording.frames)
     True
     """
-    check_window(window_us)
+    anchor, window_us = to_anchor(anchor), check_window(to_us(window_us))
     frames = recording.frames
     longest_us = max(window_us, longest_us or 0)
     span_us = recording.t_last_us + 1 - recording.t_first_us

@@ -1,4 +1,4 @@
-"""Rival representations in loops: slow, obvious, by fractions, without a look at the kernels."""
+"""Baseline representations in loops: slow, obvious, by fractions, without a look at the kernels."""
 
 from __future__ import annotations
 

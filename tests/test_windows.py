@@ -19,6 +19,7 @@ from eventseg.windows import (
     parse_anchor,
     parse_duration,
     sample_ids,
+    to_anchor,
 )
 
 
@@ -202,3 +203,17 @@ def test_windows_that_cannot_be_had_say_why(kind, window_us, message):
     frames = [5_000] if kind == "count" else []
     with pytest.raises(WindowError, match=message):
         cut_windows(recording(t_us=frames), anchor=Anchor(kind, 5), window_us=window_us)
+
+
+def test_anchors_and_lengths_may_be_texts():
+    assert to_anchor("stride:50ms") == to_anchor(Anchor("stride", 50_000))
+    rec = recording(t_us=[40_000, 80_001, 499_000])
+    made = cut_windows(rec, anchor="frame", window_us="30ms")
+    expected = cut_windows(rec, anchor=Anchor("frame"), window_us=30_000)
+    assert made.t0_us.tolist() == expected.t0_us.tolist()
+    for wrong in (3, None, b"frame"):
+        with pytest.raises(WindowError, match="must be a text"):
+            cut_windows(rec, anchor=wrong, window_us=30_000)
+    for wrong in (None, 1.5, b"30ms", (30_000,)):
+        with pytest.raises(WindowError, match="must be a text"):
+            cut_windows(rec, anchor="frame", window_us=wrong)

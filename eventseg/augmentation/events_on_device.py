@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventseg.augmentation.event_changes import EventChange, plan_changes
 from eventseg.device import choose_encoder
-from eventseg.encoding.rivals import Columns as HostColumns
+from eventseg.encoding.cpu import Columns as HostColumns
 from eventseg.events import SensorSize
 from eventseg.kernels import augment, augment_cuda, cuda_device
 from eventseg.kernels.augment_cells import NOISE, PLACE

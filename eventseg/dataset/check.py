@@ -24,7 +24,6 @@ from eventseg.dataset.manifest import RecordingEntry, Settings
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
-from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import composed, digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
@@ -34,9 +33,6 @@ from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
 
 SPLITS = ("train", "val", "test", "other", "gap")
-
-STD_LIMIT = 0.5**0.5 + 1e-6
-"""Largest std of times in [0, 1]: two events at both ends, divided by n - 1."""
 
 
 def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
@@ -184,22 +180,18 @@ def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | 
         return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.encoding.shape}"
     if not np.isfinite(tensor).all():
         return "values that are not finite"
-    representation = settings.encoding.representation
-    if representation != MEAN_STD:
-        limits = representation.limits(events)
-    elif settings.encoding.normalise == "raw":
-        limits = [(0.0, float(events))] * 2 + [(0.0, 1.0), (0.0, STD_LIMIT)] * 2
-    else:
-        limits = [(-1.0, 1.0)] * 3 + [(0.0, 1.0), (-1.0, 1.0), (0.0, 1.0)]
-    for name, channel, (low, high) in zip(settings.encoding.units, tensor, limits, strict=True):
-        if channel.min() < low or channel.max() > high:
+    for channel, values in zip(settings.encoding.channels, tensor, strict=True):
+        per = float(events) if channel.per_event else 1.0
+        low, high = channel.low * per, channel.high * per
+        if values.min() < low or values.max() > high:
             return (
-                f"{name} runs from {channel.min():g} to {channel.max():g}, "
+                f"{channel.name} runs from {values.min():g} to {values.max():g}, "
                 f"allowed are {low:g} to {high:g}"
             )
-    if settings.encoding.normalise == "evsegnet" or not representation.count_channels:
+    counting = sum(channel.counts for channel in settings.encoding.channels)
+    if not counting:
         return None
-    counts = tensor[: representation.count_channels].astype(np.float64)
+    counts = tensor[:counting].astype(np.float64)
     if (counts != np.floor(counts)).any():
         return "counts that are not whole"
     total, full = int(counts.sum()), settings.rows == (0, settings.sensor.height)

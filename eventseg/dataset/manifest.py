@@ -99,7 +99,7 @@ class Settings:
             "held_out": list(self.held_out),
             # Left out at their defaults: so it was before there were others.
             **(
-                {"representation": encoding["representation"]}
+                {key: value for key, value in encoding.items() if key.startswith("representation")}
                 if self.encoding.representation != MEAN_STD
                 else {}
             ),
@@ -302,7 +302,11 @@ class Manifest:
 
 def difference(made: Manifest, asked: Manifest) -> str | None:
     """Return the first setting or recording in which two manifests differ, in words, or None."""
-    default: dict[str, Any] = {"representation": str(MEAN_STD), "filters": []}
+    default: dict[str, Any] = {
+        "representation": str(MEAN_STD),
+        "representation_sha256": "",
+        "filters": [],
+    }
     before, now = (default | manifest.settings.to_dict() for manifest in (made, asked))
     for name in before:
         if before[name] != now[name]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from eventseg.dataset.layout import checked_name
 from eventseg.dataset.manifest import Store
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import SensorSize
-from eventseg.windows import Anchor, check_window, format_duration
+from eventseg.windows import Anchor, check_window, format_duration, to_us
 
 Crop = Literal["auto", "none"] | tuple[int, int]
 
@@ -80,7 +80,7 @@ def recording_names(paths: Sequence[Path], *, held_out: Collection[str]) -> list
 
 
 def window_groups(
-    anchor: Anchor, windows_us: Sequence[int] | None, *, store: Store
+    anchor: Anchor, windows_us: str | int | Sequence[str | int] | None, *, store: Store
 ) -> tuple[tuple[int, ...], ...]:
     """Return the window lengths of each data set: one each with ``evsegnet``, else one of all.
 
@@ -98,7 +98,9 @@ def window_groups(
                 "within a microsecond, so it cannot be encoded by time later"
             )
         return ((),)
-    lengths = sorted(map(check_window, windows_us or DEFAULT_WINDOWS_US))
+    if isinstance(windows_us, str) or not isinstance(windows_us, Iterable | None):
+        windows_us = [windows_us]
+    lengths = sorted(check_window(to_us(length)) for length in windows_us or DEFAULT_WINDOWS_US)
     for before, after in pairwise(lengths):
         if before == after:
             raise WindowError(f"window {format_duration(before)} is given twice")

@@ -37,7 +37,7 @@ from eventseg.filters.filtered import filtered
 from eventseg.images import read_image, read_picture
 from eventseg.labels.files import read_labels
 from eventseg.recordings import Recording, open_recording
-from eventseg.windows import Anchor, parse_duration
+from eventseg.windows import Anchor, check_window, format_duration, to_us
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,14 +81,14 @@ class EventDataset:
             raise IndexError(f"sample {i} of {len(self)}: give 0 to {len(self) - 1}")
         return DatasetSample(self, i % len(self))
 
-    def plot(self, i: int, *, window: str | None = None) -> Figure:
+    def plot(self, i: int, *, window: str | int | None = None) -> Figure:
         """Return a figure of a sample; see :meth:`DatasetSample.plot`."""
         return self[i].plot(window)
 
     def torch(
         self,
         *,
-        window: str | None = None,
+        window: str | int | None = None,
         labels: str | None = "truth",
         split: str | Sequence[str] | None = None,
         min_covered: float = 1.0,
@@ -97,7 +97,7 @@ class EventDataset:
 
         Parameters
         ----------
-        window : str, optional
+        window : str or int, optional
             Window of the events; may be left out where there is only one.
         labels : str, optional
             Label set; None for samples without labels.
@@ -175,8 +175,26 @@ class EventDataset:
         """Names of the windows that samples have, such as ``50ms``."""
         return self.manifest.settings.windows
 
+    def window_name(self, window: str | int | None = None) -> str:
+        """Return the name of a window that is given as a name, a duration or microseconds.
+
+        Raises
+        ------
+        DatasetError
+            None is given where samples have several.
+        WindowError
+            Neither a duration nor whole microseconds.
+        """
+        if window is None:
+            if len(self.windows) != 1:
+                raise DatasetError(f"name one of the windows {', '.join(self.windows)}")
+            return self.windows[0]
+        if isinstance(window, str) and window in self.windows:
+            return window
+        return format_duration(check_window(to_us(window)))
+
     def tensor(
-        self, i: int, window: str | None = None, *, normalise: Normalisation | None = None
+        self, i: int, window: str | int | None = None, *, normalise: Normalisation | None = None
     ) -> Tensor:
         """Return the tensor of one window of a sample.
 
@@ -184,9 +202,9 @@ class EventDataset:
         ----------
         i : int
             Index of the sample.
-        window : str, optional
-            Name of the window; may be left out where there is only one. A length that is not
-            stored is encoded from the recording.
+        window : str or int, optional
+            Length of the window, such as ``50ms`` or microseconds; may be left out where there is
+            only one. A length that is not stored is encoded from the recording.
         normalise : {"evsegnet", "raw"}, optional
             ``evsegnet`` scales raw tensors; ``raw`` needs a data set that was stored raw. By
             default ``evsegnet`` for the six channels and ``raw`` for other representations.
@@ -195,7 +213,7 @@ class EventDataset:
         -------
         float32 (C, H, W)
             Channels as the manifest names them, by default the six of
-            :data:`eventseg.encoding.tensors.CHANNELS`; rows as the manifest's crop.
+            :data:`eventseg.encoding.CHANNELS`; rows as the manifest's crop.
 
         Raises
         ------
@@ -207,10 +225,7 @@ class EventDataset:
         """
         settings = self.manifest.settings
         stored, encoding = settings.encoding, settings.encoding.normalised(normalise)
-        if window is None:
-            if len(self.windows) != 1:
-                raise DatasetError(f"name one of the windows {', '.join(self.windows)}")
-            window = self.windows[0]
+        window = self.window_name(window)
         if settings.store == "none" or window not in self.windows:
             return self.encode_live(i, window, normalise=encoding.normalise)
         if encoding.normalise == "raw" and stored.normalise != "raw":
@@ -269,7 +284,9 @@ class EventDataset:
         """
         return read_image(confidence_file(self.path, labels=name, sample_id=self.ids[i]))
 
-    def encode_live(self, i: int, window: str, *, normalise: Normalisation | None = None) -> Tensor:
+    def encode_live(
+        self, i: int, window: str | int, *, normalise: Normalisation | None = None
+    ) -> Tensor:
         """Return the tensor of a window of any length, encoded from the recording.
 
         The same to the bit as a stored one. Parameters and errors as :meth:`tensor`.
@@ -312,7 +329,7 @@ class EventDataset:
         """
         return self._recording(self.samples.recording[i])
 
-    def window_of(self, i: int, window: str) -> tuple[int, int]:
+    def window_of(self, i: int, window: str | int) -> tuple[int, int]:
         """Return the window ``[t0_us, t1_us)`` of any length of a sample.
 
         Raises
@@ -321,26 +338,29 @@ class EventDataset:
             Samples of this anchor have no such window.
         """
         anchor = self.manifest.settings.anchor
+        if anchor.kind != "count":
+            window = self.window_name(window)
         if anchor.kind == "count" or (anchor.kind == "evsegnet" and window not in self.windows):
             raise DatasetError(
                 f"samples of anchor {anchor} have the windows {', '.join(self.windows)}, "
                 f"not {window}: other windows have other samples; encode them"
             )
-        return window_around(int(self.samples.t_us[i]), anchor, parse_duration(window))
+        return window_around(int(self.samples.t_us[i]), anchor, to_us(window))
 
-    def covered(self, window: str) -> NDArray[np.float64]:
+    def covered(self, window: str | int) -> NDArray[np.float64]:
         """Return the share of each sample's window that its recording's events cover, (N,).
 
         Parameters
         ----------
-        window : str
-            Name of a window, stored or not.
+        window : str or int
+            Length of a window, stored or not, such as ``50ms`` or microseconds.
 
         Raises
         ------
         DatasetError
             Samples of this anchor have no such window.
         """
+        window = self.window_name(window)
         if window in self.windows:
             return self.samples.covered[:, self.windows.index(window)]
         spans = np.array([self.window_of(i, window) for i in range(len(self))]).reshape(-1, 2)

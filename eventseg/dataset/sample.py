@@ -61,7 +61,7 @@ class DatasetSample:
         known = self.dataset.samples.frame[self.index] >= 0
         return self.dataset.frame(self.index) if known else None
 
-    def tensor(self, window: str | None = None) -> NDArray[np.float32]:
+    def tensor(self, window: str | int | None = None) -> NDArray[np.float32]:
         """Return the tensor of a window, float32 (C, H, W); see :meth:`EventDataset.tensor`."""
         return self.dataset.tensor(self.index, window)
 
@@ -69,17 +69,17 @@ class DatasetSample:
         """Return the labels at full size, uint8 (H, W), 255 ignored."""
         return self.dataset.labels(self.index, name)
 
-    def events(self, window: str | None = None) -> EventStream:
+    def events(self, window: str | int | None = None) -> EventStream:
         """Return the events of a window that the data set's filters keep."""
         window = window or self.dataset.windows[0]
         return self.dataset.events_of(self.index, self.dataset.window_of(self.index, window))
 
-    def plot(self, window: str | None = None) -> Figure:
+    def plot(self, window: str | int | None = None) -> Figure:
         """Return a figure of a window: the frame, its events over it, and the six channels.
 
         Parameters
         ----------
-        window : str, optional
+        window : str or int, optional
             Length of the window, by default the first of the data set.
 
         Raises
@@ -163,16 +163,13 @@ class TorchSamples:
 def torch_samples(
     dataset: EventDataset,
     *,
-    window: str | None,
+    window: str | int | None,
     labels: str | None,
     split: str | Sequence[str] | None,
     min_covered: float,
 ) -> TorchSamples:
     """Return the selected samples for a data loader; see :meth:`EventDataset.torch`."""
-    if window is None:
-        if len(dataset.windows) != 1:
-            raise DatasetError(f"name one of the windows {', '.join(dataset.windows)}")
-        window = dataset.windows[0]
+    window = dataset.window_name(window)
     keep = dataset.covered(window) >= min_covered
     splits = (split,) if isinstance(split, str) else split
     if splits is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -26,15 +26,15 @@ from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_group
 from eventseg.dataset.table import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, choose_encoder
-from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.representation import MEAN_STD, Representation, to_representation
 from eventseg.encoding.settings import Normalisation, encoding_of
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.files import locked
-from eventseg.filters.rules import Filters
+from eventseg.filters.rules import Filters, to_filters
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration
+from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, to_anchor
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -94,14 +94,14 @@ class Summary:
 
 
 def encode_dataset(
-    recordings: Sequence[str | Path],
+    recordings: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    windows_us: Sequence[int] | None = None,
-    anchor: Anchor = Anchor("frame"),  # noqa: B008 - frozen
+    windows_us: str | int | Sequence[str | int] | None = None,
+    anchor: str | Anchor = "frame",
     normalise: Normalisation = "raw",
-    representation: Representation = MEAN_STD,
-    filters: Filters = Filters(),  # noqa: B008 - frozen
+    representation: str | Representation = MEAN_STD,
+    filters: Filters | str | Iterable[str] = (),
     max_frame_age_us: int | None = MAX_FRAME_AGE_US,
     crop: Crop = "auto",
     store: Store = "npy",
@@ -118,21 +118,23 @@ def encode_dataset(
 
     Parameters
     ----------
-    recordings : sequence of path
-        Files of one sensor size and of different names. Where ``NAME.truth.h5`` lies beside
-        ``NAME.hdf5``, its labels of the frames become the label set ``truth``.
+    recordings : path or sequence of path
+        One file, or files of one sensor size and of different names. Where ``NAME.truth.h5`` lies
+        beside ``NAME.hdf5``, its labels of the frames become the label set ``truth``.
     out : path
         Folder to make. With the ``evsegnet`` anchor it gets one data set a window length,
         ``OUT/10ms``, ``OUT/50ms``, since their samples differ.
-    windows_us : sequence of int, optional
-        Window lengths in us, 50 ms by default; none with a ``count`` anchor.
-    anchor : Anchor
-        How windows are placed, see :func:`eventseg.windows.cut_windows`.
+    windows_us : str, int or sequence of them, optional
+        Window lengths in us, or as durations such as ``50ms``; 50 ms by default, none with a
+        ``count`` anchor.
+    anchor : str or Anchor
+        Placing of the windows, see :func:`eventseg.windows.cut_windows`.
     normalise : {"raw", "evsegnet"}
-        What to store; raw tensors are normalised on load. Rival representations are raw.
-    representation : Representation
-        What the channels mean, see :func:`eventseg.encoding.representation.parse_representation`.
-    filters : Filters
+        Values to store; raw tensors are normalised on load. Representations other than
+        ``mean-std`` are raw.
+    representation : str or Representation
+        Meaning of the channels, see :func:`eventseg.encoding.representation.parse_representation`.
+    filters : Filters, str or iterable of str
         Events to drop before the windows are filled; none by default. They are defined on each
         whole recording, which is read once more for them, twice to find hot pixels.
     max_frame_age_us : int or None
@@ -184,7 +186,10 @@ def encode_dataset(
     True
     """
     root = Path(out)
-    paths = sorted((canonical(Path(path)) for path in recordings), key=lambda path: path.stem)
+    anchor, filters = to_anchor(anchor), to_filters(filters)
+    representation = to_representation(representation)
+    given = [recordings] if isinstance(recordings, str | Path) else recordings
+    paths = sorted((canonical(Path(path)) for path in given), key=lambda path: path.stem)
     names = recording_names(paths, held_out=held_out)
     groups = window_groups(anchor, windows_us, store=store)
     if ddof not in (0, 1) or workers < 1:

@@ -1,10 +1,14 @@
+from .definition import Channel as Channel
+from .definition import Definition as Definition
+from .definition import Step as Step
+from .definition import count_channel as count_channel
 from .normalise import normalise_evsegnet as normalise_evsegnet
 from .one_pass import encode_counted as encode_counted
 from .one_pass import encode_recording as encode_recording
 from .representation import MEAN_STD as MEAN_STD
 from .representation import Representation as Representation
 from .representation import parse_representation as parse_representation
-from .settings import CHANNELS as CHANNELS
+from .representations.mean_std import CHANNELS as CHANNELS
 from .settings import Encoding as Encoding
 from .settings import encoding_of as encoding_of
 from .tensors import encode as encode

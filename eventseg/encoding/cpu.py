@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.encoding.normalise import normalise_evsegnet
-from eventseg.encoding.representation import MEAN_STD
-from eventseg.encoding.rivals import Columns, encode_rival
+from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Tensor
+from eventseg.errors import ExtensionError, WindowError
 from eventseg.events import EventStream
-from eventseg.kernels import scratch
+from eventseg.kernels import planes, scratch
 from eventseg.kernels.accumulate import PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.encode import encode_packed, encode_wide
 from eventseg.windows import check_window
+
+Columns = tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int8]]
+"""Times in us, columns, rows and polarities."""
 
 
 def encode_run(
@@ -29,7 +35,7 @@ def encode_run(
     """Encode neighbouring windows on this thread; packed where that is exact, else wide."""
     first_row, ddof = encoding.rows[0], encoding.ddof
     if encoding.representation != MEAN_STD:
-        encode_rival(columns, lo, hi, t0_us, t1_us, encoding=encoding, out=out)
+        _encode_planes(columns, lo, hi, t0_us, t1_us, encoding=encoding, out=out)
         return
     height, width = out.shape[2:]
     flat = out.reshape(len(out), 6, height * width)
@@ -56,6 +62,52 @@ def encode_run(
     if encoding.normalise == "evsegnet":
         for tensor in out:
             normalise_evsegnet(tensor, out=tensor)
+
+
+def _encode_planes(
+    columns: Columns,
+    lo: NDArray[np.int64],
+    hi: NDArray[np.int64],
+    t0_us: NDArray[np.int64],
+    t1_us: NDArray[np.int64],
+    *,
+    encoding: Encoding,
+    out: Tensor,
+) -> None:
+    """Encode windows in any representation but ``mean-std``, by its definition."""
+    representation, (row0, row1) = encoding.representation, encoding.rows
+    definition, parameter = representation.definition, representation.parameter
+    size = (row1 - row0, encoding.sensor.width)
+    flat = out.reshape(*out.shape[:2], size[0] * size[1])
+    sums = np.zeros(flat.shape[1:], np.int64)
+    table = definition.table(parameter)
+    with compile_advice(representation):
+        loops = [planes.event_loop(step.add, step.combine) for step in definition.steps]
+        finish = planes.finish_loop(definition.finish)
+        for k in range(len(lo)):
+            window_us = t1_us[k] - t0_us[k]
+            for loop in loops:
+                strays = loop(
+                    sums, *columns, lo[k], hi[k], t0_us[k], window_us, parameter, row0, *size
+                )
+                if strays:
+                    raise WindowError(
+                        f"{representation}: {strays} events lie outside their window, or are added "
+                        f"to a plane beyond the {len(sums)} channels"
+                    )
+            finish(sums, window_us, parameter, table, flat[k])
+
+
+@contextmanager
+def compile_advice(representation: Representation) -> Iterator[None]:
+    """Raise an ExtensionError where the functions of a representation cannot be compiled."""
+    try:
+        yield
+    except planes.NumbaError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ExtensionError(
+            f"the functions of {representation} cannot be compiled: {' '.join(lines[:2])[:200]}"
+        ) from error
 
 
 def check_windows(t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]) -> None:

@@ -9,13 +9,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.device import choose_encoder
-from eventseg.encoding.cpu import beyond_packed, bounds, check_windows, encode_run
+from eventseg.encoding.cpu import (
+    beyond_packed,
+    bounds,
+    check_windows,
+    compile_advice,
+    encode_run,
+)
 from eventseg.encoding.representation import MEAN_STD
-from eventseg.encoding.rivals import decay_tables
 from eventseg.encoding.settings import Encoding, Tensor
 from eventseg.errors import WindowError
 from eventseg.events import EventStream
-from eventseg.kernels import cuda_device, encode_cuda, rivals_cuda
+from eventseg.kernels import cuda_device, encode_cuda, planes_cuda
 from eventseg.kernels.launch import (
     Columns,
     check_columns,
@@ -28,11 +33,6 @@ from eventseg.kernels.launch import (
 
 SCRATCH_BYTES = 256 << 20
 """Memory for the sums: windows that need more are encoded in several launches."""
-LOOPS = {
-    "add_slices": rivals_cuda.add_slices,
-    "add_voxels": rivals_cuda.add_voxels,
-    "keep_latest": rivals_cuda.keep_latest,
-}
 
 
 def encode_batch(
@@ -108,7 +108,7 @@ def encode_batch(
             _encode_words(columns, plan[~wide], made, encode_cuda.PACKED_WORDS, encoding)
             _encode_words(columns, plan[wide], made, encode_cuda.WIDE_WORDS, encoding)
         else:
-            _encode_rival(columns, plan, made, encoding)
+            _encode_planes(columns, plan, made, encoding)
     return made
 
 
@@ -165,36 +165,36 @@ def _encode_words(
         launch(encode_cuda.finalize, part, sums, largest, flat, ddof, evsegnet, windows=len(part))
 
 
-def _encode_rival(
+def _encode_planes(
     columns: Columns,
     plan: NDArray[np.int64],
     out: torch.Tensor,
     encoding: Encoding,
 ) -> None:
-    """Encode the windows of a plan in a rival representation."""
-    representation, first_row = encoding.representation, encoding.rows[0]
+    """Encode the windows of a plan in any representation but ``mean-std``, by its definition."""
+    representation, row0 = encoding.representation, encoding.rows[0]
+    definition, parameter = representation.definition, representation.parameter
     height, width = out.shape[2:]
     planes = representation.channels
     flat = out.view(len(out), planes, height * width)
-    surface = representation.kind == "time-surface"
-    table = decay_tables(representation.decay_us) if surface else representation.of_window
-    finalize = rivals_cuda.finalize_decay if surface else rivals_cuda.finalize_shares
-    on_gpu = upload(table.copy(), out.device)
-    for part, sums in _groups(plan, (planes, height * width), out.device):
-        for name, plane0 in representation.steps if len(columns[0]) else ():
-            launch(
-                LOOPS[name],
-                *columns,
-                part,
-                sums,
-                plane0,
-                representation.bins,
-                first_row,
-                height,
-                width,
-                windows=len(part),
-            )
-        launch(finalize, part, sums, on_gpu, flat, windows=len(part))
+    table = upload(np.ascontiguousarray(definition.table(parameter)), out.device)
+    with compile_advice(representation):
+        kernels = [planes_cuda.event_kernel(step.add, step.combine) for step in definition.steps]
+        finish = planes_cuda.finish_kernel(definition.finish)
+        for part, sums in _groups(plan, (planes, height * width), out.device):
+            for kernel in kernels if len(columns[0]) else ():
+                launch(
+                    kernel,
+                    *columns,
+                    part,
+                    sums,
+                    parameter,
+                    row0,
+                    height,
+                    width,
+                    windows=len(part),
+                )
+            launch(finish, part, sums, parameter, table, flat, windows=len(part))
 
 
 def _groups(

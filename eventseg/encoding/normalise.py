@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventseg.encoding.settings import CHANNELS, Tensor
+from eventseg.encoding.representations.mean_std import CHANNELS
+from eventseg.encoding.settings import Tensor
 from eventseg.errors import WindowError
 from eventseg.kernels.ranges import evsegnet_ranges
 

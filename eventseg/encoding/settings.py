@@ -9,26 +9,20 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.representation import MEAN_STD, Representation, parse_representation
+from eventseg.encoding.definition import Channel
+from eventseg.encoding.representation import (
+    MEAN_STD,
+    Representation,
+    parse_representation,
+    to_representation,
+)
+from eventseg.encoding.representations import mean_std
 from eventseg.errors import WindowError
 from eventseg.events import SensorSize
 
 Tensor = NDArray[np.float32]
 
 Normalisation = Literal["raw", "evsegnet"]
-
-CHANNELS = ("count+", "count-", "mean+", "std+", "mean-", "std-")
-"""Order of the channels in memory and on disk, as in EV-SegNet's released files."""
-
-NORMALISED_UNITS = {
-    "count+": "-1 to 1, 1 at the window's largest count",
-    "count-": "-1 to 1, 1 at the window's largest count",
-    "mean+": "-1 to 1 over the window",
-    "std+": "half windows, at most 1",
-    "mean-": "-1 to 1 over the window",
-    "std-": "half windows, at most 1",
-}
-"""Unit of each channel in the evsegnet normalisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,14 @@ class Encoding:
     @property
     def units(self) -> dict[str, str]:
         """Unit of each channel by its name, in order."""
-        return NORMALISED_UNITS if self.normalise == "evsegnet" else self.representation.units
+        return {channel.name: channel.unit for channel in self.channels}
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Channels in order, with units and limits."""
+        if self.normalise == "evsegnet":
+            return mean_std.EVSEGNET
+        return self.representation.all_channels
 
     def normalised(self, normalise: Normalisation | None) -> Self:
         """Return the encoding with another normalisation; None is the representation's own."""
@@ -116,6 +117,11 @@ class Encoding:
             "sensor": {"height": self.sensor.height, "width": self.sensor.width},
             "rows": list(self.rows),
             "representation": str(self.representation),
+            **(
+                {"representation_sha256": self.representation.sha256}
+                if self.representation.sha256
+                else {}
+            ),
             "normalise": self.normalise,
             "ddof": self.ddof,
             "filters": list(self.filters),
@@ -134,7 +140,9 @@ class Encoding:
         return cls(
             SensorSize(int(table["sensor"]["height"]), int(table["sensor"]["width"])),
             (int(row0), int(row1)),
-            parse_representation(table.get("representation", str(MEAN_STD))),
+            parse_representation(
+                table.get("representation", str(MEAN_STD)), table.get("representation_sha256", "")
+            ),
             table["normalise"],
             table["ddof"],
             tuple(map(str, table.get("filters", ()))),
@@ -162,8 +170,7 @@ def encoding_of(
     >>> encoding_of(recording.sensor, rows=(0, 40), representation="voxel:5").shape
     (5, 40, 64)
     """
-    if isinstance(representation, str):
-        representation = parse_representation(representation)
+    representation = to_representation(representation)
     kept = (0, sensor.height) if rows is None else (int(rows[0]), int(rows[1]))
     return Encoding(sensor, kept, representation, normalise, ddof, tuple(filters))
 

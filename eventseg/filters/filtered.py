@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters.hot_pixels import count_events, find_hot_pixels, hot_map, hot_numbers
-from eventseg.filters.rules import EventFilter, Filters, filter_events
+from eventseg.filters.rules import EventFilter, Filters, filter_events, to_filters
 from eventseg.recordings import Recording
 
 
@@ -91,7 +91,7 @@ class FilteredRecording:
 
 def filtered(
     recording: Recording,
-    filters: Filters,
+    filters: Filters | str | Iterable[str],
     *,
     hot_pixels: Sequence[int] = (),
     device: Literal["cpu", "cuda"] = "cpu",
@@ -100,11 +100,14 @@ def filtered(
 
     Parameters
     ----------
-    recording, filters, device
+    recording, device
         As for :class:`FilteredRecording`.
+    filters : Filters, str or iterable of str
+        Filters, or texts such as ``refractory:1ms,background``.
     hot_pixels : sequence of int
         Numbers of its hot pixels, as :func:`survey_filters` returns them.
     """
+    filters = to_filters(filters)
     if not filters:
         return recording
     return FilteredRecording(recording, filters, hot_map(hot_pixels, recording.sensor), device)
@@ -122,11 +125,12 @@ class FilterSurvey:
     dropped: dict[str, int]
 
 
-def survey_filters(recording: Recording, filters: Filters) -> FilterSurvey:
+def survey_filters(recording: Recording, filters: Filters | str | Iterable[str]) -> FilterSurvey:
     """Return the hot pixels of a recording and the number of events that each filter drops.
 
     Reads the recording once, and once before to find hot pixels where they are to be dropped.
     """
+    filters = to_filters(filters)
     if not filters:
         return FilterSurvey((), {})
     hot = np.zeros(recording.sensor, np.bool_)

@@ -139,6 +139,17 @@ def parse_filters(texts: str | Iterable[str]) -> Filters:
     )
 
 
+def to_filters(filters: Filters | str | Iterable[str]) -> Filters:
+    """Return filters, which may be texts such as ``hot,background:5ms``.
+
+    Raises
+    ------
+    EventsegError, WindowError
+        As :func:`parse_filters`.
+    """
+    return filters if isinstance(filters, Filters) else parse_filters(filters)
+
+
 def _digits(factor: float) -> str:
     """Return the shortest digits that read back the same."""
     return repr(float(factor)).removesuffix(".0")

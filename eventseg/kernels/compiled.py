@@ -19,26 +19,40 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function to machine code that releases the GIL, cached on disk where possible."""
+def compiled(function: Callable[..., Any], *, inner: str | None = "") -> Any:
+    """Compile a function to machine code that releases the GIL, cached on disk where possible.
+
+    Parameters
+    ----------
+    function : function
+    inner : str, optional
+        Digest of the functions that it closes over: Numba's own digest of them differs from
+        process to process. None where there is no such digest, and hence no cache.
+    """
     dispatcher: Any = njit(nogil=True)(function)
-    if dispatcher is not function:  # compilation is not switched off
+    if dispatcher is not function and inner is not None:  # compilation is not switched off
         # Without a folder for its files, Numba raises when the cache is made.
         with contextlib.suppress(RuntimeError, OSError):
-            dispatcher._cache = CheckedCache(function)
+            dispatcher._cache = CheckedCache(function, inner=inner)
     return dispatcher
 
 
 class CheckedCache(FunctionCache):
     """Cache of one function's machine code that starts anew where its files are damaged."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, inner: str = "") -> None:
         super().__init__(function)
+        self._inner = inner
         self._cache_file = CheckedFiles(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=self._impl.locator.get_source_stamp(),
         )
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        if not self._inner:
+            return super()._index_key(sig, codegen)
+        return sig, codegen.magic_tuple(), self._inner
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled function of a signature, or None to have it compiled."""

@@ -16,7 +16,8 @@ from eventseg.dataset.plan import crop_rows
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.normalise import normalise_evsegnet
-from eventseg.encoding.settings import CHANNELS
+from eventseg.encoding.representation import parse_representation
+from eventseg.encoding.representations.mean_std import CHANNELS
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
@@ -393,3 +394,33 @@ def test_picture_with_any_byte_changed_is_refused_or_read_as_it_was(tmp_path: Pa
         except DatasetError:
             refused += 1
     assert refused > len(whole) // 2
+
+
+def test_settings_may_be_texts_and_one_recording_a_path(recording, tmp_path):
+    from eventseg.filters.rules import parse_filters
+
+    texts = {
+        "anchor": "stride:100ms",
+        "windows_us": "50ms",
+        "representation": "voxel:3",
+        "filters": "refractory:1ms,background",
+    }
+    encode_dataset(str(recording), tmp_path / "texts", **texts)
+    encode_dataset(
+        [recording],
+        tmp_path / "values",
+        anchor=parse_anchor("stride:100ms"),
+        windows_us=[50_000],
+        representation=parse_representation("voxel:3"),
+        filters=parse_filters(["refractory:1ms", "background"]),
+    )
+    assert tree(tmp_path / "texts") == tree(tmp_path / "values")
+    for wrong in (
+        {"anchor": 3},
+        {"windows_us": 1.5},
+        {"representation": 3},
+        {"windows_us": [None]},
+    ):
+        with pytest.raises(WindowError, match="must be"):
+            encode_dataset(recording, tmp_path / "wrong", **wrong)
+    assert not (tmp_path / "wrong").exists()

@@ -1,4 +1,4 @@
-"""Rival representations against their specification in loops, and through a data set."""
+"""Representations against their specification in loops, and through a data set."""
 
 from __future__ import annotations
 

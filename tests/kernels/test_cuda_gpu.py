@@ -69,7 +69,7 @@ def test_bits_of_20_million_events_are_those_of_the_cpu(events, length_us, norma
 @pytest.mark.parametrize(
     "name", ["count", "count-latest", "voxel:5", "stack:10", "time-surface:20ms"]
 )
-def test_rivals_have_the_bits_of_the_cpu(events, name):
+def test_representations_have_the_bits_of_the_cpu(events, name):
     windows, representation = every(200_000, 50_000), parse_representation(name)
     made = encode_windows(events, windows, representation=representation, device="cuda")
     expected = encode_windows(events, windows, representation=representation, threads=4)

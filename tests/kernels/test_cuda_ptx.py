@@ -9,7 +9,8 @@ import sys
 import pytest
 from numba import types
 
-from eventseg.kernels import augment_cuda, encode_cuda, filters_cuda, rivals_cuda
+from eventseg.encoding.representation import parse_representation
+from eventseg.kernels import augment_cuda, encode_cuda, filters_cuda, planes_cuda
 from eventseg.kernels.cuda_device import cuda
 
 pytestmark = pytest.mark.skipif(
@@ -31,8 +32,7 @@ TYPES = {
     "sums": INTS_3D,
     "largest": INTS_2D,
     "out": FLOATS_3D,
-    "of_window": types.boolean[::1],
-    "decay": types.float64[:, ::1],
+    "table": types.float64[:, ::1],
     "evsegnet": types.boolean,
     "hot": types.boolean[::1],
     "pixel": types.int32[::1],
@@ -48,21 +48,32 @@ ATOMICS = {
     "accumulate_wide": {"add.u64"},
     "find_largest": {"max.s64"},
     "finalize": set(),
-    "add_slices": {"add.u64"},
-    "add_voxels": {"add.u64"},
-    "keep_latest": {"max.s64"},
-    "finalize_shares": set(),
-    "finalize_decay": set(),
+    "count 0": {"add.u64"},
+    "count finish": set(),
+    "count-latest 0": {"add.u64"},
+    "count-latest 1": {"max.s64"},
+    "count-latest finish": set(),
+    "voxel 0": {"add.u64"},
+    "voxel finish": set(),
+    "stack 0": {"add.u64"},
+    "stack finish": set(),
+    "time-surface 0": {"max.s64"},
+    "time-surface finish": set(),
     "number_pixels": set(),
     "drop_refractory": set(),
     "drop_background": set(),
 }
 KERNELS = {
     name: kernel
-    for module in (augment_cuda, encode_cuda, rivals_cuda, filters_cuda)
+    for module in (augment_cuda, encode_cuda, filters_cuda)
     for name, kernel in vars(module).items()
     if getattr(kernel, "py_func", None) and kernel.py_func.__module__ == module.__name__
 }
+for name in ("count", "count-latest", "voxel", "stack", "time-surface"):
+    definition = parse_representation(name).definition
+    for i, step in enumerate(definition.steps):
+        KERNELS[f"{name} {i}"] = planes_cuda.event_kernel(step.add, step.combine)
+    KERNELS[f"{name} finish"] = planes_cuda.finish_kernel(definition.finish)
 
 
 def ptx_of(name, capability):
