@@ -1,4 +1,4 @@
-"""Is a data set whole and consistent: every file of every sample, and nothing besides."""
+"""Check of a data set: every file of every sample is there and sound, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SPLITS = ("train", "val", "test", "other", "gap")
 
 
 def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
-    """Return everything that is wrong with a data set, one line a problem; empty if it is whole.
+    """Return the problems of a data set, one line each; none if it is complete.
 
     Every file of every sample is read: tensors for type, shape, finite values in range and as
     many counts as ``samples.csv`` says; frames, labels and confidences for their size. The
@@ -175,7 +175,7 @@ def _tensors(dataset: EventDataset) -> Iterator[str]:
 
 
 def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | None:
-    """Return what is wrong with the tensor of a window that has this many events, or None."""
+    """Return the problem of a tensor whose window has this many events, or None."""
     if tensor.dtype != np.float32 or tensor.shape != settings.encoding.shape:
         return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.encoding.shape}"
     if not np.isfinite(tensor).all():
@@ -233,7 +233,7 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
 
 
 def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> Iterator[str]:
-    """Check a recording where it is there, and with ``deep`` what was encoded from it."""
+    """Check a recording where it is there, and with ``deep`` the tensors encoded from it."""
     path = entry.file_from(dataset.path)
     if not path.is_file():
         if deep:

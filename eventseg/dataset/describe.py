@@ -1,4 +1,4 @@
-"""What a recording or a data set holds, as plain dicts for machines and as lines for people."""
+"""Descriptions of recordings and data sets, as plain dicts and as lines of text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def describe_recording(recording: Recording) -> dict[str, Any]:
-    """Return what a recording holds, after one pass over its events in constant memory.
+    """Return the contents of a recording, after one pass over its events in constant memory.
 
     Returns
     -------

@@ -46,7 +46,7 @@ class SurveyJob:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a look at a recording found: its entry, its sensor, and (samples, framed) a data set.
+    """Survey of a recording: its entry, its sensor, and (samples, framed) for each data set.
 
     ``classes`` are the names of the classes of the truth beside it, none without one.
     """
@@ -61,7 +61,7 @@ class Survey:
 def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
     """Index a recording, take its digest and count the samples it will give; ticks in bytes.
 
-    Filters are tried out on the whole recording, so that the manifest can tell what they drop.
+    Filters are tried out on the entire recording, so that the manifest counts the events they drop.
     """
     size = job.path.stat().st_size
     with ThreadPoolExecutor(1) as pool:
@@ -135,7 +135,7 @@ class EncodeJob:
 
 
 def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
-    """Write what is not there yet of one recording: tensors, frames, true labels; ticks in events.
+    """Write the missing tensors, frames and true labels of one recording; progress is in events.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The state of one data set folder on disk: new, stopped half-way, or whole."""
+"""State of a data set folder on disk: new, stopped half-way, or complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NPZ_SHARE = 0.25
 
 
 def claim(root: Path, folders: Sequence[Path]) -> None:
-    """Make the folders of data sets below ``root`` (or ``root`` itself), or say what is in the way.
+    """Make the folders of data sets below ``root`` (or ``root`` itself), or name the obstacle.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def claim(root: Path, folders: Sequence[Path]) -> None:
 
 
 def _foreign(folder: Path) -> bool:
-    """Return whether a folder holds files, but no data set whether whole or half-way."""
+    """Return whether a folder holds files, but no data set, complete or half-way."""
     if (folder / MANIFEST).exists() or (folder / PARTIAL).exists():
         return False
     return any(path.suffix != TEMPORARY for path in folder.iterdir())
@@ -73,7 +73,7 @@ def release(root: Path, folders: Sequence[Path]) -> None:
 
 
 class DatasetFolder:
-    """A data set on its way from a manifest to a whole folder.
+    """A data set that is being written, from its manifest to the complete folder.
 
     While it is on its way, ``encode.partial.toml`` holds the manifest and the recordings that
     are done, ``samples.partial.csv`` their samples. The manifest is written last.
@@ -83,7 +83,7 @@ class DatasetFolder:
     root : Path
         An existing folder.
     manifest : Manifest
-        What the data set is to be.
+        Manifest of the data set to be written.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class DatasetFolder:
         return [entry.name for entry in self.manifest.recordings if entry.name not in self._rows]
 
     def begin(self) -> None:
-        """Clean up after a killed run and, unless the data set is whole, mark it as on its way."""
+        """Clean up after a killed run; unless the data set is complete, mark it as unfinished."""
         for path in temporary_files(self.root):
             path.unlink()
         if not self.whole:
@@ -133,7 +133,7 @@ class DatasetFolder:
         self._save()
 
     def finish(self) -> tuple[Manifest, SampleTable]:
-        """Write the table and the manifest: from here on the data set is whole."""
+        """Write the table and the manifest, which complete the data set."""
         windows = self.manifest.settings.windows
         table = SampleTable.from_rows(self._sorted_rows(), windows=windows)
         manifest = self.manifest

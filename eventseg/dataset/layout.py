@@ -28,22 +28,22 @@ Tensor = NDArray[np.float32]
 
 
 def tensor_file(root: Path, *, window: str, sample_id: str, store: str) -> Path:
-    """Return where the tensor of one window of one sample lies."""
+    """Return the path of the tensor of one window of one sample."""
     return _path_in(root, "tensors", window, f"{sample_id}.{store}")
 
 
 def frame_file(root: Path, *, sample_id: str) -> Path:
-    """Return where the frame of one sample lies."""
+    """Return the path of the frame of one sample."""
     return _path_in(root, "frames", f"{sample_id}.png")
 
 
 def label_file(root: Path, *, labels: str, sample_id: str) -> Path:
-    """Return where the labels of one set of one sample lie."""
+    """Return the path of the labels of one set of one sample."""
     return _path_in(root, "labels", labels, f"{sample_id}.png")
 
 
 def confidence_file(root: Path, *, labels: str, sample_id: str) -> Path:
-    """Return where the confidence of the labels of one set of one sample lies."""
+    """Return the path of the confidence of the labels of one set of one sample."""
     return _path_in(root, "confidence", labels, f"{sample_id}.png")
 
 

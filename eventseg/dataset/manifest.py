@@ -1,4 +1,4 @@
-"""What a data set was made from and how: the manifest, as frozen values and as TOML."""
+"""Manifest of a data set: its settings, recordings and label sets, as frozen values and as TOML."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """One recording of a data set: where it lies, what it was, and what reading it reported.
+    """One recording of a data set: its path, its contents, and the report of reading it.
 
     ``path`` is relative to the data set where that is possible; ``report`` holds the counts of
     the reading report; ``truth_sha256`` is that of the truth file beside it, empty without one.
@@ -160,7 +160,7 @@ class RecordingEntry:
         return self.events - sum(self.dropped.values())
 
     def file_from(self, root: Path) -> Path:
-        """Return where the recording lies, seen from the data set's folder."""
+        """Return the path of the recording, seen from the data set's folder."""
         return canonical(on_disk(root / self.path))
 
     def to_dict(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class Manifest:
         raise DatasetError(f"recording {name!r} is not in the manifest")
 
     def write(self, path: Path) -> None:
-        """Write the manifest whole; the finished recordings only into that of a stopped run."""
+        """Write the manifest; it lists finished recordings only for a stopped run."""
         units = self.settings.encoding.units
         table = {
             "schema": SCHEMA,

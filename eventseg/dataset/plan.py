@@ -1,4 +1,4 @@
-"""What a data set is asked to hold, checked before anything is read: names, windows, rows."""
+"""Plan of a data set, checked before anything is read: names, windows, rows."""
 
 from __future__ import annotations
 

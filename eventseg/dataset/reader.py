@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EventDataset:
-    """Samples of a whole data set folder, by index.
+    """Samples of a data set folder, by index.
 
     Opened by :func:`open_dataset`. A context manager; it can be pickled and used after a fork
     as far as recordings can.
@@ -55,7 +55,7 @@ class EventDataset:
     path : Path
         The folder.
     manifest : Manifest
-        What the data set was made from and how.
+        Settings, recordings and label sets of the data set.
     samples : SampleTable
         One row a sample: ids, recordings, times, splits, events and covered shares.
     """
@@ -320,7 +320,7 @@ class EventDataset:
         return filtered(recording, filters, hot_pixels=entry.hot_pixels).events(*span_us)
 
     def recording_of(self, i: int) -> Recording:
-        """Return the recording of a sample, opened once and kept.
+        """Return the recording of a sample, opened once and then held open.
 
         Raises
         ------
@@ -422,7 +422,7 @@ def open_dataset(path: str | Path) -> EventDataset:
 
 
 def dataset_folders(path: Path) -> list[Path]:
-    """Return the data sets in a folder, whole or not: itself, or one a window length inside."""
+    """Return the data sets in a folder, complete or not: itself, or one for each window length."""
     if not path.is_dir():
         return []
     for folders in ([path], sorted(child for child in path.iterdir() if child.is_dir())):

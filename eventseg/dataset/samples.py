@@ -1,4 +1,4 @@
-"""The samples of a data set: what is encoded from a recording, and the table that lists it."""
+"""Samples of one recording: their rows of the sample table, and their tensors."""
 
 from __future__ import annotations
 

@@ -47,9 +47,9 @@ class SampleTable:
     t_us : int64 (N,)
         Time of the frame, or end of the window, in us of the sensor's clock.
     events : int64 (N, W)
-        Events in each window, over the whole sensor; those that the filters keep.
+        Events in each window, over all rows of the sensor, after the filters.
     covered : float64 (N, W)
-        Share of each window that lies within the recording's events.
+        Share of each window that is within the recording's events.
     windows : tuple of str (W,)
         Names of the windows.
     """
@@ -102,7 +102,7 @@ def header_of(windows: Sequence[str]) -> list[str]:
 
 
 def write_rows(path: Path, rows: Sequence[Row], *, windows: Sequence[str]) -> None:
-    """Write ``samples.csv`` whole; shares in the shortest digits that read back the same."""
+    """Write ``samples.csv``; shares in the shortest digits that read back the same."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(header_of(windows))

@@ -41,7 +41,7 @@ class TrueLabels:
 
 
 def find_truth(recording: Recording) -> FoundTruth | None:
-    """Return what lies beside a recording as its truth, or None.
+    """Return the truth file beside a recording, or None.
 
     Raises
     ------

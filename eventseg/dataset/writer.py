@@ -1,4 +1,4 @@
-"""Recordings into data set folders that are whole, or can be resumed to the same bytes."""
+"""Encoding of recordings into data set folders, which can be resumed to the same bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, to_ancho
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DatasetSummary:
-    """One data set that is now whole; ``already`` says that it was before."""
+    """Summary of a complete data set; ``already`` is true where it was complete before."""
 
     path: Path
     manifest: Manifest
@@ -47,7 +47,7 @@ class DatasetSummary:
     already: bool
 
     def lines(self) -> list[str]:
-        """Return what was made as lines for people."""
+        """Return the summary as lines of text."""
         settings = self.manifest.settings
         row0, row1 = settings.rows
         split = ", ".join(f"{n} {name}" for name, n in sorted(Counter(self.samples.split).items()))
@@ -73,7 +73,7 @@ class DatasetSummary:
 
 
 def dropped_words(entry: RecordingEntry) -> str:
-    """Return what the filters dropped of a recording, in words; empty where there are none."""
+    """Return the number of events that each filter dropped, as text; empty without filters."""
     if not entry.dropped:
         return ""
     share = sum(entry.dropped.values()) / max(1, entry.events)
@@ -87,7 +87,7 @@ def dropped_words(entry: RecordingEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The data sets of one run, and by recording what reading it inferred."""
+    """Summaries of the data sets of one run, and the notes of reading each recording."""
 
     datasets: tuple[DatasetSummary, ...]
     notes: dict[str, tuple[str, ...]]
@@ -136,7 +136,7 @@ def encode_dataset(
         Meaning of the channels, see :func:`eventseg.encoding.representation.parse_representation`.
     filters : Filters, str or iterable of str
         Events to drop before the windows are filled; none by default. They are defined on each
-        whole recording, which is read once more for them, twice to find hot pixels.
+        entire recording, which is read once more for them, twice to find hot pixels.
     max_frame_age_us : int or None
         Largest age of a frame at the end of a window that it does not anchor (``stride``,
         ``count``, ``evsegnet``); a window whose latest frame is older has none. None for any.
@@ -146,8 +146,9 @@ def encode_dataset(
     store : {"npy", "npz", "none"}
         How to store tensors; with ``none`` only frames and the table are written.
     workers : int
-        Processes; each gets whole recordings and an equal part of the processor's threads. More
-        than one are spawned: a script that asks for them needs ``if __name__ == "__main__":``.
+        Number of processes; each gets recordings of its own and an equal part of the processor's
+        threads. More than one are spawned: a script that asks for them needs ``if __name__ ==
+        "__main__":``.
     ddof : {0, 1}
         The standard deviation divides by ``n - ddof``.
     device : {"cpu", "cuda", "auto"}
@@ -166,7 +167,7 @@ def encode_dataset(
     Returns
     -------
     Summary
-        The data sets, whole on disk.
+        Summaries of the complete data sets.
 
     Raises
     ------
@@ -272,7 +273,7 @@ def encode_dataset(
 
 
 def _survey(jobs: Sequence[SurveyJob], *, workers: int, progress: Report) -> list[Survey]:
-    """Return what a first look at each recording finds, in the order of the jobs."""
+    """Return the survey of each recording, in the order of the jobs."""
     found: dict[int, Survey] = {}
     try:
         total = sum(job.path.stat().st_size for job in jobs)
@@ -326,7 +327,7 @@ def _encode(
     device: Device,
     progress: Report,
 ) -> None:
-    """Encode what is missing of every data set."""
+    """Encode the missing samples of every data set."""
     todo = [(dataset, name) for dataset in datasets for name in dataset.missing]
     threads = max(1, (os.cpu_count() or 1) // workers)
     entries = [dataset.manifest.recording(name) for dataset, name in todo]

@@ -1,4 +1,4 @@
-"""What becomes of one event when a sample is augmented, and one event of noise: for CPU and CUDA.
+"""Bodies of event augmentation, for CPU and CUDA: one event of a sample, and one event of noise.
 
 Plain functions as in :mod:`eventseg.kernels.cells`, of integers only. Random numbers are words of
 64 bits that a key and a place decide, so that any order of events gives the same ones: the
@@ -46,7 +46,7 @@ def random_word(key, place):
 
 
 def rules_of(plan, k, height, width):
-    """Return what holds for all events of window k, taken out of their loop: ten int64."""
+    """Return the constants of window k, which are the same for all its events: ten int64."""
     return (
         plan[k, BEGIN], plan[k, END], plan[k, DROP], plan[k, SWAP], plan[k, JITTER],
         plan[k, FLIP], plan[k, DX], plan[k, DY], np.int64(height), np.int64(width),

@@ -1,4 +1,4 @@
-"""What one event adds and what one cell becomes: bodies that CPU and CUDA loops both compile.
+"""Bodies of the six channels, for CPU and CUDA: the sums of one event and the finish of a cell.
 
 Plain functions without a decorator: ``accumulate`` and ``finalize`` compile them for the CPU and
 ``encode_cuda`` for the GPU, so that no formula stands twice. Each has one way through and calls
@@ -32,12 +32,12 @@ def cell_of(x, y, p, row0, rows, width):
 
 
 def packed_words(dt_us):
-    """Return what an event adds to the two packed words of its cell, int64 each."""
+    """Return the addends of an event to the two packed words of its cell, int64 each."""
     return _ONE + dt_us, dt_us * dt_us
 
 
 def wide_words(dt_us):
-    """Return what an event adds to time, square_high and square_low of its cell, int64 each.
+    """Return the addends of an event to time, square_high and square_low of its cell, int64 each.
 
     ``dt ** 2`` is split at 2^32, so that 2^31 events of 2^31 - 1 us fit every word.
     """

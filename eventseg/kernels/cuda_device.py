@@ -82,7 +82,7 @@ def why_missing() -> str | None:
 
 @cache
 def _failure_of_a_kernel() -> str | None:
-    """Compile and run an empty kernel, once, and return what is wrong if it fails."""
+    """Compile and run an empty kernel, once, and return the reason if it fails."""
 
     def nothing():
         pass

@@ -25,7 +25,7 @@ def encode_packed(t, x, y, p, lo, hi, t0_us, t1_us, out, wide, words, row0, rows
     out : float32 (K, 6, C)
         Channels of each window, C = rows x width cells.
     wide : bool (K,)
-        In: windows to leave out, since they are beyond the packed limits. Out: also those with a
+        Windows to leave out, since they are beyond the packed limits; on return, also those with a
         cell whose spread is beyond exact integers; their output is to be made by the wide path.
     words : tuple of int64 (2 C + 1,) twice and int32 (BLOCK,) twice
         Sums, all zero before and after, and the staging buffers.

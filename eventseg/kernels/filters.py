@@ -48,12 +48,13 @@ def keep_events(
     t, x, y, p, hot, latest, passed, refractory_us, support_us, width,
     kept_t, kept_x, kept_y, kept_p, fates,
 ):  # fmt: skip
-    """Write the events that every filter keeps into the ``kept`` columns; return their number.
+    """Write the events that pass every filter into the output columns; return their number.
 
     ``hot`` (bool), ``latest`` and ``passed`` (int64) are maps: the pixels to drop, the latest event
     of each other pixel, and the latest that was not refractory. They serve the events that follow
-    as well. What became of the events is added to ``fates``, int64 (4,). A time of 0 switches its
-    filter off. There are no branches on what an event holds: they would be guessed wrong too often.
+    as well. The outcomes of the events are counted in ``fates``, int64 (4,). A time of 0 switches
+    its filter off. There are no branches on an event's values: they would be mispredicted too
+    often.
     """
     stride, one = np.uint32(width + 2), np.uint32(1)
     n, kept, n_hot, n_refractory, n_background = len(t), 0, 0, 0, 0

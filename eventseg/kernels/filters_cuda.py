@@ -4,7 +4,7 @@ A filter asks for the latest earlier event of a pixel. The CPU remembers it as i
 ``order``, int64 (N,), holds the numbers of the events sorted by pixel, those of one pixel in their
 own order, so that the event before is the slot before, and that of a neighbour a binary search
 away. ``pixel``, int32 (N,), is row x width + column, and height x width for an event that takes no
-part; ``fates``, uint8 (N,), is what becomes of each event.
+part; ``fates``, uint8 (N,), is the outcome of each event.
 """
 
 from __future__ import annotations

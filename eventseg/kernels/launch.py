@@ -1,4 +1,4 @@
-"""Columns of events on a device: what is checked, uploaded and launched on torch's stream."""
+"""Event columns on a device: checks, uploads and launches on torch's stream."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def launch(kernel: Any, *arguments: object, windows: int) -> None:
 
 @contextmanager
 def memory_advice(windows: int) -> Iterator[None]:
-    """Say what to do where the GPU runs out of memory.
+    """Give advice where the GPU runs out of memory.
 
     Raises
     ------

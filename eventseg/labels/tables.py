@@ -48,7 +48,7 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """How the classes of another table become those of the table that holds the merge.
+    """Merge of the classes of another table into those of the table that holds it.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def merge_of(
     Parameters
     ----------
     source, target : ClassTable or str
-        Tables, or what :func:`load_class_table` takes.
+        Tables, or arguments of :func:`load_class_table`.
     reading : str, optional
         Which merge where the target has several, such as ``ess``; by default the first in its
         file.

@@ -47,7 +47,7 @@ def render_events(events: EventStream, frame: NDArray[np.uint8] | None = None) -
     events : EventStream
         All of its events are drawn.
     frame : uint8 (H, W), optional
-        What lies below; white without.
+        Picture below the events; white without.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def figure_sample(
     frame : uint8 (H, W), optional
         The frame that goes with the window.
     title : str
-        Line above the whole.
+        Title above the figure.
     row0 : int
         First sensor row of the tensor, where it is cropped.
 
@@ -249,7 +249,7 @@ def figure_moment(
         An open recording, with frames or without.
     at : str or int, optional
         End of the window after the first event: a duration such as ``"1.5s"``, or microseconds.
-        By default the window lies in the middle of the recording.
+        By default the window is in the middle of the recording.
     window : str or int
         Length of the window, a duration or microseconds.
 

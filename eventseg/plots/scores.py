@@ -95,7 +95,7 @@ def figure_reliability(
     pixels : sequence of int (B,)
         Pixels of each bin, for the size of the points.
     coverage, kept_accuracy : sequence of float (T,)
-        Share of pixels kept at a threshold, and share of them that are right.
+        Share of pixels above a threshold, and share of them that are right.
     title : str
     """
     figure = _figure(9.6, 4.2)

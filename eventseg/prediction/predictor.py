@@ -151,7 +151,7 @@ def predictor(
 def network_input(
     source: Source, i: int, *, inputs: InputSpec, window: str, shift_us: int = 0
 ) -> Tensor:
-    """Return what a network sees of a sample, float32 (C, H, W), at the sample's own size.
+    """Return the input of a network for a sample, float32 (C, H, W), at the sample's own size.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ def network_input(
     i : int
         Index of the sample.
     inputs : InputSpec
-        What the network was trained to see.
+        Input that the network was trained on.
     window : str
         Window of the events.
     shift_us : int
-        How much earlier the window lies than it should, for the baseline of a wrong clock.
+        Shift of the window to earlier times, for the baseline of a wrong clock.
     """
     parts = []
     if inputs.kind != "events":

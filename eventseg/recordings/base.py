@@ -1,4 +1,4 @@
-"""What every recording offers, whatever its format: events, frames, signals, one clock."""
+"""Base class of recordings of any format: events, frames and signals on one clock."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Epoch:
     first_row : int
         First row of ``dvs/data`` that belongs to it.
     offset_us : int
-        What was added to the sensor's own time to get continuous time.
+        Offset added to the sensor's own time to get continuous time.
     reason : str
         Why it began: ``start``, ``reset`` or ``clock jumped back``.
     """
@@ -102,7 +102,7 @@ class Frames:
     sensor : SensorSize
         Size of a full frame in pixels.
     read : callable
-        From a frame's number to its stored part, uint16 (height, width).
+        Function from a frame's number to its stored part, uint16 (height, width).
     packet_row : int64 (F,), optional
         Row in the file of the packet of each frame, for formats of packets.
     """
@@ -196,7 +196,7 @@ class Recording(ABC):
     file_order : FileOrder or None
         Order of event packets and frames in the file, for formats of packets.
     report : ReadingReport
-        What was skipped, repaired and inferred.
+        Counts of all that was skipped and repaired, and notes of what was inferred.
     """
 
     path: Path
@@ -224,7 +224,7 @@ class Recording(ABC):
         Parameters
         ----------
         t0_us, t1_us : int, optional
-            By default the first event, and just after the last one.
+            Half-open span; by default from the first event to just after the last one.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class Recording(ABC):
         ----------
         at : str or int, optional
             End of the window after the first event: a duration such as ``"1.5s"``, or
-            microseconds. By default the window lies in the middle of the recording.
+            microseconds. By default the window is in the middle of the recording.
         window : str or int
             Length of the window, a duration or microseconds.
 

@@ -72,7 +72,7 @@ def open_recording(
 ) -> Recording:
     """Open a recording; the format follows from its suffix and its content.
 
-    The first time, the whole file is read once and an index is kept in the user's cache folder
+    The first time, the entire file is read once and an index is stored in the user's cache folder
     (``EVENTSEG_CACHE``); after that, opening takes milliseconds.
 
     What is damaged is left out and counted in the report, with its row numbers. Links and storage

@@ -1,4 +1,4 @@
-"""Indexes kept in the user's cache folder, so that a recording opens at once the next time.
+"""Cached indexes in the user's cache folder, with which a recording opens at once.
 
 One file a recording, named after its real path; the state of the recording, a fingerprint of its
 content and the format version stand inside. An index that does not fit, or cannot be read, is built

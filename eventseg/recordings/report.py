@@ -1,4 +1,4 @@
-"""What a reader found, kept, skipped, repaired and inferred: nothing goes in silence."""
+"""Reading report: counts of all that a reader found, skipped and repaired, with reasons."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ReadingReport:
     found, kept : dict of int
         Number of things of each kind in the file, and of those handed out.
     skipped : dict of dict of int
-        For each kind, how many were left out for which reason.
+        Number of things left out for each reason, by kind.
     repaired : dict of int
-        How often something damaged was put right, by what was done.
+        Number of repairs of each kind.
     notes : tuple of str
-        What was inferred and from what (sensor size, clock, cache).
+        Inferred facts and their origin (sensor size, clock, cache).
     """
 
     found: Mapping[str, int]

@@ -37,7 +37,7 @@ class LabelledEvents(Protocol):
     Attributes
     ----------
     label : uint8 (N,)
-        Class of what each event shows.
+        Class of the object that each event shows.
     signal : bool (N,)
         Whether each event is a change of brightness rather than noise.
     """
@@ -77,7 +77,7 @@ class TruthMaps(Protocol):
 
 
 def truth_path(recording: Path) -> Path:
-    """Return where the truth of a recording lies: ``drive.hdf5`` has ``drive.truth.h5``."""
+    """Return the path of a recording's truth file: ``drive.truth.h5`` for ``drive.hdf5``."""
     return on_disk(recording.with_suffix(".truth.h5"))
 
 
@@ -101,7 +101,7 @@ class TruthWriter:
         self._file.create_dataset("frames/t_us", (0,), "i8", maxshape=(None,), chunks=(1024,))
 
     def add_events(self, events: LabelledEvents) -> None:
-        """Append what the events show, in their order."""
+        """Append class and cause of the events, in their order."""
         for name, column in (("label", events.label), ("signal", events.signal)):
             _append(self._file[f"events/{name}"], column.astype(np.uint8))
 
@@ -158,7 +158,7 @@ def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
 
 
 class Truth:
-    """What is true about a simulated recording.
+    """Truth about a simulated recording: labels, depth, flow, and the cause of each event.
 
     Parameters
     ----------

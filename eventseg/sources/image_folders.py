@@ -40,7 +40,7 @@ class Folder:
     size : SensorSize
         Size of the pictures, of which all are.
     classes : ClassTable
-        What `labels` return.
+        Classes of the labels.
     left_out : mapping of str to int
         Number of entries that are no samples, by reason.
     """

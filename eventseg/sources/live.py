@@ -33,12 +33,12 @@ class LiveWindow:
         Its span is the window.
     encoding : Encoding
     change : EventChange
-        What happens to the events before they are encoded; by default nothing.
+        Changes of the events before they are encoded; by default none.
     pixels : int32 (h, w), optional
         Pixel of the tensor, row by row, that each pixel of the input takes, -1 where there is
         none; by default each its own.
     border : tuple of float
-        What the channels hold outside, one for all or one a channel.
+        Value of the channels outside, one for all or one for each.
     """
 
     events: EventStream

@@ -173,7 +173,7 @@ class EventSource:
     def open_recordings(self, indices: Sequence[int] | NDArray[np.int64]) -> None:
         """Open the recordings of some samples, as far as they can be read.
 
-        To open one is to check the digest of the whole file, which each worker would do for itself
+        To open one is to check the digest of the file, which each worker would do for itself
         unless it is started with the recordings open. One that cannot be read is left to the
         samples that need it.
         """

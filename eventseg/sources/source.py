@@ -1,4 +1,4 @@
-"""Where samples come from: one small interface over data set folders and image folders."""
+"""Interface of sample sources, and the function that opens data set folders and image folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from eventseg.sources.recorded import EventSource
 
 
 class Source(Protocol):
-    """Samples by index, each with labels and what a network can see of it."""
+    """Samples by index, each with its labels and the inputs of a network."""
 
     @property
     def path(self) -> Path:
@@ -52,11 +52,11 @@ class Source(Protocol):
 
     @property
     def classes(self) -> ClassTable:
-        """What the labels mean."""
+        """Classes of the labels."""
 
     @property
     def digests(self) -> dict[str, str]:
-        """What identifies the data: sha256 by what it is of."""
+        """Digests that identify the data, by the name of the part."""
 
     def stores(self, window: str) -> bool:
         """Return whether tensors of a window are stored."""

@@ -32,12 +32,12 @@ one damaged time stamp among many must not move an epoch."""
 
 @dataclass(frozen=True, eq=False)
 class Clock:
-    """Where the zero of each packet's 31-bit clock lies in continuous time.
+    """Continuous time of the zero of each packet's 31-bit clock.
 
     Parameters
     ----------
     bases : int64 (P,)
-        For each packet, what to add to its 31-bit stamps.
+        Offset to add to the 31-bit stamps of each packet.
     epochs : tuple of Epoch
     host_offset_us : int or None
         Smallest ``host - continuous time``; None without any host time.
@@ -60,7 +60,7 @@ def continuous_clock(
     resets, wraps : int64 (R,), (W,)
         Rows of the special events TIMESTAMP_RESET and TIMESTAMP_WRAP, in file order.
     tally : Tally
-        Receives what was inferred.
+        Receives notes about the inferred clock.
     """
     starts, carries = _restarts(packets, resets, wraps, tally=tally)
     rows = packets["row"]

@@ -65,7 +65,7 @@ def _scan_sound(
     width: int,
     row: NDArray[np.int64],
 ) -> bool:
-    """Fill the row of a packet if all its events are kept; return whether they are."""
+    """Fill the row of a packet if all its events pass; return whether they do."""
     n = len(part)
     unsound = x_max = y_max = high = 0
     low = 2**31

@@ -174,7 +174,7 @@ class PacketFile:
     def events_of(
         self, packets: NDArray[np.void], size: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return the whole events of some packets as one array of bytes, and where packets start.
+        """Return the complete events of packets as one array of bytes, and each packet's begin.
 
         Parameters
         ----------

@@ -38,7 +38,7 @@ def open_frames(
     rotate180 : bool
         Turn pictures and regions of interest by 180 degrees.
     tally : Tally
-        Receives what was skipped and repaired.
+        Receives the counts of skipped and repaired frames.
     """
     inside = (stored["row"].astype(np.int64) + stored["height"] <= sensor.height) & (
         stored["col"].astype(np.int64) + stored["width"] <= sensor.width

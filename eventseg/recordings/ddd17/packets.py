@@ -1,4 +1,4 @@
-"""From a block of rows to tables: what is in each packet, and what is wrong with it."""
+"""Tables of the packets in a block of rows: contents and faults of each."""
 
 from __future__ import annotations
 

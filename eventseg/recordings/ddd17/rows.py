@@ -26,7 +26,7 @@ MOST_READY_ROWS: Final = 8 * ROWS_PER_BLOCK
 
 @dataclass(frozen=True)
 class WrittenRecording:
-    """What a writer has put into a file.
+    """Summary of a written file.
 
     `part_block_rows` is the number of rows at the end that fill no block of 128: the original
     reader does not see them. It is 0 unless the recording ends in too few events to cut.
@@ -113,7 +113,7 @@ class RowWriter:
         heapq.heappush(self._waiting, packet)
 
     def release(self, host_us: int) -> None:
-        """Write packets up to this host time, in whole blocks.
+        """Write packets up to this host time, in full blocks.
 
         The last ones with events to spare stay back, for :meth:`finish`.
         """
@@ -130,7 +130,7 @@ class RowWriter:
         """Write all that is left; return the number of rows in a last block that is not whole.
 
         The original reader drops such a block, so the last event packets are cut smaller until
-        the rows fill whole blocks, where there are events enough.
+        the rows fill blocks completely, where there are events enough.
         """
         rest = self._ready + sorted(self._waiting)
         self._ready, self._waiting = [], []

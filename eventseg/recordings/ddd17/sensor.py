@@ -1,4 +1,4 @@
-"""How large the sensor is, and which events lie on it."""
+"""Size of the sensor, and selection of the events on it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def read_signals(
         Smallest ``host - sensor time``: subtracted from host times to get ``t_us``. It contains
         the least latency of the event path, about a packet's length.
     tally : Tally
-        Receives what was skipped.
+        Receives the counts of skipped values.
     """
     signals = {}
     tally.found["signals"] = 0

@@ -2,7 +2,7 @@
 
 Packets overlap in time where a file is out of order. The running maximum of their latest times
 and the reverse running minimum of their earliest times say, for any moment, which packets can hold
-events before or after it; so little is decoded twice or kept waiting.
+events before or after it; so little is decoded twice or buffered.
 """
 
 from __future__ import annotations

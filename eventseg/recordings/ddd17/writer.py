@@ -174,7 +174,7 @@ class DDD17Writer:
         t_start_us, t_end_us, exposure_start_us, exposure_end_us : int
             Start and end of the frame, and of its exposure, which lies inside.
         position : (row, column)
-            Where the upper left corner of a region of interest lies on the sensor.
+            Row and column of the upper left corner of a region of interest.
 
         Raises
         ------
@@ -249,7 +249,7 @@ class DDD17Writer:
         self._put_special(TIMESTAMP_RESET, t_us=0)
 
     def close(self) -> WrittenRecording:
-        """Write what is left, give the file its name and return what is in it."""
+        """Write the remaining packets, give the file its name and return its summary."""
         if self._written is None:
             with self._output_errors():
                 self._close_packet()
@@ -293,7 +293,7 @@ class DDD17Writer:
         self._admit(int(t[0]), int(t[-1]), what)
 
     def _admit(self, oldest_us: int, newest_us: int, what: str, first: int | None = None) -> None:
-        """Refuse what comes too late, write the WRAP events that lie before it."""
+        """Refuse events that come too late, and write the WRAP events before them."""
         if self._written is not None:
             raise OutputError(f"{self.path}: the recording is closed, nothing can be added")
         if min(oldest_us, oldest_us if first is None else first) < 0:
@@ -361,7 +361,7 @@ class DDD17Writer:
 
     @contextlib.contextmanager
     def _output_errors(self) -> Iterator[None]:
-        """Turn what goes wrong on disk into one clear error, and leave no part of a file."""
+        """Turn errors of the disk into one clear error, and leave no part of a file."""
         try:
             yield
         except (OSError, RuntimeError) as error:
