@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.settings import Encoding
 from eventseg.errors import NetworkError
+
+if TYPE_CHECKING:
+    from eventseg.encoding.settings import Encoding
 
 InputKind = Literal["events", "gray", "rgb", "both"]
 

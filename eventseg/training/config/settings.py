@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from eventseg.encoding.representation import MEAN_STD
-from eventseg.encoding.settings import Encoding, Normalisation, default_normalisation
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.networks.inputs import Scaling
 from eventseg.windows import parse_duration
+
+if TYPE_CHECKING:
+    from eventseg.encoding.settings import Encoding, Normalisation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,10 @@ class InputSettings:
         TrainingError
             The ``evsegnet`` normalisation asked of another representation than ``mean-std``.
         """
+        # Loaded here, so that a configuration is read without representations.
+        from eventseg.encoding.representation import MEAN_STD
+        from eventseg.encoding.settings import default_normalisation
+
         if encoding is None:
             return "raw" if self.normalise == "raw" else "evsegnet"
         representation = encoding.representation
