@@ -50,7 +50,7 @@ class TrainingError(EventsegError, ValueError):
 
 
 class ExtensionError(EventsegError, ImportError):
-    """A Python file of a user's own that is not there, has changed or lacks what is asked of it."""
+    """A user's own Python file that is missing, has changed or lacks the requested object."""
 
 
 class MissingExtraError(EventsegError, ImportError):

@@ -105,7 +105,7 @@ def read_text(path: Path) -> str:
     OSError
         The file cannot be read.
     ValueError
-        It is no such text; the message says what to do.
+        It is no such text; the message names the remedy.
     """
     content = path.read_bytes()
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -171,7 +171,7 @@ def digest_of(path: Path) -> str:
 
 
 def state_of(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Return what changes with a file's content: size, both times and file number.
+    """Return the facts that change with a file's content: size, both times and file number.
 
     Programs that copy files set their size and time of modification as they were; the time of the
     last change of status and the number are the file system's own.

@@ -1,4 +1,4 @@
-"""Which recording belongs to which split: EV-SegNet's published rows, as data."""
+"""Splits of recordings: EV-SegNet's published rows, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which events make one sample: half-open windows around frames, in strides, or of fixed count."""
+"""Half-open windows of events: around frames, in strides, or of fixed count."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _FrameTimes(Protocol):
 
 
 class Timed(Protocol):
-    """What windows need to know of a recording."""
+    """Attributes of a recording that windows need."""
 
     @property
     def name(self) -> str:
@@ -84,7 +84,7 @@ class FileOrder:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """How windows are placed; ``value`` is the stride in us or the number of events."""
+    """Placing of windows; ``value`` is the stride in us or the number of events."""
 
     kind: AnchorKind
     value: int = 0
@@ -332,7 +332,7 @@ def covered_share(
     t_last_us: int,
     gaps: Sequence[tuple[int, int]] = (),
 ) -> NDArray[np.float64]:
-    """Return for each window the share of it that lies within the recording's events, float64 (N,).
+    """Return the share of each window that is within the recording's events, float64 (N,).
 
     1 for a window inside ``[t_first_us, t_last_us]`` that meets no gap. The time strictly between
     the two events around a gap, and that before the first and after the last event, do not count.

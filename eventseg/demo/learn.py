@@ -50,7 +50,7 @@ LIGHT = {
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What the demo learns from, and how long.
+    """Lesson of the demo: its streets and its length.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Learnt:
-    """What was learnt, with what the page links to.
+    """Result of the lesson, with the files that the page links to.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def learn(
 
 
 def learnt_section(learnt: Learnt, *, root: Path) -> str:
-    """Return what the page says of it, as HTML with links relative to the demo's folder."""
+    """Return the page's section about it, as HTML with links relative to the demo's folder."""
 
     def link(path: Path) -> str:
         return escape(path.relative_to(root).as_posix(), quote=True)

@@ -1,4 +1,4 @@
-"""The demo's page: static HTML from what was drawn and counted, without scripts or network."""
+"""Page of the demo: static HTML of its pictures and counts, without scripts or network."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def demo_page(
     root : Path
         Where the page will lie: links are relative to it.
     dataset : EventDataset
-        What the drives were encoded into.
+        Data set of the drives.
     learnt : Learnt, optional
-        What a network made of it.
+        Result of the lesson.
     """
     seconds = sum(story.duration_s for story in stories)
     events = sum(story.events for story in stories)

@@ -1,4 +1,4 @@
-"""What the demo's page shows of a drive: its pictures as files and its numbers."""
+"""Pictures and figures of a drive on the demo's page."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def picture_drive(
     path : Path
         The recording, with its truth beside it.
     dataset : EventDataset
-        What it was encoded into, with raw tensors.
+        Data set of the drive, with raw tensors.
     folder : Path
         Where the pictures go.
     seed, scenario
-        What it was simulated from.
+        Settings of the simulated drive.
     moments : int
         How many, spread over the frames whose windows lie within the recording.
     progress : callable

@@ -1,4 +1,4 @@
-"""The demo: the whole job on simulated drives and a page about it, stage by stage."""
+"""The demo: all stages of the pipeline on simulated drives, and a page about them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RECORD, PAGE, DATASET, PICTURES = "demo.json", "index.html", "dataset", "picture
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a demo does.
+    """Plan of a demo.
 
     Parameters
     ----------
     drives : tuple of Drive
         Drives of different scenarios that the page shows, each at least 0.4 s long.
     lesson : Lesson, optional
-        What is learnt, and from which streets; without, nothing is.
+        Lesson to learn; by default none.
     moments : int
         Moments of each drive that the page shows.
     """
@@ -90,7 +90,7 @@ def run_demo(
     progress: Report = no_report,
     say: Callable[[str], None] = lambda _words: None,
 ) -> Path:
-    """Do the whole job: drive, encode, teach, label, train, score, and write a page about it.
+    """Drive, encode, teach, label, train and score, and write a page about it.
 
     A stage that is done is skipped, one that was stopped is done again. A folder that holds a
     demo of other drives is made anew.

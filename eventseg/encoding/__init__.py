@@ -1,4 +1,4 @@
-"""Encoding of events into tensors: settings, representations, CPU, CUDA and whole recordings."""
+"""Encoding of events into tensors: settings, representations, CPU, CUDA and complete recordings."""
 
 import lazy_loader
 

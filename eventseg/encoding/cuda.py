@@ -49,7 +49,7 @@ def encode_batch(
     """Return the tensors of a batch of windows where their events are, on a GPU or on the CPU.
 
     On a GPU nothing waits: kernels are put on torch's current stream of that device, and the
-    result is ready for what is put there after them. Sums are integers, so the result has the
+    result is ready for work that is queued after them. Sums are integers, so the result has the
     bits that :func:`eventseg.encoding.tensors.encode` gives on the CPU.
 
     Parameters

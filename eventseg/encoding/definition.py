@@ -1,4 +1,4 @@
-"""Definition of a representation: its channels, what an event adds, what a pixel becomes.
+"""Definition of a representation: its channels, the addends of an event, the finish of a pixel.
 
 One file in :mod:`eventseg.encoding.representations` holds one definition, and so does a file of a
 user's own, ``FILE.py:NAME``. Its functions are plain Python; the loops around them are compiled

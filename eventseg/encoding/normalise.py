@@ -15,7 +15,7 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     count -> 2 n / max - 1 with the maximum of each polarity and window, all -1 without an event;
     mean -> 2 mean - 1, and 0 where there is no event; std -> min(1, 2 std). The scaling of the
-    original is not published; these are the choices that fit what is known of its files.
+    original is not published; these are the choices that fit the known facts about its files.
 
     Parameters
     ----------

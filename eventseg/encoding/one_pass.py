@@ -1,4 +1,4 @@
-"""A whole recording to tensors, in one pass over its events and constant memory."""
+"""Encoding of a recording in one pass over its events and constant memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PIECE_EVENTS = 500_000
 
 
 class Source(Protocol):
-    """What encoding needs of a recording."""
+    """Attributes of a recording that encoding needs."""
 
     @property
     def sensor(self) -> SensorSize:

@@ -54,7 +54,7 @@ def encode(
         Events that cover the window.
     window : str, int, (int, int), optional
         Length such as ``"50ms"`` or in us: the last such stretch of the stream's span. Or the
-        window ``(t0_us, t1_us)`` itself. By default the whole span.
+        window ``(t0_us, t1_us)`` itself. By default the entire span.
     normalise : {"raw", "evsegnet"}
         ``raw`` as above; ``evsegnet`` as :func:`normalise_evsegnet`, for the six channels only.
     ddof : {1, 0}

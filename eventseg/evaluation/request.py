@@ -1,4 +1,4 @@
-"""Evaluation requests, and the folder that the report of it lies in."""
+"""Evaluation requests, and the folders of their reports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDER = "evaluation-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
-    """Evaluation request; what is left out follows from the run and the protocol.
+    """Evaluation request; omitted fields follow from the run and the protocol.
 
     Parameters
     ----------

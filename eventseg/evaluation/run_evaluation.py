@@ -227,7 +227,7 @@ def _about(
 
 
 def _warning(home: Path, protocol: Protocol, labels: str) -> str:
-    """Return what makes the figures optimistic or not what they seem."""
+    """Return warnings about figures that are optimistic or misleading."""
     reasons = []
     if (home / CONFIG).is_file():
         config = load_config(home / CONFIG)

@@ -89,7 +89,7 @@ def finish_loop(finish: Callable[..., Any]) -> Any:
 
 
 def source_digest(function: Callable[..., Any]) -> str | None:
-    """Return what names a function and the content of its file, None where there is no file."""
+    """Return a function's name and the digest of its file, None where there is no file."""
     code = function.__code__
     try:
         content = Path(code.co_filename).read_bytes()

@@ -94,7 +94,7 @@ class TrainedNetwork:
 
 
 def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> None:
-    """Write a network to a file, whole or not at all.
+    """Write a network to a file by way of a temporary name.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def load_network(path: str | Path) -> TrainedNetwork:
 
 
 def is_ours(loaded: Any) -> bool:
-    """Return whether what a file held is of :func:`save_network`."""
+    """Return whether an object read from a file was written by :func:`save_network`."""
     return isinstance(loaded, Mapping) and str(loaded.get("format", "")).startswith("eventseg")
 
 
 def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
-    """Return the network in what a file of ours held.
+    """Return the network in an object read from a file of ours.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class InputSpec:
         Height and width that inputs are resized to; by default they keep their own.
     encoding : Encoding, optional
         Encoding of the events it was trained on; None for networks of frames, and for
-        checkpoints that were written before encodings were kept.
+        checkpoints that were written before they held encodings.
     """
 
     kind: InputKind

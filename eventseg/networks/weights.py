@@ -49,7 +49,7 @@ AVERAGE_COUNTER = "n_averaged"
 
 
 def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
-    """Return what ``torch.save`` wrote, on the CPU.
+    """Return the object that ``torch.save`` wrote, on the CPU.
 
     Beside tensors and plain values, files may hold scalars and arrays of NumPy, settings as
     ``argparse.Namespace``, paths, dates and counters: none of them runs code on loading.
@@ -122,7 +122,7 @@ def read_weights(path: Path, *, unsafe_pickle: bool = False) -> State:
 
 
 def tensors_of(loaded: Any, *, path: Path) -> State:
-    """Return the tensors by name in what a file held.
+    """Return the tensors by name in an object read from a file.
 
     Raises
     ------

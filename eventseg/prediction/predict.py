@@ -83,7 +83,7 @@ class Prediction:
         return highest
 
     def save(self, path: str | Path) -> Path:
-        """Write the labels as an indexed PNG in the colours of the classes, whole or not at all.
+        """Write the labels as an indexed PNG in the colours of the classes.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class Predictions:
             )
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write the labels of every instant into a folder as ``ID.png``, each file whole.
+        """Write the labels of every instant into a folder as ``ID.png``.
 
         Raises
         ------
@@ -243,7 +243,7 @@ def predict(
     filters : Filters, optional
         Event filters; by default those that the network was trained with.
     test_time : TestTimeAugmentation
-        Views of each input that are averaged; that of a `Predictor` is kept.
+        Views of each input that are averaged; that of a `Predictor` stays.
     device : str
         Device of the network: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 

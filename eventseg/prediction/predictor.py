@@ -123,7 +123,7 @@ def predictor(
     Parameters
     ----------
     network : path or TrainedNetwork
-        A checkpoint, or what :func:`eventseg.load_network` returned.
+        A checkpoint, or the result of :func:`eventseg.load_network`.
     test_time : TestTimeAugmentation
         Views of the input that are averaged, by default the input itself.
     device : str

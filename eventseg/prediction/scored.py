@@ -26,7 +26,7 @@ class ScoredBatch:
     likelihood : float (N, K, H, W)
         Logits or probabilities of each class; the largest one is the prediction.
     inputs : float32 (N, C, h, w), optional
-        What the network saw.
+        Inputs of the network.
     silent_pixels : int
         Pixels with truth that are not scored, since nothing was predicted there.
     """

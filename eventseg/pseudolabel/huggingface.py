@@ -160,7 +160,7 @@ def load_huggingface(
 
 @contextlib.contextmanager
 def _as_our_error(source: str, *, local: bool) -> Iterator[None]:
-    """Turn what ``transformers`` raises on missing or damaged files into one line."""
+    """Turn errors of ``transformers`` about missing or damaged files into one line."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -205,7 +205,7 @@ def _refuse_partly_loaded(source: str, report: dict[str, Any]) -> None:
 
 
 def _scaling(transformers: Any, source: str, *, local: bool) -> Scaling:
-    """Return what the image processor beside the weights does to values; ImageNet's without."""
+    """Return the scaling of the image processor beside the weights; ImageNet's without one."""
     try:
         table, _ = transformers.image_processing_utils.BaseImageProcessor.get_image_processor_dict(
             source, local_files_only=local
@@ -232,7 +232,7 @@ def _task(transformers: Any, source: str, config: Any, *, local: bool) -> Tensor
 
 
 def _licence(source: str, *, local: bool) -> str:
-    """Return the licence of the weights: known, or what the model card states."""
+    """Return the licence of the weights: known, or stated in the model card."""
     known = known_licence(source)
     if known:
         return known

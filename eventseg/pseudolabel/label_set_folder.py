@@ -1,4 +1,4 @@
-"""One label set of a data set on disk: new, stopped half-way, or whole.
+"""Label set of a data set on disk: new, stopped half-way, or complete.
 
 While it is on its way, ``labels.partial/SET`` holds its settings and the raw labels of
 each frame, before filters that need all frames. The set's own files and its entry in the manifest
@@ -94,7 +94,7 @@ def set_name_of(teachers: Sequence[str]) -> str:
 
 
 class LabelSetFolder:
-    """A label set on its way from settings to a whole set, in a data set that is locked.
+    """A label set that is being written, in a data set that is locked.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class LabelSetFolder:
                 path.unlink()
 
     def finish(self, table: ClassTable) -> None:
-        """Remove files of no sample, enter the set into the manifest: from here on it is whole."""
+        """Remove files of no sample and enter the set into the manifest, which completes it."""
         expected = set(self._files())
         for folder in self._folders():
             for path in set(folder.glob("*")) - expected:

@@ -1,4 +1,4 @@
-"""Licences of teachers' weights: those we know, and what a model card says."""
+"""Licences of teachers' weights: known ones, and those stated in model cards."""
 
 from __future__ import annotations
 

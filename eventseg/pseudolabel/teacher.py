@@ -27,7 +27,7 @@ class Teacher(Protocol):
 
     @property
     def name(self) -> str:
-        """Kind and file or id, without the folders it lies in."""
+        """Kind and file or id, without folders."""
         ...
 
     @property
@@ -77,7 +77,7 @@ def has_fixed_input(teacher: Teacher) -> bool:
 
 
 def weights_digest(state: Mapping[str, Tensor], *, facts: Mapping[str, object]) -> str:
-    """Return the SHA-256 of tensors and of plain facts that decide what they compute.
+    """Return the SHA-256 of tensors and of the plain facts that determine their use.
 
     Of the tensors and not of a file, so that a checkpoint need not be read again, and one that
     is stored in another way is the same teacher.
@@ -87,7 +87,7 @@ def weights_digest(state: Mapping[str, Tensor], *, facts: Mapping[str, object]) 
     state : mapping of str to Tensor
         Weights by name.
     facts : mapping
-        What JSON can hold, such as architecture and scaling.
+        Plain values, such as architecture and scaling.
     """
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(state):

@@ -80,7 +80,7 @@ def predict_labels(
     classes : int
         Number of classes after merging.
     test_time : TestTimeAugmentation
-        Scales and flip; what is left open is chosen by
+        Scales and flip; open settings are chosen by
         :func:`eventseg.pseudolabel.views.plan_views`.
     merge : {"probabilities", "labels"}
         Step of merging.

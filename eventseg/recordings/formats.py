@@ -75,7 +75,7 @@ def open_recording(
     The first time, the entire file is read once and an index is stored in the user's cache folder
     (``EVENTSEG_CACHE``); after that, opening takes milliseconds.
 
-    What is damaged is left out and counted in the report, with its row numbers. Links and storage
+    Damaged parts are left out and counted in the report, with their row numbers. Links and storage
     that lead into other files are followed only with ``EVENTSEG_FOLLOW_LINKS=1``, and a note says
     so. Newer forms of HDF5 are repacked into a temporary copy first.
 

@@ -15,7 +15,7 @@ class Progress:
     stage : str
         Name of the stage, such as ``encode``.
     done, total : float
-        Amount done and whole amount, in units; a total of 0 is an unknown one.
+        Amount done and total amount, in units; a total of 0 is unknown.
     unit : str
         Unit of both, such as ``sample``, ``B`` or ``update``.
     note : str

@@ -1,4 +1,4 @@
-"""Folders of labelled images: which picture goes with which labels, and what the labels mean."""
+"""Folders of labelled images: pairs of pictures and label maps, and their classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data-parallel training: what the processes that ``torchrun`` starts must agree on.
+"""Data-parallel training: exchange between the processes that ``torchrun`` starts.
 
 ``torchrun`` tells each process its rank and their number by the environment. Without it there is
 one process, and every function here leaves its argument as it is.
@@ -54,7 +54,7 @@ def join_processes(device: torch.device) -> None:
 
 
 def wait_for_all() -> None:
-    """Wait until all processes are here, and what the first one wrote is there."""
+    """Wait until all processes are here, and the files of the first one are there."""
     if world() > 1:
         dist.barrier()
 

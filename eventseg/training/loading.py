@@ -252,7 +252,7 @@ def each_batch(
 
 @contextmanager
 def loading_advice() -> Iterator[None]:
-    """Turn what the system refuses to loading processes into one line with the cure.
+    """Turn the system's refusals to loading processes into one line with the cure.
 
     Raises
     ------
@@ -307,7 +307,7 @@ def to_device(batch: Batch, device: torch.device, *, channels_last: bool) -> tup
 
 
 def _unwrapped(loader: DataLoader[Any]) -> Iterator[Batch]:
-    """Yield what a loader does; an error in one of its workers is that error again."""
+    """Yield the batches of a loader; an error in one of its workers is raised again as itself."""
     try:
         yield from loader
     except EventsegError as error:

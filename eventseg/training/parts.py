@@ -1,4 +1,4 @@
-"""Which samples of a source train a network, and which ones choose and judge it."""
+"""Selection of the samples of a source that train, choose and test a network."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64
 
 
 def parts_of(source: Source, config: TrainConfig) -> dict[str, NDArray[np.int64]]:
-    """Return what trains, and what chooses the best checkpoint: ``val``, or as published ``test``.
+    """Return the part that trains, and the one that chooses the checkpoint: ``val`` or ``test``.
 
     Raises
     ------

@@ -67,7 +67,7 @@ def picture_samples(
     trained : TrainedNetwork
     samples : sequence of Batch
     ids : sequence of str
-        Sample ids of the whole source.
+        Sample ids of the source.
     device : torch.device
         Device of the network.
     """

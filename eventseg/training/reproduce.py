@@ -31,7 +31,7 @@ from eventseg.training.trainer import TrainingProgress, train
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """What came of a run that was made again.
+    """Comparison of a run with its repetition.
 
     Parameters
     ----------

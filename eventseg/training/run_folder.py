@@ -105,7 +105,7 @@ class EpochCost:
 
 
 def write_metrics(root: Path, scores: Sequence[EpochScores], *, classes: Sequence[str]) -> None:
-    """Write ``metrics.csv`` whole; numbers in the shortest digits that read back the same."""
+    """Write ``metrics.csv``; numbers in the shortest digits that read back the same."""
     header = [*COLUMNS, *(f"val_iou_{name}" for name in classes)]
     rows = [
         [*(_text(getattr(epoch, name)) for name in COLUMNS), *map(_text, epoch.val_iou)]
@@ -115,7 +115,7 @@ def write_metrics(root: Path, scores: Sequence[EpochScores], *, classes: Sequenc
 
 
 def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
-    """Return what ``metrics.csv`` holds, and the names of the classes.
+    """Return the rows of ``metrics.csv``, and the names of the classes.
 
     Raises
     ------
@@ -143,14 +143,14 @@ def best_of(history: Sequence[EpochScores], *, min_delta: float) -> EpochScores:
 
 
 def write_timing(root: Path, costs: Sequence[EpochCost]) -> None:
-    """Write ``timing.csv`` whole."""
+    """Write ``timing.csv``."""
     names = list(EpochCost.__dataclass_fields__)
     rows = [[f"{value:.6g}" for value in asdict(cost).values()] for cost in costs]
     _write_csv(root / TIMING, [names, *rows])
 
 
 def read_timing(root: Path) -> list[EpochCost]:
-    """Return what ``timing.csv`` holds; empty where there is none."""
+    """Return the rows of ``timing.csv``; none where it is missing."""
     if not (root / TIMING).is_file():
         return []
     try:
@@ -214,7 +214,7 @@ def claim_run(
 
 
 def resume_notes(root: Path, config: TrainConfig, *, device: torch.device) -> list[str]:
-    """Return what differs from the run in a folder without changing its result, one line each."""
+    """Return the differences from a folder's run that do not change its result, one a line."""
     if not (root / CONFIG).is_file():
         return []
     notes = [
@@ -239,7 +239,7 @@ def describe_run(
     parameters: int,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Return what ``run.json`` holds: inputs by digest, versions, seed, device, command.
+    """Return the entries of ``run.json``: inputs by digest, versions, seed, device, command.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """Return what a ``run.json`` holds.
+    """Return the entries of a ``run.json``.
 
     Raises
     ------

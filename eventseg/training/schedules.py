@@ -10,7 +10,7 @@ from eventseg.training.config.optimisation import ScheduleSpec
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """What the plateau schedule remembers; kept in the checkpoint, field by field.
+    """State of the plateau schedule; saved in the checkpoint, field by field.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class NetworkInTraining:
     Parameters
     ----------
     network : SegmentationNetwork
-        The network whose weights are kept.
+        The network whose weights are saved.
     forward : callable
         The same network as it is called: compiled or wrapped for several processes, or itself.
     optimiser : torch.optim.Optimizer
@@ -61,7 +61,7 @@ class NetworkInTraining:
 
     @property
     def validated(self) -> SegmentationNetwork:
-        """The network that is validated and kept as the best: the averaged copy if there is one."""
+        """The network that is validated and saved: the averaged copy if there is one."""
         return self.network if self.average is None else self.average
 
 

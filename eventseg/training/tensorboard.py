@@ -11,7 +11,7 @@ from eventseg.training.run_folder import EpochScores
 
 
 def check_tensorboard() -> None:
-    """Raise an error that says what to install where TensorBoard is missing.
+    """Raise an error that names the extra where TensorBoard is missing.
 
     Raises
     ------

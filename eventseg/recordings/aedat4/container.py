@@ -48,7 +48,7 @@ class PacketPlace(NamedTuple):
 
 
 class PacketDamage(ValueError):
-    """A packet that cannot be decompressed, or whose content is not what it says."""
+    """A packet that cannot be decompressed, or whose content contradicts its size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Table:
     Parameters
     ----------
     data : bytes
-        The whole buffer.
+        The buffer.
     position : int
         First byte of the table.
     """

@@ -66,7 +66,7 @@ class PacketFile:
     n_rows : int
         Rows that ``dvs/data`` declares.
     notes : list of str
-        What was done to open the file.
+        Notes about opening the file.
     plain : bool
         The bytes are read from the file itself, not from a repacked copy.
     signals : dict

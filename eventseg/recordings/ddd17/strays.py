@@ -1,4 +1,4 @@
-"""Times that the packets around them contradict: of single events, whole packets and headers.
+"""Stray times: of events, packets and headers that the packets around them contradict.
 
 One damaged bit moves a time stamp by up to 18 minutes, and one in a header's overflow word moves
 a packet by years. Such times are left out, or put right where the overflow is at fault, before
@@ -191,7 +191,7 @@ def _split(times: NDArray[np.int64], gap_us: int) -> _Stretches:
 
 
 def _check_packets(line: _Line, starting: set[int]) -> int:
-    """Mark whole packets that are off; return how many got another overflow.
+    """Mark packets that are off entirely; return how many got another overflow.
 
     `starting` are the parts that begin with the file or with a reset.
     """

@@ -199,7 +199,7 @@ def _chunks(
     chunk_shape: tuple[int, ...],
     exact_size: int,
 ) -> tuple[dict[Corner, Chunk], tuple[str, ...]]:
-    """Return the sound chunks by their corners, and what is unsound about the others.
+    """Return the sound chunks by their corners, and the faults of the others.
 
     `exact_size` is the length of every chunk, or 0 where they are compressed.
     """

@@ -1,4 +1,4 @@
-"""Compression of chunks: undone in bounded memory, or named with what is missing."""
+"""Decompression of chunks in bounded memory; missing filters are named."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ MOST_ROWS: Final = 2**28
 
 
 def repacked(path: Path, *, follow: bool) -> Path:
-    """Return a plain temporary copy of what recordings hold; the caller removes it.
+    """Return a plain temporary copy of a recording's datasets; the caller removes it.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def main(source: str, target: str, follow: str) -> None:
 
 
 def _is_here(h5py: Any, file: Any, where: str, follow: bool) -> bool:
-    """Return whether a dataset lies in this file itself, or may lie in others."""
+    """Return whether a dataset is stored in this file itself, or may be in others."""
     if follow:
         return where in file
     group = where.split("/", maxsplit=1)[0]

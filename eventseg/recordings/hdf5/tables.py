@@ -21,7 +21,7 @@ Corner = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where one chunk lies: its address, stored length, and bits of the filters it skipped."""
+    """Place of one chunk: address, stored length, and bits of the filters it skipped."""
 
     address: int
     size: int

@@ -56,7 +56,7 @@ class TrainConfig:
     gradient_clip : float
         Largest norm of the gradient; 0 for any.
     ema_decay : float
-        Decay of the averaged weights that are validated and kept; 0 for none.
+        Decay of the averaged weights that are validated and saved; 0 for none.
     amp : {"off", "bf16", "fp16"}
         Precision of the forward pass.
     channels_last, compile : bool
@@ -64,7 +64,7 @@ class TrainConfig:
     workers : int
         Processes that load samples.
     bad_samples : {"raise", "skip"}
-        What happens to a sample whose files cannot be read: an error that names it, or its batch
+        Treatment of a sample whose files cannot be read: an error that names it, or its batch
         goes on without it and the run folder lists it.
     shuffle_block : int
         Shuffle blocks of so many neighbours of a recording, to read files nearly in order; 0

@@ -165,7 +165,7 @@ Unit = Literal["iteration", "epoch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec:
-    """How the learning rate falls.
+    """Schedule of the learning rate.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class ScheduleSpec:
         `step` of k. ``plateau``: times `factor` when the validation score has not risen for more
         than `patience` epochs.
     unit : {"iteration", "epoch"}
-        What k counts in ``poly`` and ``step``.
+        Unit of k in ``poly`` and ``step``.
     power : float
         Of ``poly``.
     end : float

@@ -1,4 +1,4 @@
-"""What a recipe says beside its settings: its source, its published results, its doubts."""
+"""Notes of a recipe besides its settings: source, published results, doubts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Published:
     Parameters
     ----------
     split : str
-        What was scored: ``test``, ``val``.
+        Part that was scored: ``test``, ``val``.
     setting : mapping
         Settings that differ from the recipe's, by path: those of
         :func:`eventseg.training.config.config.load_config`'s overrides.
@@ -42,12 +42,12 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Where a recipe comes from and what was published with it.
+    """Origin of a recipe and the results published with it.
 
     Parameters
     ----------
     title, source : str
-        What it is, and the report or code it was taken from.
+        Description, and the report or code it was taken from.
     doubts : tuple of str
         Settings that the source does not give, contradicts or that differ here; each begins with
         ``recalled``, ``inferred``, ``contradicts`` or ``differs``.
@@ -62,7 +62,7 @@ class Recipe:
 
 
 def load_recipe(name: str) -> Recipe:
-    """Return what a recipe says beside its settings.
+    """Return the notes of a recipe besides its settings.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Settings of a kind each: the network, what it sees, what it learns, and at which size."""
+"""Settings of network, input, labels and size."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings:
-    """What the network sees.
+    """Input of the network.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class InputSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSettings:
-    """What the network learns.
+    """Labels that the network learns.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ PAIRS = tuple[tuple[str, float], ...]
 
 
 def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "") -> Settings:
-    """Return the dataclass that a table holds; what it leaves out keeps its default.
+    """Return the dataclass that a table holds; omitted entries keep their defaults.
 
     Parameters
     ----------
