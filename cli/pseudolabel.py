@@ -32,9 +32,9 @@ def _scales(
     epilog="""\b
 Examples:
   eventseg pseudolabel rec1487339175.eventseg
-  eventseg pseudolabel ddd17 --teacher pspnet101:train_epoch_200.pth --set pspnet
+  eventseg pseudolabel ddd17 --teacher pspnet101:train_epoch_200.pth --labels pspnet
   eventseg pseudolabel ddd17 --teacher hf:./segformer --threshold 0.7 --quantile 0.2
-  eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --set both
+  eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --labels both
   eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher gray.pt
   eventseg pseudolabel drive.mp4 --out labelled.mp4 --side-by-side --scales 1
 """,
@@ -49,7 +49,10 @@ Examples:
     "checkpoint that eventseg wrote. Given more than once: pixels count where all agree.  "
     "[default: SegFormer-B5 of the hub on a GPU, B0 on a CPU]",
 )
-@click.option("--set", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]")
+@click.option(
+    "--labels", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]"
+)
+@click.option("--set", "old_name", hidden=True)
 @click.option(
     "--classes",
     "table",
@@ -144,6 +147,7 @@ def command(
     data: Path,
     specs: tuple[str, ...],
     name: str | None,
+    old_name: str | None,
     table: str,
     teacher_classes: str | None,
     teacher_licence: tuple[str, ...],
@@ -164,6 +168,11 @@ def command(
     confidence/NAME. A run that was stopped goes on where it was when it is started again, and
     ends with the same bytes. The licence of the teacher's weights is printed.
     """
+    if old_name is not None:
+        click.echo(
+            "--set is now called --labels; the old name goes with the next release", err=True
+        )
+        name = name or old_name
     if out is None and not data.is_dir():
         raise click.UsageError(f"{data} is no data set; a video needs --out")
     if out is None and (side_by_side or fps is not None):
@@ -173,7 +182,7 @@ def command(
             f"{data} is a data set and gets a label set: leave --out out, or give {data}/frames"
         )
     if out is not None and (name is not None or overwrite):
-        raise click.UsageError("--set and --overwrite are for data sets, --out for films")
+        raise click.UsageError("--labels and --overwrite are for data sets, --out for films")
     if teacher_licence and len(teacher_licence) != max(1, len(specs)):
         raise click.UsageError("give --teacher-licence once for each --teacher, or not at all")
     if quiet and progress:

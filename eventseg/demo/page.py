@@ -229,6 +229,8 @@ def _next(
     stories: Sequence[Story], *, root: Path, dataset: EventDataset, learnt: Learnt | None
 ) -> str:
     data, first = _link(dataset.path, root), _link(stories[0].recording, root)
+    # Within the first drive, which is short in the quick demo.
+    at_s = min(1.0, round(stories[0].duration_s / 2, 2))
     files = "".join(
         f'<li><a href="{_link(story.recording, root)}">{_link(story.recording, root)}</a> and '
         f'<a href="{_link(story.truth, root)}">its truth</a></li>'
@@ -251,7 +253,7 @@ works on real drives.</p>
 <pre>eventseg info {first}
 eventseg info {data}
 eventseg check {data} --deep
-{learning}eventseg view {first} --at 1s --window 10ms
+{learning}eventseg view {first} --at {at_s:g}s --window 10ms
 eventseg simulate street mine.hdf5 --duration 5s --seed 42 --scenario glare
 eventseg encode mine.hdf5 --window 10ms,50ms,250ms</pre>"""
 

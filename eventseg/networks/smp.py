@@ -58,7 +58,7 @@ class LibraryNetwork(SegmentationNetwork):
         except ImportError as error:
             raise MissingExtraError(
                 "networks named smp:ARCHITECTURE/ENCODER need segmentation-models-pytorch: "
-                "pip install 'eventseg[smp]'"
+                "uv sync --extra smp"
             ) from error
         try:
             self.network = segmentation_models_pytorch.create_model(

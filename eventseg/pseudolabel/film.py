@@ -158,7 +158,7 @@ def _av() -> Any:
         import av
     except ImportError as error:
         raise MissingExtraError(
-            "videos need the extra video: pip install 'eventseg[video]'; folders of pictures do not"
+            "videos need the extra video: uv sync --extra video; folders of pictures do not"
         ) from error
     return av
 

@@ -115,7 +115,7 @@ def load_huggingface(
         import transformers
     except ImportError as error:
         raise MissingExtraError(
-            "teachers from Hugging Face need the extra hf: pip install 'eventseg[hf]', or pass "
+            "teachers from Hugging Face need the extra hf: uv sync --extra hf, or pass "
             "--teacher pspnet101:PATH with a checkpoint you have"
         ) from error
     local = Path(source).is_dir()

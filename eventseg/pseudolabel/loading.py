@@ -34,7 +34,7 @@ def default_teacher(device: torch.device) -> str:
     """
     if find_spec("transformers") is None:
         raise MissingExtraError(
-            "the default teacher, SegFormer, needs the extra hf: pip install 'eventseg[hf]', or "
+            "the default teacher, SegFormer, needs the extra hf: uv sync --extra hf, or "
             "pass --teacher pspnet101:PATH with a checkpoint you have"
         )
     return "hf:" + DEFAULT_ID.format("b0" if device.type == "cpu" else "b5")

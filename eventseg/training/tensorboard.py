@@ -22,7 +22,7 @@ def check_tensorboard() -> None:
         import torch.utils.tensorboard  # noqa: F401 - only whether it is there
     except ImportError as error:
         raise MissingExtraError(
-            "TensorBoard files need the extra: pip install 'eventseg[tensorboard]'"
+            "TensorBoard files need the extra: uv sync --extra tensorboard"
         ) from error
 
 

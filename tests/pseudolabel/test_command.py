@@ -90,6 +90,7 @@ def test_presets_repeat_history_and_can_be_changed(work: Path) -> None:
     ]
     result = run(work, "--preset", "evsegnet-labels", "--set", "mine", "--batch", "2", *more)
     assert result.exit_code == 0, result.output
+    assert "--set is now called --labels" in result.stderr
     found = settings(work, "mine")
     assert (found["flip"], found["agreement"], found["temporal_px"]) == (False, 1.0, 2)
     result = run(work, "--preset", "delft-labels", teacher="")
@@ -98,7 +99,7 @@ def test_presets_repeat_history_and_can_be_changed(work: Path) -> None:
 
 
 def test_classes_are_a_table_by_name_or_file(work: Path) -> None:
-    result = run(work, "--scales", "1", "--classes", "cityscapes19", "--set", "all")
+    result = run(work, "--scales", "1", "--classes", "cityscapes19", "--labels", "all")
     assert result.exit_code == 0, result.output
     assert settings(work, "all")["classes"][-1] == "bicycle"  # type: ignore[index]
     result = run(work, "--classes", "nine")
@@ -111,7 +112,7 @@ def test_classes_are_a_table_by_name_or_file(work: Path) -> None:
 
 def test_labels_that_are_nearly_all_ignored_are_told(work: Path) -> None:
     more = ["--scales", "1", "--agreement", "0.5"]
-    result = run(work, *more, "--threshold", "1", "--quiet", "--set", "none")
+    result = run(work, *more, "--threshold", "1", "--quiet", "--labels", "none")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-2:] == [
         "  ignored          100.0 %", "  nearly all is ignored: not fit to train on"
@@ -119,7 +120,7 @@ def test_labels_that_are_nearly_all_ignored_are_told(work: Path) -> None:
     (line,) = result.stderr.splitlines()
     assert line.startswith("warning: 100.0 % of the pixels are ignored: a network can learn next")
     assert "lower --threshold (it is 1), or lower --agreement (it is 0.5), or use a" in line
-    kept = run(work, *more, "--threshold", "0", "--quiet", "--set", "some")
+    kept = run(work, *more, "--threshold", "0", "--quiet", "--labels", "some")
     assert (kept.exit_code, kept.stderr) == (0, "")
     assert "nearly all" not in kept.stdout
     film = run(
@@ -185,7 +186,7 @@ def test_known_errors_are_one_line_and_exit_with_1(work: Path) -> None:
         ("--scales", "99"): "factors from 0.1 to 16",
         ("--device", "cuda:99"): "device cuda:99 is not there",
         ("--ego", "bonnet"): "must be ROW0:ROW1",
-        ("--set", "truth"): "is for known labels",
+        ("--labels", "truth"): "is for known labels",
     }.items():
         result = run(work, *more)
         assert (result.exit_code, result.stdout) == (1, "")

@@ -75,6 +75,6 @@ def test_without_the_package_the_extra_is_named(
     result = CliRunner().invoke(main, called)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        "error: TensorBoard files need the extra: pip install 'eventseg[tensorboard]'"
+        "error: TensorBoard files need the extra: uv sync --extra tensorboard"
     ]
     assert not (tmp_path / "run").exists()
