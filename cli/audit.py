@@ -88,9 +88,15 @@ def command(
         for name in (classes, labels_classes, other_classes)
     ]
     pair = open_pair(
-        data, other=other, labels=labels, classes=tables[0], labels_classes=tables[1],
-        other_classes=tables[2], confidence=confidence, split=split,
-    )  # fmt: skip
+        data,
+        other=other,
+        labels=labels,
+        classes=tables[0],
+        labels_classes=tables[1],
+        other_classes=tables[2],
+        confidence=confidence,
+        split=split,
+    )
     with ProgressBar(False if quiet else None) as bar:
         found = audit(
             pair,

@@ -19,9 +19,12 @@ Examples:
     "runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True)
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True,
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("comparison"),
+    show_default=True,
     help="Folder of compare.html and compare.md.",
-)  # fmt: skip
+)
 def command(runs: tuple[Path, ...], out: Path) -> None:
     """Put run folders side by side, with the evaluations in them and published results.
 

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
     from eventseg.recordings.ddd17.writer import PacketOrder
 
 SCENARIOS = (
-    "day", "night", "glare", "standstill", "fast-turn", "crossing", "faulty-pixels",
-    "clock-reset", "wrap", "voltmeter",
-)  # fmt: skip
+    "day",
+    "night",
+    "glare",
+    "standstill",
+    "fast-turn",
+    "crossing",
+    "faulty-pixels",
+    "clock-reset",
+    "wrap",
+    "voltmeter",
+)
 """Names for the help, which loads no simulator; a test holds them equal to the simulator's."""
 
 threads_option = click.option(

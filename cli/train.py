@@ -180,9 +180,14 @@ def command(
                 click.echo(f"resumed with another setting: {note}", err=True)
     try:
         trained = train(
-            source, root, config=config, device=chosen, resume=resume, progress=bar.update,
+            source,
+            root,
+            config=config,
+            device=chosen,
+            resume=resume,
+            progress=bar.update,
             tensorboard=tensorboard,
-        )  # fmt: skip
+        )
     except KeyboardInterrupt:
         bar.close()
         click.echo(f"interrupted; go on with --resume --out {root}", err=True)

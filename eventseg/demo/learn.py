@@ -135,23 +135,33 @@ def learn(
     windows_us = [parse_duration(window) for window in windows]
     # Nothing is stored: networks of this size wait for no encoder.
     encode_dataset(
-        taught, root / TEACHER_DATA, windows_us=windows_us[:1], store="none",
+        taught,
+        root / TEACHER_DATA,
+        windows_us=windows_us[:1],
+        store="none",
         sensor=lesson.sensor,
-    )  # fmt: skip
+    )
     encode_dataset(
-        [*streets, *unseen], dataset, windows_us=windows_us, store="none", sensor=lesson.sensor,
+        [*streets, *unseen],
+        dataset,
+        windows_us=windows_us,
+        store="none",
+        sensor=lesson.sensor,
         held_out=[path.stem for path in unseen],
         progress=in_stage("streets", progress),
-    )  # fmt: skip
+    )
     teacher, network = root / RUNS / "teacher", root / RUNS / "events"
     _train(
-        root / TEACHER_DATA, teacher, "train the teacher", progress,
+        root / TEACHER_DATA,
+        teacher,
+        "train the teacher",
+        progress,
         {
             "input.kind": "gray",
             "labels.classes": "evsegnet6",
             "iterations": lesson.teacher_iterations,
         },
-    )  # fmt: skip
+    )
     label_dataset(
         dataset,
         [load_teacher(str(teacher / BEST), device=torch.device("cpu"))],
@@ -164,15 +174,20 @@ def learn(
         progress=in_stage("pseudo-label", progress),
     )
     _train(
-        dataset, network, "train on events", progress,
+        dataset,
+        network,
+        "train on events",
+        progress,
         {"input.windows": list(windows), "labels.set": TAUGHT, "iterations": lesson.iterations},
-    )  # fmt: skip
+    )
     found, reports = {}, {}
     for labels in ("truth", TAUGHT):
         request = EvaluationRequest(
-            windows=tuple(windows), labels=labels, device="cpu",
+            windows=tuple(windows),
+            labels=labels,
+            device="cpu",
             teacher=TAUGHT if labels == "truth" else None,
-        )  # fmt: skip
+        )
         reports[labels], found[labels] = evaluate_run(
             network,
             dataset,

@@ -221,10 +221,16 @@ def _film(recording: Recording, truth: Truth, film: Path, still: Path) -> None:
     write_whole(
         film,
         lambda file: pictures[0].save(
-            file, format="WEBP", save_all=True, append_images=pictures[1:], duration=FILM_MS,
-            loop=0, quality=70, method=1,
+            file,
+            format="WEBP",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=FILM_MS,
+            loop=0,
+            quality=70,
+            method=1,
         ),
-    )  # fmt: skip
+    )
 
 
 def _rate(recording: Recording) -> NDArray[np.float64]:

@@ -48,9 +48,17 @@ def random_word(key, place):
 def rules_of(plan, k, height, width):
     """Return the constants of window k, which are the same for all its events: ten int64."""
     return (
-        plan[k, BEGIN], plan[k, END], plan[k, DROP], plan[k, SWAP], plan[k, JITTER],
-        plan[k, FLIP], plan[k, DX], plan[k, DY], np.int64(height), np.int64(width),
-    )  # fmt: skip
+        plan[k, BEGIN],
+        plan[k, END],
+        plan[k, DROP],
+        plan[k, SWAP],
+        plan[k, JITTER],
+        plan[k, FLIP],
+        plan[k, DX],
+        plan[k, DY],
+        np.int64(height),
+        np.int64(width),
+    )
 
 
 def changed_event(t, x, y, p, word, rules):

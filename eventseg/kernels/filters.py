@@ -45,9 +45,22 @@ def count_pixels(x, y, counts):
 
 @compiled
 def keep_events(
-    t, x, y, p, hot, latest, passed, refractory_us, support_us, width,
-    kept_t, kept_x, kept_y, kept_p, fates,
-):  # fmt: skip
+    t,
+    x,
+    y,
+    p,
+    hot,
+    latest,
+    passed,
+    refractory_us,
+    support_us,
+    width,
+    kept_t,
+    kept_x,
+    kept_y,
+    kept_p,
+    fates,
+):
     """Write the events that pass every filter into the output columns; return their number.
 
     ``hot`` (bool), ``latest`` and ``passed`` (int64) are maps: the pixels to drop, the latest event

@@ -36,9 +36,14 @@ def figure_confusion(matrix: NDArray[np.int64], *, classes: ClassTable) -> Figur
     for (row, column), value in np.ndenumerate(share):
         text = "-" if np.isnan(value) else f"{100 * value:.0f}"
         axes.text(
-            column, row, text, ha="center", va="center", fontsize=7,
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=7,
             color="white" if value > 0.55 else "0.2",
-        )  # fmt: skip
+        )
     axes.set_title("% of the true pixels of each class", fontsize=9, loc="left")
     return figure
 

@@ -65,9 +65,11 @@ def figure_curves(
     _finish(right)
     # Beside the curves: within, it would hide some of them.
     right.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8 if len(iou) < 12 else 6,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.02),
+        fontsize=8 if len(iou) < 12 else 6,
         frameon=False,
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -112,9 +114,12 @@ def figure_panels(
         for name, (red, green, blue) in zip(table.names, table.colours, strict=True)
     ]
     figure.legend(
-        handles=patches, loc="outside lower center", ncols=min(len(patches), 10), fontsize=8,
+        handles=patches,
+        loc="outside lower center",
+        ncols=min(len(patches), 10),
+        fontsize=8,
         frameon=False,
-    )  # fmt: skip
+    )
     return figure
 
 

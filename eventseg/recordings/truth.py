@@ -95,9 +95,14 @@ class TruthWriter:
         self._file.attrs["height"], self._file.attrs["width"] = sensor
         for name in ("label", "signal"):
             self._file.create_dataset(
-                f"events/{name}", (0,), "u1", maxshape=(None,), chunks=(_EVENT_CHUNK,),
-                compression="gzip", compression_opts=1,
-            )  # fmt: skip
+                f"events/{name}",
+                (0,),
+                "u1",
+                maxshape=(None,),
+                chunks=(_EVENT_CHUNK,),
+                compression="gzip",
+                compression_opts=1,
+            )
         self._file.create_dataset("frames/t_us", (0,), "i8", maxshape=(None,), chunks=(1024,))
 
     def add_events(self, events: LabelledEvents) -> None:
@@ -119,9 +124,14 @@ class TruthWriter:
         """Keep a label map the recording is made from, so that it can be warped again."""
         if "source" not in self._file:
             self._file.create_dataset(
-                "source/label", (0,), "u1", maxshape=(None,), chunks=(_EVENT_CHUNK,),
-                compression="gzip", compression_opts=1,
-            )  # fmt: skip
+                "source/label",
+                (0,),
+                "u1",
+                maxshape=(None,),
+                chunks=(_EVENT_CHUNK,),
+                compression="gzip",
+                compression_opts=1,
+            )
             self._file.create_dataset("source/offset", (0,), "i8", maxshape=(None,), chunks=(256,))
             self._file.create_dataset(
                 "source/size", (0, 2), "i8", maxshape=(None, 2), chunks=(256, 2)
@@ -139,9 +149,15 @@ class TruthWriter:
         frames = self._file["frames"]
         if name not in frames:
             frames.create_dataset(
-                name, (0, *values.shape), values.dtype, maxshape=(None, *values.shape),
-                chunks=(1, *values.shape), compression="gzip", compression_opts=1, shuffle=True,
-            )  # fmt: skip
+                name,
+                (0, *values.shape),
+                values.dtype,
+                maxshape=(None, *values.shape),
+                chunks=(1, *values.shape),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
         _append(frames[name], values[None])
 
 

@@ -140,9 +140,12 @@ class EventSource:
         if not (live or change_window or draw_change):
             return self.dataset.tensor(i, window, normalise=normalise)
         found = self.live_window(
-            i, window, normalise=normalise, change_window=change_window,
+            i,
+            window,
+            normalise=normalise,
+            change_window=change_window,
             draw_change=draw_change,
-        )  # fmt: skip
+        )
         return found.tensor()
 
     def live_window(
