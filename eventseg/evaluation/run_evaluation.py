@@ -40,6 +40,7 @@ from eventseg.training.run_folder import (
     METRICS,
     RUN,
     best_of,
+    check_is_run,
     read_metrics,
     read_run,
 )
@@ -125,6 +126,8 @@ def evaluate_run(
         raise TrainingError(f"give a request or {', '.join(settings)}, not both")
     request = request or request_of(settings)
     root = Path(run)
+    if root.is_dir():
+        check_is_run(root)
     checkpoint = root / request.checkpoint if root.is_dir() else root
     home = checkpoint.parent
     trained = load_network(checkpoint)

@@ -80,7 +80,9 @@ def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
     # Damaged archives raise errors of several modules.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"cannot read weights {path}: {first}") from error
+        raise CheckpointError(
+            f"cannot read weights {path}: the file is cut short or damaged ({first})"
+        ) from error
 
 
 def _refusal(path: Path, reason: str) -> str:

@@ -84,6 +84,8 @@ def _load(
     spec: str, *, device: torch.device, class_table: ClassTable | None, unsafe_pickle: bool
 ) -> Teacher:
     kind, colon, rest = spec.partition(":")
+    if kind == "hf" and rest.startswith((".", "/", "~")) and not Path(rest).is_dir():
+        raise CheckpointError(f"no folder {rest}: give hf:FOLDER with a model, or hf:ID of the hub")
     if kind == "hf" and rest:
         return load_huggingface(rest, device=device, class_table=class_table)
     if Path(spec).is_dir():

@@ -308,6 +308,17 @@ def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return " and ".join(name for name in new if old.get(name) != new[name])
 
 
+def check_is_run(root: Path) -> None:
+    """Raise a TrainingError for a folder that is no run folder, such as a data set."""
+    if (root / "manifest.toml").is_file():
+        raise TrainingError(
+            f"{root} is a data set and no run folder; "
+            "the run comes first: eventseg evaluate RUN DATA"
+        )
+    if root.is_dir() and not (root / RUN).is_file() and not any(root.glob("*.pt")):
+        raise TrainingError(f"{root} is no run folder: it has no {RUN}; eventseg train makes one")
+
+
 def read_run(path: Path) -> dict[str, Any]:
     """Return the entries of a ``run.json``.
 
@@ -316,6 +327,7 @@ def read_run(path: Path) -> dict[str, Any]:
     TrainingError
         The file is missing, damaged or of something else.
     """
+    check_is_run(path.parent)
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
