@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -122,6 +123,14 @@ def choose_encoder(device: Device) -> EncodingDevice:
     if device == "cuda":
         raise DeviceError(f"no encoding on a GPU: {missing}; use device cpu or auto")
     return EncodingDevice("cpu", missing)
+
+
+def limit_memory(limit_bytes: int) -> None:
+    """Limit the memory of this process, where the system can."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
 
 def peak_memory_mib(device: torch.device) -> float:

@@ -261,13 +261,13 @@ def loading_advice() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, EOFError) as error:
         if isinstance(error, EventsegError) or not (advice := _loading_advice(error)):
             raise
         raise TrainingError(advice) from error
 
 
-def _loading_advice(error: RuntimeError | OSError) -> str:
+def _loading_advice(error: RuntimeError | OSError | EOFError) -> str:
     """Return a message for an error of torch's loading processes, empty for any other."""
     text = str(error)
     if getattr(error, "errno", None) == errno.EMFILE or any(
@@ -284,11 +284,14 @@ def _loading_advice(error: RuntimeError | OSError) -> str:
             "it larger (docker run --shm-size=2g, or --ipc=host), use fewer --workers or a smaller "
             "batch, or load in this process with --workers 0 (workers=0)"
         )
-    if "DataLoader worker" in text and ("killed by signal" in text or "exited unexp" in text):
+    ended = "DataLoader worker" in text and ("killed by signal" in text or "exited unexp" in text)
+    # A batch on its way from a process that is gone: its socket is closed.
+    if ended or isinstance(error, ConnectionError | EOFError):
+        reason = (text.strip().splitlines() or [type(error).__name__])[0]
         return (
             "a loading process was ended by the system, most likely for lack of memory "
-            f"({text.strip().splitlines()[0]}); use fewer --workers or a smaller batch, or load "
-            "in this process with --workers 0 (workers=0)"
+            f"({reason}); use fewer --workers or a smaller batch, or load in this process with "
+            "--workers 0 (workers=0)"
         )
     return ""
 

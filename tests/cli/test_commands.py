@@ -113,6 +113,7 @@ def test_encode_hands_every_option_on(recording: Path, tmp_path: Path) -> None:
         "sensor": {"height": 24, "width": 32},
         "rotate180": True,
         "held_out": ["other"],
+        "frame_age": "1s",
     }
     assert dataset.tensor(0, "100ms").shape == (6, 8, 32)
 

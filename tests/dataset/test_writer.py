@@ -367,11 +367,12 @@ def test_manifest_that_is_broken_is_an_error(
         open_dataset(dataset.path)
 
 
-def test_frame_that_is_no_gray_picture_is_an_error(dataset: EventDataset) -> None:
-    Image.new("RGB", (32, 24)).save(dataset.path / "frames" / "rec_f000000.png")
+def test_frame_in_colour_is_its_luma_and_what_is_no_picture_an_error(
+    dataset: EventDataset,
+) -> None:
+    Image.new("RGB", (32, 24), (200, 0, 0)).save(dataset.path / "frames" / "rec_f000000.png")
     (dataset.path / "frames" / "rec_f000001.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match="mode RGB"):
-        dataset.frame(0)
+    assert np.unique(dataset.frame(0)).tolist() == [60]
     with pytest.raises(DatasetError, match="cannot read image"):
         dataset.frame(1)
 

@@ -42,6 +42,7 @@ def random_stream(n=5_000, *, span_us=400_000, sensor=SIZE, seed=0, t0_us=77_000
         sensor=sensor,
         t0_us=t0_us,
         t1_us=t0_us + span_us,
+        t_unit="us",
     )
 
 

@@ -14,9 +14,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from eventseg.errors import TrainingError
+from eventseg.training.config.optimisation import TERMS
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.losses.losses import (
-    TERMS,
     LossSpec,
     cross_entropy,
     dice_loss,

@@ -265,9 +265,9 @@ def _merged(group: Sequence[RunSummary]) -> RunSummary:
     scored: dict[Evaluation, dict[str, tuple[Score, ...]]] = {}
     for run in group:
         for evaluation, windows in run.scored.items():
-            windows = scored.setdefault(evaluation, {})
-            for window, found in windows.items():
-                windows[window] = windows.get(window, ()) + found
+            merged = scored.setdefault(evaluation, {})
+            for window, scores in windows.items():
+                merged[window] = merged.get(window, ()) + scores
     return replace(
         group[0],
         name=", ".join(run.name for run in group),

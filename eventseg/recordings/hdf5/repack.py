@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from eventseg.device import limit_memory
 from eventseg.errors import RecordingError
 
 SECONDS: Final = 30
@@ -75,10 +76,7 @@ def main(source: str, target: str, follow: str) -> None:
     import h5py
     import numpy as np
 
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    limit_memory(MEMORY_BYTES)
     with h5py.File(source, "r", locking="best-effort") as old, h5py.File(target, "w") as new:
         for group in list(old):
             for name in ("data", "timestamp"):
