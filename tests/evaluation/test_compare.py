@@ -195,7 +195,7 @@ def test_scores_that_cannot_be_read_are_one_line(runs: Path, tmp_path: Path) -> 
         refused = CliRunner().invoke(main, ["compare", str(runs / "first")])
         assert refused.exit_code == 1
         assert "run eventseg evaluate again" in refused.stderr
-    with pytest.raises(TrainingError, match="cannot read"):
+    with pytest.raises(TrainingError, match=r"it has no run\.json"):
         read_run_summary(tmp_path)
 
 
