@@ -76,7 +76,7 @@ def why_missing() -> str | None:
     if cuda.is_available():
         return _failure_of_a_kernel()
     if getattr(cuda, "implementation", "") != "NVIDIA":
-        return "numba-cuda is not installed; install eventseg[cuda]"
+        return "numba-cuda is not installed: uv sync --extra cuda"
     return "Numba finds no CUDA driver, or none that its CUDA 13 libraries can use"
 
 
@@ -96,7 +96,7 @@ def _failure_of_a_kernel() -> str | None:
         first = (str(error).strip().splitlines() or [""])[0]
         return (
             f"{PACKAGE} cannot run a kernel with NumPy {np.__version__} ({type(error).__name__}: "
-            f"{first}); install eventseg[cuda], which keeps to a NumPy that fits, or "
+            f"{first}): uv sync --extra cuda, which keeps to a NumPy that fits, or "
             "numba-cuda-mlir[cu13]"
         )
     return None

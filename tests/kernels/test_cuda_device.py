@@ -54,9 +54,9 @@ def test_numba_without_a_driver_says_why(monkeypatch):
     monkeypatch.setattr(cuda_device.cuda, "is_available", lambda: False)
     assert "no CUDA driver" in cuda_device.why_missing()
     monkeypatch.setattr(cuda_device.cuda, "implementation", "Built-in")
-    assert "install eventseg[cuda]" in cuda_device.why_missing()
+    assert "uv sync --extra cuda" in cuda_device.why_missing()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(DeviceError, match="install eventseg"):
+    with pytest.raises(DeviceError, match="uv sync --extra cuda"):
         choose_encoder("cuda")
 
 

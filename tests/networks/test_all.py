@@ -151,7 +151,7 @@ def test_what_the_library_does_not_have_is_refused(name: str) -> None:
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'eventseg\[smp\]'"):
+    with pytest.raises(MissingExtraError, match=r"uv sync --extra smp"):
         build_network("smp:Unet/resnet18", in_channels=3, classes=2)
 
 

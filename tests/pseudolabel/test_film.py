@@ -148,7 +148,7 @@ def test_without_the_extra_videos_name_it_and_folders_work(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingExtraError, match=r"eventseg\[video\]"):
+    with pytest.raises(MissingExtraError, match=r"uv sync --extra video"):
         label_film(folder, tmp_path / "out.mp4", [StubTeacher(by_gray)], classes=SIX, recipe=ONCE)
     label_film(folder, tmp_path / "out", [StubTeacher(by_gray)], classes=SIX, recipe=ONCE)
     assert len(list((tmp_path / "out").iterdir())) == 5

@@ -315,7 +315,7 @@ def test_without_the_extra_one_error_says_what_to_install(
     assert default_teacher(CPU) == "hf:nvidia/segformer-b0-finetuned-cityscapes-1024-1024"
     assert "segformer-b5" in default_teacher(torch.device("cuda"))
     monkeypatch.setitem(sys.modules, "transformers", None)
-    words = r"eventseg\[hf\].*pspnet101:PATH"
+    words = r"uv sync --extra hf.*pspnet101:PATH"
     with pytest.raises(MissingExtraError, match=words):
         load(folders / "segformer")
     monkeypatch.setattr("eventseg.pseudolabel.loading.find_spec", lambda _: None)
