@@ -40,6 +40,9 @@ _SLOWEST_HZ, _FASTEST_HZ = 0.01, 1e6
 
 _LONGEST_US = 7 * 86_400 * 1_000_000
 
+BORDER_US: Final = 1_000_000
+"""A span outside the times of a recording but this near to them is one at their border."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EventStream:
@@ -205,9 +208,23 @@ class EventStream:
         return records
 
     def between(self, t0_us: int, t1_us: int) -> EventStream:
-        """Return the events with ``t0_us <= t < t1_us`` as views, without a copy."""
+        """Return the events with ``t0_us <= t < t1_us`` as views, without a copy.
+
+        Raises
+        ------
+        EventsError
+            The span ends before it begins.
+
+        Warns
+        -----
+        UserWarning
+            The span lies more than a second before or after that of the stream.
+        """
         if t1_us < t0_us:
             raise EventsError(f"the span [{t0_us}, {t1_us}) us ends before it begins")
+        last_us = max(self.t1_us - 1, self.t0_us)
+        given = t0_us, t1_us
+        warn_outside(given, first_us=self.t0_us, last_us=last_us, name="the stream", stacklevel=2)
         lo, hi = np.searchsorted(self.t, (t0_us, t1_us), side="left")
         part = slice(int(lo), int(hi))
         return EventStream(
@@ -250,6 +267,26 @@ def _warn_of_unit(span_us: int, events: int, sensor: SensorSize) -> None:
         f"{events:,} events in {span_us / 1e6:,.6f} s on {sensor} are {rate_hz:.2g} a second and "
         f"pixel: are the times {likely}? Give t_unit='us' if they are microseconds",
         stacklevel=4,
+    )
+
+
+def warn_outside(
+    span_us: tuple[int, int], *, first_us: int, last_us: int, name: str, stacklevel: int
+) -> None:
+    """Warn of a span ``[t0, t1)`` far from all times ``[first_us, last_us]`` of `name`.
+
+    Times that count from the start of a recording are a common mistake where clocks begin later:
+    every span would be empty, without a word. An empty span is no mistake, nor is one within
+    :data:`BORDER_US`. `stacklevel` is that of :func:`warnings.warn`, 2 for the caller's line.
+    """
+    t0_us, t1_us = span_us
+    if t0_us == t1_us or (t0_us <= last_us + BORDER_US and t1_us >= first_us - BORDER_US):
+        return
+    warnings.warn(
+        f"nothing is in [{t0_us}, {t1_us}) us: the times of {name} run from {first_us} to "
+        f"{last_us} us; add {first_us} (t_first_us of a recording, t0_us of a stream) to times "
+        "that count from its start",
+        stacklevel=stacklevel + 1,
     )
 
 

@@ -95,3 +95,13 @@ def test_parts_that_do_not_follow_each_other_are_refused():
         concatenate([events, other])
     with pytest.raises(EventsError, match="ends before it begins"):
         events.between(9, 5)
+
+
+def test_a_span_far_from_the_stream_warns_at_the_line_of_the_caller() -> None:
+    t = [11_000_000, 11_500_000]
+    events = EventStream.from_arrays(t, [0, 1], [0, 1], [0, 1], sensor=SensorSize(2, 2))
+    with pytest.warns(UserWarning, match="run from 11000000 to 11500000 us; add 11000000") as seen:
+        assert len(events.between(0, 50_000)) == 0
+    assert seen[0].filename == __file__
+    for span in ((0, 0), (10_000_000, 10_000_001), (12_500_000, 12_600_000)):
+        assert len(events.between(*span)) == 0

@@ -272,7 +272,8 @@ def figure_moment(
     after_us = max(window_us, (span_us + window_us) // 2) if at is None else to_us(at)
     if not 0 <= after_us <= span_us:
         raise WindowError(
-            f"{recording.name} lasts {span_us / 1e6:.6f} s, nothing is at {after_us / 1e6:.6f} s"
+            f"{recording.name} lasts {span_us / 1e6:.6f} s, nothing is at {after_us / 1e6:.6f} s "
+            f"after its first event, which stands at {recording.t_first_us} us of its clock"
         )
     t1_us = recording.t_first_us + after_us
     events = recording.events(t1_us - window_us, t1_us)

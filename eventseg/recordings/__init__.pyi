@@ -1,7 +1,7 @@
-from .base import Epoch as Epoch
-from .base import Frames as Frames
 from .base import Recording as Recording
-from .base import Signal as Signal
+from .contents import Epoch as Epoch
+from .contents import Frames as Frames
+from .contents import Signal as Signal
 from .ddd17.writer import DDD17Writer as DDD17Writer
 from .formats import FORMATS as FORMATS
 from .formats import Format as Format

@@ -1,4 +1,4 @@
-"""Time-ordered events from indexed packets: random access and streaming for any format.
+"""Recordings of indexed packets: time-ordered events, random access and streaming.
 
 Packets may overlap in time where a file is out of order. The running maximum of their latest
 times and the reverse running minimum of their earliest times bound, for any moment, the packets
@@ -7,15 +7,20 @@ that can hold events before or after it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings.base import GAP_US
+from eventseg.recordings.base import GAP_US, Recording
+from eventseg.recordings.report import Tally
 
 PACKET_DTYPE = np.dtype(
     [
@@ -31,6 +36,18 @@ PACKET_DTYPE = np.dtype(
 
 EVENTS_AT_ONCE = 2**17
 """Events decoded between two yields of a stream."""
+
+
+MOST_PIXELS = 2**15
+"""Most rows or columns of a sensor: coordinates have 15 bits."""
+
+
+def checked_sensor(sensor: SensorSize | tuple[int, int]) -> SensorSize:
+    """Return a sensor size as given by a caller, or raise RecordingError."""
+    size = SensorSize(int(sensor[0]), int(sensor[1]))
+    if min(size) <= 0 or max(size) > MOST_PIXELS:
+        raise RecordingError(f"sensor {size} must be 1 to {MOST_PIXELS} pixels high and wide")
+    return size
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,6 +105,30 @@ def packet_row(offset: int, size: int, events: EventColumns) -> tuple[int, ...]:
     return offset, size, len(t), int(t[0]), int(t[-1]), gap
 
 
+def running_bounds(packets: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the latest time up to each packet and the earliest time from each packet on."""
+    latest = np.maximum.accumulate(packets["t_max"])
+    earliest = np.minimum.accumulate(packets["t_min"][::-1])[::-1]
+    return latest, earliest
+
+
+def overlapping(
+    packets: NDArray[np.void],
+    latest: NDArray[np.int64],
+    earliest: NDArray[np.int64],
+    t0_us: int,
+    t1_us: int,
+) -> NDArray[np.int64]:
+    """Return the numbers of the packets that can hold events of [t0_us, t1_us).
+
+    `latest` and `earliest` are the :func:`running_bounds` of `packets`.
+    """
+    first = int(np.searchsorted(latest, t0_us))
+    stop = int(np.searchsorted(earliest, t1_us))
+    part = packets[first:stop]
+    return first + np.flatnonzero((part["t_max"] >= t0_us) & (part["t_min"] < t1_us))
+
+
 class PacketReader:
     """Reader of the events of indexed packets.
 
@@ -110,8 +151,7 @@ class PacketReader:
         self._packets = packets
         self._decode = decode
         self._sensor = sensor
-        self._latest = np.maximum.accumulate(packets["t_max"])
-        self._earliest = np.minimum.accumulate(packets["t_min"][::-1])[::-1]
+        self._latest, self._earliest = running_bounds(packets)
 
     def events(self, t0_us: int, t1_us: int) -> EventStream:
         """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
@@ -155,10 +195,7 @@ class PacketReader:
         return list(zip(before[far].tolist(), after[far].tolist(), strict=True))
 
     def _overlapping(self, t0_us: int, t1_us: int) -> NDArray[np.int64]:
-        first = int(np.searchsorted(self._latest, t0_us))
-        stop = int(np.searchsorted(self._earliest, t1_us))
-        part = self._packets[first:stop]
-        return first + np.flatnonzero((part["t_max"] >= t0_us) & (part["t_min"] < t1_us))
+        return overlapping(self._packets, self._latest, self._earliest, t0_us, t1_us)
 
     def _batches(self, chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         weight = np.cumsum(self._packets["kept"][chosen]) // EVENTS_AT_ONCE
@@ -171,3 +208,94 @@ class PacketReader:
         if t0_us <= packet["t_min"] and packet["t_max"] < t1_us:
             return events
         return events[(events.t >= t0_us) & (events.t < t1_us)]
+
+
+class Closable(Protocol):
+    """An open file."""
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+
+
+class EventReader(Protocol):
+    """Reader of the events of spans, whose ends are checked."""
+
+    def events(self, t0_us: int, t1_us: int) -> EventStream:
+        """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
+        ...
+
+    def stream(self, t0_us: int, t1_us: int, *, max_events: int) -> Iterator[EventStream]:
+        """Yield the same events in consecutive spans of at most `max_events`."""
+        ...
+
+
+class PacketRecording(Recording):
+    """A recording of indexed packets; parameters as for `open_recording`.
+
+    A subclass has :meth:`_container`, which opens the file, and :meth:`_contents`, which sets the
+    attributes of a recording besides `path` and the first and last time, and `_reader`.
+    """
+
+    _file: Closable
+    _reader: EventReader
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sensor: SensorSize | None = None,
+        rotate180: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._given_sensor = None if sensor is None else checked_sensor(sensor)
+        self._rotate = rotate180
+        self._file = self._container(path)
+        try:
+            self._contents(progress or (lambda _share: None))
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def _container(self, path: Path) -> Closable:
+        """Open the file."""
+
+    @abstractmethod
+    def _contents(self, progress: Callable[[float], None]) -> None:
+        """Index the open file."""
+
+    def events(self, t0_us: int | None = None, t1_us: int | None = None) -> EventStream:
+        """Return the events of ``[t0_us, t1_us)``; see :meth:`Recording.events`."""
+        return self._reader.events(*self.span(t0_us, t1_us))
+
+    def stream(
+        self, *, max_events: int = 1_000_000, t0_us: int | None = None, t1_us: int | None = None
+    ) -> Iterator[EventStream]:
+        """Yield the events in spans of constant memory; see :meth:`Recording.stream`."""
+        if max_events < 1:
+            raise EventsError(f"max_events must be 1 or more, got {max_events}")
+        return self._reader.stream(*self.span(t0_us, t1_us), max_events=max_events)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        sensor, rotate180 = self._given_sensor, self._rotate
+        return partial(type(self), self.path, sensor=sensor, rotate180=rotate180), ()
+
+    def _set_times(self, packets: NDArray[np.void], tally: Tally) -> None:
+        """Set the first and last time, those of `packets` with events or else of the frames."""
+        if self.n_events:
+            self.t_first_us = int(packets["t_min"].min())
+            self.t_last_us = int(packets["t_max"].max())
+        elif len(self.frames):
+            self.t_first_us = int(self.frames.t_start_us.min())
+            self.t_last_us = int(self.frames.t_end_us.max())
+        else:
+            reasons = "; ".join(line for line in self.report.lines() if "skipped" in line)
+            raise RecordingError(
+                f"{self.path}: no event and no frame among {tally.found['packets']:,} packets"
+                + (f" ({reasons.strip()})" if reasons else "")
+            )

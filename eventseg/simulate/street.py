@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eventseg.events import SensorSize
-from eventseg.recordings.base import IMU_DTYPE
+from eventseg.recordings.contents import IMU_DTYPE
 from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report

@@ -14,7 +14,7 @@ from eventseg.encoding import encode
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import FORMATS, Recording, open_recording
-from eventseg.recordings.base import IMU_DTYPE
+from eventseg.recordings.contents import IMU_DTYPE
 from eventseg.windows import cut_windows, parse_anchor
 
 SENSOR = SensorSize(12, 16)
@@ -95,6 +95,17 @@ class ReaderContract:
         assert len(before) == len(after) == 0
         with pytest.raises(EventsError, match="ends before it begins"):
             recording.events(cuts[5], cuts[4] - 1)
+
+    def test_a_span_of_another_clock_is_no_empty_answer(self, recording: Recording) -> None:
+        frames = recording.frames
+        first_us = min([recording.t_first_us, *frames.t_start_us.tolist()])
+        last_us = max([recording.t_last_us, *frames.t_end_us.tolist()])
+        for begin_us in (first_us - 10**8, last_us + 10**8):
+            for read in (recording.events, recording.imu):
+                with pytest.warns(UserWarning, match=f"run from {first_us} to {last_us} us; add"):
+                    assert len(read(begin_us, begin_us + 50_000)) == 0
+            with pytest.warns(UserWarning, match=rf"\[{begin_us}, {begin_us + 9}\)"):
+                assert [*map(len, recording.stream(t0_us=begin_us, t1_us=begin_us + 9))] == [0]
 
     @pytest.mark.parametrize("most", [1, 7, 50, N, 10 * N])
     def test_stream_tiles_the_span(

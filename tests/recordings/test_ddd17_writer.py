@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import DDD17Writer, open_recording
-from eventseg.recordings.base import IMU_DTYPE
+from eventseg.recordings.contents import IMU_DTYPE
 
 SENSOR = SensorSize(4, 6)
 WRAP = 2**31

@@ -57,10 +57,7 @@ class ToyRecording(Recording):
     def events(self, t0_us: int | None = None, t1_us: int | None = None) -> EventStream:
         if self._events is None:
             raise RecordingError(f"{self.path}: the recording is closed; open it again")
-        return self._events.between(
-            self.t_first_us if t0_us is None else t0_us,
-            self.t_last_us + 1 if t1_us is None else t1_us,
-        )
+        return self._events.between(*self.span(t0_us, t1_us))
 
     def close(self) -> None:
         self._events = None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage, Table, root
-from eventseg.recordings.base import IMU_DTYPE, SPECIALS_DTYPE
+from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
 from eventseg.recordings.packets import EventColumns
 
 KINDS = ("EVTS", "FRME", "IMUS", "TRIG")

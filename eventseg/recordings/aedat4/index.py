@@ -21,7 +21,7 @@ from eventseg.recordings.aedat4.contents import (
     triggers_of,
 )
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage
-from eventseg.recordings.base import IMU_DTYPE, SPECIALS_DTYPE
+from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
 from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, packet_row
 from eventseg.recordings.report import Tally
 

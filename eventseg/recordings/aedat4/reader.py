@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.errors import EventsError, RecordingError
-from eventseg.events import EventStream, SensorSize
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
 from eventseg.recordings.aedat4.container import MAGIC, ContainerFile, Header, PacketDamage
 from eventseg.recordings.aedat4.contents import pixels_of
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage
@@ -21,8 +19,8 @@ from eventseg.recordings.aedat4.index import (
     events_on,
     largest_sensor,
 )
-from eventseg.recordings.base import Epoch, Frames, Recording
-from eventseg.recordings.packets import EventColumns, PacketReader
+from eventseg.recordings.contents import Epoch, Frames
+from eventseg.recordings.packets import EventColumns, PacketReader, PacketRecording
 from eventseg.recordings.report import Tally
 
 
@@ -46,7 +44,7 @@ def open_aedat4(
     return Aedat4Recording(path, sensor=sensor, rotate180=rotate180, progress=progress)
 
 
-class Aedat4Recording(Recording):
+class Aedat4Recording(PacketRecording):
     """An AEDAT 4 recording; parameters as for `open_recording`.
 
     The first stream of events is read, and the frames, inertial samples and triggers of its
@@ -54,32 +52,19 @@ class Aedat4Recording(Recording):
     1970 where a recorder wrote it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        sensor: SensorSize | None = None,
-        rotate180: bool = False,
-        progress: Callable[[float], None] | None = None,
-    ) -> None:
-        self.path = path
-        self._options = (sensor, rotate180)
-        self._rotate = rotate180
-        self._file = ContainerFile(path)
-        try:
-            self._open(sensor, progress or (lambda _share: None))
-        except BaseException:
-            self.close()
-            raise
+    _file: ContainerFile
 
-    def _open(self, sensor: SensorSize | None, progress: Callable[[float], None]) -> None:
+    def _container(self, path: Path) -> ContainerFile:
+        return ContainerFile(path)
+
+    def _contents(self, progress: Callable[[float], None]) -> None:
         tally, header = Tally(), self._file.header
         if not header.complete:
             tally.notes.append("the recorder did not finish the file; read to its last packet")
         if self._rotate:
             tally.notes.append("events and frames are turned by 180 degrees, as asked")
         chosen = choose_streams(header.streams)
-        self.sensor = sensor or self._stored_sensor(header, chosen, tally)
+        self.sensor = self._given_sensor or self._stored_sensor(header, chosen, tally)
         index = build_index(
             self._file, chosen=chosen, sensor=self.sensor, tally=tally, progress=progress
         )
@@ -92,55 +77,14 @@ class Aedat4Recording(Recording):
         self.epochs = (Epoch(0, 0, "start"),)
         self.gaps = self._reader.gaps()
         self.report = tally.report()
-        if self.n_events:
-            self.t_first_us = int(index.events["t_min"].min())
-            self.t_last_us = int(index.events["t_max"].max())
-        elif len(self.frames):
-            self.t_first_us = int(self.frames.t_start_us.min())
-            self.t_last_us = int(self.frames.t_end_us.max())
-        else:
-            packets = tally.found["packets"]
-            raise RecordingError(f"{self.path}: no event and no frame among {packets:,} packets")
-
-    def events(self, t0_us: int | None = None, t1_us: int | None = None) -> EventStream:
-        """Return the events of ``[t0_us, t1_us)``; see :meth:`Recording.events`."""
-        return self._reader.events(*self._span(t0_us, t1_us))
-
-    def stream(
-        self,
-        *,
-        max_events: int = 1_000_000,
-        t0_us: int | None = None,
-        t1_us: int | None = None,
-    ) -> Iterator[EventStream]:
-        """Yield the events in consecutive spans; see :meth:`Recording.stream`."""
-        if max_events < 1:
-            raise EventsError(f"max_events must be 1 or more, got {max_events}")
-        return self._reader.stream(*self._span(t0_us, t1_us), max_events=max_events)
+        self._set_times(index.events, tally)
 
     def imu(self, t0_us: int | None = None, t1_us: int | None = None) -> NDArray[np.void]:
         """Return the inertial samples of ``[t0_us, t1_us)``; see :meth:`Recording.imu`."""
         t = self._imu["t"]
-        first = 0 if t0_us is None else int(np.searchsorted(t, t0_us))
-        stop = len(t) if t1_us is None else int(np.searchsorted(t, t1_us))
-        if t0_us is not None and t1_us is not None and t1_us < t0_us:
-            raise EventsError(f"the span [{t0_us}, {t1_us}) us ends before it begins")
+        held = (t[0], t[-1]) if len(t) else None
+        first, stop = np.searchsorted(t, self.span(t0_us, t1_us, held=held))
         return self._imu[first:stop].copy()
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        self._file.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        sensor, rotate180 = self._options
-        return partial(open_aedat4, self.path, sensor=sensor, rotate180=rotate180), ()
-
-    def _span(self, t0_us: int | None, t1_us: int | None) -> tuple[int, int]:
-        t0 = self.t_first_us if t0_us is None else int(t0_us)
-        t1 = self.t_last_us + 1 if t1_us is None else int(t1_us)
-        if t1 < t0:
-            raise EventsError(f"the span [{t0}, {t1}) us ends before it begins")
-        return t0, t1
 
     def _stored_sensor(self, header: Header, chosen: dict[str, int], tally: Tally) -> SensorSize:
         """Return the size that the header gives to the camera, or the least that holds all."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.base import Epoch
+from eventseg.recordings.contents import Epoch
 from eventseg.recordings.ddd17.layout import POLARITY, WRAP_US
 from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.report import Tally

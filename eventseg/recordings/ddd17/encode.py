@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings.base import IMU_DTYPE
+from eventseg.recordings.contents import IMU_DTYPE
 from eventseg.recordings.ddd17.layout import FRAME_DTYPE, IMU6_DTYPE, WRAP_US
 
 PACKET_US: Final = 10_000

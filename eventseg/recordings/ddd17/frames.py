@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.recordings.base import Frames
+from eventseg.recordings.contents import Frames
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import FRAME_DTYPE, WRAP_US
 from eventseg.recordings.ddd17.packets import channels_of

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.base import SPECIALS_DTYPE, Epoch
+from eventseg.recordings.contents import SPECIALS_DTYPE, Epoch
 from eventseg.recordings.ddd17.clock import continuous_clock
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import (

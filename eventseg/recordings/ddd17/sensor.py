@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17 import decode
@@ -16,7 +15,6 @@ from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, SENSORS
 from eventseg.recordings.ddd17.packets import (
     ISLAND_DTYPE,
     SCANNED,
-    UNLIMITED,
     find_islands,
 )
 from eventseg.recordings.report import Tally
@@ -24,14 +22,6 @@ from eventseg.recordings.report import Tally
 PACKETS_AT_ONCE = 128
 EVENTS_AT_ONCE = 2**17
 """A batch holds a megabyte of events, so that it is still in a core's cache when decoded."""
-
-
-def checked_sensor(sensor: SensorSize | tuple[int, int]) -> SensorSize:
-    """Return a sensor size as given by a caller, or raise RecordingError."""
-    size = SensorSize(int(sensor[0]), int(sensor[1]))
-    if min(size) <= 0 or max(size) > UNLIMITED:
-        raise RecordingError(f"sensor {size} must be 1 to {UNLIMITED} pixels high and wide")
-    return size
 
 
 def infer_sensor(

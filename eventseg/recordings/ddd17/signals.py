@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.base import Signal
+from eventseg.recordings.contents import Signal
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import SIGNAL_UNITS
 from eventseg.recordings.hdf5.storage import DamageError

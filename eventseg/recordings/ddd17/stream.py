@@ -19,6 +19,7 @@ from eventseg.recordings.ddd17 import decode
 from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY
 from eventseg.recordings.ddd17.sensor import packet_batches
+from eventseg.recordings.packets import overlapping, running_bounds
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -154,27 +155,3 @@ class PacketReader:
 
     def _span(self, columns: Columns, t0_us: int, t1_us: int) -> EventStream:
         return EventStream(columns.t, columns.x, columns.y, columns.p, self._sensor, t0_us, t1_us)
-
-
-def running_bounds(packets: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the latest time up to each packet and the earliest time from each packet on."""
-    latest = np.maximum.accumulate(packets["t_max"])
-    earliest = np.minimum.accumulate(packets["t_min"][::-1])[::-1]
-    return latest, earliest
-
-
-def overlapping(
-    packets: NDArray[np.void],
-    latest: NDArray[np.int64],
-    earliest: NDArray[np.int64],
-    t0_us: int,
-    t1_us: int,
-) -> NDArray[np.int64]:
-    """Return the numbers of the packets that can hold events of [t0_us, t1_us).
-
-    `latest` and `earliest` are the :func:`running_bounds` of `packets`.
-    """
-    first = int(np.searchsorted(latest, t0_us))
-    stop = int(np.searchsorted(earliest, t1_us))
-    part = packets[first:stop]
-    return first + np.flatnonzero((part["t_max"] >= t0_us) & (part["t_min"] < t1_us))
