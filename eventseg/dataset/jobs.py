@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,11 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
 from eventseg.errors import EventsegError
+
+LOGGER = logging.getLogger("eventseg.kernels.compiled")
+"""Logger of the kernels; named, so that this file loads no Numba."""
+
+MESSAGE_BYTES = 256
 
 Job = TypeVar("Job", contravariant=True)
 Result = TypeVar("Result", covariant=True)
@@ -39,7 +45,8 @@ def run_jobs(
     """Run every job, calling ``finished`` with its index and result in this process.
 
     With one worker the jobs run here, in order; else in that many spawned processes. The first
-    error, or Ctrl-C, stops all of them at their next tick and is raised.
+    error, or Ctrl-C, stops all of them at their next tick and is raised. That kernels are compiled,
+    in whichever process, is logged once in this one.
 
     Parameters
     ----------
@@ -67,9 +74,10 @@ def run_jobs(
     context = multiprocessing.get_context("spawn")
     # Each worker writes only its own job's slot, so nothing needs a lock.
     done = context.RawArray("d", len(jobs))
-    stop = context.RawValue("b", 0)
+    stop, compiling = context.RawValue("b", 0), context.RawArray("c", MESSAGE_BYTES)
+    announced = False
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(done, stop)
+        workers, mp_context=context, initializer=_begin, initargs=(done, stop, compiling)
     ) as pool:
         try:
             index_of = {
@@ -81,6 +89,9 @@ def run_jobs(
                 for future in ended:
                     finished(index_of[future], future.result())
                 progress(sum(done))
+                if compiling.value and not announced:
+                    LOGGER.info(compiling.value.decode())
+                    announced = True
         except BrokenProcessPool as error:
             raise EventsegError(
                 "a worker process was killed, perhaps for lack of memory; "
@@ -98,9 +109,21 @@ class _Stopped(Exception):
     """Ends a job whose run has been stopped; never seen outside of the workers."""
 
 
-def _begin(done: Any, stop: Any) -> None:
+class _Announcement(logging.Handler):
+    """Handler of a worker that leaves the first message of its kernels to the parent."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message, cut to its place."""
+        if not _shared["compiling"].value:
+            _shared["compiling"].value = record.getMessage().encode()[: MESSAGE_BYTES - 1]
+
+
+def _begin(done: Any, stop: Any, compiling: Any) -> None:
     """Prepare a worker: the parent alone answers Ctrl-C, and no worker outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _shared["compiling"] = compiling
+    LOGGER.addHandler(_Announcement())
+    LOGGER.setLevel(logging.INFO)
     _shared.update(done=done, stop=stop)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -2,19 +2,24 @@
 
 Numba keeps machine code beside the source or in the user's cache folder. Where neither can be
 written, functions are compiled anew by each process; a cached file that is damaged is replaced.
+A function that is compiled is announced on the logger of this module, as it can take long.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from numba import njit
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+
+LOGGER = logging.getLogger(__name__)
+"""Logger that gets a message of level INFO before a function is compiled."""
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -31,10 +36,20 @@ def compiled(function: Callable[..., Any], *, inner: str | None = "") -> Any:
     """
     dispatcher: Any = njit(nogil=True)(function)
     if dispatcher is not function and inner is not None:  # compilation is not switched off
-        # Without a folder for its files, Numba raises when the cache is made.
-        with contextlib.suppress(RuntimeError, OSError):
+        try:
             dispatcher._cache = CheckedCache(function, inner=inner)
+        # Without a folder for its files, Numba raises when the cache is made.
+        except (RuntimeError, OSError):
+            dispatcher._cache = NoCache()
     return dispatcher
+
+
+class NoCache(NullCache):
+    """Cache that keeps nothing, where no folder can be written."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> None:  # noqa: ARG002
+        """Announce that a function is compiled."""
+        LOGGER.info("compiling the kernels; no folder for Numba's cache can be written")
 
 
 class CheckedCache(FunctionCache):
@@ -56,12 +71,15 @@ class CheckedCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled function of a signature, or None to have it compiled."""
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # damaged bytes raise errors of any kind
             with contextlib.suppress(OSError):
                 self.flush()
-            return None
+        if found is None:
+            LOGGER.info("compiling the kernels, once; this can take half a minute")
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, if the files can be written."""

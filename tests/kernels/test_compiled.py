@@ -1,6 +1,7 @@
 """The cache of compiled functions: wanted, absent and damaged."""
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -88,3 +89,16 @@ def test_a_full_disk_costs_the_cache_only(
 
     monkeypatch.setattr("eventseg.kernels.compiled.CheckedFiles._save_index", full)
     assert load().doubled(21) == 42
+
+
+def test_compiling_is_announced_and_a_cached_function_is_not(
+    load: Callable[[], ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "eventseg.kernels.compiled")
+    assert load().doubled(21) == 42
+    assert ["compiling the kernels, once" in text for text in caplog.messages] == [True]
+    caplog.clear()
+    module = load()
+    assert (module.doubled(21), hits(module), caplog.messages) == (42, 1, [])
+    assert module.doubled(2.5) == 5  # another type is another function
+    assert len(caplog.messages) == 1
