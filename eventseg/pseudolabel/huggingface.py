@@ -33,6 +33,17 @@ TASK = "the task is semantic"
 MULTIPLE = 32
 """All trunks shrink their input by 32 at most."""
 
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""Names of files with weights, or with the list of such files."""
+
+HUB_TIMEOUT_S = 5.0
+"""Seconds that the hub has for its first answer."""
+
 SHOWN = 4
 """Names that an error shows."""
 
@@ -92,6 +103,8 @@ def load_huggingface(
 ) -> HuggingFaceTeacher:
     """Load a teacher by its id on the hub, or from a local folder without any download.
 
+    An id that the hub's cache holds is taken from there, without a question to the hub.
+
     Parameters
     ----------
     source : str
@@ -118,9 +131,12 @@ def load_huggingface(
             "teachers from Hugging Face need the extra hf: uv sync --extra hf, or pass "
             "--teacher pspnet101:PATH with a checkpoint you have"
         ) from error
-    local = Path(source).is_dir()
-    name = f"hf:{Path(source).resolve().name if local else source}"
-    with _as_our_error(source, local=local), _quiet(transformers):
+    folder = Path(source).is_dir()
+    name = f"hf:{Path(source).resolve().name if folder else source}"
+    with _as_our_error(source, folder=folder), _quiet(transformers):
+        local = folder or _is_cached(source)
+        if not local:
+            _check_hub(source)
         config = transformers.AutoConfig.from_pretrained(source, local_files_only=local)
         kind = config.model_type
         if kind not in SEMANTIC + MASKS:
@@ -140,7 +156,7 @@ def load_huggingface(
         _refuse_partly_loaded(source, report)
         scaling = _scaling(transformers, source, local=local)
         task = _task(transformers, source, config, local=local) if kind == "oneformer" else None
-        licence = _licence(source, local=local)
+        licence = _licence(source, folder=folder, local=local)
     model = model.float().eval()
     facts = {"model": kind, "scaling": [scaling.top, *scaling.mean, *scaling.std, scaling.order]}
     digest = weights_digest(model.state_dict(), facts=facts)
@@ -158,18 +174,62 @@ def load_huggingface(
     )
 
 
+def _is_cached(source: str) -> bool:
+    """Return whether the cache of the hub holds the configuration and the weights of an id."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def held(name: str) -> bool:
+        return isinstance(try_to_load_from_cache(source, name), str)
+
+    return held("config.json") and any(map(held, WEIGHTS))
+
+
+def _check_hub(source: str) -> None:
+    """Ask the hub for an id, once and briefly: without a network its loaders ask for a minute.
+
+    Raises
+    ------
+    CheckpointError
+        The hub does not answer, or has no such id.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        HfApi().model_info(source, timeout=HUB_TIMEOUT_S)
+    except HFValidationError:
+        raise
+    except HfHubHTTPError as error:
+        raise CheckpointError(
+            f"cannot load teacher {source}: it is no folder here, and {constants.ENDPOINT} refuses "
+            f"it ({_first_line(error)}); check the name, or give a local folder, hf:FOLDER"
+        ) from error
+    # Which errors a missing network raises depends on the HTTP library.
+    except Exception as error:
+        raise CheckpointError(
+            f"cannot load teacher {source}: it is no folder here and not in the cache "
+            f"{constants.HF_HUB_CACHE}, and could not be fetched from the hub "
+            f"({_first_line(error)}); connect once, or pass a local folder, hf:FOLDER, or a "
+            "checkpoint that you have"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 @contextlib.contextmanager
-def _as_our_error(source: str, *, local: bool) -> Iterator[None]:
+def _as_our_error(source: str, *, folder: bool) -> Iterator[None]:
     """Turn errors of ``transformers`` about missing or damaged files into one line."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         if isinstance(error, CheckpointError) or type(error).__module__.startswith("eventseg"):
             raise
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = _first_line(error)
         hint = (
             "the folder must hold config.json and model.safetensors"
-            if local
+            if folder
             else "it is no folder here, and could not be fetched from the hub; pass a local folder"
         )
         raise CheckpointError(f"cannot load teacher {source}: {first}; {hint}") from error
@@ -231,23 +291,23 @@ def _task(transformers: Any, source: str, config: Any, *, local: bool) -> Tensor
     return torch.tensor(tokens["input_ids"]) * torch.tensor(tokens["attention_mask"])
 
 
-def _licence(source: str, *, local: bool) -> str:
+def _licence(source: str, *, folder: bool, local: bool) -> str:
     """Return the licence of the weights: known, or stated in the model card."""
     known = known_licence(source)
     if known:
         return known
-    card = Path(source) / "README.md" if local else _fetched_card(source)
+    card = Path(source) / "README.md" if folder else _fetched_card(source, local=local)
     if card is None or not card.is_file():
         return UNKNOWN
     return licence_in_card(card.read_text(encoding="utf-8", errors="replace")) or UNKNOWN
 
 
-def _fetched_card(source: str) -> Path | None:
+def _fetched_card(source: str, *, local: bool) -> Path | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(hf_hub_download(source, "README.md"))
+        return Path(hf_hub_download(source, "README.md", local_files_only=local))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
         return None  # a repository without a card, or a cache without one and no network
 

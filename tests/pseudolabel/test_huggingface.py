@@ -305,8 +305,39 @@ def test_other_models_and_ids_that_cannot_be_fetched_are_refused(tmp_path: Path)
     (tmp_path / "vit/config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(CheckpointError, match="is a vit, allowed are segformer"):
         load(tmp_path / "vit")
-    with pytest.raises(CheckpointError, match="could not be fetched from the hub; pass a local"):
+    with pytest.raises(
+        CheckpointError, match=r"fetched from the hub \(.*\); connect once, or pass a"
+    ):
         load_huggingface("eventseg-nobody/nothing", device=CPU)
+
+
+def test_the_cache_is_asked_first_and_the_hub_once_and_briefly(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked: list[float] = []
+
+    def silent(_self: object, _source: str, *, timeout: float) -> None:
+        asked.append(timeout)
+        raise TimeoutError("timed out\nand more")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", silent)
+    words = r"not in the cache .* fetched from the hub \(timed out\); connect once, or pass a local"
+    with pytest.raises(CheckpointError, match=words):
+        load_huggingface("some-one/tiny", device=CPU)
+    assert len(asked) == 1
+    assert asked[0] <= 5
+    # A repository as the hub's own client keeps it.
+    cache = tmp_path / "cache"
+    snapshot = cache / "models--some-one--tiny/snapshots/0123"
+    shutil.copytree(folders / "segformer", snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs/main").write_text("0123")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    held = load_huggingface("some-one/tiny", device=CPU)
+    assert held.digest == load(folders / "segformer").digest
+    assert len(asked) == 1
 
 
 def test_without_the_extra_one_error_says_what_to_install(
