@@ -1,4 +1,4 @@
-"""Devices: where networks run, where kernels encode, and how much memory was used."""
+"""Devices: where networks run and kernels encode, with how many threads, and memory in use."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda", "auto"]
 """Name of the device that encodes."""
+
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Variables that make the threads of torch sleep, rather than spin, where one waits for others."""
+
+THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables by which a user sets the number of threads of torch."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -53,6 +59,76 @@ def choose_device(name: str = "auto") -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices; use --device cpu"
         )
     return device
+
+
+def wait_without_spinning() -> None:
+    """Set :data:`WAITING` where the user has not, for this process and those it starts.
+
+    It holds for what is loaded later: call it before torch is. A thread that spins at a barrier
+    takes the processor from the thread it waits for, wherever other processes are busy too.
+    """
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use.
+
+    Fewer than the machine has under ``taskset``, a batch system or a container's quota.
+    """
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # Linux only
+        count = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no control group, or a quota of "max"
+        quota_us, period_us = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        count = min(count, math.ceil(int(quota_us) / int(period_us)))
+    return max(1, count)
+
+
+def thread_count(threads: int | None = None, *, workers: int = 0) -> int:
+    """Return the number of threads to compute with, beside processes that load samples.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Number asked for; by default what is left of the processors beside the workers, at least 1.
+    workers : int
+        Other busy processes of one thread each.
+
+    Raises
+    ------
+    DeviceError
+        Fewer than one thread.
+    """
+    if threads is not None and threads < 1:
+        raise DeviceError(f"threads must be 1 or more, got {threads}")
+    return threads or max(1, processors() - workers)
+
+
+def set_threads(threads: int | None = None, *, workers: int = 0) -> int:
+    """Set the number of threads that torch computes with, and return it.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Number asked for; by default that of the environment (:data:`THREAD_LIMITS`), else
+        :func:`thread_count`.
+    workers : int
+        Processes that load samples meanwhile.
+
+    Raises
+    ------
+    DeviceError
+        Fewer than one thread.
+    """
+    count = thread_count(threads, workers=workers)
+    # Loaded here, so that encoding on the CPU needs no torch.
+    import torch
+
+    if threads is not None or not any(os.environ.get(name) for name in THREAD_LIMITS):
+        torch.set_num_threads(count)
+    return torch.get_num_threads()
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -123,6 +199,35 @@ def choose_encoder(device: Device) -> EncodingDevice:
     if device == "cuda":
         raise DeviceError(f"no encoding on a GPU: {missing}; use device cpu or auto")
     return EncodingDevice("cpu", missing)
+
+
+def choose_encoder_by_name(name: str) -> EncodingDevice:
+    """Return the device that a name of :func:`choose_device` encodes on.
+
+    ``cuda:N`` hides the other GPUs from this process and those it starts, so that all their threads
+    encode on that one: call it before anything has used a GPU.
+
+    Raises
+    ------
+    DeviceError
+        A GPU that cannot be used or is not there, or another name.
+    """
+    kind, _, index = name.partition(":")
+    if kind != "cuda" or not index.isdecimal():
+        if name not in ("cpu", "cuda", "auto"):
+            raise DeviceError(f"device must be cpu, cuda, cuda:N or auto, got {name!r}")
+        return choose_encoder(name)  # type: ignore[arg-type]
+    visible = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+    if visible and int(index) >= len(visible):
+        raise DeviceError(
+            f"device {name} is not there: CUDA_VISIBLE_DEVICES lists {len(visible)}; use --device "
+            f"cuda:0 to cuda:{len(visible) - 1}, or cpu"
+        )
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible else index
+    try:
+        return choose_encoder("cuda")
+    except DeviceError as error:
+        raise DeviceError(f"device {name}: {error}") from error
 
 
 def limit_memory(limit_bytes: int) -> None:

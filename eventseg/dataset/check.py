@@ -24,6 +24,7 @@ from eventseg.dataset.manifest import RecordingEntry, Settings
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
+from eventseg.device import thread_count
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import composed, digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
@@ -35,7 +36,7 @@ from eventseg.recordings.truth import Truth, truth_path
 SPLITS = ("train", "val", "test", "other", "gap")
 
 
-def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
+def check_dataset(path: str | Path, *, deep: bool = False, threads: int | None = None) -> list[str]:
     """Return the problems of a data set, one line each; none if it is complete.
 
     Every file of every sample is read: tensors for type, shape, finite values in range and as
@@ -48,6 +49,8 @@ def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
         A data set folder, or one that holds a data set a window length.
     deep : bool
         Encode every sample again from the recordings and compare tensors and frames bit for bit.
+    threads : int, optional
+        Threads that encode; by default as many as processors.
 
     Examples
     --------
@@ -58,10 +61,12 @@ def check_dataset(path: str | Path, *, deep: bool = False) -> list[str]:
     folders = dataset_folders(root)
     if not folders:
         return [f"{root}: no data set: neither {MANIFEST} nor {PARTIAL}"]
-    return [f"{folder}: {problem}" for folder in folders for problem in _problems(folder, deep)]
+    again = thread_count(threads) if deep else 0
+    return [f"{folder}: {problem}" for folder in folders for problem in _problems(folder, again)]
 
 
-def _problems(root: Path, deep: bool) -> Iterator[str]:
+def _problems(root: Path, threads: int) -> Iterator[str]:
+    """Check one data set; with threads its recordings are encoded again."""
     if not (root / MANIFEST).exists():
         yield "incomplete: run encode again to resume"
         return
@@ -80,7 +85,7 @@ def _problems(root: Path, deep: bool) -> Iterator[str]:
         yield from _images(dataset)
         yield from _labels(dataset)
         for entry in dataset.manifest.recordings:
-            yield from _recording(dataset, entry, deep=deep)
+            yield from _recording(dataset, entry, threads=threads)
 
 
 def _samples(dataset: EventDataset) -> Iterator[str]:
@@ -232,11 +237,11 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
                 )
 
 
-def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> Iterator[str]:
-    """Check a recording where it is there, and with ``deep`` the tensors encoded from it."""
+def _recording(dataset: EventDataset, entry: RecordingEntry, *, threads: int) -> Iterator[str]:
+    """Check a recording where it is there, and with threads the tensors encoded from it."""
     path = entry.file_from(dataset.path)
     if not path.is_file():
-        if deep:
+        if threads:
             yield f"recording {entry.name} is not at {path}: cannot compare with it"
     elif digest_of(path) != entry.sha256:
         yield f"recording {path} is not the file that the data set was made from"
@@ -244,9 +249,9 @@ def _recording(dataset: EventDataset, entry: RecordingEntry, *, deep: bool) -> I
         yield f"{truth_path(path)} is not the truth that the data set was made from"
     elif foreign := _foreign_truth(entry, path):
         yield foreign
-    elif deep:
+    elif threads:
         try:
-            yield from _encoded_again(dataset, entry, path)
+            yield from _encoded_again(dataset, entry, path, threads=threads)
         except EventsegError as error:
             yield f"recording {path}: {error}"
 
@@ -269,7 +274,9 @@ def _other_truth(entry: RecordingEntry, path: Path) -> bool:
     return truth.is_file() and digest_of(truth) != entry.truth_sha256
 
 
-def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> Iterator[str]:
+def _encoded_again(
+    dataset: EventDataset, entry: RecordingEntry, path: Path, *, threads: int
+) -> Iterator[str]:
     settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
     index_of = {composed(sample_id): i for i, sample_id in enumerate(samples.ids)}
     unseen = {i for i, name in enumerate(samples.recording) if name == entry.name}
@@ -285,7 +292,9 @@ def _encoded_again(dataset: EventDataset, entry: RecordingEntry, path: Path) -> 
         survey = survey_filters(recording, settings.filters)
         if (survey.hot_pixels, survey.dropped) != (entry.hot_pixels, entry.dropped):
             yield f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording"
-        for row, _, tensors in encoded_samples(recording, settings, hot_pixels=entry.hot_pixels):
+        for row, _, tensors in encoded_samples(
+            recording, settings, hot_pixels=entry.hot_pixels, threads=threads
+        ):
             i = index_of.get(composed(row.id))
             if i is None:
                 yield f"{SAMPLES}: {row.id} is missing"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from eventseg import files
 from eventseg.dataset.encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
@@ -25,7 +24,7 @@ from eventseg.dataset.manifest import (
 from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_groups
 from eventseg.dataset.table import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
-from eventseg.device import Device, choose_encoder
+from eventseg.device import Device, choose_encoder, thread_count
 from eventseg.encoding.representation import MEAN_STD, Representation, to_representation
 from eventseg.encoding.settings import Normalisation, encoding_of
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
@@ -45,6 +44,26 @@ class DatasetSummary:
     manifest: Manifest
     samples: SampleTable
     already: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON holds it."""
+        return {
+            "data": str(self.path),
+            "already": self.already,
+            "samples": len(self.samples),
+            "splits": dict(sorted(Counter(self.samples.split).items())),
+            "shape": list(self.manifest.settings.encoding.shape),
+            "settings": self.manifest.settings.to_dict(),
+            "labels": {name: len(table) for name, table in self.manifest.labels.items()},
+            "recordings": {
+                entry.name: {
+                    "events": entry.events,
+                    "frames": entry.frames,
+                    "dropped": dict(entry.dropped),
+                }
+                for entry in self.manifest.recordings
+            },
+        }
 
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
@@ -106,6 +125,7 @@ def encode_dataset(
     crop: Crop = "auto",
     store: Store = "npy",
     workers: int = 1,
+    threads: int | None = None,
     ddof: Literal[0, 1] = 1,
     device: Device = "cpu",
     sensor: SensorSize | None = None,
@@ -146,9 +166,10 @@ def encode_dataset(
     store : {"npy", "npz", "none"}
         How to store tensors; with ``none`` only frames and the table are written.
     workers : int
-        Number of processes; each gets recordings of its own and an equal part of the processor's
-        threads. More than one are spawned: a script that asks for them needs ``if __name__ ==
-        "__main__":``.
+        Number of processes; each gets recordings of its own. More than one are spawned: a script
+        that asks for them needs ``if __name__ == "__main__":``.
+    threads : int, optional
+        Threads of each process; by default an equal part of the processors.
     ddof : {0, 1}
         The standard deviation divides by ``n - ddof``.
     device : {"cpu", "cuda", "auto"}
@@ -195,6 +216,8 @@ def encode_dataset(
     groups = window_groups(anchor, windows_us, store=store)
     if ddof not in (0, 1) or workers < 1:
         raise DatasetError(f"ddof must be 0 or 1 and workers at least 1, got {ddof} and {workers}")
+    if threads is not None and threads < 1:
+        raise DatasetError(f"threads must be at least 1, got {threads}")
     if normalise != "raw" and representation != MEAN_STD:
         raise DatasetError(f"representation {representation} must be stored raw, got {normalise}")
     if anchor.kind == "count" and device == "cuda":
@@ -259,6 +282,7 @@ def encode_dataset(
             datasets,
             dict(zip(names, paths, strict=True)),
             workers=workers,
+            threads=max(1, thread_count() // workers) if threads is None else threads,
             device=encoder,
             progress=progress,
         )
@@ -324,12 +348,12 @@ def _encode(
     paths: Mapping[str, Path],
     *,
     workers: int,
+    threads: int,
     device: Device,
     progress: Report,
 ) -> None:
     """Encode the missing samples of every data set."""
     todo = [(dataset, name) for dataset in datasets for name in dataset.missing]
-    threads = max(1, (os.cpu_count() or 1) // workers)
     entries = [dataset.manifest.recording(name) for dataset, name in todo]
     total = sum(entry.events for entry in entries)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.device import Device, choose_encoder
+from eventseg.device import Device, choose_encoder, thread_count
 from eventseg.encoding.cpu import bounds
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
@@ -158,7 +157,7 @@ def encode_recording(
     encoder = choose_encoder(device).name
     tensor_bytes = 4 * math.prod(encoding.shape) * len(windows)
     batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
-    workers = threads or os.cpu_count() or 1
+    workers = thread_count(threads)
     out = np.empty((len(windows), batch, *encoding.shape), np.float32)
     parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
     stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))

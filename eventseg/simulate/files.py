@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventseg.device import processors
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.files import replace_file
@@ -94,7 +94,7 @@ def thread_count(threads: int | None) -> int:
     """Return how many threads to use."""
     if threads is not None and threads < 1:
         raise SimulationError(f"{threads} threads cannot work: give 1 or more")
-    return threads if threads is not None else min(16, os.cpu_count() or 1)
+    return threads if threads is not None else min(16, processors())
 
 
 @contextmanager

@@ -1,0 +1,72 @@
+"""Threads and devices: how many, and what is said of those that are not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from eventseg import device
+from eventseg.errors import DeviceError
+
+
+def test_threads_are_what_the_workers_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "processors", lambda: 8)
+    counts = [device.thread_count(workers=workers) for workers in (0, 2, 7, 8, 20)]
+    assert counts == [8, 6, 1, 1, 1]
+    assert device.thread_count(3, workers=20) == 3
+    with pytest.raises(DeviceError, match="threads must be 1 or more, got 0"):
+        device.thread_count(0)
+
+
+def test_processors_are_those_that_the_process_may_use() -> None:
+    assert 1 <= device.processors() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"), [("150000 100000", 2), ("max 100000", 64), ("10 100000", 1), ("", 64)]
+)
+def test_a_quota_counts(monkeypatch: pytest.MonkeyPatch, quota: str, count: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
+    monkeypatch.setattr(Path, "read_text", lambda *_a, **_k: quota)
+    assert device.processors() == count
+
+
+def test_torch_takes_the_threads_but_not_against_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(device, "processors", lambda: 4)
+    for name in device.THREAD_LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    try:
+        assert device.set_threads(workers=1) == torch.get_num_threads() == 3
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        assert device.set_threads() == 3  # the user's, as torch has it
+        assert device.set_threads(2) == torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_waiting_is_passive_where_the_user_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("KMP_BLOCKTIME", "200")
+    device.wait_without_spinning()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["KMP_BLOCKTIME"]) == ("PASSIVE", "200")
+
+
+def test_an_encoder_is_a_device_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.choose_encoder_by_name("cpu").name == "cpu"
+    for name in ("gpu", "cuda:", "cuda:x", "mps"):
+        with pytest.raises(DeviceError, match=r"must be cpu, cuda, cuda:N or auto, got"):
+            device.choose_encoder_by_name(name)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    with pytest.raises(DeviceError, match=r"cuda:2 is not there: .* lists 2; use .* cuda:1"):
+        device.choose_encoder_by_name("cuda:2")
+    asked: list[str] = []
+    found = device.EncodingDevice("cuda", "stand-in")
+    monkeypatch.setattr(device, "choose_encoder", lambda name: asked.append(name) or found)
+    assert device.choose_encoder_by_name("cuda:1") is found
+    assert (asked, os.environ["CUDA_VISIBLE_DEVICES"]) == (["cuda"], "6")
