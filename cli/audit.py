@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
-from .progress import ProgressBar
+from . import options
+from .group import TitledCommand, option_group
+from .progress import Messages
 
 
 @click.command(
+    cls=TitledCommand,
     short_help="Measure a teacher's labels.",
     epilog="""\b
 Examples:
@@ -21,40 +24,51 @@ Examples:
 """,
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--labels", metavar="SET", help="Label set of the data set to audit.")
-@click.option("--truth", metavar="SET|DIR", help="Known labels: a set, or a folder of PNGs.")
-@click.option("--against", metavar="SET|DIR", help="Another teacher's labels, to be compared with.")
-@click.option(
-    "--classes",
-    metavar="TABLE",
-    help="Classes that both are merged into.  [default: those of the coarser]",
+@option_group(
+    "Labels",
+    click.option("--labels", metavar="SET", help="Label set of the data set to audit."),
+    click.option("--truth", metavar="SET|DIR", help="Known labels: a set, or a folder of PNGs."),
+    click.option(
+        "--against", metavar="SET|DIR", help="Another teacher's labels, to be compared with."
+    ),
+    click.option(
+        "--confidence",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder of confidence PNGs, where DATA is a plain folder of labels.",
+    ),
+    click.option(
+        "--split",
+        type=click.Choice(["all", "train", "val", "test", "other"]),
+        default="all",
+        show_default=True,
+        help="Part of the data set.",
+    ),
 )
-@click.option(
-    "--labels-classes", metavar="TABLE", help="Classes of the files in DATA.  [default: --classes]"
+@option_group(
+    "Classes",
+    click.option(
+        "--classes",
+        metavar="TABLE",
+        help="Classes that both are merged into.  [default: those of the coarser]",
+    ),
+    click.option(
+        "--labels-classes",
+        metavar="TABLE",
+        help="Classes of the files in DATA.  [default: --classes]",
+    ),
+    click.option(
+        "--other-classes",
+        metavar="TABLE",
+        help="Classes of the files in the other folder.  [default: --classes; of samples: the "
+        "set's]",
+    ),
 )
-@click.option(
-    "--other-classes",
-    metavar="TABLE",
-    help="Classes of the files in the other folder.  [default: --classes; of samples: the set's]",
+@option_group(
+    "Output",
+    options.out_option("Folder of the report.  [default: audit-LABELS-OTHER]"),
+    options.json_option,
+    options.message_options,
 )
-@click.option(
-    "--confidence",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of confidence PNGs, where DATA is a plain folder of labels.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["all", "train", "val", "test", "other"]),
-    default="all",
-    show_default=True,
-    help="Part of the data set.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of the report.  [default: audit-LABELS-OTHER]",
-)
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def command(
     data: Path,
     labels: str | None,
@@ -66,7 +80,8 @@ def command(
     confidence: Path | None,
     split: str,
     out: Path | None,
-    quiet: bool,
+    as_json: bool,
+    messages: Messages,
 ) -> None:
     """Measure the labels of DATA, a data set or a folder of label PNGs.
 
@@ -80,6 +95,7 @@ def command(
     from eventseg.evaluation.audit.audit import audit
     from eventseg.evaluation.audit.maps import open_pair
     from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
+    from eventseg.files import check_folder
     from eventseg.html import markdown
     from eventseg.labels.maps import load_class_table
 
@@ -97,14 +113,14 @@ def command(
         confidence=confidence,
         split=split,
     )
-    with ProgressBar(False if quiet else None) as bar:
-        found = audit(
-            pair,
-            against="truth" if truth else "teacher",
-            progress=bar.update,
-        )
     folder = out or Path(f"audit-{pair.labels.name}-{pair.other.name}")
+    check_folder(folder)
+    with messages.bar() as bar:
+        found = audit(pair, against="truth" if truth else "teacher", progress=bar.update)
     page = write_audit(folder, found, pair)
+    if as_json:
+        options.print_json({"report": str(page), **options.read_json(folder / "audit.json")})
+        return
     click.echo(markdown(class_header(found), class_rows(found)), nl=False)
     click.echo("\n".join(summary(found)))
     click.echo(f"{page}")

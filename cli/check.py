@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from . import options
+
 SHOWN = 50
 
 
@@ -14,8 +16,10 @@ SHOWN = 50
 @click.option(
     "--deep", is_flag=True, help="Encode all again from the recordings and compare the bits."
 )
+@options.threads_option("the processors, with --deep")
+@options.json_option
 @click.pass_context
-def command(ctx: click.Context, data: Path, deep: bool) -> None:
+def command(ctx: click.Context, data: Path, deep: bool, threads: int | None, as_json: bool) -> None:
     """Check that a data set is whole and consistent: every file of every sample.
 
     Problems go to stdout, one a line; exit 1 if there is any.
@@ -26,7 +30,10 @@ def command(ctx: click.Context, data: Path, deep: bool) -> None:
     """  # noqa: D301
     from eventseg.dataset.check import check_dataset
 
-    problems = check_dataset(data, deep=deep)
+    problems = check_dataset(data, deep=deep, threads=threads)
+    if as_json:
+        options.print_json({"data": str(data), "whole": not problems, "problems": problems})
+        ctx.exit(1 if problems else 0)
     for problem in problems[:SHOWN]:
         click.echo(problem)
     if len(problems) > SHOWN:

@@ -6,20 +6,17 @@ from pathlib import Path
 
 import click
 
-from .progress import ProgressBar
+from . import options
+from .progress import Messages
 
 
 @click.command(short_help="The whole job on simulated drives: encode, label, train, score, show.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="eventseg-demo",
-    show_default=True,
-    help="Folder to make, or to finish.",
-)
+@options.out_option("Folder to make, or to finish.", default="eventseg-demo", show_default=True)
 @click.option("--quick", is_flag=True, help="Two short drives instead of four longer ones.")
-@click.option("--threads", type=click.IntRange(min=1), help="[default: as many as processors]")
-def command(out: Path, quick: bool, threads: int | None) -> None:
+@options.threads_option("the processors")
+@options.json_option
+@options.message_options
+def command(out: Path, quick: bool, threads: int | None, as_json: bool, messages: Messages) -> None:
     """Do the whole job on simulated drives, and leave a page that shows it all.
 
     Drives are simulated and encoded; on small streets a teacher learns from gray frames and labels
@@ -34,12 +31,14 @@ def command(out: Path, quick: bool, threads: int | None) -> None:
     eventseg demo --out /tmp/demo
     """  # noqa: D301
     from eventseg.demo.run import FULL, QUICK, run_demo
+    from eventseg.device import set_threads
 
-    bar = ProgressBar()
+    set_threads(threads)
+    bar = messages.bar()
 
     def say(words: str) -> None:
         bar.close()
-        click.echo(words, err=True)
+        messages.note(words)
 
     try:
         page = run_demo(
@@ -55,4 +54,7 @@ def command(out: Path, quick: bool, threads: int | None) -> None:
         raise click.exceptions.Exit(130) from None
     finally:
         bar.close()
+    if as_json:
+        options.print_json({"page": str(page)})
+        return
     click.echo(f"The demo is ready: open {page} in a browser")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .progress import ProgressBar
+from .group import TitledCommand, option_group
+from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.dataset.plan import Crop
-    from eventseg.device import Device
     from eventseg.encoding.representation import Representation
     from eventseg.events import SensorSize
     from eventseg.filters.rules import Filters
@@ -60,7 +59,7 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
         raise click.BadParameter(str(error)) from error
 
 
-@click.command(short_help="Turn recordings into a data set.")
+@click.command(cls=TitledCommand, short_help="Turn recordings into a data set.")
 @click.argument(
     "recordings",
     metavar="REC...",
@@ -68,112 +67,115 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option(
-    "--window",
-    "windows_us",
-    callback=options.durations,
-    metavar="LENGTH[,LENGTH...]",
-    help="Lengths of the windows.  [default: 50ms; none with --anchor count:N]",
+@option_group(
+    "Windows",
+    click.option(
+        "--window",
+        "windows_us",
+        callback=options.durations,
+        metavar="LENGTH[,LENGTH...]",
+        help="Window lengths such as 50ms.  [default: 50ms; none with --anchor count:N]",
+    ),
+    click.option(
+        "--anchor",
+        callback=options.anchor,
+        default="frame",
+        show_default=True,
+        metavar="frame|centre|stride:LENGTH|count:N|evsegnet",
+        help="How windows are placed: before each frame, centred on it, every LENGTH, of N events "
+        "each, or as EV-SegNet cut them (one data set a window length in OUT).",
+    ),
+    click.option(
+        "--frame-age",
+        "max_frame_age_us",
+        callback=_frame_age,
+        default="1s",
+        show_default=True,
+        metavar="LENGTH|any",
+        help="Largest age of a frame at the end of a window that it does not anchor; a window "
+        "whose latest frame is older has no frame and no label.",
+    ),
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder to make.  [default: the recording's name with .eventseg, in this folder]",
+@option_group(
+    "Recordings",
+    click.option(
+        "--filter",
+        "filters",
+        callback=_filters,
+        multiple=True,
+        metavar="FILTER[,FILTER...]",
+        help="Events to drop: hot[:FACTOR] pixels, refractory[:LENGTH], background[:LENGTH] "
+        "activity; may be repeated. They apply in this order, however given, to the whole "
+        "recording.  [default: none]",
+    ),
+    click.option(
+        "--test",
+        "held_out",
+        multiple=True,
+        metavar="NAME",
+        help="Recording to hold out for test, by its name; may be repeated.",
+    ),
+    options.sensor_option,
+    options.rotate180_option,
 )
-@click.option(
-    "--anchor",
-    callback=options.anchor,
-    default="frame",
-    show_default=True,
-    metavar="frame|centre|stride:LENGTH|count:N|evsegnet",
-    help="How windows are placed: before each frame, centred on it, every LENGTH, of N events "
-    "each, or as EV-SegNet cut them (one data set a window length in OUT).",
+@option_group(
+    "Encoding",
+    click.option(
+        "--representation",
+        callback=_representation,
+        default="mean-std",
+        show_default=True,
+        metavar="NAME",
+        help="Meaning of the channels: mean-std (EV-SegNet's six), count, count-latest, "
+        "voxel[:BINS], stack[:BINS], time-surface[:TAU], or your own, FILE.py:NAME.",
+    ),
+    click.option(
+        "--normalise",
+        type=click.Choice(["raw", "evsegnet"]),
+        default="raw",
+        show_default=True,
+        help="What to store. Raw tensors are normalised when they are loaded.",
+    ),
+    click.option(
+        "--ddof",
+        type=click.IntRange(0, 1),
+        default=1,
+        show_default=True,
+        help="The standard deviation divides by n - ddof.",
+    ),
+    click.option(
+        "--crop",
+        callback=_crop,
+        default="auto",
+        show_default=True,
+        metavar="auto|none|ROW0:ROW1",
+        help="Rows that tensors keep; auto: 0:200 on a 346x260 sensor as EV-SegNet did, else all.",
+    ),
 )
-@click.option(
-    "--frame-age",
-    "max_frame_age_us",
-    callback=_frame_age,
-    default="1s",
-    show_default=True,
-    metavar="LENGTH|any",
-    help="Largest age of a frame at the end of a window that it does not anchor; a window whose "
-    "latest frame is older has no frame and no label.",
+@option_group(
+    "Output",
+    options.out_option(
+        "Folder to make.  [default: the recording's name with .eventseg, in this folder]"
+    ),
+    click.option(
+        "--store",
+        type=click.Choice(["npy", "npz", "none"]),
+        default="npy",
+        show_default=True,
+        help="Tensors as plain or compressed files, or encoded from the recordings on load.",
+    ),
+    options.json_option,
+    options.message_options,
 )
-@click.option(
-    "--normalise",
-    type=click.Choice(["raw", "evsegnet"]),
-    default="raw",
-    show_default=True,
-    help="What to store. Raw tensors are normalised when they are loaded.",
+@option_group(
+    "Machine",
+    options.device_option("cpu", note="The bytes are the same on each."),
+    options.threads_option("the processors, shared among --workers"),
+    options.workers_option(
+        "Recordings to encode at once, each in a process.  [default: as many as processors]",
+        least=1,
+    ),
 )
-@click.option(
-    "--representation",
-    callback=_representation,
-    default="mean-std",
-    show_default=True,
-    metavar="NAME",
-    help="Meaning of the channels: mean-std (EV-SegNet's six), count, count-latest, voxel[:BINS], "
-    "stack[:BINS], time-surface[:TAU], or your own, FILE.py:NAME.",
-)
-@click.option(
-    "--filter",
-    "filters",
-    callback=_filters,
-    multiple=True,
-    metavar="FILTER[,FILTER...]",
-    help="Events to drop: hot[:FACTOR] pixels, refractory[:LENGTH], background[:LENGTH] activity; "
-    "may be repeated. They apply in this order, however given, to the whole recording.  "
-    "[default: none]",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["cpu", "cuda", "auto"]),
-    default="cpu",
-    show_default=True,
-    help="Where to encode; the bytes are the same. auto: a GPU where there is one, and says so.",
-)
-@click.option(
-    "--crop",
-    callback=_crop,
-    default="auto",
-    show_default=True,
-    metavar="auto|none|ROW0:ROW1",
-    help="Rows that tensors keep; auto: 0:200 on a 346x260 sensor as EV-SegNet did, else all.",
-)
-@click.option(
-    "--store",
-    type=click.Choice(["npy", "npz", "none"]),
-    default="npy",
-    show_default=True,
-    help="Tensors as plain or compressed files, or encoded from the recordings on load.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Recordings to encode at once.  [default: as many as processors]",
-)
-@click.option(
-    "--ddof",
-    type=click.IntRange(0, 1),
-    default=1,
-    show_default=True,
-    help="The standard deviation divides by n - ddof.",
-)
-@click.option(
-    "--test",
-    "held_out",
-    multiple=True,
-    metavar="NAME",
-    help="Recording to hold out for test, by its name; may be repeated.",
-)
-@options.sensor_option
-@options.rotate180_option
-@click.option(
-    "--progress/--no-progress",
-    default=None,
-    help="Show a progress bar.  [default: on a terminal]",
-)
-@click.option("--quiet", is_flag=True, help="No progress and no notes.")
 def command(
     recordings: tuple[Path, ...],
     windows_us: tuple[int, ...] | None,
@@ -181,11 +183,12 @@ def command(
     anchor: Anchor,
     crop: Crop,
     workers: int | None,
-    device: Device,
+    threads: int | None,
+    device: str,
     held_out: tuple[str, ...],
     sensor: SensorSize | None,
-    progress: bool | None,
-    quiet: bool,
+    as_json: bool,
+    messages: Messages,
     **settings: Any,
 ) -> None:
     """Turn recordings into a data set of tensors, of six channels by default.
@@ -196,7 +199,7 @@ def command(
     \b
     eventseg encode rec1487339175.hdf5
     eventseg encode rec*.hdf5 --window 10ms,50ms,250ms --out ddd17 --test rec1487417411
-    eventseg encode night.hdf5 --anchor stride:50ms --sensor 640x480 --crop none
+    eventseg encode night.hdf5 --anchor stride:50ms --frame-age 200ms --crop none
     eventseg encode rec1487417411.hdf5 --anchor evsegnet --window 10ms,50ms,250ms
     """  # noqa: D301
     if out is None:
@@ -205,19 +208,14 @@ def command(
         out = Path(recordings[0].with_suffix(".eventseg").name)
     if anchor.kind == "count" and windows_us is not None:
         raise click.UsageError(f"anchor {anchor} sets the windows: leave --window out")
-    if quiet and progress:
-        raise click.UsageError("--quiet and --progress exclude each other")
 
     from eventseg.dataset.writer import encode_dataset
+    from eventseg.device import choose_encoder_by_name, processors
 
+    encoder = choose_encoder_by_name(device)
     if device == "auto":
-        from eventseg.device import choose_encoder
-
-        choice = choose_encoder(device)
-        device = choice.name
-        if not quiet:
-            click.echo(f"device: {choice}", err=True)
-    with ProgressBar(False if quiet else progress) as bar:
+        messages.note(f"device: {encoder}")
+    with messages.bar() as bar:
         try:
             summary = encode_dataset(
                 recordings,
@@ -225,8 +223,9 @@ def command(
                 windows_us=windows_us,
                 anchor=anchor,
                 crop=crop,
-                workers=workers or os.cpu_count() or 1,
-                device=device,
+                workers=workers or processors(),
+                threads=threads,
+                device=encoder.name,
                 sensor=sensor,
                 held_out=held_out,
                 progress=bar.update,
@@ -236,9 +235,11 @@ def command(
             bar.close()
             click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
             raise click.exceptions.Exit(130) from None
-    if not quiet:
-        for name, notes in summary.notes.items():
-            for note in notes:
-                click.echo(f"{name}: {note}", err=True)
+    for name, notes in summary.notes.items():
+        for note in notes:
+            messages.note(f"{name}: {note}")
     for dataset in summary.datasets:
-        click.echo("\n".join(dataset.lines()))
+        if as_json:
+            options.print_json(dataset.to_dict())
+        else:
+            click.echo("\n".join(dataset.lines()))

@@ -7,12 +7,36 @@ from typing import Any
 
 import click
 
-from .options import size
-from .progress import ProgressBar
+from eventseg.evaluation.settings import EvaluationRequest
+from eventseg.training.config.describe import describe_settings
+
+from . import options
+from .group import Decorator, TitledCommand, option_group
+from .progress import Messages
+
+SETTINGS = describe_settings(EvaluationRequest)
+
+
+def _setting(name: str, *, path: str = "", **attributes: Any) -> Decorator[Any]:
+    """Return the option of a field of the request, by default that of its name."""
+    return options.setting_option(SETTINGS[path or name], name, **attributes)
+
+
+def _scales(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """Return the numbers that ``0.75,1,1.5`` names."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
 
 
 @click.command(
     "evaluate",
+    cls=TitledCommand,
     epilog="""\b
 Examples:
   eventseg evaluate runs/evsegnet-events-50ms drives.eventseg
@@ -20,40 +44,62 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --labels truth --teacher segformer-b5
   eventseg evaluate runs/evsegnet-code drives.eventseg --protocol paper
   eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
+  eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].miou_present'
 """,
 )
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--window", metavar="LENGTH[,LENGTH...]", help="Windows.  [default: those trained on]"
+@option_group(
+    "Input",
+    _setting("window", path="windows", callback=options.durations, metavar="LENGTH[,LENGTH...]"),
+    _setting("labels", metavar="SET"),
+    _setting("classes", metavar="TABLE"),
+    _setting("split", metavar="SPLIT"),
+    _setting("checkpoint", metavar="FILE"),
 )
-@click.option("--labels", metavar="SET", help="Label set to score against.  [default: the run's]")
-@click.option("--classes", metavar="TABLE", help="Class table that both are merged into first.")
-@click.option(
-    "--protocol",
-    type=click.Choice(["clean", "paper"]),
-    default="clean",
-    show_default=True,
-    help="clean: one pass, native size. paper: six passes at 352x224, as EV-SegNet published.",
+@option_group(
+    "Protocol",
+    _setting("protocol"),
+    _setting("scales", callback=_scales, metavar="S[,S...]"),
+    click.option("--flip/--no-flip", default=None, help=SETTINGS["flip"].text),
+    _setting("size", callback=options.size, metavar="WIDTHxHEIGHT"),
 )
-@click.option("--split", default="test", show_default=True, help="Part of the data.")
-@click.option("--scales", metavar="S[,S...]", help="Scales that are averaged, such as 0.75,1,1.5.")
-@click.option("--flip/--no-flip", default=None, help="Whether mirrored views are averaged too.")
-@click.option("--size", callback=size, metavar="WIDTHxHEIGHT", help="Size that is scored at.")
-@click.option("--teacher", metavar="SET", help="Label set to score as the frame teacher.")
-@click.option("--baselines/--no-baselines", default=True, show_default=True)
-@click.option("--checkpoint", default="best.pt", show_default=True, help="Which of the run's.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
-@click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--workers", type=click.IntRange(0), default=1, show_default=True)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of the report. compare finds those in RUN.  "
-    "[default: RUN/evaluation-DATA-LABELS-SPLIT-PROTOCOL and what differs from the usual]",
+@option_group(
+    "Baselines",
+    click.option(
+        "--baselines/--no-baselines",
+        default=None,
+        help=f"{SETTINGS['baselines'].text}  [default: baselines]",
+    ),
+    _setting("teacher", metavar="SET"),
 )
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
-def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any) -> None:
+@option_group(
+    "Output",
+    options.out_option(
+        "Folder of the report. compare finds those in RUN.  "
+        "[default: RUN/evaluation-DATA-LABELS-SPLIT-PROTOCOL and what differs from the usual]"
+    ),
+    options.json_option,
+    options.message_options,
+)
+@option_group(
+    "Machine",
+    options.device_option(),
+    options.threads_option(),
+    # A script's default is 0: there a process that is started needs a guarded main module.
+    options.workers_option(SETTINGS["workers"].text, default=1),
+    _setting("batch_size"),
+)
+def command(
+    run: Path,
+    data: Path,
+    window: tuple[int, ...] | None,
+    threads: int | None,
+    out: Path | None,
+    as_json: bool,
+    messages: Messages,
+    **given: Any,
+) -> None:
     """Score RUN, a run folder or a checkpoint, on a part of DATA.
 
     Writes report.html, scores.json, scores.csv and scores.md, and prints the tables, of categories
@@ -61,29 +107,25 @@ def command(run: Path, data: Path, out: Path | None, quiet: bool, **options: Any
     network stand the majority class, the position prior of the training part and the network with
     its clock 50 ms off; with --teacher also the labels of a frame teacher.
     """
+    from eventseg.device import set_threads
     from eventseg.evaluation.report.tables import HEADER, group_tables, summary_rows
-    from eventseg.evaluation.request import EvaluationRequest
     from eventseg.evaluation.run_evaluation import evaluate_run
     from eventseg.html import markdown
+    from eventseg.windows import format_duration
 
-    window, scales = options.pop("window"), options.pop("scales")
-    request = EvaluationRequest(
-        windows=tuple(part.strip() for part in window.split(",")) if window else (),
-        scales=_numbers(scales),
-        **options,
-    )
-    with ProgressBar(False if quiet else None) as bar:
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if window is not None:
+        chosen["windows"] = tuple(map(format_duration, window))
+    request = EvaluationRequest(**chosen)
+    set_threads(threads, workers=request.workers)
+    with messages.bar() as bar:
         page, rows = evaluate_run(run, data, request=request, out=out, progress=bar.update)
+    if as_json:
+        options.print_json(
+            {"report": str(page), **options.read_json(page.with_name("scores.json"))}
+        )
+        return
     click.echo(markdown(HEADER, summary_rows(rows)), nl=False)
     for title, header, lines in group_tables(rows):
         click.echo(f"\n{title}, %\n\n{markdown(header, lines)}", nl=False)
     click.echo(f"{page}")
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error

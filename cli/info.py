@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="FILE|DATA", type=click.Path(exists=True, path_type=Path))
 @options.sensor_option
 @options.rotate180_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+@options.json_option
 def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: bool) -> None:
     """Show what a recording holds, or the settings and counts of a data set.
 
@@ -47,4 +46,7 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
             lines = recording_lines(info, report=recording.report.lines())
             described.append((info, lines))
     for info, lines in described:
-        click.echo(json.dumps(info) if as_json else "\n".join(lines))
+        if as_json:
+            options.print_json(info)
+        else:
+            click.echo("\n".join(lines))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .group import SuggestingGroup
+from .progress import announce_compiling
 
 COMMANDS = {
     "demo": "The whole job on simulated drives: encode, label, train, score, show.",
@@ -58,8 +59,11 @@ class LazyGroup(SuggestingGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a known error is one line on stderr and exit 1, Ctrl-C exit 130."""
+        from eventseg.device import wait_without_spinning
         from eventseg.errors import EventsegError
 
+        wait_without_spinning()  # before any command loads torch
+        announce_compiling()
         for stream in (sys.stdout, sys.stderr):
             # Names of files that are not UTF-8 are shown with escapes.
             if isinstance(stream, TextIOWrapper):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import key_value, size
+from .options import json_option, key_value, print_json, size
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
@@ -50,6 +50,7 @@ Examples:
     help="Option of the network, such as output_stride=16; may be repeated.",
 )
 @click.option("--summary", is_flag=True, help="Also list every layer with shape and parameters.")
+@json_option
 def command(
     names: tuple[str, ...],
     channels: int,
@@ -57,6 +58,7 @@ def command(
     size: SensorSize,
     options: dict[str, Any],
     summary: bool,
+    as_json: bool,
 ) -> None:
     """Show networks: parameters, GMAC at a size, output stride, source, published results.
 
@@ -68,6 +70,7 @@ def command(
     known = (channels, classes, f"{size.width}x{size.height}") == (6, 6, DEFAULT_SIZE)
     rows: list[tuple[str, ...]] = [HEADER]
     details: list[str] = []
+    described: list[dict[str, Any]] = []
     for name, entry in selected.items():
         figures = entry.size
         if summary or options or not known or figures is None:
@@ -80,6 +83,15 @@ def command(
                     f"{name}: layers of an input 1x{channels}x{size.height}x{size.width}",
                 ]
                 details += lines
+        described.append(
+            {
+                "name": name,
+                **figures._asdict(),
+                "source": entry.source,
+                "published": entry.published,
+                **({"layers": lines} if summary else {}),
+            }
+        )
         rows.append(
             (
                 name,
@@ -90,6 +102,16 @@ def command(
                 entry.published,
             )
         )
+    if as_json:
+        print_json(
+            {
+                "channels": channels,
+                "classes": classes,
+                "size": f"{size.width}x{size.height}",
+                "networks": described,
+            }
+        )
+        return
     click.echo(f"{channels} channels, {classes} classes, GMAC at {size.width}x{size.height}")
     for line in [*_aligned(rows), *details]:
         click.echo(line)

@@ -1,14 +1,22 @@
-"""Options that several commands share, and callbacks that parse with the library's own parsers."""
+"""Options that several commands share, each with one meaning, and callbacks that parse values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .group import Decorator
+from .progress import Messages, announce_compiling
+
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.training.config.describe import Setting
     from eventseg.windows import Anchor
 
 
@@ -102,3 +110,125 @@ rotate180_option = click.option(
     is_flag=True,
     help="Turn the recording by 180 degrees; some of DDD20 was recorded upside down.",
 )
+
+
+def setting_option(
+    setting: Setting, name: str, *, preset: bool = False, **attributes: Any
+) -> Decorator[Any]:
+    """Return the option of a setting: help, choices and default are those of its dataclass.
+
+    Parameters
+    ----------
+    setting : Setting
+    name : str
+        Name that the command gets the value by, and with ``-`` for ``_`` the option's. The value
+        is None where the option is not given.
+    preset : bool
+        Whether presets may have other defaults.
+    **attributes
+        Attributes of :func:`click.option` in place of those that follow from the setting.
+    """
+    shown = setting.default_text if setting.hint is not bool else ""
+    help_text = setting.text + (f"  [{'preset ' * preset}default: {shown}]" if shown else "")
+    of_kind: dict[str, Any] = {}
+    if setting.choices:
+        of_kind["type"] = click.Choice(setting.choices)
+    elif setting.hint is bool:
+        of_kind["is_flag"] = True
+    elif setting.hint in (int, float):
+        of_kind["type"] = setting.hint
+    flag = f"--{name.replace('_', '-')}"
+    return click.option(flag, name, **{"default": None, "help": help_text, **of_kind, **attributes})
+
+
+def device_option(default: str = "auto", *, note: str = "") -> Decorator[Any]:
+    """Return ``--device``, the device that computes."""
+    return click.option(
+        "--device",
+        default=default,
+        show_default=True,
+        metavar="cpu|cuda[:N]|auto",
+        help="Device that computes: cpu, cuda, a GPU by its number such as cuda:1, or auto, a GPU "
+        f"where there is one.{note and ' '}{note}",
+    )
+
+
+def threads_option(text: str = "the processors, less --workers") -> Decorator[Any]:
+    """Return ``--threads``, the number of threads that compute."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        help=f"Threads that compute on the CPU.  [default: {text}]",
+    )
+
+
+def workers_option(text: str, *, least: int = 0, default: int | None = None) -> Decorator[Any]:
+    """Return ``--workers``, the number of processes that work besides this one or in its place."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=least),
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def out_option(text: str, **settings: Any) -> Decorator[Any]:
+    """Return ``--out``, the folder or file that a command writes."""
+    return click.option("--out", type=click.Path(path_type=Path), help=text, **settings)
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the results as JSON, one object a line, and nothing else on stdout.",
+)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON; numbers that JSON lacks, NaN and infinities, are null."""
+    click.echo(json.dumps(_finite(value), default=_plain))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file of a report holds."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, and anything else as its text."""
+    return _finite(value.item()) if hasattr(value, "item") else str(value)
+
+
+def message_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--progress/--no-progress`` and ``--quiet``; the command gets both as ``messages``."""
+
+    @click.option(
+        "--progress/--no-progress",
+        default=None,
+        help="Show a progress bar, or no progress.  [default: a bar on a terminal, in a log file a "
+        "line every few seconds]",
+    )
+    @click.option(
+        "-q", "--quiet", is_flag=True, help="No progress and no notes, only warnings and errors."
+    )
+    @functools.wraps(function)
+    def command(*args: Any, progress: bool | None, quiet: bool, **kwargs: Any) -> Any:
+        if quiet and progress:
+            raise click.UsageError("--quiet and --progress exclude each other")
+        announce_compiling(not quiet)
+        return function(*args, messages=Messages(quiet, progress), **kwargs)
+
+    return command

@@ -1,9 +1,11 @@
-"""One progress bar on a terminal, or a line every few seconds in a log file."""
+"""Progress and notes on stderr: a bar on a terminal, or a line every few seconds in a log file."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +14,61 @@ import click
 if TYPE_CHECKING:
     from eventseg.recordings.progress import Progress
 
+KERNELS = "eventseg.kernels.compiled"
+"""Logger of compiled functions."""
+
 LINE_EVERY_S = 5.0
 """Seconds between two lines where the output is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What a command writes to stderr besides warnings and errors.
+
+    Parameters
+    ----------
+    quiet : bool
+        No progress and no notes.
+    progress : bool or None
+        Whether a bar is shown; None for a bar on a terminal and lines elsewhere.
+    """
+
+    quiet: bool = False
+    progress: bool | None = None
+
+    def bar(self) -> ProgressBar:
+        """Return a bar for the progress of the command, hidden where it is not wanted."""
+        return ProgressBar(False if self.quiet else self.progress)
+
+    def note(self, text: str) -> None:
+        """Print a note."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """Print a warning, also where notes are not wanted."""
+        click.echo(f"warning: {text}", err=True)
+
+
+class CompilingNote(logging.Handler):
+    """Prints the first message that kernels are compiled, which would look like a standstill."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._printed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message, once."""
+        if not self._printed:
+            self._printed = True
+            click.echo(record.getMessage(), err=True)
+
+
+def announce_compiling(wanted: bool = True) -> None:
+    """Print one line on stderr when kernels are compiled, which their cache saves later."""
+    logger = logging.getLogger(KERNELS)
+    logger.handlers = [CompilingNote()] if wanted else []
+    logger.setLevel(logging.INFO)
 
 
 class ProgressBar:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .progress import ProgressBar
+from eventseg.pseudolabel.recipes import LabelRecipe
+from eventseg.training.config.describe import describe_settings
+
+from . import options
+from .group import Decorator, TitledCommand, option_group
+from .progress import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from eventseg.labels.maps import ClassTable
-    from eventseg.pseudolabel import LabelRecipe, Teacher
+    from eventseg.pseudolabel import Teacher
+
+
+SETTINGS = describe_settings(LabelRecipe)
+
+
+def _setting(name: str, *, path: str = "", **attributes: Any) -> Decorator[Any]:
+    """Return the option of a setting of the recipe; a preset may have another default."""
+    return options.setting_option(SETTINGS[path or name], name, preset=True, **attributes)
 
 
 def _scales(
@@ -28,6 +41,7 @@ def _scales(
 
 
 @click.command(
+    cls=TitledCommand,
     short_help="Label frames by a teacher network.",
     epilog="""\b
 Examples:
@@ -40,109 +54,94 @@ Examples:
 """,
 )
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--teacher",
-    "specs",
-    multiple=True,
-    metavar="TEACHER",
-    help="hf:ID, hf:FOLDER, NETWORK:PATH, torchvision:ARCHITECTURE:PATH or the PATH of a "
-    "checkpoint that eventseg wrote. Given more than once: pixels count where all agree.  "
-    "[default: SegFormer-B5 of the hub on a GPU, B0 on a CPU]",
+@option_group(
+    "Teacher",
+    click.option(
+        "--teacher",
+        "specs",
+        multiple=True,
+        metavar="TEACHER",
+        help="hf:ID, hf:FOLDER, NETWORK:PATH, torchvision:ARCHITECTURE:PATH or the PATH of a "
+        "checkpoint that eventseg wrote. Given more than once: pixels count where all agree.  "
+        "[default: SegFormer-B5 of the hub on a GPU, B0 on a CPU]",
+    ),
+    click.option(
+        "--teacher-classes",
+        metavar="TABLE",
+        help="Classes of the teacher, where its file does not name them.",
+    ),
+    click.option(
+        "--teacher-licence",
+        multiple=True,
+        metavar="TEXT",
+        help="Licence of the teacher's weights, kept in the manifest; once for each --teacher.  "
+        "[default: what a model card states, otherwise unknown]",
+    ),
+    click.option(
+        "--unsafe-pickle",
+        is_flag=True,
+        help="Also load weights that are no plain tensors. Such a file can run any code: only "
+        "where you trust who made it.",
+    ),
 )
-@click.option(
-    "--labels", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]"
+@option_group(
+    "Labels",
+    click.option(
+        "--labels", "name", metavar="NAME", help="Name of the label set.  [default: teacher's]"
+    ),
+    click.option("--set", "old_name", hidden=True),
+    click.option(
+        "--classes",
+        "table",
+        default="evsegnet6",
+        show_default=True,
+        metavar="TABLE",
+        help="Classes to label in: a class table by name or a .toml file.",
+    ),
+    click.option(
+        "--preset",
+        default="default",
+        show_default=True,
+        type=click.Choice(["default", "evsegnet-labels", "delft-labels"]),
+        help="Where the options below begin: ours, or how labels of DDD17 were made in 2018 and "
+        "2022.",
+    ),
 )
-@click.option("--set", "old_name", hidden=True)
-@click.option(
-    "--classes",
-    "table",
-    default="evsegnet6",
-    show_default=True,
-    metavar="TABLE",
-    help="Classes to label in: a class table by name or a .toml file.",
+@option_group(
+    "Views",
+    _setting("scales", path="test_time.scales", callback=_scales, metavar="F[,F...]"),
+    click.option("--flip/--no-flip", default=None, help=SETTINGS["test_time.flip"].text),
+    _setting("merge"),
 )
-@click.option(
-    "--teacher-licence",
-    multiple=True,
-    metavar="TEXT",
-    help="Licence of the teacher's weights, kept in the manifest; once for each --teacher.  "
-    "[default: what a model card states, otherwise unknown]",
+@option_group(
+    "Filters",
+    _setting("threshold", path="filters.threshold"),
+    _setting("quantile", path="filters.quantile"),
+    _setting("agreement", path="filters.agreement"),
+    _setting("temporal", path="filters.temporal", type=int, metavar="PIXELS"),
+    _setting("ego", path="filters.ego", metavar="ROW0:ROW1|PNG"),
 )
-@click.option(
-    "--teacher-classes",
-    metavar="TABLE",
-    help="Classes of the teacher, where its file does not name them.",
+@option_group(
+    "Output",
+    options.out_option("For a video or a folder of pictures: the MP4, or folder of PNG, to make."),
+    click.option(
+        "--side-by-side", is_flag=True, help="With --out: the picture itself on the left."
+    ),
+    click.option("--fps", type=click.FloatRange(min=0.1), help="With --out: pictures a second."),
+    click.option("--overwrite", is_flag=True, help="Replace a label set that was made otherwise."),
+    options.json_option,
+    options.message_options,
 )
-@click.option(
-    "--preset",
-    default="default",
-    show_default=True,
-    type=click.Choice(["default", "evsegnet-labels", "delft-labels"]),
-    help="Where the options below begin: ours, or how labels of DDD17 were made in 2018 and 2022.",
+@option_group(
+    "Machine",
+    options.device_option(),
+    options.threads_option("the processors"),
+    click.option(
+        "--batch",
+        type=click.IntRange(min=1),
+        help="Frames at once.  [default: up to 8 on a GPU, as memory allows; 1 on a CPU]",
+    ),
 )
-@click.option(
-    "--scales",
-    callback=_scales,
-    metavar="F,F,...",
-    help="Factors by which frames are enlarged.  [preset default: chosen from frame, teacher "
-    "and device, and printed]",
-)
-@click.option(
-    "--flip/--no-flip",
-    default=None,
-    help="Also show each scale flipped.  [preset default: flip; on a CPU as time allows]",
-)
-@click.option(
-    "--merge",
-    type=click.Choice(["probabilities", "labels"]),
-    help="Merge before the likeliest class is taken, or after.  [preset default: probabilities]",
-)
-@click.option("--threshold", type=float, help="Least confidence, 0 to 1.  [preset default: 0.5]")
-@click.option(
-    "--quantile", type=float, help="Share of each class's pixels to ignore, the least sure first."
-)
-@click.option(
-    "--agreement", type=float, help="Least share of scales and flips that give the label, 0 to 1."
-)
-@click.option(
-    "--temporal",
-    type=int,
-    metavar="PIXELS",
-    help="Keep labels that frames before and after also have, so many pixels away at most.",
-)
-@click.option(
-    "--ego", metavar="ROW0:ROW1|PNG", help="Ignore the ego vehicle: rows, or where a PNG is not 0."
-)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda[:N]",
-    help="Where teachers compute.",
-)
-@click.option(
-    "--batch",
-    type=click.IntRange(min=1),
-    help="Frames at once.  [default: up to 8 on a GPU, as memory allows; 1 on a CPU]",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a label set that was made otherwise.")
-@click.option(
-    "--unsafe-pickle",
-    is_flag=True,
-    help="Also load weights that are no plain tensors. Such a file can run any code: only where "
-    "you trust who made it.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="For a video or a folder of pictures: the MP4, or folder of PNG, to make.",
-)
-@click.option("--side-by-side", is_flag=True, help="With --out: the picture itself on the left.")
-@click.option("--fps", type=click.FloatRange(min=0.1), help="With --out: pictures a second.")
-@click.option(
-    "--progress/--no-progress", default=None, help="Show a progress bar.  [default: on a terminal]"
-)
-@click.option("--quiet", is_flag=True, help="No progress and no notes.")
 def command(
     data: Path,
     specs: tuple[str, ...],
@@ -152,14 +151,15 @@ def command(
     teacher_classes: str | None,
     teacher_licence: tuple[str, ...],
     device: str,
+    threads: int | None,
     batch: int | None,
     overwrite: bool,
     unsafe_pickle: bool,
     out: Path | None,
     side_by_side: bool,
     fps: float | None,
-    progress: bool | None,
-    quiet: bool,
+    as_json: bool,
+    messages: Messages,
     **recipe: Any,
 ) -> None:
     """Label the frames of a data set by a teacher network, or show its labels over a film.
@@ -169,9 +169,7 @@ def command(
     ends with the same bytes. The licence of the teacher's weights is printed.
     """
     if old_name is not None:
-        click.echo(
-            "--set is now called --labels; the old name goes with the next release", err=True
-        )
+        messages.warn("--set is now called --labels; the old name goes with the next release")
         name = name or old_name
     if out is None and not data.is_dir():
         raise click.UsageError(f"{data} is no data set; a video needs --out")
@@ -185,16 +183,15 @@ def command(
         raise click.UsageError("--labels and --overwrite are for data sets, --out for films")
     if teacher_licence and len(teacher_licence) != max(1, len(specs)):
         raise click.UsageError("give --teacher-licence once for each --teacher, or not at all")
-    if quiet and progress:
-        raise click.UsageError("--quiet and --progress exclude each other")
 
-    from eventseg.device import choose_device
+    from eventseg.device import choose_device, set_threads
     from eventseg.labels.maps import load_class_table
 
     classes = load_class_table(table)
     made = _recipe(**recipe)
     place = choose_device(device)
-    say = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
+    set_threads(threads)
+    say = messages.note
     teachers = _teachers(
         specs,
         preset=recipe["preset"],
@@ -204,7 +201,7 @@ def command(
         licences=teacher_licence,
         say=say,
     )
-    with ProgressBar(False if quiet else progress) as bar:
+    with messages.bar() as bar:
         if out is not None:
             from fractions import Fraction
 
@@ -222,8 +219,12 @@ def command(
                 progress=bar.update,
                 say=say,
             )
-            click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
-            _warn(film.warning)
+            if film.warning:
+                messages.warn(film.warning)
+            if as_json:
+                options.print_json(asdict(film))
+            else:
+                click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
             return
         from eventseg.pseudolabel import label_dataset
         from eventseg.pseudolabel.label_set_folder import set_name_of
@@ -246,14 +247,12 @@ def command(
         except KeyboardInterrupt:
             click.echo(f"interrupted; run the same command again to go on with {name}", err=True)
             raise click.exceptions.Exit(130) from None
-    click.echo("\n".join(summary.lines()))
-    _warn(summary.warning)
-
-
-def _warn(words: str) -> None:
-    """Print a warning, also where notes are not wanted: the labels are of no use."""
-    if words:
-        click.echo(f"warning: {words}", err=True)
+    if summary.warning:
+        messages.warn(summary.warning)
+    if as_json:
+        options.print_json(summary.to_dict())
+    else:
+        click.echo("\n".join(summary.lines()))
 
 
 def _recipe(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from .progress import ProgressBar
+from . import options
+from .progress import Messages
 
 
 @click.command(
@@ -21,11 +23,12 @@ Examples:
 @click.option(
     "--data", type=click.Path(path_type=Path, exists=True), help="Data.  [default: where it was]"
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="New run folder.  [default: RUN-reproduced]"
-)
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
-def command(run: Path, data: Path | None, out: Path | None, quiet: bool) -> None:
+@options.out_option("New run folder.  [default: RUN-reproduced]")
+@options.json_option
+@options.message_options
+def command(
+    run: Path, data: Path | None, out: Path | None, as_json: bool, messages: Messages
+) -> None:
     """Train again as RUN.JSON says and compare metrics.csv; exit 1 where it differs.
 
     With the same settings, device and number of threads. Data that is not what the run was
@@ -33,10 +36,13 @@ def command(run: Path, data: Path | None, out: Path | None, quiet: bool) -> None
     """
     from eventseg.training.reproduce import reproduce
 
-    with ProgressBar(False if quiet else None) as bar:
+    with messages.bar() as bar:
         made = reproduce(run, data=data, out=out, progress=bar.update)
     for name, (then, now) in made.versions.items():
-        click.echo(f"{name} was {then} and is {now}", err=True)
+        messages.warn(f"{name} was {then} and is {now}")
+    if as_json:
+        options.print_json({"run": str(made.path), "equal": not made.difference, **asdict(made)})
+        raise click.exceptions.Exit(1 if made.difference else 0)
     click.echo(f"{made.path}/metrics.csv {(made.difference and 'differs') or 'is equal'}")
     if made.difference:
         click.echo(made.difference)

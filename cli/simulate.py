@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
-from .group import SuggestingGroup
-from .progress import ProgressBar
+from .group import SuggestingGroup, TitledCommand, option_group
+from .progress import Messages
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eventseg.events import SensorSize
     from eventseg.recordings.ddd17.writer import PacketOrder
+    from eventseg.simulate.files import Summary
 
 SCENARIOS = (
     "day",
@@ -29,9 +33,6 @@ SCENARIOS = (
 )
 """Names for the help, which loads no simulator; a test holds them equal to the simulator's."""
 
-threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="[default: as many as processors]"
-)
 packets_option = click.option(
     "--packets",
     type=click.Choice(["sorted", "containers"]),
@@ -40,8 +41,21 @@ packets_option = click.option(
     help="Order of the packets in the file: by time, or as the camera software sends them, in "
     "containers of 10 ms with the events before the frames.",
 )
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace recordings that are there already."
+output_options = option_group(
+    "Output",
+    packets_option,
+    click.option("--overwrite", is_flag=True, help="Replace recordings that are there already."),
+    options.json_option,
+    options.message_options,
+)
+machine_options = option_group("Machine", options.threads_option("the processors, at most 16"))
+sensor_option = click.option(
+    "--sensor",
+    callback=options.size,
+    default="346x260",
+    show_default=True,
+    metavar="WIDTHxHEIGHT",
+    help="Size of the simulated sensor.",
 )
 
 
@@ -58,32 +72,38 @@ def command() -> None:
     """  # noqa: D301
 
 
-@command.command(short_help="Drive through a street.")
+@command.command(cls=TitledCommand, short_help="Drive through a street.")
 @click.argument("out", metavar="OUT.hdf5", type=click.Path(path_type=Path))
-@click.option(
-    "--duration",
-    "duration_us",
-    callback=options.time_after_start,
-    default="10s",
-    show_default=True,
-    metavar="LENGTH",
-    help="How long the drive lasts.",
+@option_group(
+    "Street",
+    click.option(
+        "--duration",
+        "duration_us",
+        callback=options.time_after_start,
+        default="10s",
+        show_default=True,
+        metavar="LENGTH",
+        help="How long the drive lasts.",
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Street, drive and noise follow from it.",
+    ),
+    click.option(
+        "--scenario",
+        default="day",
+        show_default=True,
+        metavar="NAME",
+        help=f"One of {', '.join(SCENARIOS)}.",
+    ),
+    click.option("--no-rare", is_flag=True, help="Do not place all 19 classes along the street."),
+    sensor_option,
 )
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Street, drive and noise follow from it."
-)
-@click.option(
-    "--scenario",
-    default="day",
-    show_default=True,
-    metavar="NAME",
-    help=f"One of {', '.join(SCENARIOS)}.",
-)
-@click.option("--no-rare", is_flag=True, help="Do not place all 19 classes along the street.")
-@packets_option
-@options.sensor_option
-@threads_option
-@overwrite_option
+@output_options
+@machine_options
 def street(
     out: Path,
     duration_us: int,
@@ -91,9 +111,11 @@ def street(
     scenario: str,
     no_rare: bool,
     packets: PacketOrder,
-    sensor: SensorSize | None,
+    sensor: SensorSize,
     threads: int | None,
     overwrite: bool,
+    as_json: bool,
+    messages: Messages,
 ) -> None:
     """Drive through a street made from a seed, with traffic and pedestrians.
 
@@ -103,64 +125,75 @@ def street(
     eventseg simulate street drive.hdf5 --duration 10s --seed 7
     eventseg simulate street night.hdf5 --duration 5s --scenario night --threads 2
     eventseg simulate street small.hdf5 --duration 2s --sensor 240x180
+    eventseg simulate street camera.hdf5 --packets containers
     """  # noqa: D301
     from eventseg.recordings.truth import truth_path
-    from eventseg.simulate.street import DAVIS346, simulate_street
+    from eventseg.simulate.street import simulate_street
 
     if out.suffix.lower() not in (".hdf5", ".h5"):
         raise click.BadParameter(f"{out} must end in .hdf5", param_hint="OUT.hdf5")
     _refuse_existing([out, truth_path(out)], overwrite=overwrite)
-    with ProgressBar() as bar:
+    with messages.bar() as bar:
         summary = simulate_street(
             out,
             duration_us=duration_us,
             seed=seed,
             scenario=scenario,
-            sensor=sensor or DAVIS346,
+            sensor=sensor,
             threads=threads,
             rare=not no_rare,
             packets=packets,
             progress=bar.update,
         )
-    click.echo("\n".join(summary.lines()))
+    _print([summary], as_json=as_json)
 
 
-@command.command(short_help="Move a camera in front of labelled images.")
+@command.command(cls=TitledCommand, short_help="Move a camera in front of labelled images.")
 @click.argument(
     "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER"
 )
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
-@click.option(
-    "--layout",
-    type=click.Choice(["camvid", "cityscapes", "pairs"]),
-    default="camvid",
-    show_default=True,
-    help="How FOLDER is laid out; pairs: images/NAME.* and labels/NAME.png.",
+@option_group(
+    "Images",
+    click.option(
+        "--layout",
+        type=click.Choice(["camvid", "cityscapes", "pairs"]),
+        default="camvid",
+        show_default=True,
+        help="How FOLDER is laid out; pairs: images/NAME.* and labels/NAME.png.",
+    ),
+    click.option("--limit", type=click.IntRange(min=1), help="Take so many images of each part."),
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seeds motion and sensor.")
-@click.option(
-    "--shot",
-    "shot_us",
-    callback=options.duration,
-    default="120ms",
-    show_default=True,
-    metavar="LENGTH",
-    help="How long each image is looked at.",
+@option_group(
+    "Camera",
+    click.option("--seed", type=int, default=0, show_default=True, help="Seeds motion and sensor."),
+    click.option(
+        "--shot",
+        "shot_us",
+        callback=options.duration,
+        default="120ms",
+        show_default=True,
+        metavar="LENGTH",
+        help="How long each image is looked at.",
+    ),
+    click.option(
+        "--strength",
+        type=float,
+        default=1.0,
+        show_default=True,
+        help="Size of the motion, up to 3.",
+    ),
+    sensor_option,
 )
-@click.option(
-    "--strength", type=float, default=1.0, show_default=True, help="Size of the motion, up to 3."
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Take so many images of each part.")
-@packets_option
-@options.sensor_option
-@threads_option
-@overwrite_option
+@output_options
+@machine_options
 def images(
     folder: Path,
     out: Path,
     layout: str,
-    sensor: SensorSize | None,
     overwrite: bool,
+    as_json: bool,
+    messages: Messages,
     **settings: Any,
 ) -> None:
     """Turn labelled images into recordings: a camera pans, zooms, turns and shakes before each.
@@ -174,17 +207,21 @@ def images(
     from eventseg.recordings.truth import truth_path
     from eventseg.simulate.image_layouts import find_images
     from eventseg.simulate.images import simulate_images
-    from eventseg.simulate.street import DAVIS346
 
     recordings = [out / f"{part}.hdf5" for part in find_images(folder, layout).pairs]
     targets = [path for rec in recordings for path in (rec, truth_path(rec))]
     _refuse_existing(targets, overwrite=overwrite)
-    with ProgressBar() as bar:
-        summaries = simulate_images(
-            folder, out, layout=layout, sensor=sensor or DAVIS346, progress=bar.update, **settings
-        )
+    with messages.bar() as bar:
+        summaries = simulate_images(folder, out, layout=layout, progress=bar.update, **settings)
+    _print(summaries, as_json=as_json)
+
+
+def _print(summaries: Sequence[Summary], *, as_json: bool) -> None:
     for summary in summaries:
-        click.echo("\n".join(summary.lines()))
+        if as_json:
+            options.print_json(asdict(summary))
+        else:
+            click.echo("\n".join(summary.lines()))
 
 
 def _refuse_existing(targets: list[Path], *, overwrite: bool) -> None:

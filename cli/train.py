@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .progress import ProgressBar
+from eventseg.training.config.config import TrainConfig
+from eventseg.training.config.describe import describe_settings
+from eventseg.training.config.options import SHORT_NAMES
+
+from . import options
+from .group import TitledCommand, option_group
+from .progress import Messages
 
 if TYPE_CHECKING:
-    pass
+    from .group import Decorator
 
 ENCODED = {
     "nowhere": "",
@@ -19,9 +26,21 @@ ENCODED = {
 }
 """What is said of the place where live events are encoded."""
 
+ENCODE = {False: "stored", True: "live"}
+"""Values of ``--encode`` by the setting ``input.live``."""
+
+SETTINGS = describe_settings(TrainConfig)
+
+
+def _setting(name: str, *, path: str = "", **attributes: Any) -> Decorator[Any]:
+    """Return the option of a setting, by default that of its name."""
+    setting = SETTINGS[path or SHORT_NAMES.get(name, name)]
+    return options.setting_option(setting, name, **attributes)
+
 
 @click.command(
     "train",
+    cls=TitledCommand,
     epilog="""\b
 Examples:
   eventseg train drives.eventseg
@@ -32,103 +51,94 @@ Examples:
   eventseg train drives.eventseg --encode live --device cuda --set augmentation.drop=0.2
   eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
   eventseg train drives.eventseg --out runs/teacher --resume
+  for s in 0 1 2; do eventseg train drives.eventseg --seed $s; done
   torchrun --nproc-per-node 2 --no-python eventseg train drives.eventseg
   eventseg train --list-recipes
+
+All settings: docs/settings.md
 """,
 )
 @click.argument("data", required=False, type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--recipe", help="Settings to begin with: a recipe by name, or a file ending in .toml."
+@option_group(
+    "Input",
+    _setting("input"),
+    _setting("fusion"),
+    _setting("window", callback=options.durations, metavar="LENGTH[,LENGTH...]"),
+    click.option(
+        "--encode",
+        type=click.Choice(list(ENCODE.values())),
+        help="Tensors as stored where they are, or live from the recordings: on the GPU that "
+        f"trains, else by the workers.  [default: {ENCODE[SETTINGS['input.live'].default]}]",
+    ),
+    _setting("labels", metavar="SET"),
+    _setting("classes", metavar="TABLE"),
+    _setting("fraction"),
+    _setting("bad_samples"),
 )
-@click.option(
-    "--network",
-    help="Network, such as fastscnn, or FILE.py:NAME of your own.  [default: evsegnet]",
+@option_group(
+    "Network",
+    click.option(
+        "--recipe", help="Settings to begin with: a recipe by name, or a file ending in .toml."
+    ),
+    _setting("network"),
+    _setting("init"),
 )
-@click.option(
-    "--loss",
-    metavar="TERM[=WEIGHT][,...]",
-    help="Terms of the loss, such as cross_entropy,dice=0.5, or FILE.py:NAME of your own.  "
-    "[default: cross_entropy]",
+@option_group(
+    "Optimisation",
+    _setting("loss", path="loss.terms", metavar="TERM[=WEIGHT][,...]"),
+    _setting("epochs"),
+    _setting("iterations"),
+    _setting("batch_size"),
+    _setting("learning_rate"),
+    _setting("protocol"),
+    _setting("seed"),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Any other setting, such as augmentation.flip=0; may be repeated.",
+    ),
 )
-@click.option(
-    "--input",
-    "kind",
-    type=click.Choice(["events", "gray", "rgb", "both"]),
-    help="What it sees; both is gray and events.  [default: events]",
+@option_group(
+    "Output",
+    options.out_option(
+        "Run folder.  [default: runs/NETWORK-INPUT-WINDOWS, and -seedN for a seed other than 0]"
+    ),
+    click.option(
+        "--resume", is_flag=True, help="Go on with the run in the folder, with its settings."
+    ),
+    click.option("--tensorboard", is_flag=True, help="Also write TensorBoard files (extra)."),
+    click.option("--list-recipes", is_flag=True, help="Show the recipes with their sources."),
+    click.option("--print-config", is_flag=True, help="Print the settings and stop."),
+    options.json_option,
+    options.message_options,
 )
-@click.option(
-    "--fusion",
-    type=click.Choice(["early", "late"]),
-    help="Of both: one network, or two with averaged logits.  [default: early]",
+@option_group(
+    "Machine",
+    options.device_option(),
+    options.threads_option(),
+    _setting("workers"),
+    _setting("amp"),
+    _setting("compile"),
 )
-@click.option(
-    "--window",
-    metavar="LENGTH[,LENGTH...]",
-    help="Windows, one drawn for each sample.  [default: 50ms]",
-)
-@click.option(
-    "--encode",
-    type=click.Choice(["stored", "live"]),
-    help="Tensors as stored where they are, or live from the recordings: on the GPU that trains, "
-    "else by the workers.  [default: stored]",
-)
-@click.option("--labels", metavar="SET", help="Label set to learn.  [default: truth]")
-@click.option("--classes", metavar="TABLE", help="Class table to merge the labels into.")
-@click.option("--init", help="random, imagenet, or imagenet:PATH.  [default: random]")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the data.  [default: 30]")
-@click.option("--iterations", type=click.IntRange(1), help="Updates, in place of epochs.")
-@click.option("--batch-size", type=click.IntRange(1), help="Samples of an update.  [default: 8]")
-@click.option("--learning-rate", type=float, help="Before its schedule.  [default: 0.001]")
-@click.option("--fraction", type=float, help="Share of the training samples.  [default: 1]")
-@click.option(
-    "--protocol",
-    type=click.Choice(["clean", "paper"]),
-    help="Whether the validation or, as published, the test part chooses.  [default: clean]",
-)
-@click.option("--amp", type=click.Choice(["off", "bf16", "fp16"]), help="Precision. [default: off]")
-@click.option("--compile", is_flag=True, default=None, help="Compile the network with torch.")
-@click.option("--workers", type=click.IntRange(0), help="Loading processes.  [default: 2]")
-@click.option(
-    "--bad-samples",
-    type=click.Choice(["raise", "skip"]),
-    help="What to do with samples that cannot be read: stop, or list them in skipped.csv and go on "
-    "without.  [default: raise]",
-)
-@click.option("--seed", type=click.IntRange(0), help="Of everything random.  [default: 0]")
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Any other setting, such as augmentation.flip=0; may be repeated.",
-)
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 or auto.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Run folder.  [default: runs/NETWORK-INPUT-WINDOWS]",
-)
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder, with its settings.")
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard files (extra).")
-@click.option("--list-recipes", is_flag=True, help="Show the recipes with their sources.")
-@click.option("--print-config", is_flag=True, help="Print the settings and stop.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def command(
     data: Path | None,
     recipe: str | None,
-    kind: str | None,
-    window: str | None,
+    window: tuple[int, ...] | None,
     loss: str | None,
     encode: str | None,
     settings: tuple[str, ...],
     device: str,
+    threads: int | None,
     out: Path | None,
     resume: bool,
     tensorboard: bool,
     list_recipes: bool,
     print_config: bool,
-    quiet: bool,
-    **options: Any,
+    as_json: bool,
+    messages: Messages,
+    **given: Any,
 ) -> None:
     """Train a network on DATA: a data set folder, or a folder like Cityscapes or CamVid.
 
@@ -141,8 +151,8 @@ def command(
     if list_recipes:
         _list_recipes()
         return
-    live = None if encode is None else encode == "live"
-    overrides = overrides_of({"input": kind, "window": window, "live": live, **options})
+    live = None if encode is None else encode == ENCODE[True]
+    overrides = overrides_of({"window": window, "live": live, **given})
     if loss is not None:
         overrides["loss.terms"] = _terms(loss)
     overrides |= dict(map(configs.parse_override, settings))
@@ -154,7 +164,7 @@ def command(
         return
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
-    from eventseg.device import choose_device
+    from eventseg.device import choose_device, set_threads
     from eventseg.files import short_extension
     from eventseg.sources.source import open_source
     from eventseg.training.distributed import rank
@@ -164,20 +174,22 @@ def command(
     from eventseg.training.trainer import train
 
     chosen = choose_device(device)
+    count = set_threads(threads, workers=config.workers)
     root = out or default_run_folder(config)
     source = open_source(data, label_set=config.labels.set)
-    # Of several processes the first one speaks.
-    quiet = quiet or rank() > 0
-    bar = ProgressBar(False if quiet else None)
-    if not quiet:
+    if rank() > 0:  # of several processes the first one speaks
+        messages = Messages(quiet=True)
+    notes = resume_notes(root, configs.with_absolute_paths(config), device=chosen) if resume else ()
+
+    def started() -> None:
         where = ENCODED[encoded_where(source, config, chosen)]
-        click.echo(
-            f"{short_extension(config.network.name)} on {chosen}{where}, run folder {root}",
-            err=True,
-        )
-        if resume:
-            for note in resume_notes(root, configs.with_absolute_paths(config), device=chosen):
-                click.echo(f"resumed with another setting: {note}", err=True)
+        beside = f", {count} thread{'s' * (count > 1)}" if chosen.type == "cpu" else ""
+        name = short_extension(config.network.name)
+        messages.note(f"{name} on {chosen}{beside}{where}, run folder {root}")
+        for note in notes:
+            messages.note(f"resumed with another setting: {note}")
+
+    bar = messages.bar()
     try:
         trained = train(
             source,
@@ -185,6 +197,7 @@ def command(
             config=config,
             device=chosen,
             resume=resume,
+            started=started,
             progress=bar.update,
             tensorboard=tensorboard,
         )
@@ -199,12 +212,23 @@ def command(
         return
     skipped = read_skipped(trained.path)
     if skipped:
-        click.echo(
+        messages.warn(
             f"went on without samples that cannot be read: {len(skipped)}, see "
-            f"{trained.path / SKIPPED}",
-            err=True,
+            f"{trained.path / SKIPPED}"
         )
     best = trained.best
+    if as_json:
+        options.print_json(
+            {
+                "run": str(root),
+                "checkpoint": f"{root}/best.pt",
+                "best": asdict(best),
+                "epochs": len(trained.history),
+                "stop_reason": trained.stop_reason,
+                "skipped": len(skipped),
+            }
+        )
+        return
     click.echo(
         f"best epoch {best.epoch} of {len(trained.history)}: mIoU {best.selection_score:.2f} % "
         f"over the classes in the truth ({best.val_miou:.2f} % over those in truth or prediction, "

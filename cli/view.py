@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     metavar="LENGTH",
     help="Length of the window.",
 )
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write, .png, .pdf or .svg.  [default: the recording's name with .png]",
+@options.out_option(
+    "Picture to write, .png, .pdf or .svg.  [default: the recording's name with .png]"
 )
 @options.sensor_option
 @options.rotate180_option

@@ -66,6 +66,18 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def check_folder(path: Path) -> None:
+    """Raise an OutputError where no folder can be made or written at a path; nothing is written.
+
+    Reports come at the end of long work: this is asked before it.
+    """
+    there = next((place for place in (path, *path.absolute().parents) if place.exists()), path)
+    if there.exists() and not there.is_dir():
+        raise OutputError(f"output {path}: {there} is a file; give a folder with --out")
+    if there.exists() and not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"output {path}: {there} cannot be written; give a folder with --out")
+
+
 def replace_file(source: Path, target: Path) -> None:
     """Rename a file over another one, again after a while where another program holds that one.
 

@@ -14,9 +14,9 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.demo.drives import Drive, simulate_drives
 from eventseg.evaluation.baselines import POSITION_PRIOR
 from eventseg.evaluation.report.tables import HEADER, percent, summary_rows
-from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
+from eventseg.evaluation.settings import EvaluationRequest
 from eventseg.events import SensorSize
 from eventseg.html import table
 from eventseg.labels.maps import EVSEGNET_6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.settings import ProtocolName
 from eventseg.labels.maps import ClassTable, merge_probabilities
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import InputSpec, TrainedNetwork
@@ -28,8 +29,6 @@ from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
-
-ProtocolName = Literal["clean", "paper"]
 
 EVSEGNET_SIZE = (224, 352)
 """Height and width that EV-SegNet scores at."""
@@ -159,6 +158,10 @@ def evaluate(
         )
         for window in windows
     }
+    if uses_events:
+        for window, indices in parts.items():
+            # A window that cannot be had is refused before another one is scored.
+            network_input(source, int(indices[0]), inputs=trained.inputs, window=window)
     total, done = sum(map(len, parts.values())), 0
 
     def counted(batches: Iterable[ScoredBatch]) -> Iterator[ScoredBatch]:

@@ -1,81 +1,25 @@
-"""Evaluation requests, and the folders of their reports."""
+"""Requests by name, and the folders of their reports."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.evaluate import Protocol, ProtocolName
-from eventseg.events import SensorSize
+from eventseg.evaluation.evaluate import Protocol
+from eventseg.evaluation.settings import EvaluationRequest as EvaluationRequest
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import TestTimeAugmentation
 from eventseg.sources.source import Source
-from eventseg.training.run_folder import BEST
+from eventseg.training.layout import BEST
 from eventseg.windows import format_duration, parse_duration, to_us
 
 FOLDER = "evaluation-"
 """What the names of these folders begin with."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationRequest:
-    """Evaluation request; omitted fields follow from the run and the protocol.
-
-    Parameters
-    ----------
-    windows : tuple of str
-        By default those the network was trained on.
-    labels : str, optional
-        Label set; by default the one the run learnt.
-    classes : str, optional
-        Class table that truth and prediction are merged into.
-    protocol : {"clean", "paper"}
-    split : str
-    scales : tuple of float, optional
-    flip : bool, optional
-    size : SensorSize, optional
-        By default those of the protocol.
-    teacher : str, optional
-        Label set to score as the frame teacher.
-    baselines : bool
-    checkpoint : str
-        File in the run folder.
-    device : str
-    batch_size, workers : int
-    """
-
-    windows: tuple[str, ...] = ()
-    labels: str | None = None
-    classes: str | None = None
-    protocol: ProtocolName = "clean"
-    split: str = "test"
-    scales: tuple[float, ...] | None = None
-    flip: bool | None = None
-    size: SensorSize | None = None
-    teacher: str | None = None
-    baselines: bool = True
-    checkpoint: str = BEST
-    device: str = "auto"
-    batch_size: int = 4
-    workers: int = 0
-
-    def resolved_protocol(self) -> Protocol:
-        """Return the protocol of that name with the settings that the request changes."""
-        base = Protocol.named(self.protocol, split=self.split)
-        return Protocol(
-            self.protocol,
-            self.split,
-            TestTimeAugmentation(
-                self.scales or base.test_time.scales,
-                base.test_time.flip if self.flip is None else self.flip,
-            ),
-            base.size if self.size is None else (self.size.height, self.size.width),
-        )
 
 
 def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
@@ -110,6 +54,20 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     return EvaluationRequest(**values)
 
 
+def protocol_of(request: EvaluationRequest) -> Protocol:
+    """Return the protocol that a request names, with the settings that it changes."""
+    base = Protocol.named(request.protocol, split=request.split)
+    return Protocol(
+        request.protocol,
+        request.split,
+        TestTimeAugmentation(
+            request.scales or base.test_time.scales,
+            base.test_time.flip if request.flip is None else request.flip,
+        ),
+        base.size if request.size is None else (request.size.height, request.size.width),
+    )
+
+
 def evaluation_key(request: EvaluationRequest, *, labels: str, checkpoint: str) -> str:
     """Return the key of an evaluation, used in folder names.
 
@@ -125,7 +83,7 @@ def evaluation_key(request: EvaluationRequest, *, labels: str, checkpoint: str) 
         Name of its file.
     """
     protocol, plain = (
-        request.resolved_protocol(),
+        protocol_of(request),
         Protocol.named(request.protocol, split=request.split),
     )
     parts = [labels, protocol.split, protocol.name]

@@ -22,16 +22,18 @@ from eventseg.evaluation.request import (
     EvaluationRequest,
     evaluation_key,
     folder_name,
+    protocol_of,
     request_of,
     windows_of,
 )
 from eventseg.evaluation.rows import Row
-from eventseg.files import digest_of
+from eventseg.files import check_folder, digest_of
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.recordings.progress import Report, no_report
+from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.pictures import history_figure, sample_panels
@@ -138,7 +140,7 @@ def evaluate_run(
         data = about_run["data"]
     training_config = load_config(home / CONFIG) if (home / CONFIG).is_file() else None
     labels = request.labels or (training_config.labels.set if training_config else "truth")
-    protocol, device = request.resolved_protocol(), choose_device(request.device)
+    protocol, device = protocol_of(request), choose_device(request.device)
     name = home.name if (home / RUN).is_file() else checkpoint.stem
     source = open_source(data, label_set=labels)
     table = load_class_table(request.classes) if request.classes else trained.classes
@@ -154,6 +156,13 @@ def evaluate_run(
         if out is None
         else Path(out)
     )
+
+    # Whatever can be refused is refused before anything is scored.
+    check_folder(folder)
+    merge_into(source.classes, table)
+    teacher = open_source(data, label_set=request.teacher) if request.teacher else None
+    if teacher is not None:
+        merge_into(teacher.classes, table)
 
     def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
         return evaluate(
@@ -178,8 +187,7 @@ def evaluate_run(
             if uses_events and hasattr(source, "dataset"):
                 off = score(f"{name}, clock 50 ms late", windows[:1], shift_us=CLOCK_SHIFT_US)
                 rows += off
-        if request.teacher:
-            teacher = open_source(data, label_set=request.teacher)
+        if teacher is not None:
             rows.append(
                 teacher_row(
                     source,
@@ -203,6 +211,8 @@ def evaluate_run(
         )
     finally:
         source.close()
+        if teacher is not None:
+            teacher.close()
     return Evaluation(page, rows)
 
 

@@ -10,7 +10,7 @@ from .overlay import label_film as label_film
 from .overlay import overlay as overlay
 from .recipes import PRESETS as PRESETS
 from .recipes import LabelRecipe as LabelRecipe
+from .settings import TestTimeAugmentation as TestTimeAugmentation
 from .teacher import Teacher as Teacher
-from .test_time import TestTimeAugmentation as TestTimeAugmentation
 from .voting import PredictedLabels as PredictedLabels
 from .voting import TeacherVote as TeacherVote

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from eventseg.errors import LabelError
 from eventseg.images import read_picture
@@ -31,19 +30,19 @@ class LabelFilters:
     Parameters
     ----------
     threshold : float
-        Least confidence, 0 to 1.
+        Least confidence of a label, 0 to 1.
     quantile : float
-        Share, 0 to below 1, of the pixels of each class to drop, the least confident first, so
+        Share, 0 to below 1, of the pixels of each class to ignore, the least confident first, so
         that rare classes, of which networks are less sure, remain: the class-balanced
         choice of Zou et al. 2018 (CBST), over all frames of the set.
     agreement : float
-        Least share of test-time passes (scales and flips) that must give the label.
+        Least share of scales and flips that must give the label, 0 to 1.
     temporal : int, optional
-        The label must also be found, within so many pixels, in the frame before and the one
-        after, of those that are at most 100 ms away. 0 asks for the very same pixel. Nothing is
-        warped: the distance stands for what moves meanwhile.
+        Largest distance in pixels at which the frames before and after, of those at most 100 ms
+        away, must have the label too: 0 asks for the very same pixel; by default they are not
+        asked. Nothing is warped: the distance stands for what moves meanwhile.
     ego : EgoMask, optional
-        Pixels of the ego vehicle, ignored everywhere.
+        Pixels of the ego vehicle to ignore: rows such as 0:20, or where a PNG is not 0.
 
     Raises
     ------
@@ -196,6 +195,9 @@ def consistent(labels: Image, neighbour: Image, *, radius: int) -> Image:
     radius : int
         How many pixels away, in rows and in columns, it may be.
     """
+    # Loaded here, so that the help of the command line loads no SciPy.
+    from scipy import ndimage
+
     kept = np.full_like(labels, IGNORED)
     for label in np.unique(labels[labels != IGNORED]):
         there = neighbour == label

@@ -56,6 +56,19 @@ class LabelSummary:
     pixels: tuple[int, ...] = ()
     warning: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON holds it; ``pixels`` are empty where nothing was done."""
+        names = (*self.classes.names, "ignored")
+        return {
+            "data": str(self.path),
+            "labels": self.name,
+            "already": not self.pixels,
+            "frames": self.frames,
+            "samples": self.samples,
+            "pixels": dict(zip(names, self.pixels, strict=False)),
+            "warning": self.warning,
+        }
+
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
         state = "done" if self.pixels else "already whole, left alone"

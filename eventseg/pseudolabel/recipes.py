@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eventseg.pseudolabel.confidence import LabelFilters
-from eventseg.pseudolabel.test_time import TestTimeAugmentation
-from eventseg.pseudolabel.voting import Merge
+from eventseg.pseudolabel.settings import Merge, TestTimeAugmentation
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -21,8 +20,8 @@ class LabelRecipe:
     test_time : TestTimeAugmentation
         Views of each frame; those that are not given are chosen for frame and device.
     merge : {"probabilities", "labels"}
-        Step of merging into the classes of the table: probabilities before the largest is taken,
-        or labels after.
+        Quantity that is merged into the classes of the table: probabilities, before the likeliest
+        class is taken, or labels, after.
     filters : LabelFilters
         Filters that labels must pass.
     """

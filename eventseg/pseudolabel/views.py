@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from eventseg.device import free_memory
 from eventseg.errors import LabelError
 from eventseg.events import SensorSize
+from eventseg.pseudolabel.settings import TestTimeAugmentation
 from eventseg.pseudolabel.teacher import Teacher, has_fixed_input
-from eventseg.pseudolabel.test_time import TestTimeAugmentation
 from eventseg.pseudolabel.tiles import training_frame
 
 LARGEST_SCALE = 4.0

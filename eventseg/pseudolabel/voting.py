@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,11 +13,10 @@ from torch.nn import functional
 
 from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED
+from eventseg.pseudolabel.settings import Merge, TestTimeAugmentation
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.test_time import TestTimeAugmentation, passes, to_pictures
+from eventseg.pseudolabel.test_time import passes, to_pictures
 from eventseg.pseudolabel.views import plan_views
-
-Merge = Literal["probabilities", "labels"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)

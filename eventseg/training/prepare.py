@@ -24,7 +24,13 @@ from eventseg.training.losses.class_weights import count_labels, enet_weights, m
 from eventseg.training.losses.losses import own_losses, segmentation_loss
 from eventseg.training.optimisers import averaged_copy, build_optimiser
 from eventseg.training.parts import parts_of
-from eventseg.training.run_folder import LAST, claim_run, describe_run, write_run
+from eventseg.training.run_folder import (
+    LAST,
+    check_run_folder,
+    claim_run,
+    describe_run,
+    write_run,
+)
 from eventseg.training.samples import (
     UNREADABLE,
     Batch,
@@ -103,6 +109,8 @@ def prepare_run(
     """
     if config.amp == "fp16" and device.type != "cuda":
         raise TrainingError("amp fp16 needs a CUDA device; use bf16 or off on the CPU")
+    if rank() == 0:
+        check_run_folder(root, config, resume=resume)
     table, merge = class_table_of(source, config)
     parts = parts_of(source, config)
     training_part, validation_part = parts.values()

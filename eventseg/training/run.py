@@ -65,7 +65,7 @@ def train(
     data : path or Source
         A data set folder, an image folder, or a source of your own.
     out : path, optional
-        The run folder; by default ``runs/NETWORK-INPUT-WINDOWS``.
+        The run folder; by default that of :func:`default_run_folder`.
     config : TrainConfig, str or Path, optional
         Settings to begin with: a configuration, the name of a recipe, or a ``.toml`` file.
     device : str or torch.device
@@ -135,11 +135,15 @@ def train(
 
 
 def default_run_folder(config: TrainConfig) -> Path:
-    """Return the usual run folder of a configuration, ``runs/NETWORK-INPUT-WINDOWS``."""
+    """Return the usual run folder of a configuration, ``runs/NETWORK-INPUT-WINDOWS``.
+
+    A seed other than 0 is added as ``-seedN``, so that runs of several seeds lie side by side.
+    """
     name = short_extension(config.network.name).replace("/", "_").replace(":", "_")
     sees_events = config.input.kind in ("events", "both")
     windows = config.input.windows if sees_events else ()
-    return Path("runs") / "-".join([name, config.input.kind, *windows])
+    seed = [f"seed{config.seed}"] if config.seed else []
+    return Path("runs") / "-".join([name, config.input.kind, *windows, *seed])
 
 
 @dataclass(frozen=True, eq=False)

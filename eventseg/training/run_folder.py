@@ -23,9 +23,17 @@ from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
 from eventseg.training.config.tables import to_table
 from eventseg.training.distributed import world
+from eventseg.training.layout import BEST as BEST
+from eventseg.training.layout import CONFIG as CONFIG
+from eventseg.training.layout import CURVES as CURVES
+from eventseg.training.layout import FAILED as FAILED
+from eventseg.training.layout import LAST as LAST
+from eventseg.training.layout import METRICS as METRICS
+from eventseg.training.layout import RUN as RUN
+from eventseg.training.layout import SAMPLES as SAMPLES
+from eventseg.training.layout import SKIPPED as SKIPPED
+from eventseg.training.layout import TIMING as TIMING
 
-CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
-BEST, LAST, FAILED = "best.pt", "last.pt", "failed.pt"
 RUN_KEYS = frozenset(
     (
         "data",
@@ -43,8 +51,6 @@ RUN_KEYS = frozenset(
 """Keys that every ``run.json`` has."""
 NEUTRAL = ("workers", "input.encode", "input.live")
 """Settings that change nothing in the result, so that a run may continue with others."""
-SKIPPED = "skipped.csv"
-CURVES, SAMPLES = "curves.png", "samples.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +166,8 @@ def read_timing(root: Path) -> list[EpochCost]:
         raise TrainingError(f"cannot read {root / TIMING}: {error}") from error
 
 
-def claim_run(
-    root: Path, config: TrainConfig, described: Mapping[str, Any], *, resume: bool
-) -> None:
-    """Make the folder of a run, or check that the run in it can continue.
+def check_run_folder(root: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that a folder is free for a run, or holds one that can continue; nothing is read else.
 
     Settings of :data:`NEUTRAL` may differ: they change nothing in the result.
 
@@ -172,24 +176,21 @@ def claim_run(
     root : Path
         The run folder.
     config : TrainConfig
-    described : mapping
-        From :func:`describe_run`.
     resume : bool
         Whether a run that is there shall continue.
 
     Raises
     ------
     OutputError
-        It cannot be written, or holds something else.
+        It is a file, or holds something else.
     TrainingError
-        A run is there already and shall not continue, or has other settings, data or code.
+        A run is there already and shall not continue, or has other settings.
     """
     if root.exists() and not root.is_dir():
         raise OutputError(f"{root} is a file; give a folder")
     if not (root / CONFIG).is_file():
         if root.is_dir() and any(root.iterdir()):
             raise OutputError(f"{root} holds files but no run; give a folder that is new")
-        write_whole(root / CONFIG, lambda file: file.write(to_toml(config).encode()))
         return
     for path, (before, now) in _differences(root, config).items():
         if path not in NEUTRAL:
@@ -199,6 +200,31 @@ def claim_run(
             )
     if not resume:
         raise TrainingError(f"{root} holds a run; go on with --resume, or give another folder")
+
+
+def claim_run(
+    root: Path, config: TrainConfig, described: Mapping[str, Any], *, resume: bool
+) -> None:
+    """Make the folder of a run, or check that the run in it can continue.
+
+    Parameters
+    ----------
+    root, config, resume
+        As for :func:`check_run_folder`.
+    described : mapping
+        From :func:`describe_run`.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or holds something else.
+    TrainingError
+        A run is there already and shall not continue, or has other settings, data or code.
+    """
+    check_run_folder(root, config, resume=resume)
+    if not (root / CONFIG).is_file():
+        write_whole(root / CONFIG, lambda file: file.write(to_toml(config).encode()))
+        return
     if (root / RUN).is_file():
         run = read_run(root / RUN)
         if other := differing_data(run, described):

@@ -137,6 +137,7 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     command: Sequence[str] | None = None,
+    started: Callable[[], None] = lambda: None,
     progress: Callable[[TrainingProgress], None] = no_report,
     callbacks: Sequence[EpochCallback] = (),
 ) -> TrainingResult:
@@ -161,6 +162,8 @@ def train(
         Whether to write TensorBoard files too.
     command : sequence of str, optional
         Command that ``run.json`` records; by default that of this process.
+    started : callable
+        Called once, after all checks and before the first epoch.
     progress : callable
         Called after every batch and every validation.
     callbacks : sequence of callable
@@ -201,6 +204,7 @@ def train(
     if tensorboard:
         names = run.classes.names
         callbacks = (lambda end: write_epoch(end.path, end.scores, classes=names), *callbacks)
+    started()
     stop_reason = _stop_reason(run)
     while not stop_reason:
         end = _train_epoch(run, progress)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import logging
 import sys
 from pathlib import Path
 
 import pytest
 
+from eventseg.dataset.jobs import LOGGER, Tick, run_jobs
+from eventseg.kernels import compiled
 from eventseg.recordings.progress import Progress, in_stage
 from eventseg_cli import progress
-from eventseg_cli.progress import ProgressBar, line_of
+from eventseg_cli.progress import Messages, ProgressBar, announce_compiling, line_of
 
 CLI = Path(progress.__file__).parent
 
@@ -94,3 +97,54 @@ def test_the_command_line_has_one_bar() -> None:
         names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         importers += [path.name] * ("tqdm" in names)
     assert importers == ["progress.py"]
+
+
+def compile_something(_job: int, tick: Tick) -> int:
+    """Do as a kernel does that is not in the cache, twice."""
+    for text in ("compiling the kernels, once", "compiling another"):
+        logging.getLogger(progress.KERNELS).info(text)
+    tick(1.0)
+    return 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_compiling_is_one_line_in_whichever_process(
+    workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert progress.KERNELS == LOGGER.name == compiled.LOGGER.name
+    announce_compiling()
+    try:
+        run_jobs(
+            compile_something,
+            [1, 2],
+            workers=workers,
+            progress=lambda _: None,
+            finished=lambda *_: None,
+        )
+        assert capsys.readouterr() == ("", "compiling the kernels, once\n")
+        announce_compiling(False)
+        compile_something(1, lambda _: None)
+        assert capsys.readouterr() == ("", "")
+    finally:
+        announce_compiling(False)
+
+
+def test_messages_are_notes_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet in (False, True):
+        messages = Messages(quiet=quiet)
+        messages.note("on the CPU")
+        messages.warn("nearly all is ignored")
+    assert capsys.readouterr() == (
+        "",
+        "on the CPU\nwarning: nearly all is ignored\nwarning: nearly all is ignored\n",
+    )
+
+
+def test_every_long_command_has_lines_in_a_log_file() -> None:
+    """Every file with a bar gets it from its messages: one choice of bar, lines or nothing."""
+    makers = {path.name for path in CLI.glob("*.py") if "ProgressBar(" in path.read_text()}
+    assert makers == {"progress.py"}
+    users = {path.stem for path in CLI.glob("*.py") if "messages.bar()" in path.read_text()}
+    assert users == {
+        "audit", "demo", "encode", "evaluate", "pseudolabel", "reproduce", "simulate", "train",
+    }  # fmt: skip

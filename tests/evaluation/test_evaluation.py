@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import re
 import shutil
@@ -401,6 +402,34 @@ def test_train_then_evaluate(data: Path, tmp_path: Path, monkeypatch: pytest.Mon
     wrong = CliRunner().invoke(main, ["evaluate", str(out), str(data), "--split", "nothing"])
     assert wrong.exit_code == 1
     assert "no labelled samples of split nothing" in wrong.stderr
+
+
+def test_what_can_be_refused_is_refused_before_anything_is_scored(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The package's name `evaluate` is the function.
+    module = importlib.import_module("eventseg.evaluation.evaluate")
+    monkeypatch.setattr(module, "probabilities", lambda *_a, **_k: pytest.fail("scored"))
+    table = tmp_path / "two.toml"
+    table.write_text('name = "two"\nclasses = [{ id = 0, name = "a", colour = [1, 2, 3] }]\n')
+    (tmp_path / "file").write_text("")
+    for more, words in (
+        (["--teacher", "nope"], "no label set 'nope'"),
+        (["--labels", "nope"], "no label set 'nope'"),
+        (["--classes", str(table)], "two"),
+        (["--classes", "nope"], "no class table 'nope'"),
+        (["--window", "50ms,9s"], "no labelled samples"),
+        (["--out", str(tmp_path / "file")], "is a file"),
+        (["--out", str(tmp_path / "file/report")], "is a file"),
+        (["--device", "gpu"], "cpu, cuda, cuda:N or auto"),
+    ):
+        before = sorted(path.name for path in run.iterdir())
+        called = ["evaluate", str(run), str(data), "--workers", "0", "--device", "cpu", *more]
+        result = CliRunner().invoke(main, called)
+        assert result.exit_code == 1, (more, result.output)
+        assert words in result.stderr, (more, result.stderr)
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert (result.stdout, sorted(path.name for path in run.iterdir())) == ("", before)
 
 
 def test_folder_names_tell_requests_apart_and_stay_short(

@@ -30,9 +30,11 @@ from eventseg.networks import load_network
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files, trainer
+from eventseg.training.config.config import load_config
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
 from eventseg.training.reproduce import first_difference, reproduce
+from eventseg.training.run import default_run_folder
 from eventseg.training.run_folder import (
     EpochCost,
     EpochScores,
@@ -706,3 +708,43 @@ def test_run_json_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"data": "here"}))
     with pytest.raises(TrainingError, match=r"is no run\.json"):
         read_run(tmp_path / "run.json")
+
+
+def test_checks_come_before_notes_folders_and_work(data: Path, plain: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("precious")
+    for more, words in (
+        (["--labels", "nope"], "nope"),
+        (["--classes", "nope"], "no class table 'nope'"),
+        (["--window", "9s"], "take shorter windows"),
+        (["--out", str(tmp_path / "full")], "holds files but no run"),
+        (["--out", str(plain)], "holds a run"),
+        (["--set", "lr=0.1"], "optimiser.learning_rate"),
+        (["--set", "network.options.outputstride=8"], "no option 'outputstride'"),
+        (["--amp", "fp16"], "needs a CUDA device"),
+        (["--device", "gpu"], "cpu, cuda, cuda:N or auto"),
+        (["--init", "imagenet:gone.pth"], "gone.pth"),
+        (["--batch-size", "0"], "batch_size must be 1 or more, got 0"),
+    ):
+        called = ["train", str(data), "--device", "cpu", "--workers", "0", "--network", "fastscnn"]
+        out = [] if "--out" in more else ["--out", str(tmp_path / "new")]
+        if "--init" in more:
+            called[-1] = "segnet"
+        result = CliRunner().invoke(main, [*called, *out, *more])
+        assert result.exit_code == 1, (more, result.output)
+        assert words in result.stderr, (more, result.stderr)
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert not (tmp_path / "new").exists(), more
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_runs_of_several_seeds_have_folders_of_their_own() -> None:
+    names = [
+        default_run_folder(load_config(overrides={"seed": seed, "network.name": "fastscnn"})).name
+        for seed in (0, 1, 12)
+    ]
+    assert [name.removeprefix("fastscnn-events-50ms") for name in names] == [
+        "",
+        "-seed1",
+        "-seed12",
+    ]

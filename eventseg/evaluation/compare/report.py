@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.picture import same_samples
@@ -68,7 +70,7 @@ WORDS = {
 
 
 def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, str]:
-    """Write ``compare.md`` and ``compare.html`` of runs into a folder.
+    """Write ``compare.md``, ``compare.json`` and ``compare.html`` of runs into a folder.
 
     Parameters
     ----------
@@ -128,9 +130,36 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
     sections.insert(1, ("Same samples", shown))
     lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
+    described = {"runs": [_described(run, names) for run in groups]}
+    write_text(root / "compare.json", json.dumps(described, indent=2) + "\n")
     write_text(root / "compare.md", text)
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
     return root / "compare.html", text
+
+
+def _described(run: RunSummary, names: Mapping[Evaluation, str]) -> dict[str, Any]:
+    """Return one run, or several that differ only in the seed, as JSON holds it; lists by seed."""
+    return {
+        "name": run.name,
+        "network": run.config.network.name,
+        "input": run.config.input.kind,
+        "windows": list(run.config.input.windows) if _sees_events(run.config) else [],
+        "labels": run.config.labels.set,
+        "parameters": run.parameters,
+        "best_epoch": run.best_epoch,
+        "val_miou": list(run.val_miou),
+        "train_s": run.train_s,
+        "peak_memory_mib": run.peak_memory_mib,
+        "evaluations": [
+            {
+                "name": names[evaluation],
+                "window": window,
+                "scores": [score._asdict() for score in scores],
+            }
+            for evaluation in sorted(run.scored)
+            for window, scores in run.scored[evaluation].items()
+        ],
+    }
 
 
 def run_rows(

@@ -37,8 +37,10 @@ class TrainConfig:
         Samples of a forward pass.
     accumulation : int
         Forward passes of an update.
-    epochs, iterations : int
-        Length of the training: one of them, the other 0. An iteration is an update.
+    epochs : int
+        Passes over the training part; 0 where `iterations` gives the length.
+    iterations : int
+        Updates in place of epochs; 0 where `epochs` gives the length.
     fraction : float
         Share of the training samples to use, drawn by the seed.
     min_covered : float
@@ -48,7 +50,7 @@ class TrainConfig:
         validation part.
     protocol : {"clean", "paper"}
         Part that chooses the best checkpoint, by the mean IoU over the classes in its truth: the
-        validation part, or, as published, the test part.
+        validation part (``clean``), or, as published, the test part (``paper``).
     patience : int
         Epochs without a better score after which training stops; 0 for never.
     min_delta : float
@@ -58,18 +60,21 @@ class TrainConfig:
     ema_decay : float
         Decay of the averaged weights that are validated and saved; 0 for none.
     amp : {"off", "bf16", "fp16"}
-        Precision of the forward pass.
-    channels_last, compile : bool
-        Memory layout, and :func:`torch.compile`.
+        Precision of the forward pass; ``off`` is float32.
+    channels_last : bool
+        Whether tensors lie in memory with channels last.
+    compile : bool
+        Whether torch compiles the network (:func:`torch.compile`).
     workers : int
-        Processes that load samples.
+        Processes that load samples; 0 loads in the process that trains.
     bad_samples : {"raise", "skip"}
-        Treatment of a sample whose files cannot be read: an error that names it, or its batch
-        goes on without it and the run folder lists it.
+        Treatment of a sample whose files cannot be read: an error that names it (``raise``), or its
+        batch goes on without it and skipped.csv in the run folder lists it (``skip``).
     shuffle_block : int
         Shuffle blocks of so many neighbours of a recording, to read files nearly in order; 0
         shuffles each sample by itself.
     seed : int
+        Random seed of weights, augmentation, sample order and drawn shares.
 
     Raises
     ------

@@ -21,22 +21,27 @@ class LossSpec:
     Parameters
     ----------
     terms : tuple of (str, float)
-        Names of :data:`TERMS`, or ``FILE.py:NAME`` of your own losses, and their weights.
+        Terms of the loss and their weights: ``cross_entropy``, ``ohem``, ``dice``, ``focal``,
+        ``region_mutual_information``, or ``FILE.py:NAME`` of your own.
     auxiliary_weight : float
         Weight of the same sum for each auxiliary head.
     class_weights : {"none", "median_frequency", "enet"}
-        Class weights to derive from the training labels
-        (:mod:`eventseg.training.losses.class_weights`).
+        Class weights to derive from the training labels.
     enet_c : float
-        The constant of ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
+        Constant c of ENet's class weights, ``1 / ln(c + p)``: 1.02 in ENet, 1.10 in CGNet.
     weigh_by_confidence : bool
-        Whether a pixel counts as much as its pseudo-label is sure.
-    ohem_threshold, ohem_min_kept
-        As for :func:`eventseg.training.losses.losses.ohem_cross_entropy`.
+        Whether a pixel's weight is the confidence of its pseudo-label.
+    ohem_threshold : float
+        Probability of its true class below which a pixel counts as hard for ``ohem``.
+    ohem_min_kept : int
+        Least number of pixels of a batch that ``ohem`` keeps, the hardest first.
     focal_gamma : float
-        As for :func:`focal_loss`.
-    region_radius, region_pool : int
-        As for :func:`region_mutual_information_loss`.
+        Exponent of ``(1 - p)`` in ``focal``; 0 makes it cross entropy.
+    region_radius : int
+        Side of the neighbourhoods that ``region_mutual_information`` compares, in pixels after
+        pooling.
+    region_pool : int
+        Factor by which ``region_mutual_information`` shrinks its maps first.
 
     Raises
     ------
@@ -99,18 +104,19 @@ class OptimiserSpec:
     Parameters
     ----------
     kind : {"adam", "adamw", "sgd", "rmsprop"}
+        Optimiser.
     learning_rate : float
-        Before the schedule's factor.
+        Initial learning rate; the schedule scales it.
     momentum : float
-        Of SGD and RMSprop.
+        Momentum of ``sgd`` and ``rmsprop``.
     nesterov : bool
-        Of SGD.
+        Whether ``sgd`` uses Nesterov's momentum.
     betas : (float, float)
-        Of Adam and AdamW.
+        Decay rates of the two running means of ``adam`` and ``adamw``.
     alpha : float
-        Smoothing of RMSprop.
+        Decay rate of the running mean of ``rmsprop``.
     weight_decay : float
-        Decoupled in AdamW, an L2 penalty elsewhere.
+        Weight decay: decoupled in ``adamw``, an L2 penalty elsewhere.
     decay_depthwise : bool
         Whether depthwise convolutions decay; they do not in Fast-SCNN.
     decay_norms_and_biases : bool
@@ -170,29 +176,29 @@ class ScheduleSpec:
     Parameters
     ----------
     kind : {"constant", "poly", "step", "plateau"}
-        ``poly``: ``end + (base - end) (1 - k / length)^power``. ``step``: times `factor` every
-        `step` of k. ``plateau``: times `factor` when the validation score has not risen for more
-        than `patience` epochs.
+        Schedule: ``poly`` is ``end + (base - end) (1 - k / length)^power``; ``step`` multiplies by
+        `factor` every `step` of k; ``plateau`` multiplies by `factor` when the validation score has
+        not risen for more than `patience` epochs.
     unit : {"iteration", "epoch"}
         Unit of k in ``poly`` and ``step``.
     power : float
-        Of ``poly``.
+        Exponent of ``poly``.
     end : float
         Learning rate at the end of ``poly``, and the least one of ``plateau``.
     length : int
         Length of ``poly`` in units; 0 for that of the training. Later the rate stays at `end`.
     step : int
-        Of ``step``, in units.
+        Distance between the steps of ``step``, in units.
     factor : float
-        Of ``step`` and ``plateau``.
+        Factor of ``step`` and ``plateau``.
     patience : int
-        Of ``plateau``, in epochs.
+        Epochs without a better score that ``plateau`` waits.
     min_delta : float
-        Of ``plateau``: by how much a score must beat the best one to count as better.
+        Least difference by which a score must beat the best one to count as better for ``plateau``.
     warmup : int
-        Iterations over which a factor rises linearly from `warmup_from` to 1, before any kind.
+        Iterations over which a factor rises linearly from `warmup_from` to 1, before any schedule.
     warmup_from : float
-        In [0, 1].
+        Factor at the begin of the warm-up, from 0 to 1.
 
     Raises
     ------

@@ -22,13 +22,14 @@ class NetworkSettings:
     Parameters
     ----------
     name : str
-        Such as ``evsegnet``, ``smp:ARCHITECTURE/ENCODER``, or ``FILE.py:NAME`` of your own.
+        Network, such as ``evsegnet``, ``smp:ARCHITECTURE/ENCODER``, or ``FILE.py:NAME`` of your
+        own.
     init : str
-        ``random``, ``imagenet``, or ``imagenet:PATH``.
+        Initial weights: ``random``, ``imagenet`` for the trunk, or ``imagenet:PATH``.
     frozen_batch_norm : bool
         Whether batch norms keep their statistics, scales and shifts.
     options : mapping
-        Options of the network's constructor.
+        Options of the network's constructor, such as ``output_stride = 8``.
     """
 
     name: str = "evsegnet"
@@ -44,9 +45,10 @@ class InputSettings:
     Parameters
     ----------
     kind : {"events", "gray", "rgb", "both"}
-        ``both`` is gray followed by the channels of the events.
+        Input of the network; ``both`` is gray followed by the channels of the events.
     fusion : {"early", "late"}
-        Of ``both``: one network on seven channels, or two whose logits are averaged.
+        Fusion of the input ``both``: one network on all its channels, or two networks whose logits
+        are averaged.
     windows : tuple of str
         Window lengths such as ``50ms``; one is drawn for each sample.
     normalise : {"auto", "evsegnet", "raw"}
@@ -59,7 +61,7 @@ class InputSettings:
         device of the network. ``auto`` takes a CUDA device, else the workers. Both give the same
         tensors.
     scaling : Scaling
-        Of the image: what 255 becomes, then mean and deviation.
+        Scaling of the image: what 255 becomes, then mean and deviation.
 
     Raises
     ------
@@ -122,9 +124,9 @@ class LabelSettings:
     Parameters
     ----------
     set : str
-        Label set of the data set: ``truth``, or a teacher's name.
+        Label set to learn: ``truth``, or the name of a set that ``eventseg pseudolabel`` made.
     classes : str
-        Class table to merge it into, by name or file; empty for the set's own.
+        Class table to merge the labels into, by name or file; by default that of the label set.
     """
 
     set: str = "truth"
@@ -133,18 +135,19 @@ class LabelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeSettings:
-    """At which size it sees it; by default as the data set has it.
+    """Sizes of pictures in training and validation; by default those of the data set.
 
     Parameters
     ----------
     resize : SensorSize, optional
-        Size that all pictures are brought to, in training and in validation.
+        Size that all pictures are brought to, in training and in validation; by default their own.
     rescale : float
-        Factor in place of a size.
+        Factor that sizes of all pictures are multiplied by, in place of a size.
     crop : SensorSize, optional
-        Size of training samples, cut out or padded after augmentation's enlargement.
+        Size of training samples, cut out or padded after augmentation's enlargement; by default
+        that of the pictures.
     validation_crop : SensorSize, optional
-        Size of the part about the centre that validation during training sees.
+        Size of the part about the centre that validation during training sees; by default all.
 
     Raises
     ------

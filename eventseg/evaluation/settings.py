@@ -1,0 +1,66 @@
+"""Settings of an evaluation, read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from eventseg.events import SensorSize
+from eventseg.training.layout import BEST
+
+ProtocolName = Literal["clean", "paper"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """Evaluation request; omitted fields follow from the run and the protocol.
+
+    Parameters
+    ----------
+    windows : tuple of str
+        Window lengths such as ``50ms``, each scored by itself; by default those trained on.
+    labels : str, optional
+        Label set to score against; by default the one that the run learnt.
+    classes : str, optional
+        Class table that truth and prediction are merged into first; by default the run's.
+    protocol : {"clean", "paper"}
+        Protocol: one pass at native size (``clean``), or six passes at 352x224 as EV-SegNet
+        published (``paper``).
+    split : str
+        Part of the data, such as ``train``, ``val`` or ``test``.
+    scales : tuple of float, optional
+        Scales whose probabilities are averaged, such as 0.75,1,1.5; by default those of the
+        protocol.
+    flip : bool, optional
+        Whether mirrored views are averaged too; by default as the protocol has it.
+    size : SensorSize, optional
+        Size that is scored at; by default that of the protocol.
+    teacher : str, optional
+        Label set to score as the frame teacher; by default none.
+    baselines : bool
+        Whether the majority class, the position prior and the network with a wrong clock are
+        scored too.
+    checkpoint : str
+        Checkpoint in the run folder.
+    device : str
+        Device that computes.
+    batch_size : int
+        Samples of a forward pass.
+    workers : int
+        Processes that load samples; 0 loads in the process that computes.
+    """
+
+    windows: tuple[str, ...] = ()
+    labels: str | None = None
+    classes: str | None = None
+    protocol: ProtocolName = "clean"
+    split: str = "test"
+    scales: tuple[float, ...] | None = None
+    flip: bool | None = None
+    size: SensorSize | None = None
+    teacher: str | None = None
+    baselines: bool = True
+    checkpoint: str = BEST
+    device: str = "auto"
+    batch_size: int = 4
+    workers: int = 0
