@@ -70,7 +70,7 @@ def describe_settings(kind: type, *, where: str = "") -> dict[str, Setting]:
     """
     hints, entries = get_type_hints(kind), parameter_entries(inspect.getdoc(kind) or "")
     found: dict[str, Setting] = {}
-    for field in fields(kind):  # type: ignore[arg-type]
+    for field in fields(kind):
         path = f"{where}.{field.name}" if where else field.name
         hint, default = hints[field.name], _default(field)
         if is_dataclass(hint) and isinstance(hint, type):
