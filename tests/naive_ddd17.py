@@ -122,4 +122,6 @@ def read(path: Path, *, height: int, width: int) -> NaiveRecording:
                 result.frames.append((t + offset, start, end, first))
     for things in (result.events, result.specials, result.imu, result.frames):
         things.sort(key=lambda thing: thing[0])
+    once = {frame[0]: frame for frame in reversed(result.frames)}  # the first of each time
+    result.frames = [once[t] for t in sorted(once)]
     return result

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from eventseg.files import fingerprint_of, replace_file, state_of
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Raise it whenever an index gets other contents."""
 
 

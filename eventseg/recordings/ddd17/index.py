@@ -30,7 +30,8 @@ from eventseg.recordings.ddd17.packets import (
     Block,
     describe_block,
 )
-from eventseg.recordings.ddd17.strays import without_strays
+from eventseg.recordings.ddd17.strays.marks import sound_marks
+from eventseg.recordings.ddd17.strays.removal import without_strays
 from eventseg.recordings.index_cache import load_arrays, store_arrays
 from eventseg.recordings.report import Tally
 
@@ -108,6 +109,7 @@ def build_index(file: PacketFile, *, progress: Callable[[float], None] | None = 
         for name, dtype in BLOCK_DTYPES.items()
     )
     if len(packets):
+        specials = sound_marks(packets, specials, tally=tally)
         islands = without_strays(packets, specials, islands, file=file, tally=tally)
     return _on_one_clock(packets, frames, specials, islands, tally=tally)
 

@@ -177,10 +177,16 @@ def find_islands(
 
 def packet_times(events: NDArray[np.uint64], limits: tuple[int, int]) -> NDArray[np.int64]:
     """Return the sorted 31-bit times of the sound events inside (height, width)."""
+    return np.sort(sound_times(events, limits))
+
+
+def sound_times(events: NDArray[np.uint64], limits: tuple[int, int]) -> NDArray[np.int64]:
+    """Return the 31-bit times of the sound events inside (height, width), in file order."""
     stored = events.view(np.int64)
     sound = (stored & 1 == 1) & (stored >= 0)
     sound &= (stored >> 2 & 0x7FFF < limits[0]) & (stored >> 17 & 0x7FFF < limits[1])
-    return np.sort(stored[sound] >> 32)
+    times: NDArray[np.int64] = stored[sound] >> 32
+    return times
 
 
 def _sound_headers(table: NDArray[np.void], tally: Tally) -> NDArray[np.bool_]:
