@@ -100,14 +100,16 @@ def test_a_file_that_stays_held_is_one_line(
 
 SPAWNED = """
 import multiprocessing
-from pathlib import Path
-from training_fixtures import one_thread, train_tiny
-from eventseg.evaluation.evaluate import evaluate
-from eventseg.networks import load_network
-from eventseg.sources.source import open_source
-from eventseg.training import epoch_files
 
 if __name__ == "__main__":
+    # Here, since each process that is started imports what stands above.
+    from pathlib import Path
+    from training_fixtures import one_thread, train_tiny
+    from eventseg.evaluation.evaluate import evaluate
+    from eventseg.networks import load_network
+    from eventseg.sources.source import open_source
+    from eventseg.training import epoch_files
+
     multiprocessing.set_start_method("spawn")
     epoch_files.picture_curves = epoch_files.picture_samples = lambda *a, **k: None
     one_thread()

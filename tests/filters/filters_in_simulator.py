@@ -1,4 +1,4 @@
-"""The CUDA filters in Numba's simulator, in a process of its own: run by test_filters_cuda.py."""
+"""The CUDA filters in Numba's simulator, in a process of its own: run by test_cuda_simulator.py."""
 
 from __future__ import annotations
 

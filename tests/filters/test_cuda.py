@@ -1,11 +1,6 @@
-"""The CUDA filters: in Numba's simulator without a GPU, and on one with ``pytest -m gpu``."""
+"""The CUDA filters on a GPU: ``pytest -m gpu``; in the simulator: filters_in_simulator.py."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,19 +11,6 @@ from eventseg.events import EventStream, SensorSize
 from eventseg.filters.cuda import GpuEventFilter, event_fates
 from eventseg.filters.rules import EventFilter, Filters
 from eventseg.kernels.filters import KEPT
-
-
-def test_filters_in_the_simulator_drop_what_the_cpu_drops():
-    checks = Path(__file__).with_name("filters_in_simulator.py")
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", str(checks), "-p", "no:cacheprovider"],
-        cwd=checks.parents[2],
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.mark.gpu
