@@ -19,6 +19,7 @@ from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.distributed import parallel
 from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.optimisers import build_optimiser
+from eventseg.training.progress import TrainingResult
 from eventseg.training.samples import Batch
 from eventseg.training.state import NetworkInTraining
 
@@ -61,7 +62,7 @@ def tiny(**overrides: Any) -> TrainConfig:
 
 def train_tiny(
     data: Path, out: Path, *, label_set: str = "truth", **settings: Any
-) -> trainer.TrainingResult:
+) -> TrainingResult:
     """Train on a data set; keywords of ``train`` are given apart from settings."""
     own = {key: settings.pop(key) for key in OWN if key in settings}
     config = settings.pop("config", None) or tiny(**settings)

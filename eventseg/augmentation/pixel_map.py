@@ -27,6 +27,8 @@ class PixelMap:
         Where the nearest pixel would lie outside; None where none does.
     whole : bool
         Whether all sources are centres of pixels, so that nothing is interpolated.
+    shrunk : SensorSize or None
+        Size at which the source has as many pixels as the result, on the axes where it has more.
     """
 
     x: NDArray[np.float32]
@@ -34,6 +36,7 @@ class PixelMap:
     source: NDArray[np.int32]
     outside: NDArray[np.bool_] | None
     whole: bool
+    shrunk: SensorSize | None
 
 
 def pixel_map(
@@ -81,7 +84,12 @@ def pixel_map(
         np.subtract(size.width - 1, x, out=x)
     source, outside = _nearest(x, y, size)
     whole = factors == [1, 1] and not happens.rotation_deg
-    return PixelMap(x, y, source, outside if outside.any() else None, whole)
+    shrunk = SensorSize(
+        *(max(1, round(side * min(1, factor))) for side, factor in zip(size, factors, strict=True))
+    )
+    return PixelMap(
+        x, y, source, outside if outside.any() else None, whole, None if shrunk == size else shrunk
+    )
 
 
 def _begin(room: float, place: float) -> float:

@@ -18,6 +18,7 @@ from eventseg.encoding.settings import Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED, Labels
+from eventseg.networks.resizing import ResizeRule, resize_nearest, resize_pictures
 
 Value = TypeVar("Value", np.float32, np.uint8, np.int32)
 
@@ -75,6 +76,7 @@ def augment(
     index: int,
     normalise: Normalisation = "evsegnet",
     resize: SensorSize | None = None,
+    rule: ResizeRule = "centres",
     crop: SensorSize | None = None,
 ) -> Sample:
     """Return the sample as one epoch sees it.
@@ -89,6 +91,8 @@ def augment(
         Normalisation of the events, which determines the value of an empty pixel.
     resize : SensorSize, optional
         Size the picture is resized to first; by default it keeps its own.
+    rule : {"centres", "evsegnet"}
+        Rule of that, see :mod:`eventseg.networks.resizing`.
     crop : SensorSize, optional
         Size of the result; by default that after `resize`.
 
@@ -105,6 +109,7 @@ def augment(
         event_border=border,
         image_border=augmentation.image_border,
         resize=resize,
+        rule=rule,
         crop=crop,
     )
     if warped.image is None:
@@ -119,15 +124,19 @@ def warp(
     event_border: Border = 0,
     image_border: str = "reflect",
     resize: SensorSize | None = None,
+    rule: ResizeRule = "centres",
     crop: SensorSize | None = None,
 ) -> Sample:
     """Return the sample moved: flipped, scaled, rotated, shifted and cropped in one step.
 
-    Events, labels and confidence take the value of the nearest pixel, the image is bilinear.
+    Events, labels and confidence take the value of the nearest pixel; the image is bilinear, after
+    a low-pass where it shrinks. The rule ``evsegnet`` resizes first, as EV-SegNet's code does.
     Outside the picture labels are 255, confidence is 0, and events and image have their borders.
     A move by integer pixels copies values unchanged. ``Draw()`` with `resize` and `crop` prepares
     validation samples.
     """
+    if resize is not None and rule == "evsegnet":
+        sample, resize = _resized(sample, (resize.height, resize.width), rule=rule), None
     height, width = sample.labels.shape
     moves = pixel_map(SensorSize(height, width), happens, resize=resize, crop=crop)
     if moves is None:
@@ -141,6 +150,25 @@ def warp(
         ),
         pixels=None if sample.pixels is None else _nearest(sample.pixels[None], moves, OUTSIDE)[0],
     )
+
+
+def _resized(sample: Sample, size: tuple[int, int], *, rule: ResizeRule) -> Sample:
+    """Return the sample at another height and width."""
+    nearest = {
+        name: resize_nearest(array, size, rule=rule)
+        for name in ("labels", "events", "confidence", "pixels")
+        if (array := getattr(sample, name)) is not None
+    }
+    if sample.image is None:
+        return Sample(**nearest)
+    return Sample(**nearest, image=_resized_image(sample.image, size, rule=rule))
+
+
+def _resized_image(image: Tensor, size: tuple[int, int], *, rule: ResizeRule) -> Tensor:
+    """Return the image (C, H, W) at another height and width."""
+    source = torch.from_numpy(np.ascontiguousarray(image))[None]
+    resized: Tensor = resize_pictures(source, size, rule=rule)[0].numpy()
+    return resized
 
 
 def _nearest(x: NDArray[Value], moves: PixelMap, border: Border) -> NDArray[Value]:
@@ -162,11 +190,15 @@ def _image(image: Tensor, moves: PixelMap, border: str) -> Tensor:
     reflected = border == "reflect" and moves.outside is not None
     if moves.whole and not reflected:
         return _nearest(image, moves, values)
+    x, y = moves.x, moves.y
+    if moves.shrunk is not None:
+        # Where the result has fewer pixels, one between two centres would skip those around it.
+        shares = moves.shrunk.height / image.shape[1], moves.shrunk.width / image.shape[2]
+        image = _resized_image(image, (moves.shrunk.height, moves.shrunk.width), rule="centres")
+        x, y = (x + 0.5) * shares[1] - 0.5, (y + 0.5) * shares[0] - 0.5
     height, width = image.shape[1:]
     # grid_sample counts from -1 at the first pixel's centre to 1 at the last one's.
-    grid = np.stack(
-        [moves.x * (2 / max(1, width - 1)) - 1, moves.y * (2 / max(1, height - 1)) - 1], axis=-1
-    )
+    grid = np.stack([x * (2 / max(1, width - 1)) - 1, y * (2 / max(1, height - 1)) - 1], axis=-1)
     made: Tensor = functional.grid_sample(
         torch.from_numpy(np.ascontiguousarray(image))[None],
         torch.from_numpy(grid.astype(np.float32))[None],

@@ -76,6 +76,7 @@ def baseline_rows(
             source,
             name=name,
             window="-",
+            resize=protocol.resize,
             classes=classes,
         )
         for name, labels in baselines.items()
@@ -104,7 +105,14 @@ def teacher_row(
 
     indices = _scored_part(truth, protocol, window)
     batches = scored_by_labels(predict, truth, indices, protocol=protocol, classes=classes)
-    return row_of(batches, truth, name="frame teacher", window="-", classes=classes)
+    return row_of(
+        batches,
+        truth,
+        name="frame teacher",
+        window="-",
+        classes=classes,
+        resize=protocol.resize,
+    )
 
 
 def _scored_part(source: Source, protocol: Protocol, window: str | None) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from eventseg.evaluation.settings import ProtocolName
 from eventseg.labels.maps import ClassTable, merge_probabilities
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.networks.resizing import ResizeRule, nearest, resize_nearest
 from eventseg.prediction.predictor import (
     PUBLISHED,
     SINGLE,
@@ -26,7 +27,7 @@ from eventseg.prediction.predictor import (
 )
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.sources.selection import merge_into, nearest_labels, part, truth_of
+from eventseg.sources.selection import merge_into, part, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
 
@@ -48,6 +49,8 @@ class Protocol:
     test_time : TestTimeAugmentation
     size : (int, int), optional
         Height and width that is scored at; by default the labels' own.
+    resize : {"centres", "evsegnet"}
+        Rule by which labels are brought to that size, see :mod:`eventseg.networks.resizing`.
     min_covered : float
         Least share of its window that a sample's recording must cover.
     """
@@ -57,12 +60,13 @@ class Protocol:
     test_time: TestTimeAugmentation = SINGLE
     size: tuple[int, int] | None = None
     min_covered: float = 1.0
+    resize: ResizeRule = "centres"
 
     @classmethod
     def named(cls, name: ProtocolName, *, split: str = "test") -> Protocol:
         """Return the protocol of a name with its usual settings."""
         if name == "paper":
-            return cls(name, split, PUBLISHED, EVSEGNET_SIZE)
+            return cls(name, split, PUBLISHED, EVSEGNET_SIZE, resize="evsegnet")
         return cls(name, split)
 
 
@@ -186,7 +190,16 @@ def evaluate(
             shift_us=shift_us,
         )
         shown = window if uses_events else "-"
-        rows.append(row_of(counted(batches), source, name=name, window=shown, classes=table))
+        rows.append(
+            row_of(
+                counted(batches),
+                source,
+                name=name,
+                window=shown,
+                classes=table,
+                resize=protocol.resize,
+            )
+        )
     return rows
 
 
@@ -254,7 +267,13 @@ def scored_by_labels(
 
 
 def row_of(
-    batches: Iterable[ScoredBatch], source: Source, *, name: str, window: str, classes: ClassTable
+    batches: Iterable[ScoredBatch],
+    source: Source,
+    *,
+    name: str,
+    window: str,
+    classes: ClassTable,
+    resize: ResizeRule,
 ) -> Row:
     """Count scored samples and return them as one row; pixels without a prediction are noted."""
     indices: list[int] = []
@@ -268,7 +287,9 @@ def row_of(
         for i, truth, prediction in zip(batch.indices, batch.truth, batch.prediction, strict=True):
             ids = source.instances(i)
             if ids is not None:
-                counts = _instance_counts(ids, truth, prediction, classes=len(classes))
+                counts = _instance_counts(
+                    ids, truth, prediction, classes=len(classes), resize=resize
+                )
                 instances = counts if instances is None else instances + counts
     summed = np.array(matrices)
     share = 100 * silent / max(1, silent + int(summed.sum()))
@@ -285,14 +306,20 @@ def row_of(
 
 
 def _instance_counts(
-    ids: NDArray[np.int32], truth: torch.Tensor, prediction: torch.Tensor, *, classes: int
+    ids: NDArray[np.int32],
+    truth: torch.Tensor,
+    prediction: torch.Tensor,
+    *,
+    classes: int,
+    resize: ResizeRule,
 ) -> InstanceCounts:
     """Return the counts of the iIoU of one sample; its ids are brought to the size of the truth."""
     size = (truth.shape[0], truth.shape[1])
-    ids = nearest_labels(torch.from_numpy(ids)[None], size)[0].numpy()
+    ids = resize_nearest(ids, size, rule=resize)
     return instance_counts(truth.cpu().numpy(), ids, prediction.cpu().numpy(), classes=classes)
 
 
 def _at_size(labels: torch.Tensor, protocol: Protocol) -> torch.Tensor:
     """Return label maps (N, H, W) as int64 at the size that is scored at."""
-    return labels.long() if protocol.size is None else nearest_labels(labels, protocol.size)
+    labels = labels.long()
+    return labels if protocol.size is None else nearest(labels, protocol.size, rule=protocol.resize)

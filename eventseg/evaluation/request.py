@@ -63,8 +63,10 @@ def protocol_of(request: EvaluationRequest) -> Protocol:
         TestTimeAugmentation(
             request.scales or base.test_time.scales,
             base.test_time.flip if request.flip is None else request.flip,
+            base.test_time.resize,
         ),
         base.size if request.size is None else (request.size.height, request.size.width),
+        resize=base.resize,
     )
 
 

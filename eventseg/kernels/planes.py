@@ -32,6 +32,8 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 pixel = inlined(pixel_of)
+MERGED = {"sum": inlined(lambda a, b: a + b), "max": inlined(lambda a, b: max(a, b))}
+"""How the value of an event is merged into a sum, by the name of the rule."""
 
 
 @cache
@@ -40,38 +42,23 @@ def event_loop(add: Callable[..., Any], combine: str) -> Any:
 
     It returns how many values had a plane that does not exist.
     """
-    add_event = inlined(add)
-    if combine == "sum":
+    add_event, merged = inlined(add), MERGED[combine]
 
-        def loop(sums, t, x, y, p, lo, hi, t0_us, window_us, parameter, row0, rows, width):
-            strays = 0
-            for i in range(lo, hi):
-                c = pixel(x[i], y[i], row0, rows, width)
-                if c >= 0:
-                    pairs = add_event(t[i] - t0_us, np.int64(p[i]), window_us, parameter)
-                    for plane, value in pairs:
-                        if 0 <= plane < sums.shape[0]:
-                            sums[plane, c] += value
-                        else:
-                            strays += 1
-            return strays
+    def loop(sums, t, x, y, p, lo, hi, t0_us, window_us, parameter, row0, rows, width):
+        strays = 0
+        for i in range(lo, hi):
+            c = pixel(x[i], y[i], row0, rows, width)
+            if c >= 0:
+                pairs = add_event(t[i] - t0_us, np.int64(p[i]), window_us, parameter)
+                for plane, value in pairs:
+                    if 0 <= plane < sums.shape[0]:
+                        sums[plane, c] = merged(sums[plane, c], value)
+                    else:
+                        strays += 1
+        return strays
 
-    else:
-
-        def loop(sums, t, x, y, p, lo, hi, t0_us, window_us, parameter, row0, rows, width):
-            strays = 0
-            for i in range(lo, hi):
-                c = pixel(x[i], y[i], row0, rows, width)
-                if c >= 0:
-                    pairs = add_event(t[i] - t0_us, np.int64(p[i]), window_us, parameter)
-                    for plane, value in pairs:
-                        if 0 <= plane < sums.shape[0]:
-                            sums[plane, c] = max(sums[plane, c], value)
-                        else:
-                            strays += 1
-            return strays
-
-    return compiled(loop, inner=source_digest(add))
+    digest = source_digest(add)
+    return compiled(loop, inner=None if digest is None else f"{combine} {digest}")
 
 
 @cache

@@ -12,6 +12,7 @@ from eventseg.errors import NetworkError
 
 if TYPE_CHECKING:
     from eventseg.encoding.settings import Encoding
+    from eventseg.networks.resizing import ResizeRule
 
 InputKind = Literal["events", "gray", "rgb", "both"]
 
@@ -37,6 +38,8 @@ class InputSpec:
     encoding : Encoding, optional
         Encoding of the events it was trained on; None for networks of frames, and for
         checkpoints that were written before they held encodings.
+    resize : {"centres", "evsegnet"}
+        Rule by which inputs are resized, see :mod:`eventseg.networks.resizing`.
     """
 
     kind: InputKind
@@ -46,6 +49,7 @@ class InputSpec:
     normalise: Literal["evsegnet", "raw"] = "evsegnet"
     size: tuple[int, int] | None = None
     encoding: Encoding | None = None
+    resize: ResizeRule = "centres"
 
     def check_encoding(self, encoding: Encoding | None, *, source: str) -> None:
         """Raise a NetworkError where event tensors are not those the network was trained on.

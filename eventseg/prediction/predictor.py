@@ -15,6 +15,7 @@ from eventseg.device import choose_device
 from eventseg.errors import NetworkError, TrainingError
 from eventseg.networks import InputSpec, TrainedNetwork, load_network
 from eventseg.networks.inputs import scaled
+from eventseg.networks.resizing import ResizeRule, resize_inputs, resize_scores, resize_views
 from eventseg.sources.source import Source
 
 
@@ -28,6 +29,8 @@ class TestTimeAugmentation:
         Sizes as factors of the input's.
     flip : bool
         Whether the mirrored input is a view too, at each scale.
+    resize : {"centres", "evsegnet"}
+        Rule by which views and their scores are resized, see :mod:`eventseg.networks.resizing`.
 
     Raises
     ------
@@ -37,6 +40,7 @@ class TestTimeAugmentation:
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    resize: ResizeRule = "centres"
 
     def __post_init__(self) -> None:
         if not self.scales or not all(scale > 0 for scale in self.scales):
@@ -44,14 +48,15 @@ class TestTimeAugmentation:
 
     def __str__(self) -> str:
         """Return a short description, such as ``single pass``."""
-        if self == TestTimeAugmentation():
+        if self.scales == (1.0,) and not self.flip:
             return "single pass"
         scales = f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"
-        return f"{scales} and flip" if self.flip else scales
+        flip = " and flip" if self.flip else ""
+        return f"{scales}{flip}{', corners aligned' if self.resize == 'evsegnet' else ''}"
 
 
 SINGLE = TestTimeAugmentation()
-PUBLISHED = TestTimeAugmentation((1.0, 0.75, 1.5), flip=True)
+PUBLISHED = TestTimeAugmentation((1.0, 0.75, 1.5), flip=True, resize="evsegnet")
 """The six passes of EV-SegNet's final test, as its code has them."""
 
 
@@ -184,8 +189,8 @@ def probabilities(
 ) -> Tensor:
     """Return class probabilities, averaged over the views.
 
-    Frames are resized bilinearly and events to the nearest pixel, as in training; probabilities
-    come back bilinearly.
+    The input is brought to the size and by the rule of the network's training, then to the size
+    of each view by the rule of `test_time`, by which its logits come back too.
 
     Parameters
     ----------
@@ -202,33 +207,18 @@ def probabilities(
         Of sum 1 over the classes.
     """
     inputs = trained.inputs
-    whole = inputs.size or (int(x.shape[-2]), int(x.shape[-1]))
+    if inputs.size is not None:
+        x = resize_inputs(x, inputs.size, kind=inputs.kind, rule=inputs.resize)
+    whole, rule = x.shape[-2:], test_time.resize
     total: Tensor | None = None
     for scale in test_time.scales:
-        seen = resize_input(x, (round(whole[0] * scale), round(whole[1] * scale)), kind=inputs.kind)
+        view_size = (round(whole[0] * scale), round(whole[1] * scale))
+        seen = resize_views(x, view_size, kind=inputs.kind, rule=rule)
         for mirrored in (False, True)[: 1 + test_time.flip]:
             logits = trained.network(seen.flip(-1) if mirrored else seen)
             assert isinstance(logits, Tensor)  # in evaluation mode there are no auxiliary heads
             logits = logits.flip(-1) if mirrored else logits
-            made = functional.softmax(_bilinear(logits.float(), size), dim=1)
+            made = functional.softmax(resize_scores(logits.float(), size, rule=rule), dim=1)
             total = made if total is None else total + made
     assert total is not None
     return total / (len(test_time.scales) * (1 + test_time.flip))
-
-
-def resize_input(x: Tensor, size: tuple[int, int], *, kind: str) -> Tensor:
-    """Return inputs (N, C, H, W) at another size: frames bilinear, events the nearest pixel."""
-    if tuple(x.shape[-2:]) == tuple(size):
-        return x
-    if kind in ("gray", "rgb"):
-        return _bilinear(x, size)
-    nearest = functional.interpolate(x, size=size, mode="nearest-exact")
-    if kind == "both":
-        nearest[:, :1] = _bilinear(x[:, :1], size)
-    return nearest
-
-
-def _bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(x.shape[-2:]) == tuple(size):
-        return x
-    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)

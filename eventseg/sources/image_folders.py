@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from eventseg.labels.maps import (
     load_class_table,
     merge_labels,
 )
-from eventseg.sources.live import LiveWindow
+from eventseg.sources.picture_source import PictureSource
 
 FIRST_INSTANCE = 1000
 """In instance files of Cityscapes a thing is 1000 times the id of its class and its number."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Folder:
+class Folder(PictureSource):
     """Samples of an image folder.
 
     Parameters
@@ -67,11 +67,6 @@ class Folder:
         return tuple(item.sequence for item in self.items)
 
     @property
-    def labelled(self) -> NDArray[np.bool_]:
-        """True for each sample: samples without labels are not listed."""
-        return np.ones(len(self.items), np.bool_)
-
-    @property
     def digests(self) -> dict[str, str]:
         """Digest of the list of files and their sizes; their bytes are not read.
 
@@ -92,14 +87,6 @@ class Folder:
             return None
         return encoding_of(self.size, normalise="evsegnet")
 
-    def stores(self, _window: str) -> bool:
-        """Return True: there is nothing else."""
-        return True
-
-    def covered(self, _window: str) -> NDArray[np.float64]:
-        """Return 1 for each sample: folders do not tell."""
-        return np.ones(len(self.items))
-
     def labels(self, i: int) -> Labels:
         """Return labels, uint8 (H, W)."""
         item = self.items[i]
@@ -109,9 +96,6 @@ class Folder:
             raise DatasetError(str(error)) from error
         values = self._checked(values, item.labels)
         return values if item.merge is None else merge_labels(values, item.merge)
-
-    def confidence(self, _i: int) -> None:
-        """Return None: labels of folders are truth."""
 
     def instances(self, i: int) -> NDArray[np.int32] | None:
         """Return which thing each pixel is of, int32 (H, W), 0 for none; None without the file."""
@@ -151,19 +135,6 @@ class Folder:
         if tensor.shape != (*self.size, 6):
             raise DatasetError(f"{path} has the shape {tensor.shape}, not {(*self.size, 6)}")
         return np.ascontiguousarray(tensor.transpose(2, 0, 1))
-
-    def live_window(self, i: int, window: str, **_asked: Any) -> LiveWindow:
-        """Raise a TrainingError: folders hold no recordings."""
-        raise TrainingError(
-            f"{self.path} holds no recordings to encode {window} of {self.ids[i]} from; set "
-            "input.live=false"
-        )
-
-    def open_recordings(self, indices: Sequence[int] | NDArray[np.int64]) -> None:
-        """Folders hold no recordings."""
-
-    def close(self) -> None:
-        """Nothing stays open."""
 
     def _checked(self, values: NDArray[Any], path: Path) -> NDArray[Any]:
         if values.shape[:2] != tuple(self.size):

@@ -55,14 +55,3 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
     return torch.from_numpy(
         np.ascontiguousarray(labels if merge is None else merge_labels(labels, merge))
     )
-
-
-def nearest_labels(labels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return maps of ids (N, H, W) as int64 at another size, the nearest pixel."""
-    if tuple(labels.shape[-2:]) == size:
-        return labels.long()
-    # Float32 holds every id: class ids are bytes, instance ids of 16 bits.
-    resized = torch.nn.functional.interpolate(
-        labels[:, None].float(), size=size, mode="nearest-exact"
-    )
-    return resized[:, 0].long()

@@ -3,10 +3,10 @@ from .config import TrainConfig as TrainConfig
 from .config import load_config as load_config
 from .config import load_recipe as load_recipe
 from .config import recipe_names as recipe_names
+from .progress import EpochEnd as EpochEnd
+from .progress import TrainingProgress as TrainingProgress
+from .progress import TrainingResult as TrainingResult
 from .reproduce import reproduce as reproduce
 from .run import Run as Run
 from .run import open_run as open_run
 from .run import train as train
-from .trainer import EpochEnd as EpochEnd
-from .trainer import TrainingProgress as TrainingProgress
-from .trainer import TrainingResult as TrainingResult

@@ -236,6 +236,7 @@ def _inputs_of(config: TrainConfig, source: Source, blueprint: Blueprint) -> Inp
         normalise,
         None if own_size else (resized.height, resized.width),
         None if encoding is None else encoding.normalised(normalise),
+        config.size.rule,
     )
 
 

@@ -18,6 +18,7 @@ from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.tables import from_table
 from eventseg.training.distributed import world
 from eventseg.training.parts import parts_of
+from eventseg.training.progress import TrainingProgress
 from eventseg.training.run_folder import (
     METRICS,
     RUN,
@@ -26,7 +27,7 @@ from eventseg.training.run_folder import (
     differing_data,
     read_run,
 )
-from eventseg.training.trainer import TrainingProgress, train
+from eventseg.training.trainer import train
 
 
 @dataclass(frozen=True, slots=True)

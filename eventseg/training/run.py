@@ -29,6 +29,7 @@ from eventseg.training import trainer
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.config.options import overrides_of
 from eventseg.training.pictures import history_figure
+from eventseg.training.progress import EpochCallback, TrainingProgress
 from eventseg.training.run_folder import (
     BEST,
     CONFIG,
@@ -54,8 +55,8 @@ def train(
     resume: bool = False,
     tensorboard: bool = False,
     command: Sequence[str] | None = None,
-    progress: Callable[[trainer.TrainingProgress], None] = no_report,
-    callbacks: Sequence[trainer.EpochCallback] = (),
+    progress: Callable[[TrainingProgress], None] = no_report,
+    callbacks: Sequence[EpochCallback] = (),
     **settings: Any,
 ) -> Run:
     """Train a network on a data set and return the run.

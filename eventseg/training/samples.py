@@ -177,7 +177,13 @@ class Samples(Dataset[Batch]):
         resized = config.size.resized(size)
         resize = None if resized == size else resized
         if not self.training:
-            return warp(sample, Draw(), resize=resize, crop=config.size.validation_crop)
+            return warp(
+                sample,
+                Draw(),
+                resize=resize,
+                rule=config.size.rule,
+                crop=config.size.validation_crop,
+            )
         return augment(
             sample,
             augmentation=config.augmentation,
@@ -186,6 +192,7 @@ class Samples(Dataset[Batch]):
             index=key.index,
             normalise=config.input.normalisation(self.source.encoding),
             resize=resize,
+            rule=config.size.rule,
             crop=config.size.crop,
         )
 

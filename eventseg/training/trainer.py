@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +18,9 @@ from eventseg.device import peak_memory_mib
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import new_counts
 from eventseg.metrics.scores import scores
-from eventseg.networks import TrainedNetwork
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.prediction.scored import ScoredBatch
-from eventseg.recordings.progress import Progress, no_report
+from eventseg.recordings.progress import no_report
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, with_absolute_paths
 from eventseg.training.distributed import (
@@ -38,79 +36,16 @@ from eventseg.training.epoch_files import write_epoch_files, write_failed_networ
 from eventseg.training.loading import each_batch, loading_advice, to_device
 from eventseg.training.optimisers import set_learning_rate, update_average
 from eventseg.training.prepare import PreparedRun, prepare_run
+from eventseg.training.progress import (
+    EpochCallback,
+    EpochEnd,
+    TrainingProgress,
+    TrainingResult,
+)
 from eventseg.training.run_folder import FAILED, EpochCost, EpochScores
 from eventseg.training.samples import Batch
 from eventseg.training.state import NetworkInTraining
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingProgress(Progress):
-    """Progress of a training run in updates, as it is reported after a batch or a validation.
-
-    Parameters
-    ----------
-    epoch, epochs : int
-        Number of the epoch that runs, from 1, and number of all epochs.
-    images : int
-        Images of the batch that was just done; 0 after validation.
-    loss : float
-        Loss of the last batch.
-    val_miou : float
-        Mean IoU of the last validation in percent, NaN before the first.
-    """
-
-    epoch: int
-    epochs: int
-    images: int
-    loss: float
-    val_miou: float
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """Result of a training run.
-
-    Parameters
-    ----------
-    path : Path
-        The run folder.
-    history : tuple of EpochScores
-    best : EpochScores
-        Scores of the epoch that ``best.pt`` holds.
-    stop_reason : str
-        ``length``, ``patience`` or ``callback``.
-    """
-
-    path: Path
-    history: tuple[EpochScores, ...]
-    best: EpochScores
-    stop_reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class EpochEnd:
-    """A finished epoch, as callbacks of :func:`train` get it.
-
-    Parameters
-    ----------
-    path : Path
-        The run folder, with the files of the epoch in it.
-    scores : EpochScores
-    best : bool
-        Whether the epoch is the best so far.
-    network : TrainedNetwork
-        The network that was validated, in evaluation mode on the training's device.
-    """
-
-    path: Path
-    scores: EpochScores
-    best: bool
-    network: TrainedNetwork
-
-
-EpochCallback = Callable[[EpochEnd], object]
-"""Function called after each epoch; training ends where it returns True."""
 
 
 class PassResult(NamedTuple):

@@ -88,8 +88,13 @@ def test_the_image_moves_with_the_labels(happens):
     inside = moved.labels == 0
     # Within half a pixel of the nearest; grid_sample's coordinates are good to about 1e-4.
     for k, side in enumerate((height, width)):
-        off = np.abs(moved.image[k] * side - moved.events[k])[inside]
-        assert off.size == 0 or off.max() < 0.501
+        off = np.abs(moved.image[k] * side - moved.events[k])
+        # The weights of a low-pass lie a little off its centre between pixels, and on one side
+        # only at the edge of the picture.
+        reach, near = 2 / min(1, happens.scale), 0.501 if happens.scale >= 1 else 0.6
+        edge = (moved.events[k] < reach) | (moved.events[k] > side - 1 - reach)
+        for part, most in ((inside & ~edge, near), (inside & edge, reach)):
+            assert off[part].max(initial=0) < most
     assert (moved.image[:, ~inside] == 0).all()
 
 
@@ -185,7 +190,7 @@ def test_resizing_is_that_of_pytorch(size):
         torch.from_numpy(given_.events)[None], size, mode="nearest-exact"
     )
     bilinear = functional.interpolate(
-        torch.from_numpy(given_.image)[None], size, mode="bilinear", align_corners=False
+        torch.from_numpy(given_.image)[None], size, mode="bilinear", antialias=True
     )
     np.testing.assert_array_equal(made.events, nearest[0].numpy())
     np.testing.assert_allclose(made.image, bilinear[0].numpy(), atol=2e-5)
@@ -200,7 +205,7 @@ def test_a_quarter_turn_is_clockwise_and_takes_every_pixel(degrees):
     np.testing.assert_array_equal(made.labels, expected)
 
 
-@pytest.mark.parametrize(("degrees", "scale"), [(10.0, 1.0), (-33.0, 1.5), (0.0, 0.7)])
+@pytest.mark.parametrize(("degrees", "scale"), [(10.0, 1.0), (-33.0, 1.5), (0.0, 1.3)])
 def test_rotation_and_scale_are_torchvisions(degrees, scale):
     image = ndimage.gaussian_filter(np.random.default_rng(0).random((1, 40, 40)), (0, 2, 2))
     given_ = Sample(labels=np.zeros((40, 40), np.uint8), image=image.astype(np.float32))

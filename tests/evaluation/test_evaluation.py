@@ -163,15 +163,16 @@ def test_six_passes_equal_a_loop(data: Path) -> None:
     total = torch.zeros(1, 19, 40, 72)
     for scale in (1.0, 0.75, 1.5):
         size = (int(48 * scale), int(64 * scale))
-        gray = functional.interpolate(x[:, :1], size=size, mode="bilinear")
-        events = functional.interpolate(x[:, 1:], size=size, mode="nearest-exact")
-        seen = torch.cat([gray, events], 1)
+        # The released code takes events and frame alike, with corners aligned.
+        seen = functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
         for mirrored in (False, True):
             with torch.inference_mode():
                 logits = network.network(seen.flip(-1) if mirrored else seen)
             assert isinstance(logits, torch.Tensor)
             logits = logits.flip(-1) if mirrored else logits
-            total += functional.interpolate(logits, size=(40, 72), mode="bilinear").softmax(1)
+            total += functional.interpolate(
+                logits, size=(40, 72), mode="bilinear", align_corners=True
+            ).softmax(1)
     got = probabilities(network, x, size=(40, 72), test_time=PUBLISHED)
     torch.testing.assert_close(got, total / 6)
     torch.testing.assert_close(got.sum(1), torch.ones(1, 40, 72))
@@ -191,11 +192,8 @@ def test_paper_protocol_scores_at_352x224(data: Path) -> None:
     )
     i = scored_samples(source, "50ms")[0]
     where = row.ids.index(source.ids[i])
-    # In single precision, as torch has it: some places lie half-way between two pixels.
-    row_of_row, column = (
-        ((np.arange(n, dtype=np.float32) + np.float32(0.5)) * np.float32(size / n)).astype(int)
-        for n, size in ((224, 48), (352, 64))
-    )
+    # The released code takes the pixel in which the corner of each lies.
+    row_of_row, column = (np.arange(n) * size // n for n, size in ((224, 48), (352, 64)))
     labels = source.labels(i)[row_of_row][:, column]
     matrix = row.matrices[where]
     np.testing.assert_array_equal(matrix.sum(1), np.bincount(labels.ravel(), minlength=256)[:19])

@@ -28,11 +28,12 @@ from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.source import EventSource, open_source
-from eventseg.training import epoch_files, trainer
+from eventseg.training import epoch_files
 from eventseg.training.distributed import rank, world
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.parts import parts_of
+from eventseg.training.progress import TrainingProgress
 from eventseg.training.run_folder import read_metrics, read_run
 from eventseg.training.samples import Samples
 from eventseg.training.trainer import train_pass, validation_pass
@@ -52,7 +53,7 @@ def child(data: Path, out: Path) -> None:
     epoch_files.picture_curves = epoch_files.picture_samples = lambda *_a, **_k: None  # type: ignore[assignment]
     told: dict[str, Any] = {"images": 0}
 
-    def tell(now: trainer.TrainingProgress) -> None:
+    def tell(now: TrainingProgress) -> None:
         told["images"] += now.images
 
     made = train_tiny(data, out / "run", progress=tell, **TOGETHER)

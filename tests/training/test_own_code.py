@@ -15,8 +15,9 @@ from eventseg.evaluation.evaluate import evaluate
 from eventseg.files import load_extension, short_extension
 from eventseg.networks import Blueprint, build_network, load_network
 from eventseg.sources.source import open_source
-from eventseg.training import epoch_files, trainer
+from eventseg.training import epoch_files
 from eventseg.training.losses.losses import LossSpec, segmentation_loss
+from eventseg.training.progress import EpochEnd
 from eventseg.training.reproduce import reproduce
 from eventseg.training.run_folder import read_run
 
@@ -231,15 +232,15 @@ def test_losses_that_are_none_are_named(losses: Path) -> None:
 
 
 def test_callbacks_see_every_epoch_and_can_end_training(data: Path, tmp_path: Path) -> None:
-    seen: list[trainer.EpochEnd] = []
+    seen: list[EpochEnd] = []
     there: list[bool] = []
 
-    def note(end: trainer.EpochEnd) -> int:
+    def note(end: EpochEnd) -> int:
         seen.append(end)
         there.append((end.path / "last.pt").is_file() and not end.network.network.training)
         return 1  # only True ends a training
 
-    def stop(end: trainer.EpochEnd) -> bool:
+    def stop(end: EpochEnd) -> bool:
         return end.scores.epoch == 2
 
     made = train_tiny(data, tmp_path / "run", epochs=4, callbacks=[stop, note])

@@ -33,6 +33,7 @@ from eventseg.training import epoch_files, trainer
 from eventseg.training.config.config import load_config
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
+from eventseg.training.progress import TrainingProgress
 from eventseg.training.reproduce import first_difference, reproduce
 from eventseg.training.run import default_run_folder
 from eventseg.training.run_folder import (
@@ -165,7 +166,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 def test_stopped_run_resumes_to_the_same_bits(data: Path, tmp_path: Path, straight: Path) -> None:
     after = 1
 
-    def stop(progress: trainer.TrainingProgress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.epoch == after + 1 and progress.images:
             raise Stop
 
@@ -237,7 +238,7 @@ def test_file_that_the_system_refuses_keeps_the_previous_checkpoint(
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill_up(progress: trainer.TrainingProgress) -> None:
+    def fill_up(progress: TrainingProgress) -> None:
         if not progress.images:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
 
@@ -573,7 +574,7 @@ def test_a_run_continues_with_settings_that_change_nothing(data: Path, tmp_path:
         "workers was 0 and is 1",
         "device was cpu and is cuda:1",
     ]
-    told: list[trainer.TrainingProgress] = []
+    told: list[TrainingProgress] = []
     resumed = train_tiny(
         data, out, resume=True, tensorboard=True, progress=told.append, workers=1,
         input__live=True, input__encode="workers",

@@ -62,6 +62,7 @@ def write_report(
         "split": protocol.split,
         "passes": str(protocol.test_time),
         "size": None if protocol.size is None else list(protocol.size),
+        "resize": protocol.resize,
         "rules": rules_of(rows),
         "classes": list(rows[0].classes.names),
         "rows": [row.to_dict() for row in rows],

@@ -146,6 +146,10 @@ class SizeSettings:
     crop : SensorSize, optional
         Size of training samples, cut out or padded after augmentation's enlargement; by default
         that of the pictures.
+    rule : {"centres", "evsegnet"}
+        How pixels are chosen where pictures are resized: nearest centres for events and labels
+        and a low-pass for frames that shrink, or as EV-SegNet's code does it; see
+        :mod:`eventseg.networks.resizing`.
     validation_crop : SensorSize, optional
         Size of the part about the centre that validation during training sees; by default all.
 
@@ -157,6 +161,7 @@ class SizeSettings:
 
     resize: SensorSize | None = None
     rescale: float = 1.0
+    rule: Literal["centres", "evsegnet"] = "centres"
     crop: SensorSize | None = None
     validation_crop: SensorSize | None = None
 
