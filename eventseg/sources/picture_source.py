@@ -1,5 +1,7 @@
 """Base of sources of labelled pictures: the parts of a source that only events need."""
 
+# ruff: noqa: ARG002 - the arguments are those of every source.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.settings import Encoding, Tensor
+from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.sources.live import LiveWindow
 
@@ -38,23 +40,25 @@ class PictureSource:
         """None: pictures hold no events."""
         return None
 
-    def stores(self, window: str) -> bool:  # noqa: ARG002
+    def stores(self, window: str) -> bool:
         """Return True: there is nothing else."""
         return True
 
-    def covered(self, window: str) -> NDArray[np.float64]:  # noqa: ARG002
+    def covered(self, window: str) -> NDArray[np.float64]:
         """Return 1 for each sample: nothing is known of gaps."""
         return np.ones(len(self.ids))
 
-    def confidence(self, i: int) -> NDArray[np.uint8] | None:  # noqa: ARG002
+    def confidence(self, i: int) -> NDArray[np.uint8] | None:
         """Return None: the labels are truth."""
         return None
 
-    def instances(self, i: int) -> NDArray[np.int32] | None:  # noqa: ARG002
+    def instances(self, i: int) -> NDArray[np.int32] | None:
         """Return None: things are not told apart."""
         return None
 
-    def events(self, i: int, window: str, **_asked: Any) -> Tensor:  # noqa: ARG002
+    def events(
+        self, i: int, window: str, *, normalise: Normalisation, live: bool = False, **changes: Any
+    ) -> Tensor:
         """Raise a TrainingError: pictures hold no events."""
         raise TrainingError(f"{self.path} holds pictures and no events; use gray or rgb")
 
