@@ -18,7 +18,7 @@ from eventseg.demo.page import demo_page
 from eventseg.demo.pictures import picture_drive
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.files import write_whole
+from eventseg.files import read_text, write_whole
 from eventseg.recordings.progress import Progress, Report, in_stage, no_report
 from eventseg.simulate.street import DAVIS346
 from eventseg.windows import format_duration
@@ -192,7 +192,7 @@ def _claim(root: Path, settings: dict[str, object], *, say: Callable[[str], None
 
 def _read(record: Path) -> object:
     try:
-        return json.loads(record.read_text(encoding="utf-8"))
+        return json.loads(read_text(record))
     except (OSError, ValueError):
         return None
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import CheckpointError, MissingExtraError
+from eventseg.files import read_text
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN, known_licence, licence_in_card
@@ -299,7 +300,10 @@ def _licence(source: str, *, folder: bool, local: bool) -> str:
     card = Path(source) / "README.md" if folder else _fetched_card(source, local=local)
     if card is None or not card.is_file():
         return UNKNOWN
-    return licence_in_card(card.read_text(encoding="utf-8", errors="replace")) or UNKNOWN
+    try:
+        return licence_in_card(read_text(card)) or UNKNOWN
+    except ValueError:
+        return UNKNOWN
 
 
 def _fetched_card(source: str, *, local: bool) -> Path | None:

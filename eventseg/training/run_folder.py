@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from eventseg.errors import OutputError, TrainingError
-from eventseg.files import read_csv, write_whole
+from eventseg.files import read_csv, read_text, write_whole
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
 from eventseg.training.config.tables import to_table
@@ -355,7 +355,7 @@ def read_run(path: Path) -> dict[str, Any]:
     """
     check_is_run(path.parent)
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise TrainingError(f"cannot read {path}: {error}") from error
     if not isinstance(held, dict) or not held.keys() >= RUN_KEYS:
@@ -431,8 +431,20 @@ def write_skipped(root: Path, skipped: Mapping[str, str]) -> None:
 
 
 def read_skipped(root: Path) -> dict[str, str]:
-    """Return the reason of each sample that a run left out, by sample id."""
+    """Return the reason of each sample that a run left out, by sample id.
+
+    Raises
+    ------
+    TrainingError
+        The file is damaged.
+    """
     if not (root / SKIPPED).is_file():
         return {}
-    with (root / SKIPPED).open(newline="", encoding="utf-8") as file:
-        return {row["sample"]: row["reason"] for row in csv.DictReader(file)}
+    try:
+        _, *lines = read_csv(root / SKIPPED).values()
+        return dict(lines)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"cannot read {root / SKIPPED}: {error}; delete it, which loses the list of samples "
+            "that were left out"
+        ) from error

@@ -22,7 +22,7 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.networks.inputs import IMAGENET
 from eventseg.pseudolabel.confidence import LabelFilters
-from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, load_huggingface
+from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, _licence, load_huggingface
 from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.pseudolabel.licences import NVIDIA, UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.loading import default_teacher, load_teacher
@@ -361,6 +361,19 @@ def test_licences_are_known_or_read_from_the_card() -> None:
     assert licence_in_card(card) == "nv LICENSE"
     assert licence_in_card("---\ntags: x\n---\n") is None
     assert licence_in_card("# license: mit") is None
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        (b"\xef\xbb\xbf---\r\nlicense: mit\r\n---\r\n", "mit"),
+        ("---\nlicense: mit\n---\n".encode("utf-16"), "mit"),
+        (b"---\nlicense: caf\xe9\n---\n", UNKNOWN),
+    ],
+)
+def test_cards_saved_by_other_editors(tmp_path: Path, card: bytes, licence: str) -> None:
+    (tmp_path / "README.md").write_bytes(card)
+    assert _licence(str(tmp_path), folder=True, local=True) == licence
 
 
 def test_gray_frames_are_shown_as_gray_pictures(folders: Path) -> None:
