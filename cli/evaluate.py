@@ -118,6 +118,7 @@ def command(
         chosen["windows"] = tuple(map(format_duration, window))
     request = EvaluationRequest(**chosen)
     set_threads(threads, workers=request.workers)
+    options.note_left_out(data, messages)
     with messages.bar() as bar:
         page, rows = evaluate_run(run, data, request=request, out=out, progress=bar.update)
     if as_json:

@@ -197,6 +197,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def note_left_out(data: Path, messages: Messages) -> None:
+    """Print what is left out of an image folder; nothing for a data set of recordings."""
+    from eventseg.sources.image_folders import open_folder
+
+    folder = open_folder(data)
+    for note in () if folder is None else folder.notes():
+        messages.note(f"{data}: {note}")
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}

@@ -185,6 +185,7 @@ def command(
         where = ENCODED[encoded_where(source, config, chosen)]
         beside = f", {count} thread{'s' * (count > 1)}" if chosen.type == "cpu" else ""
         name = short_extension(config.network.name)
+        options.note_left_out(data, messages)
         messages.note(f"{name} on {chosen}{beside}{where}, run folder {root}")
         for note in notes:
             messages.note(f"resumed with another setting: {note}")

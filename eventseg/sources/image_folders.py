@@ -51,6 +51,15 @@ class Folder(PictureSource):
     classes: ClassTable
     left_out: Mapping[str, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        size = f"{len(self.items):,} samples of {self.size}, {len(self.classes)} classes"
+        return f"Folder({str(self.path)!r}, {'; '.join([size, *self.notes()])})"
+
+    def notes(self) -> list[str]:
+        """Return the line that counts what was left out of the folder; none where nothing was."""
+        counts = [f"{number:,} {reason}" for reason, number in self.left_out.items()]
+        return [f"left out: {'; '.join(counts)}"] if counts else []
+
     @property
     def ids(self) -> tuple[str, ...]:
         """Name of each sample."""

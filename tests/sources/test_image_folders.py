@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import one_thread, train_tiny
 
@@ -16,6 +17,7 @@ from eventseg.labels.maps import load_class_table, paint_labels
 from eventseg.networks import load_network
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
+from eventseg_cli.main import main
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,6 +128,26 @@ def test_leftovers_and_missing_parts_of_folders_are_counted(tmp_path: Path) -> N
         "labels without a picture": 1,
         "pictures of test, which has no labels": 4,
     }
+
+
+@pytest.mark.usefixtures("blind")
+def test_commands_print_what_is_left_out_of_a_folder(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "CamVid")
+    assert repr(open_source(root)) == f"Folder({str(root)!r}, 12 samples of 64x48, 11 classes)"
+    (root / "train/Thumbs.db").write_bytes(b"\x00")
+    picture(root / "valannot/0001TP_gone.png", (64, 48))
+    expected = (
+        "left out: 1 hidden files, folders and files of other kinds; 1 labels without a picture"
+    )
+    assert repr(open_source(root)).endswith(f"11 classes; {expected})")
+    run = tmp_path / "run"
+    train = f"train {root} --out {run} --network fastscnn --input rgb --iterations 1 --batch-size 2"
+    evaluate = f"evaluate {run} {root} --split test --no-baselines --workers 0"
+    for called in (train, evaluate):
+        result = CliRunner().invoke(main, [*called.split(), "--device", "cpu"])
+        assert result.exit_code == 0, result.output
+        assert result.stderr.splitlines().count(f"{root}: {expected}") == 1
+        assert expected not in result.stdout
 
 
 def test_folders_of_cityscapes_with_leftovers(tmp_path: Path) -> None:
