@@ -204,13 +204,17 @@ def images(
     eventseg simulate images CamVid camvid-events --layout camvid
     eventseg simulate images mine events --layout pairs --shot 300ms --limit 20
     """  # noqa: D301
+    from eventseg.labels.image_folders import left_out_note
     from eventseg.recordings.truth import truth_path
     from eventseg.simulate.image_layouts import find_images
     from eventseg.simulate.images import simulate_images
 
-    recordings = [out / f"{part}.hdf5" for part in find_images(folder, layout).pairs]
+    images = find_images(folder, layout)
+    recordings = [out / f"{part}.hdf5" for part in images.parts]
     targets = [path for rec in recordings for path in (rec, truth_path(rec))]
     _refuse_existing(targets, overwrite=overwrite)
+    for note in left_out_note(images.left_out):
+        messages.note(f"{folder}: {note}")
     with messages.bar() as bar:
         summaries = simulate_images(folder, out, layout=layout, progress=bar.update, **settings)
     _print(summaries, as_json=as_json)

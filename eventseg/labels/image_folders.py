@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eventseg.errors import DatasetError
 from eventseg.images import PICTURES, list_pictures
-from eventseg.labels.maps import IGNORED, merge_of
+from eventseg.labels.files import read_labels
+from eventseg.labels.maps import IGNORED, Labels, load_class_table, merge_labels, merge_of
 
 SPLITS = ("train", "val", "test")
 RELEASED_SPLITS = ("train", "test", "other")
@@ -20,7 +22,7 @@ class Item:
     """Files of one sample: labels, and picture, events and instance ids where it has them.
 
     ``table`` names the classes that the label file is in, and ``merge`` is the class of each of its
-    values; without a merge they are classes.
+    values; without a merge they are classes. Without a table they are numbers of unnamed classes.
     """
 
     id: str
@@ -163,9 +165,81 @@ def _is_released(path: Path) -> bool:
     return labels and any((path / root).is_dir() for root in ("images", "events"))
 
 
-LAYOUTS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Items], str], ...] = (
-    (lambda p: any((p / f"{s}annot").is_dir() for s in SPLITS), _camvid, "camvid11"),
-    (lambda p: (p / "leftImg8bit").is_dir(), _cityscapes, "cityscapes19"),
-    (_is_released, _released, "evsegnet6"),
-)
-"""How a layout is known, its samples, and its classes."""
+def _pairs(path: Path) -> Items:
+    listed = Items()
+    pictures = _by_stem(path / "images", listed, endings=PICTURES)
+    labels = _by_stem(path / "labels", listed)
+    listed.left_out["labels without a picture"] += len(labels.keys() - pictures.keys())
+    listed.samples = [
+        Item(stem, "pairs", "pairs", image, labels.get(stem, path / f"labels/{stem}.png"), "")
+        for stem, image in pictures.items()
+    ]
+    return listed
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLayout:
+    """Layout of an image folder.
+
+    Parameters
+    ----------
+    matches : callable
+        Whether a folder has the layout.
+    find : callable
+        Lists the samples of a folder that has it.
+    table : str
+        Class table of the samples; empty where classes have no names.
+    """
+
+    matches: Callable[[Path], bool]
+    find: Callable[[Path], Items]
+    table: str
+
+
+LAYOUTS: dict[str, FolderLayout] = {
+    "camvid": FolderLayout(
+        lambda p: any((p / f"{split}annot").is_dir() for split in SPLITS), _camvid, "camvid11"
+    ),
+    "cityscapes": FolderLayout(lambda p: (p / "leftImg8bit").is_dir(), _cityscapes, "cityscapes19"),
+    "evsegnet": FolderLayout(_is_released, _released, "evsegnet6"),
+}
+"""Layouts with named classes, in the order in which they are recognised."""
+
+PAIRS = FolderLayout(lambda p: (p / "images").is_dir(), _pairs, "")
+"""``images/NAME.*`` and ``labels/NAME.png``, whose values are numbers of unnamed classes."""
+
+
+def list_samples(path: Path, layout: FolderLayout) -> Items:
+    """List the samples of an image folder.
+
+    Raises
+    ------
+    DatasetError
+        It has none, or labels are missing.
+    """
+    found = layout.find(path) if layout.matches(path) else Items()
+    if not found.samples:
+        raise DatasetError(f"{path} holds no pair of picture and labels")
+    missing = [str(item.labels) for item in found.samples if not item.labels.is_file()]
+    if missing:
+        raise DatasetError(f"{len(missing)} labels are missing, first {missing[0]}")
+    found.left_out = +found.left_out
+    return found
+
+
+def labels_of(item: Item) -> Labels:
+    """Return the labels of a sample in the classes of its layout, uint8 (H, W), 255 ignored.
+
+    Raises
+    ------
+    LabelError
+        The file is missing, damaged, no label map, or has values outside the classes.
+    """
+    values = read_labels(item.labels, colours=load_class_table(item.table) if item.table else None)
+    return values if item.merge is None else merge_labels(values, item.merge)
+
+
+def left_out_note(left_out: Mapping[str, int]) -> list[str]:
+    """Return the line that counts what is left out of a folder; none where nothing is."""
+    counts = [f"{number:,} {reason}" for reason, number in left_out.items()]
+    return [f"left out: {'; '.join(counts)}"] if counts else []

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from eventseg.events import SensorSize
+from eventseg.labels.image_folders import Item
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
@@ -92,7 +92,7 @@ def simulate_images(
     if limit is not None and limit < 1:
         raise SimulationError(f"a limit of {limit} leaves no image: give 1 or more")
     images = find_images(Path(folder), layout)
-    total = sum(len(pairs[:limit]) for pairs in images.pairs.values())
+    total = sum(len(items[:limit]) for items in images.parts.values())
     summaries: list[Summary] = []
     done = 0
 
@@ -101,15 +101,14 @@ def simulate_images(
         done += 1
         progress(Progress("simulate", done, total, "image"))
 
-    for part, pairs in images.pairs.items():
-        count = len(pairs) if limit is None else min(limit, len(pairs))
-        chosen = [pairs[i * len(pairs) // count] for i in range(count)]
+    for part, items in images.parts.items():
+        count = len(items) if limit is None else min(limit, len(items))
+        chosen = [items[i * len(items) // count] for i in range(count)]
         summaries.append(
             _simulate_part(
                 chosen,
                 Path(out) / f"{part}.hdf5",
                 classes=images.classes,
-                lookup=images.lookup,
                 recipe={
                     "kind": "images",
                     "layout": layout,
@@ -118,7 +117,7 @@ def simulate_images(
                     "strength": strength,
                     "shot_us": shot_us,
                     "step_us": step_us,
-                    "names": [picture.name for picture, _ in chosen],
+                    "names": [item.image.name for item in chosen if item.image],
                     "t0_us": START_US,
                     "t1_us": START_US + shot_us * len(chosen),
                 },
@@ -133,11 +132,10 @@ def simulate_images(
 
 
 def _simulate_part(
-    pairs: list[tuple[Path, Path]],
+    items: list[Item],
     target: Path,
     *,
     classes: tuple[str, ...],
-    lookup: NDArray[np.uint8],
     recipe: dict[str, object],
     sensor: SensorSize,
     dvs: DvsModel,
@@ -162,12 +160,12 @@ def _simulate_part(
                     pool=pool,
                     bands=workers,
                 )
-                for shot, pair in enumerate(pairs):
-                    gray, label = load_pair(*pair, lookup)
+                for shot, item in enumerate(items):
+                    gray, label = load_pair(item)
                     size = (gray.shape[0], gray.shape[1])
                     if min(size) < 16:
                         raise SimulationError(
-                            f"{pair[0]} is {size[1]}x{size[0]}: give images of 16 pixels or more"
+                            f"{item.image} is {size[1]}x{size[0]}: give images of 16 pixels or more"
                         )
                     motion = Motion.draw(seed, shot, size, sensor, strength=strength)
                     # Bilinear sampling alone would skip pixels of a larger picture.
@@ -180,4 +178,4 @@ def _simulate_part(
                     shot_done()
         finally:
             truth.close()
-    return summary_of(target, recorder.tally, shot_us * len(pairs), classes)
+    return summary_of(target, recorder.tally, shot_us * len(items), classes)

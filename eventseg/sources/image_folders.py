@@ -15,14 +15,8 @@ from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding
 from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
 from eventseg.images import picture_size, read_picture, read_wide_image
-from eventseg.labels.files import read_labels
-from eventseg.labels.image_folders import LAYOUTS, Item
-from eventseg.labels.maps import (
-    ClassTable,
-    Labels,
-    load_class_table,
-    merge_labels,
-)
+from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples
+from eventseg.labels.maps import ClassTable, Labels, load_class_table
 from eventseg.sources.picture_source import PictureSource
 
 FIRST_INSTANCE = 1000
@@ -57,8 +51,7 @@ class Folder(PictureSource):
 
     def notes(self) -> list[str]:
         """Return the line that counts what was left out of the folder; none where nothing was."""
-        counts = [f"{number:,} {reason}" for reason, number in self.left_out.items()]
-        return [f"left out: {'; '.join(counts)}"] if counts else []
+        return left_out_note(self.left_out)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -100,11 +93,9 @@ class Folder(PictureSource):
         """Return labels, uint8 (H, W)."""
         item = self.items[i]
         try:
-            values = read_labels(item.labels, colours=load_class_table(item.table))
+            return self._checked(labels_of(item), item.labels)
         except LabelError as error:
             raise DatasetError(str(error)) from error
-        values = self._checked(values, item.labels)
-        return values if item.merge is None else merge_labels(values, item.merge)
 
     def instances(self, i: int) -> NDArray[np.int32] | None:
         """Return which thing each pixel is of, int32 (H, W), 0 for none; None without the file."""
@@ -162,16 +153,10 @@ def open_folder(path: Path) -> Folder | None:
     DatasetError
         A layout that is known but lacks files.
     """
-    for is_layout, listed, table in LAYOUTS:
-        if is_layout(path):
-            found = listed(path)
-            items = tuple(found.samples)
-            if not items:
-                raise DatasetError(f"{path} holds no pair of picture and labels")
-            missing = [str(item.labels) for item in items if not item.labels.is_file()]
-            if missing:
-                raise DatasetError(f"{len(missing)} labels are missing, first {missing[0]}")
-            size = SensorSize(*picture_size(items[0].labels))
-            left_out = {reason: count for reason, count in found.left_out.items() if count}
-            return Folder(path, items, size, load_class_table(table), left_out)
+    for layout in LAYOUTS.values():
+        if layout.matches(path):
+            found = list_samples(path, layout)
+            size = SensorSize(*picture_size(found.samples[0].labels))
+            table = load_class_table(layout.table)
+            return Folder(path, tuple(found.samples), size, table, dict(found.left_out))
     return None

@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from eventseg.events import SensorSize
+from eventseg.labels.maps import load_class_table
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth
 from eventseg.simulate.image_film import Motion
-from eventseg.simulate.image_layouts import CAMVID_NAMES, find_images, load_pair
+from eventseg.simulate.image_layouts import find_images, load_pair
 from eventseg.simulate.images import simulate_images
 from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.scene.scenes import scene_of
+from eventseg.sources import open_source
+from eventseg_cli.main import main
 
 SENSOR = SensorSize(40, 56)
 
@@ -56,7 +60,7 @@ def test_camvid_becomes_one_recording_a_part(camvid, tmp_path):
     with open_recording(train.recording, sensor=SENSOR) as recording, Truth(train.truth) as truth:
         assert recording.n_events == truth.n_events == train.n_events > 300
         assert truth.recipe["names"] == ["1.png", "2.png", "3.png"]
-        assert truth.classes == CAMVID_NAMES
+        assert truth.classes == load_class_table("camvid11").names
         np.testing.assert_array_equal(truth.t_us, recording.frames.t_us)
         # A frame's window never reaches into the shot before.
         assert (np.diff(truth.t_us) == 60_000).all()
@@ -126,8 +130,8 @@ def test_cityscapes_ids_become_training_classes(tmp_path):
     put(tmp_path / "leftImg8bit/val/bonn/bonn_1_leftImg8bit.png", gray)
     put(tmp_path / "gtFine/val/bonn/bonn_1_gtFine_labelIds.png", ids)
     images = find_images(tmp_path, "cityscapes")
-    ((pair,),) = images.pairs.values()
-    _, label = load_pair(*pair, images.lookup)
+    ((item,),) = images.parts.values()
+    _, label = load_pair(item)
     assert np.unique(label).tolist() == [0, 13, 255]
 
 
@@ -141,6 +145,29 @@ def test_pairs_and_a_limit(tmp_path):
         assert truth.recipe["names"] == ["0.png", "2.png"]
 
 
+def test_folders_are_listed_as_training_lists_them(camvid, tmp_path):
+    (camvid / "train/2.png").rename(camvid / "train/2.PNG")
+    (camvid / "trainannot/3.png").rename(camvid / "trainannot/3.Png")
+    (camvid / "train/._1.png").write_bytes(b"")
+    put(camvid / "train/old/9.png", picture(9)[0])
+    put(camvid / "trainannot/8.png", picture(8)[1])
+    (camvid / "val").mkdir()
+    images, source = find_images(camvid, "camvid"), open_source(camvid)
+    assert images.left_out == source.left_out
+    assert sum(images.left_out.values()) == 3
+    assert sorted(images.parts) == sorted(set(source.splits)) == ["test", "train"]
+    items = [item for part in ("train", "test") for item in images.parts[part]]
+    assert tuple(items) == source.items
+    for i, item in enumerate(items):
+        gray, labels = load_pair(item)
+        np.testing.assert_array_equal(labels, source.labels(i))
+        np.testing.assert_allclose(gray / 255, source.image(i, colour=False)[0], rtol=1e-6)
+    called = ["simulate", "images", str(camvid), str(tmp_path / "out"), "--limit", "1"]
+    result = CliRunner().invoke(main, [*called, "--shot", "40ms", "--sensor", "56x40"])
+    assert result.exit_code == 0, result.output
+    assert f"{camvid}: left out: 2 hidden files" in result.stderr
+
+
 def refuse(message, folder, out, **options):
     with pytest.raises(SimulationError, match=message):
         run(folder, out, **options)
@@ -151,18 +178,18 @@ def test_bad_folders_leave_nothing(camvid, tmp_path):
     out = tmp_path / "out"
     refuse("unknown layout", camvid, out, layout="voc")
     refuse("no folder", tmp_path / "nowhere", out)
-    refuse("no labelled images", tmp_path, out)
+    refuse("no pair of picture and labels", tmp_path, out)
     refuse("out of range", camvid, out, strength=0.0)
     refuse("1 or more", camvid, out, limit=0)
     (camvid / "testannot" / "4.png").unlink()
-    refuse("no partner: 4", camvid, out)
+    refuse(r"1 labels are missing, first .*4\.png", camvid, out)
 
 
 def test_sizes_and_labels_must_fit(camvid, tmp_path):
     put(camvid / "testannot" / "4.png", np.zeros((30, 40), np.uint8))
     refuse("both must have one size", camvid, tmp_path / "out")
-    put(camvid / "testannot" / "4.png", np.zeros((60, 80, 3), np.uint8))
-    refuse("one 8-bit class number", camvid, tmp_path / "out")
+    put(camvid / "testannot" / "4.png", np.ones((60, 80, 3), np.uint8))
+    refuse(r"labels .*4\.png are RGB, and the colour \(1, 1, 1\)", camvid, tmp_path / "out")
     (camvid / "test" / "4.png").write_text("no picture")
     refuse("cannot read", camvid, tmp_path / "out")
 
