@@ -293,14 +293,14 @@ def _teachers(
     say: Callable[[str], object],
 ) -> list[Teacher]:
     """Load the teachers and tell what they are and under which licence."""
-    from eventseg.pseudolabel import default_teacher, load_teacher
-    from eventseg.pseudolabel.recipes import PRESET_LIMITS, PRESET_TEACHER
+    from eventseg.pseudolabel import PRESETS, default_teacher, load_teacher
+    from eventseg.pseudolabel.recipes import PRESET_TEACHER
 
     if not specs and preset in PRESET_TEACHER:
         needed = PRESET_TEACHER[preset]
         raise click.UsageError(f"preset {preset} is of {needed}: give --teacher {needed}:PATH")
     teachers = []
-    for limit in PRESET_LIMITS.get(preset, ()):
+    for limit in PRESETS[preset].limits:
         say(f"preset {preset}: {limit}")
     chosen = specs or (default_teacher(device),)
     given: Sequence[str | None] = licences or (None,) * len(chosen)

@@ -23,7 +23,7 @@ from eventseg.dataset.layout import (
     confidence_file,
     label_file,
 )
-from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.manifest import LIMITS, Manifest
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
@@ -224,9 +224,12 @@ class LabelSetFolder:
 def difference(made: Settings, asked: Settings) -> str | None:
     """Return the first setting in which two label sets differ, as text, or None.
 
-    Teachers are the same by their digests, whatever they are called.
+    Teachers are the same by their digests, whatever they are called. Limits of the recipe are
+    words, which change no label.
     """
     for key in dict.fromkeys([*made, *asked]):
+        if key == LIMITS:
+            continue
         before, now = made.get(key, "none"), asked.get(key, "none")
         if key == "teachers":
             if [row["sha256"] for row in before] != [row["sha256"] for row in now]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from eventseg.dataset.manifest import LIMITS
 from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.pseudolabel.settings import Merge, TestTimeAugmentation
 
@@ -24,11 +25,15 @@ class LabelRecipe:
         class is taken, or labels, after.
     filters : LabelFilters
         Filters that labels must pass.
+    limits : tuple of str
+        Sentences on what the labels do not repeat of those that the recipe is named after. They
+        stand in the manifest and change no label.
     """
 
     test_time: TestTimeAugmentation = field(default_factory=TestTimeAugmentation)
     merge: Merge = "probabilities"
     filters: LabelFilters = field(default_factory=lambda: LabelFilters(threshold=DEFAULT_THRESHOLD))
+    limits: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as a TOML table."""
@@ -36,35 +41,38 @@ class LabelRecipe:
             **self.test_time.to_dict(),
             "merge": self.merge,
             **self.filters.to_dict(),
+            **({LIMITS: list(self.limits)} if self.limits else {}),
         }
 
 
 PRESETS: dict[str, LabelRecipe] = {
     "default": LabelRecipe(),
     "evsegnet-labels": LabelRecipe(
-        TestTimeAugmentation((0.75, 1.0, 1.5), flip=True), "labels", LabelFilters()
+        TestTimeAugmentation((0.75, 1.0, 1.5), flip=True),
+        "labels",
+        LabelFilters(),
+        limits=(
+            "the labels of EV-SegNet's authors are not repeated, only their scales, flip, argmax "
+            "and merge: their teacher was the larger Segception, trained on gray Cityscapes, whose "
+            "weights were never published",
+            "their teacher saw x / 127.5 - 1; yours sees what it was trained on",
+            "they enlarged with aligned corners; here pixels keep their centres",
+        ),
     ),
-    "delft-labels": LabelRecipe(TestTimeAugmentation((1.0,), flip=False), "labels", LabelFilters()),
+    "delft-labels": LabelRecipe(
+        TestTimeAugmentation((1.0,), flip=False),
+        "labels",
+        LabelFilters(),
+        limits=("the scale of the relabelling of 2022 is not recorded; 1 is a guess",),
+    ),
 }
 """Recipes by name.
 
 ``evsegnet-labels``: scales, flip, argmax and merge of EV-SegNet's labels of DDD17 (whole frame at
 its own size; the crop is the data set's). ``delft-labels``: the later relabelling with PSPNet-101,
-one look at the frame's own size, hard labels merged. :data:`PRESET_LIMITS` lists what either cannot
+one look at the frame's own size, hard labels merged. Their limits say what either cannot
 repeat.
 """
-
-PRESET_LIMITS: dict[str, tuple[str, ...]] = {
-    "evsegnet-labels": (
-        "the labels of EV-SegNet's authors are not repeated, only their scales, flip, argmax and "
-        "merge: their teacher was the larger Segception, trained on gray Cityscapes, whose weights "
-        "were never published",
-        "their teacher saw x / 127.5 - 1; yours sees what it was trained on",
-        "they enlarged with aligned corners; here pixels keep their centres",
-    ),
-    "delft-labels": ("the scale of the relabelling of 2022 is not recorded; 1 is a guess",),
-}
-"""What labels of a preset do not repeat of those it is named after, one sentence each."""
 
 PRESET_TEACHER: dict[str, str] = {"delft-labels": "pspnet101"}
 """Network that a preset stands for, where it needs one."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.augmentation.event_changes import UNCHANGED
+from eventseg.dataset.manifest import LIMITS
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
@@ -89,6 +90,7 @@ class EventSource:
         if name == TRUTH:
             found |= {f"{e.name} truth": e.truth_sha256 for e in manifest.recordings}
         made = {"classes": self.classes.names, **manifest.label_settings.get(name, {})}
+        made.pop(LIMITS, None)
         found["settings"] = _digest(manifest.settings.to_dict())
         found[f"labels {name}"] = _digest(made)
         return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 from click.testing import CliRunner, Result
 from PIL import Image
 from pseudolabel_teachers import save_segformer
@@ -15,8 +17,10 @@ from recording_fixtures import tree, write_recording
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.writer import encode_dataset
+from eventseg.pseudolabel import PRESETS
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
+from eventseg.sources import open_source
 from eventseg_cli.main import main
 
 
@@ -77,6 +81,16 @@ def test_presets_repeat_history_and_can_be_changed(work: Path) -> None:
     found = settings(work, "evsegnet-labels")
     assert (found["scales"], found["flip"], found["merge"]) == ([0.75, 1.0, 1.5], True, "labels")
     assert found["threshold"] == 0.0
+    assert found["limits"] == list(PRESETS["evsegnet-labels"].limits)
+    for limit in found["limits"]:
+        assert result.stderr.count(f"preset evsegnet-labels: {limit}\n") == 1
+    # A set made before limits were recorded has the same labels.
+    digests = open_source(work / "data", label_set="evsegnet-labels").digests
+    manifest = tomllib.loads((work / "data/manifest.toml").read_text())
+    del manifest["labels"]["evsegnet-labels"]["settings"]["limits"]
+    (work / "data/manifest.toml").write_text(tomli_w.dumps(manifest))
+    assert "already whole" in run(work, "--preset", "evsegnet-labels").stdout
+    assert open_source(work / "data", label_set="evsegnet-labels").digests == digests
     more = [
         "--no-flip",
         "--agreement",
