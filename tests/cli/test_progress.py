@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import logging
 import sys
 from pathlib import Path
 
 import pytest
+from compiling_job import compile_something
 
-from eventseg.dataset.jobs import LOGGER, Tick, run_jobs
+from eventseg.dataset.jobs import LOGGER, run_jobs
 from eventseg.kernels import compiled
 from eventseg.recordings.progress import Progress, in_stage
 from eventseg_cli import progress
@@ -97,14 +97,6 @@ def test_the_command_line_has_one_bar() -> None:
         names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         importers += [path.name] * ("tqdm" in names)
     assert importers == ["progress.py"]
-
-
-def compile_something(_job: int, tick: Tick) -> int:
-    """Do as a kernel does that is not in the cache, twice."""
-    for text in ("compiling the kernels, once", "compiling another"):
-        logging.getLogger(progress.KERNELS).info(text)
-    tick(1.0)
-    return 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

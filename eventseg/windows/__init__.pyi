@@ -1,0 +1,17 @@
+from .anchors import Anchor as Anchor
+from .anchors import AnchorKind as AnchorKind
+from .anchors import parse_anchor as parse_anchor
+from .anchors import to_anchor as to_anchor
+from .cut import MAX_FRAME_AGE_US as MAX_FRAME_AGE_US
+from .cut import MOST_WINDOWS as MOST_WINDOWS
+from .cut import cut_windows as cut_windows
+from .durations import MAX_WINDOW_US as MAX_WINDOW_US
+from .durations import check_window as check_window
+from .durations import format_duration as format_duration
+from .durations import parse_duration as parse_duration
+from .durations import to_us as to_us
+from .recording import FileOrder as FileOrder
+from .recording import Timed as Timed
+from .windows import Windows as Windows
+from .windows import covered_share as covered_share
+from .windows import sample_ids as sample_ids
