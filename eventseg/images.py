@@ -78,8 +78,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         The file is missing, damaged, or has colours or another depth.
     """
     content = _content(path)
-    bits, kind = content[24:26] if content.startswith(SIGNATURE) else (0, 0)
-    if (bits, kind) != (8, GRAY) and kind != INDEXED:
+    if _depth_of(content, GRAY) != 8 and not _depth_of(content, INDEXED):
         raise DatasetError(f"image {path} is no 8-bit gray PNG; save its values as one")
     return np.array(_opened(content, path, formats=("PNG",)))
 
@@ -93,10 +92,15 @@ def read_wide_image(path: Path) -> NDArray[np.int32]:
         The file is missing, damaged, or has colours or another depth.
     """
     content = _content(path)
-    bits, kind = content[24:26] if content.startswith(SIGNATURE) else (0, 0)
-    if kind != GRAY or bits not in (8, 16):
+    if _depth_of(content, GRAY) not in (8, 16):
         raise DatasetError(f"image {path} is no gray PNG of 8 or 16 bits; save its values as one")
     return np.asarray(_opened(content, path, formats=("PNG",))).astype(np.int32)
+
+
+def _depth_of(content: bytes, kind: int) -> int:
+    """Return the bits of a value in a PNG of a kind, 0 where the file is none."""
+    is_png = content.startswith(SIGNATURE) and len(content) > 25
+    return content[24] if is_png and content[25] == kind else 0
 
 
 def read_picture(path: Path, *, colour: bool) -> NDArray[np.uint8]:

@@ -146,14 +146,7 @@ def encode_recording(
         raise WindowError("windows must be in order of time")
     if n == 0:
         return
-    encoding = given_encoding(
-        recording.sensor,
-        encoding,
-        rows=rows,
-        representation=representation,
-        normalise=normalise,
-        ddof=ddof,
-    )
+    encoding = given_encoding(recording.sensor, encoding, rows, representation, normalise, ddof)
     encoder = choose_encoder(device).name
     tensor_bytes = 4 * math.prod(encoding.shape) * len(windows)
     batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
@@ -239,14 +232,7 @@ def encode_counted(
     """
     if events_per_window < 1:
         raise WindowError(f"a window must hold 1 event or more, got {events_per_window}")
-    encoding = given_encoding(
-        recording.sensor,
-        encoding,
-        rows=rows,
-        representation=representation,
-        normalise=normalise,
-        ddof=ddof,
-    )
+    encoding = given_encoding(recording.sensor, encoding, rows, representation, normalise, ddof)
     encoded = partial(encode, encoding=encoding, out=np.empty(encoding.shape, np.float32))
     index = 0
     rest: EventStream | None = None

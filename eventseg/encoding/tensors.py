@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,14 +96,7 @@ def encode(
             f"window [{t0_us}, {t1_us}) us reaches outside the stream's span "
             f"[{events.t0_us}, {events.t1_us}) us; take the events of a longer span"
         )
-    encoding = given_encoding(
-        events.sensor,
-        encoding,
-        rows=rows,
-        representation=representation,
-        normalise=normalise,
-        ddof=ddof,
-    )
+    encoding = given_encoding(events.sensor, encoding, rows, representation, normalise, ddof)
     made = _output(encoding, 1, None if out is None else out[np.newaxis])
     (job,) = encode_jobs(
         events,
@@ -174,14 +167,7 @@ def encode_windows(
     """
     if threads < 1:
         raise WindowError(f"threads must be 1 or more, got {threads}")
-    encoding = given_encoding(
-        events.sensor,
-        encoding,
-        rows=rows,
-        representation=representation,
-        normalise=normalise,
-        ddof=ddof,
-    )
+    encoding = given_encoding(events.sensor, encoding, rows, representation, normalise, ddof)
     out = _output(encoding, len(windows), out)
     t0_us, t1_us = windows.t0_us, windows.t1_us
     jobs = encode_jobs(
@@ -252,7 +238,14 @@ def slides(t0_us: NDArray[np.int64], t1_us: NDArray[np.int64]) -> bool:
     return bool(2 * stride_us < t1_us[0] - t0_us[0])
 
 
-def given_encoding(sensor: SensorSize, encoding: Encoding | None, **settings: Any) -> Encoding:
+def given_encoding(
+    sensor: SensorSize,
+    encoding: Encoding | None,
+    rows: tuple[int, int] | None,
+    representation: Representation | str,
+    normalise: Normalisation,
+    ddof: int,
+) -> Encoding:
     """Return the encoding that a caller gave, or that of its settings; for one sensor.
 
     Raises
@@ -260,7 +253,9 @@ def given_encoding(sensor: SensorSize, encoding: Encoding | None, **settings: An
     WindowError
         An encoding for a sensor of another size, or settings beside an encoding.
     """
-    own = encoding_of(sensor, **settings)
+    own = encoding_of(
+        sensor, rows=rows, representation=representation, normalise=normalise, ddof=ddof
+    )
     if encoding is None:
         return own
     if encoding.sensor != sensor:

@@ -109,7 +109,7 @@ class DeepLabV3(TrunkNetwork):
     Raises
     ------
     NetworkError
-        An option that is not allowed.
+        An output stride that the pyramid has no rates for, or a depth of no trunk.
     """
 
     def __init__(

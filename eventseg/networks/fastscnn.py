@@ -192,7 +192,7 @@ class FastSCNN(SegmentationNetwork):
     Raises
     ------
     NetworkError
-        An option that is not allowed.
+        A kind that is not listed above, or a dropout that is not in [0, 1).
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class PSPNet(TrunkNetwork):
     Raises
     ------
     NetworkError
-        An option that is not allowed.
+        A depth of no trunk, or bins that are not above 0 or do not divide its channels.
     """
 
     def __init__(

@@ -93,16 +93,20 @@ class TruthWriter:
         self._file.attrs["recipe"] = json.dumps(recipe)
         self._file.attrs["height"], self._file.attrs["width"] = sensor
         for name in ("label", "signal"):
-            self._file.create_dataset(
-                f"events/{name}",
-                (0,),
-                "u1",
-                maxshape=(None,),
-                chunks=(_EVENT_CHUNK,),
-                compression="gzip",
-                compression_opts=1,
-            )
+            self._add_bytes(f"events/{name}")
         self._file.create_dataset("frames/t_us", (0,), "i8", maxshape=(None,), chunks=(1024,))
+
+    def _add_bytes(self, name: str) -> None:
+        """Add an empty compressed row of bytes."""
+        self._file.create_dataset(
+            name,
+            (0,),
+            "u1",
+            maxshape=(None,),
+            chunks=(_EVENT_CHUNK,),
+            compression="gzip",
+            compression_opts=1,
+        )
 
     def add_events(self, events: LabelledEvents) -> None:
         """Append class and cause of the events, in their order."""
@@ -122,15 +126,7 @@ class TruthWriter:
     def add_source(self, label: NDArray[np.uint8]) -> None:
         """Keep a label map the recording is made from, so that it can be warped again."""
         if "source" not in self._file:
-            self._file.create_dataset(
-                "source/label",
-                (0,),
-                "u1",
-                maxshape=(None,),
-                chunks=(_EVENT_CHUNK,),
-                compression="gzip",
-                compression_opts=1,
-            )
+            self._add_bytes("source/label")
             self._file.create_dataset("source/offset", (0,), "i8", maxshape=(None,), chunks=(256,))
             self._file.create_dataset(
                 "source/size", (0, 2), "i8", maxshape=(None, 2), chunks=(256, 2)

@@ -86,7 +86,7 @@ class ResNet(Trunk):
     Raises
     ------
     NetworkError
-        An option that is not allowed.
+        A value that is not listed above, or widths and dilations that are not above 0.
     """
 
     def __init__(
