@@ -23,7 +23,7 @@ LINE_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """What a command writes to stderr besides warnings and errors.
+    """Notes, warnings and progress of a command on stderr.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Resizing of network inputs and label maps: one rule, and the one of EV-SegNet's code.
 
 =========================  ==============================  ===========================
-what                       rule ``centres``                rule ``evsegnet``
+array                      rule ``centres``                rule ``evsegnet``
 =========================  ==============================  ===========================
 events, labels, masks      nearest centre of a pixel,      pixel ``floor(d * in / out)``
                            ``floor((d + 1/2) * in / out)``
@@ -11,8 +11,8 @@ test-time views of inputs  as above                        bilinear, corners ali
 probabilities              bilinear between centres        bilinear, corners aligned
 =========================  ==============================  ===========================
 
-``d`` is a row or column of the result, ``in`` and ``out`` are the sizes. The second column is what
-the released code of EV-SegNet does on the way to 352x224 and in its six passes (Shathe/Ev-SegNet;
+``d`` is a row or column of the result, ``in`` and ``out`` are the sizes. The second column is the
+released code of EV-SegNet on the way to 352x224 and in its six passes (Shathe/Ev-SegNet;
 whether it resizes logits or probabilities is not known, here it is logits).
 """
 
@@ -54,7 +54,7 @@ def resize_nearest(x: NDArray[Value], size: tuple[int, int], *, rule: ResizeRule
 
 
 def nearest(x: Tensor, size: tuple[int, int], *, rule: ResizeRule) -> Tensor:
-    """Return what :func:`resize_nearest` does, of a tensor on any device."""
+    """Return the same as :func:`resize_nearest`, of a tensor on any device."""
     rows = torch.from_numpy(nearest_positions(x.shape[-2], size[0], rule=rule)).to(x.device)
     columns = torch.from_numpy(nearest_positions(x.shape[-1], size[1], rule=rule)).to(x.device)
     return x[..., rows[:, None], columns]

@@ -96,7 +96,7 @@ class Recording(ABC):
         Warns
         -----
         UserWarning
-            The span lies more than a second before or after the whole recording. A span in a gap
+            The span lies more than a second before or after the recording. A span in a gap
             is empty without it.
         """
 

@@ -19,7 +19,7 @@ from eventseg.sources.live import LiveWindow
 class PictureSource:
     """Source of labelled pictures, whatever they are read from.
 
-    A subclass sets what :class:`eventseg.sources.Source` lists and is not here: ``path``, ``ids``,
+    A subclass sets the rest of :class:`eventseg.sources.Source`: ``path``, ``ids``,
     ``splits``, ``sequences``, ``size``, ``classes``, ``digests``, ``labels(i)`` and
     ``image(i, colour=)``. One with events has ``encoding`` and ``events(i, window, normalise=)``
     too.
@@ -53,7 +53,7 @@ class PictureSource:
         return None
 
     def instances(self, i: int) -> NDArray[np.int32] | None:
-        """Return None: things are not told apart."""
+        """Return None: labels do not separate things."""
         return None
 
     def events(

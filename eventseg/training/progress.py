@@ -1,4 +1,4 @@
-"""What training tells its caller: its progress, the end of each epoch and the result."""
+"""Reports of training to its caller: progress, the end of each epoch and the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What windows need of a recording: times of events and frames, and the order in its file."""
+"""The part of a recording that windows need: times of events and frames, order in the file."""
 
 from __future__ import annotations
 

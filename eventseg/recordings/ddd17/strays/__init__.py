@@ -1,1 +1,1 @@
-"""Damaged times: stray events, packets, headers and clock marks, judged by what is around."""
+"""Damaged times: stray events, packets, headers and clock marks, judged by their neighbours."""

@@ -1,4 +1,4 @@
-"""Clock marks: special events RESET and WRAP that are what they say.
+"""Clock marks: true RESET and WRAP events among the special events.
 
 A damaged type or packet header makes a mark of another event. A mark of the sensor carries no
 time of its own: its stamp is 2^31 - 1. Whether the clock restarted shows in the times that follow.

@@ -1,7 +1,7 @@
 """Single events whose times break the order of a dense packet by less than 100 ms.
 
 A camera sends its events in the order of their times. A damaged time that leaves the span of its
-packet's other events is out of order with what was sent after it, or before it. The first event
+packet's other events is out of order with the events sent after it, or before it. The first event
 of a clock, and the last, have nothing on one side; there the length of the packets around speaks.
 
 Not to be found, and harmless to all other events: a time that stays within its packet's span, one
@@ -40,7 +40,7 @@ def spans_in_order(
     ----------
     events : structured array (P,)
         PACKET_DTYPE of the event packets in file order, 31-bit times; without those that are off
-        (nothing kept).
+        (no event left).
     part : int64 (P,)
         Number of clock marks before each packet; no time is compared across one.
     file : PacketFile
@@ -97,7 +97,7 @@ def _usual_length(
 
 
 def _ahead(own: Times, after: Times, usual_us: int | None) -> int:
-    """Return the latest time of a packet without those that are ahead of what follows.
+    """Return the latest time of a packet without those that are ahead of the next events.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _ahead(own: Times, after: Times, usual_us: int | None) -> int:
 
 
 def _times(packet: NDArray[np.void], file: PacketFile) -> Times:
-    """Return the times of the kept events of a packet in file order, its overflow included."""
+    """Return the times of the remaining events of a packet in file order, its overflow included."""
     one = packet.reshape(1)
     stored, _ = file.events_of(one, EVENT_BYTES[POLARITY])
     times = sound_times(stored.view("<u8"), (UNLIMITED, UNLIMITED))
