@@ -175,20 +175,20 @@ def test_a_prediction_can_be_looked_at(root, run):
 
 def test_a_long_recording_is_predicted_in_constant_memory(run, root):
     few, many = (
-        run.predict(root / "drive.hdf5", every=step, device="cpu") for step in ("50ms", "2ms")
+        run.predict(root / "drive.hdf5", every=step, device="cpu") for step in ("50ms", "4ms")
     )
     peaks = []
+    for _ in few:  # loads and compiles all there is
+        pass
     for predictions in (few, many):
-        for _ in predictions:
-            pass
         tracemalloc.start()
         for _ in predictions:
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     one = next(iter(many))
-    assert len(many) > 20 * len(few)
-    # All predictions together would be hundreds of times what a batch of tensors takes.
+    assert len(many) > 10 * len(few)
+    # All predictions together would be a hundred times what a batch of tensors takes.
     assert peaks[1] < len(many) * (one.probabilities.nbytes + one.input.nbytes) / 2
 
 
