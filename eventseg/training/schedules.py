@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from eventseg.training.config.optimisation import ScheduleSpec
 
+FIRST_DIVISOR = 25
+"""Base rate over the first rate of ``one_cycle``, as in PyTorch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
@@ -53,11 +56,15 @@ def learning_rate(
     """
     by_epoch = spec.unit == "epoch"
     k = iteration // iterations_per_epoch if by_epoch else iteration
+    length = spec.length or (-(-iterations // iterations_per_epoch) if by_epoch else iterations)
     rate = base
     if spec.kind == "poly":
-        whole = -(-iterations // iterations_per_epoch) if by_epoch else iterations
-        left = max(0.0, 1 - k / (spec.length or whole))
+        left = max(0.0, 1 - k / length)
         rate = spec.end + (base - spec.end) * left**spec.power
+    elif spec.kind == "cosine":
+        rate = _half_cosine(base, spec.end, k / length)
+    elif spec.kind == "one_cycle":
+        rate = _one_cycle(spec, k, base=base, length=length)
     elif spec.kind == "step":
         rate = base * spec.factor ** (k // spec.step)
     elif spec.kind == "plateau":
@@ -75,6 +82,22 @@ def after_score(spec: ScheduleSpec, plateau: Plateau, *, score: float) -> Platea
     if plateau.waited < spec.patience:
         return replace(plateau, waited=plateau.waited + 1)
     return replace(plateau, scale=plateau.scale * spec.factor, waited=0)
+
+
+def _half_cosine(begin: float, end: float, share: float) -> float:
+    """Return the rate at a share of the way from one rate to another, by half a cosine."""
+    return end + (begin - end) * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0))) / 2
+
+
+def _one_cycle(spec: ScheduleSpec, k: int, *, base: float, length: int) -> float:
+    """Return the rate of the one-cycle policy (Smith and Topin 2018, arXiv 1708.07120).
+
+    As in PyTorch: the last step of the rise has the base rate, the last of the fall has `end`.
+    """
+    peak = max(spec.rise * length - 1, 1e-9)
+    if k <= peak:
+        return _half_cosine(base / FIRST_DIVISOR, base, k / peak)
+    return _half_cosine(base, spec.end, (k - peak) / max(length - 1 - peak, 1e-9))
 
 
 def _warmup(spec: ScheduleSpec, iteration: int) -> float:

@@ -315,6 +315,10 @@ def train_pass(
         total, images = total + value * batch_images, images + batch_images
         report(value, batch_images)
     if waiting and updates:
+        # The last update of a pass is the mean of fewer batches.
+        for parameter in training.network.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(config.accumulation / waiting)
         _update(training)
     return PassResult(total / max(1, images), summed(counts).cpu().numpy())
 

@@ -50,6 +50,32 @@ def test_poly_is_that_of_pytorch(power):
     assert our_rates(ScheduleSpec(power=power), 60) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("end", [0.0, 0.01])
+def test_cosine_is_that_of_pytorch(end):
+    expected = torch_rates(lambda o: lr_scheduler.CosineAnnealingLR(o, 60, eta_min=end), 60)
+    rates = our_rates(ScheduleSpec(kind="cosine", end=end), 60)
+    assert rates == pytest.approx(expected, rel=1e-9)
+    longer = our_rates(ScheduleSpec(kind="cosine", end=end, length=30), 60)
+    assert longer[30:] == pytest.approx([end] * 30, abs=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "rise"), [(60, 0.3), (100, 0.5), (10, 0.2), (250, 0.1)])
+def test_one_cycle_is_that_of_pytorch(steps, rise):
+    expected = torch_rates(
+        lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=steps, pct_start=rise), steps
+    )
+    rates = our_rates(ScheduleSpec(kind="one_cycle", rise=rise, end=0.1 / 25e4), steps)
+    assert rates == pytest.approx(expected, rel=1e-6)
+    assert max(rates) == pytest.approx(0.1, rel=1e-2)
+
+
+@given(steps=st.integers(1, 40), kind=st.sampled_from(["cosine", "one_cycle"]))
+def test_short_trainings_have_rates_too(steps, kind):
+    rates = our_rates(ScheduleSpec(kind=kind), steps)
+    assert all(0 <= rate <= 0.1 for rate in rates)
+    assert sum(rates) > 0
+
+
 def test_poly_ends_at_its_end_and_stays_there():
     spec = ScheduleSpec(power=0.9, end=0.001, length=90)
     rates = our_rates(spec, 120, base=0.007)
@@ -237,7 +263,8 @@ def test_a_rate_is_set_with_each_groups_multiplier_and_survives_a_checkpoint():
         (OptimiserSpec, {"momentum": 0.9}, "no momentum"),
         (OptimiserSpec, {"kind": "sgd", "nesterov": True}, "nesterov"),
         (OptimiserSpec, {"multipliers": (("a", -1.0),)}, "'a'"),
-        (ScheduleSpec, {"kind": "cosine"}, "cosine"),
+        (ScheduleSpec, {"kind": "linear"}, "linear"),
+        (ScheduleSpec, {"rise": 1.0}, "rise"),
         (ScheduleSpec, {"unit": "batch"}, "batch"),
         (ScheduleSpec, {"factor": 1.0}, "factor"),
         (ScheduleSpec, {"step": 0}, "step"),

@@ -107,6 +107,15 @@ def test_accumulated_batches_are_one_large_batch() -> None:
     assert float((apart - large).abs().max()) > 1e-3
 
 
+def test_the_last_update_of_a_pass_is_the_mean_of_the_batches_it_has() -> None:
+    batch = random_batch(4)
+    large = updated(training_of(tiny(**PLAIN)), [batch], updates=1)
+    training = training_of(tiny(**PLAIN, accumulation=3))
+    small = updated(training, parts(batch, of=2), updates=1)
+    assert training.iteration == 1
+    torch.testing.assert_close(small, large, rtol=0, atol=1e-9)
+
+
 def test_a_clipped_gradient_has_the_largest_norm() -> None:
     batch = random_batch(2)
     rate = PLAIN["optimiser__learning_rate"]

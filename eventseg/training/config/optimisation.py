@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from eventseg.errors import TrainingError
 from eventseg.files import is_extension
@@ -165,7 +165,7 @@ class OptimiserSpec:
                 )
 
 
-ScheduleKind = Literal["constant", "poly", "step", "plateau"]
+ScheduleKind = Literal["constant", "poly", "cosine", "one_cycle", "step", "plateau"]
 Unit = Literal["iteration", "epoch"]
 
 
@@ -175,18 +175,23 @@ class ScheduleSpec:
 
     Parameters
     ----------
-    kind : {"constant", "poly", "step", "plateau"}
-        Schedule: ``poly`` is ``end + (base - end) (1 - k / length)^power``; ``step`` multiplies by
-        `factor` every `step` of k; ``plateau`` multiplies by `factor` when the validation score has
-        not risen for more than `patience` epochs.
+    kind : {"constant", "poly", "cosine", "one_cycle", "step", "plateau"}
+        Schedule: ``poly`` is ``end + (base - end) (1 - k / length)^power``; ``cosine`` is ``end +
+        (base - end) (1 + cos(pi k / length)) / 2``; ``one_cycle`` rises by half a cosine from a
+        25th of the base over the share `rise` of the length and falls by another one to `end`;
+        ``step`` multiplies by `factor` every `step` of k; ``plateau`` multiplies by `factor` when
+        the validation score has not risen for more than `patience` epochs.
     unit : {"iteration", "epoch"}
-        Unit of k in ``poly`` and ``step``.
+        Unit of k in all schedules but ``plateau``.
     power : float
         Exponent of ``poly``.
     end : float
-        Learning rate at the end of ``poly``, and the least one of ``plateau``.
+        Learning rate at the end of ``poly``, ``cosine`` and ``one_cycle``, and the least one of
+        ``plateau``.
     length : int
-        Length of ``poly`` in units; 0 for that of the training. Later the rate stays at `end`.
+        Length of these three in units; 0 for that of the training. Later the rate stays at `end`.
+    rise : float
+        Share of ``one_cycle`` over which the rate rises, between 0 and 1.
     step : int
         Distance between the steps of ``step``, in units.
     factor : float
@@ -211,6 +216,7 @@ class ScheduleSpec:
     power: float = 0.9
     end: float = 0.0
     length: int = 0
+    rise: float = 0.3
     step: int = 100
     factor: float = 0.1
     patience: int = 10
@@ -219,10 +225,14 @@ class ScheduleSpec:
     warmup_from: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("constant", "poly", "step", "plateau"):
-            raise TrainingError(f"schedule {self.kind!r} is none of constant, poly, step, plateau")
+        if self.kind not in get_args(ScheduleKind):
+            raise TrainingError(
+                f"schedule {self.kind!r} is none of {', '.join(get_args(ScheduleKind))}"
+            )
         if self.unit not in ("iteration", "epoch"):
             raise TrainingError(f"a schedule's unit is iteration or epoch, not {self.unit!r}")
+        if not 0 < self.rise < 1:
+            raise TrainingError(f"a schedule's rise must be between 0 and 1, got {self.rise}")
         if not self.power > 0 or not 0 < self.factor < 1 or not 0 <= self.warmup_from <= 1:
             raise TrainingError(
                 f"a schedule needs power above 0, factor between 0 and 1 and warmup_from from 0 "
