@@ -80,7 +80,7 @@ def test_notebook_runs_and_uses_only_the_public_names(beside_a_recording):
                 if isinstance(node, ast.Attribute):
                     assert not node.attr.startswith("_")
     client = NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(beside_a_recording)}}
+        notebook, timeout=600, resources={"metadata": {"path": str(beside_a_recording)}}
     )
     client.execute()
     pictures = [
