@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +200,24 @@ def test_a_killed_loading_process_is_one_line(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout.startswith("a loading process was ended by the system"), done.stderr
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a timer's signal")
+def test_a_death_that_is_told_after_its_socket_closed_is_still_one_line() -> None:
+    def tell(*_: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    before = signal.signal(signal.SIGALRM, tell)
+    try:
+        with (
+            pytest.raises(TrainingError, match=r"ended by the system.*\(DataLoader worker"),
+            loading_advice(),
+        ):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def stand_in_for_the_successor(patch: pytest.MonkeyPatch) -> ModuleType:

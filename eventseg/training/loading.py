@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -264,7 +265,22 @@ def loading_advice() -> Iterator[None]:
     except (RuntimeError, OSError, EOFError) as error:
         if isinstance(error, EventsegError) or not (advice := _loading_advice(error)):
             raise
+        if isinstance(error, ConnectionError | EOFError):
+            advice = _loading_advice(_death_of_a_process() or error)
         raise TrainingError(advice) from error
+
+
+def _death_of_a_process() -> RuntimeError | None:
+    """Wait until the system tells of a process whose socket is closed, at most a second.
+
+    Torch raises in the signal's handler, wherever the interpreter is then: here, and not while
+    the message is printed.
+    """
+    try:
+        time.sleep(1)
+    except RuntimeError as error:
+        return error
+    return None
 
 
 def _loading_advice(error: RuntimeError | OSError | EOFError) -> str:
