@@ -7,4 +7,7 @@ from .evaluate import evaluate as evaluate
 from .rows import Row as Row
 from .run_evaluation import Evaluation as Evaluation
 from .run_evaluation import evaluate_run as evaluate_run
+from .sample_scores import read_sample_scores as read_sample_scores
 from .settings import EvaluationRequest as EvaluationRequest
+from .significance import PairedTest as PairedTest
+from .significance import paired_test as paired_test

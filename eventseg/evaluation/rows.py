@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
+from eventseg.evaluation.blocks import Blocks, blocks_of
 from eventseg.labels.maps import CITYSCAPES_19, ClassTable, groups_of
 from eventseg.metrics.instances import (
     CITYSCAPES_MEAN_PIXELS,
@@ -19,9 +20,6 @@ from eventseg.metrics.instances import (
     instance_scores,
 )
 from eventseg.metrics.scores import Interval, Scores, bootstrap_interval, scores
-
-BLOCK = 100
-"""Most consecutive samples of one recording in a block of the bootstrap."""
 
 CATEGORIES = "cityscapes_categories"
 """Class table whose classes are the categories."""
@@ -50,6 +48,8 @@ class Row:
     note : str
     instances : InstanceCounts, optional
         Of the samples that have instance ids; None where none has.
+    times_us : int64 (N,), optional
+        Time of each sample on the clock of its recording; None where times are unknown.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Row:
     classes: ClassTable
     note: str = ""
     instances: InstanceCounts | None = None
+    times_us: NDArray[np.int64] | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -84,13 +85,27 @@ class Row:
         pixels = self.matrices.sum((1, 2))
         return np.where(pixels > 0, right / np.maximum(pixels, 1), np.nan)
 
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Blocks of samples that the bootstrap draws."""
+        return blocks_of(self.sequences, ids=self.ids, times_us=self.times_us)
+
     def interval(self, *, seed: int = 0) -> Interval | None:
         """Return the bootstrap interval of the mIoU; None where there are too few blocks."""
-        blocks = blocks_of(self.sequences)
-        summed = np.array([self.matrices[block].sum(0) for block in blocks])
+        summed = self.blocks.sums(self.matrices)
         if sum(matrix.any() for matrix in summed) < 2:
             return None
         return bootstrap_interval(summed, seed=seed)
+
+    @property
+    def interval_scope(self) -> str:
+        """Limit of the interval, empty without one or where whole recordings were drawn."""
+        return "" if self.interval() is None else self.blocks.scope
+
+    @property
+    def sample_set(self) -> str:
+        """Digest of the names of the samples, whatever their order."""
+        return hashlib.sha256("\n".join(sorted(self.ids)).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the samples' matrices, as JSON holds it.
@@ -119,6 +134,9 @@ class Row:
             "scores": held,
             "interval_95": None if found is None else [found.low, found.high],
             "interval_blocks": None if found is None else found.blocks,
+            "interval_over": None if found is None else str(self.blocks),
+            "interval_scope": self.interval_scope,
+            "sample_set": self.sample_set,
             "confusion": self.matrices.sum(0).tolist(),
         }
 
@@ -148,14 +166,3 @@ def categories_of(table: ClassTable) -> dict[str, tuple[int, ...]]:
     except LabelError:  # no merge of this table is known
         return {}
     return groups if sum(map(len, groups.values())) == len(table) else {}
-
-
-def blocks_of(sequences: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Return stretches of consecutive samples of one recording, about ten or more in all."""
-    longest = max(1, min(BLOCK, len(sequences) // 10))
-    names = np.array(sequences)
-    blocks = []
-    for name in dict.fromkeys(sequences):
-        of = np.flatnonzero(names == name)
-        blocks += np.array_split(of, -(-len(of) // longest))
-    return blocks

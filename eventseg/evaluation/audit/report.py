@@ -88,11 +88,12 @@ def class_rows(audit: Audit) -> list[list[str]]:
 def summary(audit: Audit) -> list[str]:
     """Return the findings in sentences."""
     terms, scores = words_of(audit.against, audit.other), audit.row.scores
-    interval = audit.row.interval()
+    interval, scope = audit.row.interval(), audit.row.interval_scope
     spread = (
         ""
         if interval is None
-        else f" (95 % interval {percent(interval.low)} to {percent(interval.high)})"
+        else f" (95 % interval {percent(interval.low)} to {percent(interval.high)}"
+        f"{scope and '; '}{scope})"
     )
     lines = [
         f"{terms.mean} {percent(scores.miou_present)} %{spread}, "

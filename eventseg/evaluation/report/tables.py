@@ -51,10 +51,26 @@ def summary_rows(rows: Sequence[Row]) -> list[list[str]]:
                 percent(scores.miou_all),
                 percent(scores.jaccard_micro),
                 percent(scores.jaccard_weighted),
-                row.note,
+                note_of(row, first=rows[0]),
             ]
         )
     return lines
+
+
+def note_of(row: Row, *, first: Row) -> str:
+    """Return the note of a row: its own, the limit of its interval, other samples than the first.
+
+    Parameters
+    ----------
+    row : Row
+    first : Row
+        First row of the same table.
+    """
+    notes = [row.note, row.interval_scope]
+    if row.sample_set != first.sample_set:
+        common = len(set(row.ids) & set(first.ids))
+        notes.append(f"other samples than the first row: {common:,} in common")
+    return "; ".join(filter(None, notes))
 
 
 def rules_of(rows: Sequence[Row]) -> dict[str, str]:
@@ -65,8 +81,8 @@ def rules_of(rows: Sequence[Row]) -> dict[str, str]:
         "Jaccard micro": "right pixels over all that are true or predicted, all classes at once",
         "Jaccard weighted": "mean IoU, each class weighted by its true pixels",
         "95 % interval": (
-            "of mIoU present; bootstrap over stretches of consecutive samples of one recording, "
-            "since frames of one drive resemble each other"
+            f"of mIoU present; bootstrap over {rows[0].blocks}, since frames of one drive resemble "
+            "each other"
         ),
     }
     if rows[0].scores.categories:

@@ -16,11 +16,13 @@ from eventseg.evaluation.report.tables import (
     HEADER,
     class_tables,
     group_tables,
+    note_of,
     rules_of,
     size_of,
     summary_rows,
 )
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.sample_scores import write_sample_scores
 from eventseg.html import markdown, write_text
 
 
@@ -34,7 +36,7 @@ def write_report(
     curves: Callable[[], Any] | None = None,
     warning: str = "",
 ) -> Path:
-    """Write ``scores.json``, ``scores.csv``, ``scores.md`` and ``report.html`` into a folder.
+    """Write ``scores.json``, ``.csv``, ``.md`` and ``.npz`` and ``report.html`` into a folder.
 
     Parameters
     ----------
@@ -65,8 +67,9 @@ def write_report(
         "resize": protocol.resize,
         "rules": rules_of(rows),
         "classes": list(rows[0].classes.names),
-        "rows": [row.to_dict() for row in rows],
+        "rows": [{**row.to_dict(), "note": note_of(row, first=rows[0])} for row in rows],
     }
+    write_sample_scores(out, rows)
     write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
     write_text(out / "scores.csv", _csv(rows))
     write_text(out / "scores.md", _words(rows, protocol, warning))
