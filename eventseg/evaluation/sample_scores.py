@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.rows import Row
@@ -19,6 +18,12 @@ from eventseg.labels.tables import table_of
 
 SAMPLE_SCORES = "scores.npz"
 """File in the folder of a report."""
+
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What damaged files raise."""
 
 
 def write_sample_scores(folder: Path, rows: Sequence[Row]) -> Path:
@@ -39,7 +44,7 @@ def write_sample_scores(folder: Path, rows: Sequence[Row]) -> Path:
     OutputError
         The file cannot be written.
     """
-    arrays: dict[str, NDArray[Any]] = {"classes": np.array(rows[0].classes.names)}
+    arrays: dict[str, Any] = {"classes": np.array(rows[0].classes.names)}
     for r, row in enumerate(rows):
         arrays |= {
             f"{r}/name": np.array(row.name),
@@ -89,7 +94,15 @@ def read_sample_scores(folder: str | Path) -> list[Row]:
             rows = _rows(arrays)
         record = json.loads((path.parent / "scores.json").read_text(encoding="utf-8"))
         totals = [row["confusion"] for row in record["rows"]]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as e:
         raise TrainingError(f"cannot read {path}: {e}; run eventseg evaluate again") from e
     if totals != [row.matrices.sum(0).tolist() for row in rows]:
         raise TrainingError(
@@ -101,11 +114,11 @@ def read_sample_scores(folder: str | Path) -> list[Row]:
 
 def _rows(arrays: Any) -> list[Row]:
     table = table_of(arrays["classes"].tolist())
-    rows = []
+    rows: list[Row] = []
     while f"{len(rows)}/name" in arrays:
         of = f"{len(rows)}/"
         ids, sequences, matrices = (arrays[of + key] for key in ("ids", "sequences", "matrices"))
-        times_us = arrays[of + "times_us"] if of + "times_us" in arrays else None
+        times_us = arrays.get(of + "times_us")
         counts = [len(ids), len(sequences), len(ids) if times_us is None else len(times_us)]
         shape = (len(ids), len(table), len(table))
         if matrices.shape != shape or len(set(counts)) > 1 or (matrices < 0).any():

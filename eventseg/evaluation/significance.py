@@ -65,9 +65,7 @@ class PairedTest:
             "repeats": found.repeats,
             "level": found.level,
             "miou_truth": _plain(found.miou),
-            "iou": {
-                name: _plain(one) for name, one in zip(self.classes, found.iou, strict=True)
-            },
+            "iou": {name: _plain(one) for name, one in zip(self.classes, found.iou, strict=True)},
             "note": self.note,
         }
 
@@ -93,7 +91,7 @@ def paired_test(
     Parameters
     ----------
     first, second : Row or sequence of Row
-        One row a seed of each run, see :func:`eventseg.evaluation.sample_scores.read_sample_scores`.
+        One row a seed of each run; :func:`eventseg.evaluation.read_sample_scores` reads them.
     seed : int
         Random seed of the draws.
     repeats : int
@@ -204,9 +202,7 @@ def _windows(run: Sequence[Row]) -> str:
     return ", ".join(dict.fromkeys(row.window for row in run))
 
 
-def _note(
-    runs: Sequence[Sequence[Row]], names: Sequence[str], *, common: int, scope: str
-) -> str:
+def _note(runs: Sequence[Sequence[Row]], names: Sequence[str], *, common: int, scope: str) -> str:
     """Return the limits of a test in words."""
     counts = [sorted({len(row.ids) for row in run}) for run in runs]
     notes = []

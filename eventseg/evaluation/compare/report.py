@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import TrainingError
+from eventseg.evaluation.compare.paired import paired_lines, paired_table, paired_tests
 from eventseg.evaluation.compare.picture import same_samples
 from eventseg.evaluation.compare.published import DDD17, PUBLISHED_ON
 from eventseg.evaluation.compare.runs import (
@@ -21,6 +22,7 @@ from eventseg.evaluation.compare.runs import (
     by_length,
     evaluation_names,
     group_seeds,
+    other_samples,
     pick_evaluation,
     read_run_summary,
 )
@@ -42,6 +44,7 @@ EVERY_HEADER = (
     "mIoU present",
     "95 % interval",
     "mIoU all",
+    "note",
 )
 
 PUBLISHED_HEADER = (
@@ -69,7 +72,12 @@ WORDS = {
 """Short names of settings, scores and costs of published rows."""
 
 
-def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, str]:
+def compare_runs(
+    runs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    tests: Sequence[tuple[str | Path, str | Path]] = (),
+) -> tuple[Path, str]:
     """Write ``compare.md``, ``compare.json`` and ``compare.html`` of runs into a folder.
 
     Parameters
@@ -77,6 +85,9 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
     runs : sequence of path
         Run folders; the evaluations inside them are shown too.
     out : path
+    tests : sequence of (path, path)
+        Pairs of run folders whose scores are tested for a difference, each together with the runs
+        that differ from it only in the seed. They are compared even where `runs` lacks them.
 
     Returns
     -------
@@ -86,13 +97,20 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
     Raises
     ------
     TrainingError
-        No run, or one that cannot be read.
+        No run, one that cannot be read, or a pair that cannot be tested.
+    LabelError
+        A pair with too few blocks to be tested.
     """
+    runs = list(runs)
+    for folder in (folder for pair in tests for folder in pair):
+        if Path(folder).resolve() not in {Path(run).resolve() for run in runs}:
+            runs.append(folder)
     if not runs:
         raise TrainingError("give one or more run folders")
     summaries = [read_run_summary(run) for run in runs]
     groups = group_seeds(summaries)
     chosen, names = pick_evaluation(groups), evaluation_names(groups)
+    tested = [test for pair in tests for test in paired_tests(groups, pair)]
     reading = [
         "Validation mIoU is of the best epoch; runs that differ only in the seed are one row, mean "
         "± deviation. Training time is the mean of the seeds, memory the most.",
@@ -101,26 +119,38 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
         else "No run has an evaluation: eventseg evaluate RUN DATA makes one.",
         f"mIoU present: {RULE_PRESENT}; so are all that are named mIoU only. mIoU all: {RULE_ALL}.",
     ]
+    if chosen and other_samples(groups, chosen):
+        reading.append(
+            "The scores of that evaluation are not all of the same samples: see the notes under "
+            "Every evaluation."
+        )
+    # Title, header, rows, and the sentences that the page shows below the table.
     tables = [
-        ("Runs", *run_rows(groups, chosen)),
-        ("Every evaluation", EVERY_HEADER, evaluation_rows(groups)),
-        ("Published", PUBLISHED_HEADER, published_rows(groups)),
+        ("Runs", *run_rows(groups, chosen), reading),
+        *((*paired_table(test), paired_lines(test)) for test in tested),
+        ("Every evaluation", EVERY_HEADER, evaluation_rows(groups), []),
+        ("Published", PUBLISHED_HEADER, published_rows(groups), []),
     ]
     tables = [one for one in tables if one[2]]
     text = "\n".join(
         [
             "# Runs side by side\n",
             *(f"{line}\n" for line in reading),
-            *(f"## {title}\n\n{markdown(header, rows)}" for title, header, rows in tables),
+            *(
+                f"## {title}\n\n{markdown(header, rows)}"
+                + "".join(f"\n{line}\n" for line in lines if lines is not reading)
+                for title, header, rows, lines in tables
+            ),
         ]
     )
     sections = [
-        (title, table(header, rows, wrapped=title == "Published")) for title, header, rows in tables
+        (
+            title,
+            table(header, rows, words=header[-1] == "note", wrapped=title == "Published")
+            + "".join(paragraph(line, kind="soft") for line in lines),
+        )
+        for title, header, rows, lines in tables
     ]
-    sections[0] = (
-        sections[0][0],
-        sections[0][1] + "".join(paragraph(line, kind="soft") for line in reading),
-    )
     figure, reason = same_samples([Path(run) for run in runs], summaries)
     shown = (
         paragraph(reason, kind="soft")
@@ -130,7 +160,9 @@ def compare_runs(runs: Sequence[str | Path], *, out: str | Path) -> tuple[Path, 
     sections.insert(1, ("Same samples", shown))
     lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
-    described = {"runs": [_described(run, names) for run in groups]}
+    described: dict[str, Any] = {"runs": [_described(run, names) for run in groups]}
+    if tested:
+        described["tests"] = [test.to_dict() for test in tested]
     write_text(root / "compare.json", json.dumps(described, indent=2) + "\n")
     write_text(root / "compare.md", text)
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
@@ -220,6 +252,11 @@ def evaluation_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
             spread([score.miou for score in scores]),
             _interval(scores),
             spread([score.miou_all for score in scores]),
+            "; ".join(
+                filter(
+                    None, (_scope(scores), other_samples(runs, evaluation).get((run.name, window)))
+                )
+            ),
         ]
         for run in runs
         for evaluation in sorted(run.scored)
@@ -318,6 +355,11 @@ def _interval(scores: Sequence[Score]) -> str:
     if len(scores) > 1 or math.isnan(scores[0].low):
         return "-"
     return f"{scores[0].low:.2f} to {scores[0].high:.2f}"
+
+
+def _scope(scores: Sequence[Score]) -> str:
+    """Return the limit of the interval where one is shown."""
+    return "" if _interval(scores) == "-" else scores[0].scope
 
 
 def _pairs(values: object) -> str:

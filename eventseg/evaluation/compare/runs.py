@@ -44,7 +44,11 @@ class Evaluation(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Scores of a network at one window in percent; NaN where a score is missing."""
+    """Scores of a network at one window in percent; NaN where a score is missing.
+
+    ``scope`` is the limit of the interval in words, ``sample_set`` the digest of the samples'
+    names, both empty in reports of earlier versions; ``report`` is the folder of the report.
+    """
 
     samples: int
     accuracy: float
@@ -52,6 +56,9 @@ class Score(NamedTuple):
     low: float
     high: float
     miou_all: float
+    scope: str = ""
+    sample_set: str = ""
+    report: str = ""
 
 
 Scored = Mapping[Evaluation, Mapping[str, tuple[Score, ...]]]
@@ -86,6 +93,8 @@ class RunSummary:
         Data set with published results that this is, empty for another.
     own : frozenset of Evaluation
         Those on the data and in the classes that the run was trained on, with any labels.
+    folders : tuple of Path
+        Run folders, one for each seed.
     """
 
     name: str
@@ -99,6 +108,7 @@ class RunSummary:
     data: str
     published_data: str
     own: frozenset[Evaluation] = frozenset()
+    folders: tuple[Path, ...] = ()
 
 
 def read_run_summary(run: str | Path) -> RunSummary:
@@ -136,6 +146,7 @@ def read_run_summary(run: str | Path) -> RunSummary:
         data=json.dumps([record["inputs"], classes], sort_keys=True),
         published_data=published_data(Path(record["data"]), classes=classes),
         own=frozenset(own),
+        folders=(root.resolve(),),
     )
 
 
@@ -187,6 +198,33 @@ def evaluation_names(runs: Sequence[RunSummary]) -> dict[Evaluation, str]:
     }
 
 
+def other_samples(runs: Sequence[RunSummary], evaluation: Evaluation) -> dict[tuple[str, str], str]:
+    """Return a note by run and window where the samples are not those of the first row.
+
+    Reports of earlier versions do not say which samples they are of: their number is compared.
+    """
+    scored = {
+        (run.name, window): {(score.samples, score.sample_set) for score in scores}
+        for run in runs
+        for window, scores in sorted(
+            run.scored.get(evaluation, {}).items(), key=lambda item: by_length(item[0])
+        )
+    }
+    notes: dict[tuple[str, str], str] = {}
+    reference: set[tuple[int, str]] = next(iter(scored.values()), set())
+    for key, sets in scored.items():
+        if any(_differ(one, other) for one in sets for other in sets):
+            notes[key] = "seeds scored on different samples"
+        elif any(_differ(one, other) for one in sets for other in reference):
+            notes[key] = "other samples than the first row of this evaluation"
+    return notes
+
+
+def _differ(one: tuple[int, str], other: tuple[int, str]) -> bool:
+    (count, digest), (other_count, other_digest) = one, other
+    return count != other_count or ("" not in (digest, other_digest) and digest != other_digest)
+
+
 def by_length(window: str) -> int:
     """Return a key that sorts windows by their length, ``-`` first."""
     return 0 if window == "-" else parse_duration(window)
@@ -221,7 +259,7 @@ def _read_scores(
             evaluation,
             about["data digests"],
             {
-                _length(row["window"]): (_score(row),)
+                _length(row["window"]): (_score(row, report=path.parent),)
                 for row in record["rows"]
                 if row["name"] == network
             },
@@ -239,7 +277,7 @@ def _length(window: str) -> str:
     return window if window == "-" else format_duration(parse_duration(window))
 
 
-def _score(row: Mapping[str, object]) -> Score:
+def _score(row: Mapping[str, object], *, report: Path) -> Score:
     scores, interval = row["scores"], row["interval_95"]
     if not isinstance(scores, dict) or not isinstance(row["samples"], int):
         raise TypeError("scores")
@@ -256,6 +294,9 @@ def _score(row: Mapping[str, object]) -> Score:
                 scores["miou_all"],
             )
         ),
+        scope=str(row.get("interval_scope", "")),
+        sample_set=str(row.get("sample_set", "")),
+        report=str(report),
     )
 
 
@@ -277,4 +318,5 @@ def _merged(group: Sequence[RunSummary]) -> RunSummary:
         own=frozenset().union(*(run.own for run in group)),
         train_s=statistics.fmean(run.train_s for run in group),
         peak_memory_mib=max(run.peak_memory_mib for run in group),
+        folders=tuple(folder for run in group for folder in run.folders),
     )
