@@ -27,9 +27,9 @@ Examples:
     nargs=2,
     multiple=True,
     type=click.Path(path_type=Path, exists=True),
-    help="Two run folders whose difference in mIoU and class IoU is tested: a paired bootstrap over "
-    "the samples that both were scored on, each run with all its seeds among RUN. The option can "
-    "be given several times.",
+    help="Two run folders whose difference in mIoU and class IoU is tested: a paired bootstrap "
+    "over the samples that both were scored on, each run with all its seeds among RUN. The option "
+    "can be given several times.",
 )
 @options.out_option(
     "Folder of compare.html, compare.md and compare.json.",

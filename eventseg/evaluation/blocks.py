@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SEVERAL_RECORDINGS = 5
+SEVERAL_RECORDINGS = 6
 """Fewest recordings that are drawn whole; fewer are too few draws to tell anything."""
 
 LENGTHS_S = (10, 5, 2, 1)

@@ -108,7 +108,7 @@ def paired_test(
     TrainingError
         No rows, other classes, no sample in common, or another truth of a sample.
     LabelError
-        Fewer than two blocks with scored pixels, or settings out of range.
+        Fewer than six blocks with scored pixels, or settings out of range.
 
     Examples
     --------

@@ -26,7 +26,7 @@ from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Protocol, evaluate
 from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.request import EvaluationRequest, evaluation_key, folder_name
-from eventseg.evaluation.rows import Row, blocks_of
+from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
@@ -283,17 +283,6 @@ def test_interval_needs_two_blocks_with_pixels() -> None:
     assert found is not None
     assert found.low == found.high == pytest.approx((5 / 8 + 9 / 12) / 2)
     assert np.isnan(row_of([right, none], "xy").sample_accuracy).tolist() == [False, True]
-
-
-def test_blocks_are_stretches_of_one_recording() -> None:
-    sequences = ["a"] * 250 + ["b"] * 1750
-    blocks = blocks_of(sequences)
-    assert sorted(np.concatenate(blocks).tolist()) == list(range(2000))
-    for block in blocks:
-        assert len(block) <= 100
-        assert len({sequences[i] for i in block}) == 1
-        assert (np.diff(block) == 1).all()
-    assert len(blocks_of(["a"] * 12)) == 12
 
 
 class Tags(HTMLParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eventseg.errors import TrainingError
@@ -97,7 +98,7 @@ def paired_lines(test: PairedTest) -> list[str]:
     """Return the sentences below the table of a test."""
     seeds = " and ".join(str(count) for count in test.seeds)
     line = (
-        f"{test.samples:,} samples, {seeds} seeds, {test.differences.repeats:,} draws of "
+        f"{test.samples:,} samples; seeds: {seeds}; {test.differences.repeats:,} draws of "
         f"{test.blocks}, the same for both."
     )
     return [line, *([f"Note: {test.note}."] if test.note else []), READING]
@@ -131,7 +132,8 @@ def _row(report: str, window: str) -> Row:
     for row in rows:
         length = row.window if row.window == "-" else format_duration(parse_duration(row.window))
         if row.name == rows[0].name and length == window:
-            return row
+            # Reports keep the name that the run had; folders may have been renamed.
+            return replace(row, name=Path(report).resolve().parent.name)
     raise TrainingError(f"{report} keeps no matrices of {window}; run eventseg evaluate again")
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.paired import paired_lines, paired_table, paired_tests
 from eventseg.evaluation.compare.picture import same_samples
-from eventseg.evaluation.compare.published import DDD17, PUBLISHED_ON
+from eventseg.evaluation.compare.published_rows import PUBLISHED_HEADER, published_rows
 from eventseg.evaluation.compare.runs import (
     PICK,
     Evaluation,
@@ -25,14 +23,11 @@ from eventseg.evaluation.compare.runs import (
     other_samples,
     pick_evaluation,
     read_run_summary,
+    spread,
 )
 from eventseg.html import markdown, page, paragraph, picture, table, write_text
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
-from eventseg.training.config.config import TrainConfig, load_config, recipe_names
-from eventseg.training.config.recipes import Published, load_recipe
-
-ALWAYS = "evsegnet-paper"
-"""Recipe whose published rows stand beside every comparison."""
+from eventseg.training.config.config import TrainConfig
 
 EVERY_HEADER = (
     "run",
@@ -46,30 +41,6 @@ EVERY_HEADER = (
     "mIoU all",
     "note",
 )
-
-PUBLISHED_HEADER = (
-    "published",
-    "network",
-    "setting",
-    "split",
-    "scores, %",
-    "cost",
-    "ours, mIoU %",
-    "comparable",
-)
-
-
-WORDS = {
-    "miou": "mIoU",
-    "mean_accuracy": "mean class accuracy",
-    "input.kind": "input",
-    "size.resize": "size",
-    "batch_size": "batch",
-    "optimiser.learning_rate": "rate",
-    "gpu_memory_mb": "GPU MB",
-    "training_minutes": "minutes",
-}
-"""Short names of settings, scores and costs of published rows."""
 
 
 def compare_runs(
@@ -253,101 +224,15 @@ def evaluation_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
             _interval(scores),
             spread([score.miou_all for score in scores]),
             "; ".join(
-                filter(
-                    None, (_scope(scores), other_samples(runs, evaluation).get((run.name, window)))
-                )
+                filter(None, (_scope(scores), other_samples(runs, evaluation).get((place, window))))
             ),
         ]
-        for run in runs
+        for place, run in enumerate(runs)
         for evaluation in sorted(run.scored)
         for window, scores in sorted(
             run.scored[evaluation].items(), key=lambda item: by_length(item[0])
         )
     ]
-
-
-def published_rows(runs: Sequence[RunSummary]) -> list[list[str]]:
-    """Return the published rows of EV-SegNet and of the recipes of the runs' networks.
-
-    Beside each stand our scores of the same network and input on the same data, classes and part.
-    """
-    networks = {run.config.network.name for run in runs}
-    rows = []
-    for name in recipe_names():
-        config = load_config(name)
-        network = config.network.name
-        if name != ALWAYS and network not in networks:
-            continue
-        recipe = load_recipe(name)
-        same = [
-            run
-            for run in runs
-            if run.published_data and run.published_data == PUBLISHED_ON.get(name)
-        ]
-        for row in recipe.published:
-            ours = [_ours(run, row) for run in same if _fits(run.config, row, published=config)]
-            rows.append(
-                [
-                    recipe.title,
-                    network,
-                    _pairs(row.setting),
-                    row.split,
-                    _pairs(row.scores),
-                    _pairs(row.costs),
-                    "; ".join(text for text in ours if text) or "-",
-                    _comparable(name, has_data=bool(same)),
-                ]
-            )
-    return rows
-
-
-def spread(values: Sequence[float]) -> str:
-    """Return a number, or mean and sample deviation of several; ``-`` for none."""
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
-        return "-"
-    if len(known) == 1:
-        return f"{known[0]:.2f}"
-    return f"{statistics.fmean(known):.2f} ± {statistics.stdev(known):.2f}"
-
-
-def _comparable(recipe: str, *, has_data: bool) -> str:
-    if not has_data:
-        return "not comparable"
-    of_teacher = PUBLISHED_ON[recipe] == DDD17
-    return "same data, labels of another teacher" if of_teacher else "same data"
-
-
-def _fits(config: TrainConfig, row: Published, *, published: TrainConfig) -> bool:
-    """Return whether a run is of the network and the kind of input of a published row."""
-    kind = row.setting.get("input.kind", published.input.kind)
-    return config.network.name == published.network.name and config.input.kind == kind
-
-
-def _ours(run: RunSummary, row: Published) -> str:
-    """Return our mIoU on the part of a published row in words, empty where there is none."""
-    # A run may have been scored on other data and in other classes too.
-    own = replace(run, scored={one: run.scored[one] for one in run.own})
-    chosen = pick_evaluation([own], split=row.split)
-    if chosen is not None:
-        values = run.scored[chosen]
-        text = ", ".join(
-            f"{window} {spread([score.miou for score in values[window]])}".removeprefix("- ")
-            for window in sorted(values, key=by_length)
-        )
-    elif row.split == _judged(run.config):
-        text = spread(run.val_miou)
-    else:
-        return ""
-    setting = f"batch {run.config.batch_size}, rate {run.config.optimiser.learning_rate:g}"
-    return f"{run.name}: {text} ({setting})"
-
-
-def _judged(config: TrainConfig) -> str:
-    """Return the part that the validation scores are of; empty for a share held back of train."""
-    if config.protocol == "paper":
-        return "test"
-    return "" if config.validation_share else "val"
 
 
 def _interval(scores: Sequence[Score]) -> str:
@@ -360,17 +245,6 @@ def _interval(scores: Sequence[Score]) -> str:
 def _scope(scores: Sequence[Score]) -> str:
     """Return the limit of the interval where one is shown."""
     return "" if _interval(scores) == "-" else scores[0].scope
-
-
-def _pairs(values: object) -> str:
-    if not isinstance(values, dict) or not values:
-        return "-"
-    pairs = []
-    for key, value in values.items():
-        name, _, window = key.partition("_") if key.endswith("ms") else (key, "", "")
-        text = " ".join(filter(None, (WORDS.get(name, name.replace("_", " ")), window)))
-        pairs.append(f"{text} {value:g}" if isinstance(value, float) else f"{text} {value}")
-    return ", ".join(pairs)
 
 
 def _input(config: TrainConfig) -> str:

@@ -198,19 +198,29 @@ def evaluation_names(runs: Sequence[RunSummary]) -> dict[Evaluation, str]:
     }
 
 
-def other_samples(runs: Sequence[RunSummary], evaluation: Evaluation) -> dict[tuple[str, str], str]:
-    """Return a note by run and window where the samples are not those of the first row.
+def spread(values: Sequence[float]) -> str:
+    """Return a number, or mean and sample deviation of several; ``-`` for none."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return f"{known[0]:.2f}"
+    return f"{statistics.fmean(known):.2f} ± {statistics.stdev(known):.2f}"
+
+
+def other_samples(runs: Sequence[RunSummary], evaluation: Evaluation) -> dict[tuple[int, str], str]:
+    """Return notes by place of the run and window where samples are not those of the first row.
 
     Reports of earlier versions do not say which samples they are of: their number is compared.
     """
     scored = {
-        (run.name, window): {(score.samples, score.sample_set) for score in scores}
-        for run in runs
+        (place, window): {(score.samples, score.sample_set) for score in scores}
+        for place, run in enumerate(runs)
         for window, scores in sorted(
             run.scored.get(evaluation, {}).items(), key=lambda item: by_length(item[0])
         )
     }
-    notes: dict[tuple[str, str], str] = {}
+    notes: dict[tuple[int, str], str] = {}
     reference: set[tuple[int, str]] = next(iter(scored.values()), set())
     for key, sets in scored.items():
         if any(_differ(one, other) for one in sets for other in sets):
