@@ -90,7 +90,7 @@ def read_sample_scores(folder: str | Path) -> list[Row]:
             "evaluate again"
         )
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             rows = _rows(arrays)
         record = json.loads((path.parent / "scores.json").read_text(encoding="utf-8"))
         totals = [row["confusion"] for row in record["rows"]]
