@@ -28,6 +28,7 @@ from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.request import EvaluationRequest, evaluation_key, folder_name
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
+from eventseg.evaluation.sample_scores import read_sample_scores
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
@@ -333,6 +334,12 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert held["rows"][0]["scores"]["miou_present"] == rows[0].scores.miou_present
     assert held["rows"][0]["confusion"] == rows[0].matrices.sum(0).tolist()
     assert held["about"]["data digests"] == open_source(taught, label_set="guess").digests
+    source = open_source(taught, label_set="guess")
+    for row, kept in zip(rows, read_sample_scores(page.parent), strict=True):
+        assert (kept.name, kept.window, kept.ids) == (row.name, row.window, row.ids)
+        np.testing.assert_array_equal(kept.matrices, row.matrices)
+        times = dict(zip(source.ids, source.dataset.samples.t_us.tolist(), strict=True))
+        assert kept.times_us.tolist() == [times[name] for name in row.ids]
     with (page.parent / "scores.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [float(line["miou_present"]) for line in lines] == [
