@@ -25,6 +25,7 @@ from eventseg.networks.inputs import scaled
 from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import (
+    MAX_FRAME_AGE_US,
     Anchor,
     Windows,
     covered_share,
@@ -132,7 +133,8 @@ class Predictions:
     filters : Filters
         Filters that the events pass before.
     skipped : int
-        Instants left out because the network sees frames and there is none by then.
+        Instants left out because the network sees frames and there is none by then that is young
+        enough.
     """
 
     predictor: Predictor
@@ -151,7 +153,10 @@ class Predictions:
         """Yield the predictions in order of time."""
         trained, recording = self.predictor.trained, self.recording
         covered = covered_share(
-            self.windows, t_first_us=recording.t_first_us, t_last_us=recording.t_last_us
+            self.windows,
+            t_first_us=recording.t_first_us,
+            t_last_us=recording.t_last_us,
+            gaps=recording.gaps,
         )
         for i, events in enumerate(self._event_tensors()):
             parts = [] if events is None else [events]
@@ -214,6 +219,7 @@ def predict(
     times_us: Sequence[int] | NDArray[np.int64] | None = None,
     anchor: str | Anchor = "frame",
     window: str | int | None = None,
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US,
     encoding: Encoding | None = None,
     filters: Filters | None = None,
     test_time: TestTimeAugmentation = SINGLE,
@@ -238,6 +244,9 @@ def predict(
         ``centre``, ``stride:20ms`` or ``evsegnet``.
     window : str or int, optional
         Length of the windows; may be left out where the network was trained on one.
+    max_frame_age_us : int or None
+        Largest age of a frame in us at an instant that it does not anchor; an older one counts as
+        none, and None allows any. A network that sees frames predicts no instant without one.
     encoding : Encoding, optional
         Encoding of the events; by default the one that the network was trained on.
     filters : Filters, optional
@@ -259,7 +268,7 @@ def predict(
     NetworkError
         A recording of another sensor size than the encoding.
     WindowError
-        No instant, one outside the recording, times out of order, or an invalid duration.
+        No instant, one outside the recording, times out of order, or an invalid duration or age.
 
     Examples
     --------
@@ -286,7 +295,11 @@ def predict(
     placed = parse_anchor(anchor) if isinstance(anchor, str) else anchor
     if every is not None:
         placed = Anchor("stride", _positive(to_us(every)))
-    windows = _windows(recording, times_us, placed, _window_us(inputs, window))
+    if max_frame_age_us is not None and to_us(max_frame_age_us) < 0:
+        raise WindowError(
+            f"max_frame_age_us must be 0 or more, or None for any age, got {max_frame_age_us}"
+        )
+    windows = _windows(recording, times_us, placed, _window_us(inputs, window), max_frame_age_us)
     if times_us is not None:
         placed = Anchor("stride")
     with_frame = windows.frame >= 0
@@ -294,9 +307,15 @@ def predict(
     kept = Windows(
         windows.name,
         *(getattr(windows, name)[keep] for name in ("t0_us", "t1_us", "frame", "row")),
+        left_out=windows.left_out,
+        stale=windows.stale,
     )
     if not len(kept):
-        raise WindowError(f"{recording.name} has no instant to predict")
+        frames = ""
+        if len(windows) and max_frame_age_us is not None:
+            age = format_duration(max_frame_age_us)
+            frames = f": the network sees frames, and none is at most {age} old at any of them"
+        raise WindowError(f"{recording.name} has no instant to predict{frames}")
     return Predictions(
         chosen,
         recording,
@@ -313,9 +332,12 @@ def _windows(
     times_us: Sequence[int] | NDArray[np.int64] | None,
     anchor: Anchor,
     window_us: int,
+    max_frame_age_us: int | None,
 ) -> Windows:
     if times_us is None:
-        return cut_windows(recording, anchor=anchor, window_us=window_us)
+        return cut_windows(
+            recording, anchor=anchor, window_us=window_us, max_frame_age_us=max_frame_age_us
+        )
     ends = np.asarray(times_us)
     if ends.ndim != 1 or (ends.size and ends.dtype.kind not in "iu"):
         raise WindowError("times_us must be whole microseconds, one number an instant")
@@ -328,9 +350,19 @@ def _windows(
             f"the window up to {outside[0]} us lies outside {recording.name}, whose events run "
             f"from {recording.t_first_us} to {recording.t_last_us} us"
         )
-    latest = np.searchsorted(recording.frames.t_us, ends, side="right") - 1
-    name = format_duration(window_us)
-    return Windows(name, ends - window_us, ends, latest, np.full(len(ends), -1, np.int64))
+    frame_us = recording.frames.t_us
+    latest = np.searchsorted(frame_us, ends, side="right") - 1
+    stale = np.zeros(len(ends), np.bool_)
+    if max_frame_age_us is not None and len(frame_us):
+        stale = (latest >= 0) & (ends - frame_us[latest] > max_frame_age_us)
+    return Windows(
+        format_duration(window_us),
+        ends - window_us,
+        ends,
+        np.where(stale, -1, latest),
+        np.full(len(ends), -1, np.int64),
+        stale=int(stale.sum()),
+    )
 
 
 def _window_us(inputs: InputSpec, window: str | int | None) -> int:

@@ -39,6 +39,7 @@ from eventseg.training.run_folder import (
     read_metrics,
     read_run,
 )
+from eventseg.windows import MAX_FRAME_AGE_US
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -229,6 +230,7 @@ class Run:
         every: str | int | None = None,
         times_us: Sequence[int] | NDArray[np.int64] | None = None,
         window: str | int | None = None,
+        max_frame_age_us: int | None = MAX_FRAME_AGE_US,
         encoding: Encoding | None = None,
         filters: Filters | None = None,
         device: str = "auto",
@@ -241,7 +243,7 @@ class Run:
         out : path, optional
             Folder for the labels of each instant, ``ID.png``, an indexed PNG in the colours of the
             classes; each is written whole.
-        every, times_us, window, encoding, filters, device
+        every, times_us, window, max_frame_age_us, encoding, filters, device
             As for :func:`eventseg.predict`. Where the checkpoint keeps no encoding, that of its
             training data is taken.
 
@@ -257,6 +259,7 @@ class Run:
             every=every,
             times_us=times_us,
             window=window,
+            max_frame_age_us=max_frame_age_us,
             encoding=encoding or self.network.inputs.encoding or self._data_encoding(),
             filters=filters,
             device=device,

@@ -14,11 +14,13 @@ from training_fixtures import SENSOR, street_dataset, tiny
 
 import eventseg
 from eventseg.encoding import Encoding
+from eventseg.encoding.settings import encoding_of
 from eventseg.errors import CheckpointError, EventsegError, NetworkError, TrainingError, WindowError
 from eventseg.labels.files import read_labels
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, save_network
 from eventseg.networks.inputs import Scaling
 from eventseg.prediction import network_input
+from eventseg.recordings import DDD17Writer
 
 ROWS = (4, 40)
 
@@ -239,3 +241,68 @@ def test_another_sensor_and_unknown_channels_are_refused(root, run, tmp_path):
     save_network(tmp_path / "net.pt", made)
     with pytest.raises(CheckpointError, match="does not say what its 5 event channels are"):
         eventseg.predict(tmp_path / "net.pt", root / "other.hdf5", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def paused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Events from 0 to 0.2 s and from 3 to 3.2 s, and one frame, whose exposure ends at 0.1 s."""
+    path = tmp_path_factory.mktemp("paused") / "paused.hdf5"
+    t = np.r_[np.arange(1, 201), np.arange(3_000, 3_201)] * 1_000
+    x, y = np.arange(len(t)) % SENSOR.width, np.arange(len(t)) % SENSOR.height
+    stream = eventseg.EventStream.from_arrays(t, x, y, np.arange(len(t)) % 2, sensor=SENSOR)
+    with DDD17Writer(path, sensor=SENSOR, reorder_us=10_000_000) as writer:
+        writer.add_events(stream)
+        writer.add_frame(
+            np.full(SENSOR, 90, np.uint8),
+            t_start_us=90_000,
+            exposure_start_us=91_000,
+            exposure_end_us=100_000,
+            t_end_us=105_000,
+        )
+    return path
+
+
+TIMES_US = [50_000, 150_000, 3_020_000, 3_100_000, 3_200_000]
+
+
+@pytest.mark.parametrize(
+    ("age_us", "frames"),
+    [
+        (1_000_000, [-1, 0, -1, -1, -1]),
+        (3_000_000, [-1, 0, 0, 0, -1]),
+        (2_999_999, [-1, 0, 0, -1, -1]),
+        (None, [-1, 0, 0, 0, 0]),
+    ],
+)
+def test_frames_older_than_the_age_are_none(tmp_path, paused, age_us, frames):
+    path, encoding = frame_network(tmp_path / "net.pt", "gray"), encoding_of(SENSOR)
+    asked = {"times_us": TIMES_US, "encoding": encoding, "device": "cpu"}
+    made = eventseg.predict(path, paused, max_frame_age_us=age_us, **asked)
+    assert [each.t_us for each in made] == [
+        t for t, f in zip(TIMES_US, frames, strict=True) if f >= 0
+    ]
+    assert made.skipped == frames.count(-1)
+    # Strides follow the same rule.
+    stride = eventseg.predict(
+        path, paused, every="50ms", max_frame_age_us=age_us, encoding=encoding, device="cpu"
+    )
+    ages = [each.t_us - 100_000 for each in stride]
+    assert max(ages) <= (10**9 if age_us is None else age_us)
+    assert len(ages) == {1_000_000: 3, 3_000_000: 5, 2_999_999: 5, None: 8}[age_us]
+
+
+def test_given_instants_have_the_age_of_encode_by_default(tmp_path, paused):
+    path, encoding = frame_network(tmp_path / "net.pt", "gray"), encoding_of(SENSOR)
+    with pytest.raises(WindowError, match="the network sees frames, and none is at most 1s old"):
+        eventseg.predict(path, paused, times_us=[3_100_000], encoding=encoding, device="cpu")
+    with pytest.raises(WindowError, match=r"must be 0 or more, or None for any age, got -1"):
+        eventseg.predict(path, paused, max_frame_age_us=-1, encoding=encoding, device="cpu")
+
+
+def test_covered_share_of_predictions_counts_gaps(tmp_path, paused):
+    path, encoding = frame_network(tmp_path / "net.pt", "gray"), encoding_of(SENSOR)
+    made = eventseg.predict(
+        path, paused, times_us=TIMES_US[1:4], max_frame_age_us=None, encoding=encoding, device="cpu"
+    )
+    # The second window of 50 ms begins in the gap, which ends at 3 s.
+    assert [each.covered for each in made] == [1.0, pytest.approx(0.4), 1.0]
