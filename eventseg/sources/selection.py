@@ -19,17 +19,26 @@ def part(
     Raises
     ------
     TrainingError
-        There are none.
+        There are none; the message says whether labels or coverage are missing.
     """
     found = np.flatnonzero((np.array(source.splits) == split) & source.labelled)
-    if window is not None:
-        found = found[source.covered(window)[found] >= min_covered]
     if len(found) == 0:
+        splits = sorted({source.splits[i] for i in np.flatnonzero(source.labelled)})
+        there = f"it has those of {', '.join(splits)}: choose one with --split"
         raise TrainingError(
-            f"{source.path} has no labelled samples of split {split}; it has "
-            f"{', '.join(sorted(set(source.splits)))}: choose one with --split"
+            f"{source.path} has no labelled samples of split {split}; "
+            f"{there if splits else 'none of its samples has labels'}"
         )
-    return found
+    if window is None:
+        return found
+    covered = source.covered(window)[found]
+    if covered.max() < min_covered:
+        raise TrainingError(
+            f"none of the {len(found):,} labelled samples of split {split} in {source.path} has "
+            f"{min_covered:.0%} of its window {window} within its recording: the best has "
+            f"{covered.max():.1%}; take a shorter --window"
+        )
+    return found[covered >= min_covered]
 
 
 def merge_into(source: ClassTable, target: ClassTable) -> tuple[int, ...] | None:

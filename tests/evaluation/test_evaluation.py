@@ -412,7 +412,7 @@ def test_what_can_be_refused_is_refused_before_anything_is_scored(
         (["--labels", "nope"], "no label set 'nope'"),
         (["--classes", str(table)], "two"),
         (["--classes", "nope"], "no class table 'nope'"),
-        (["--window", "50ms,9s"], "no labelled samples"),
+        (["--window", "50ms,9s"], "of its window 9s within its recording: the best has"),
         (["--out", str(tmp_path / "file")], "is a file"),
         (["--out", str(tmp_path / "file/report")], "is a file"),
         (["--device", "gpu"], "cpu, cuda, cuda:N or auto"),
