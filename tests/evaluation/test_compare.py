@@ -385,12 +385,12 @@ def test_pairs_are_tested_with_all_their_seeds(runs: Path) -> None:
     miou = test["miou_truth"]
     assert miou["difference"] == pytest.approx((first + second) / 2 - gray)
     assert miou["low"] < miou["difference"] < miou["high"]
-    assert miou["p_value"] < 0.001
+    assert miou["p_value"] < 0.01
     assert set(test["iou"]) == set(EVSEGNET_6)
     line = (
         f"| mIoU | {100 * miou['first']:.2f} | {100 * miou['second']:.2f} "
         f"| +{100 * miou['difference']:.2f} | +{100 * miou['low']:.2f} to "
-        f"+{100 * miou['high']:.2f} | < 0.001 |"
+        f"+{100 * miou['high']:.2f} | {miou['p_value']:.3f} |"
     )
     assert line in result.stdout
     page = (runs / "out/compare.html").read_text()

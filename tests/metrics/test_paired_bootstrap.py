@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from eventseg.errors import LabelError
 from eventseg.metrics import Difference, bootstrap_interval, paired_bootstrap
@@ -58,9 +59,12 @@ def slow_difference(first, second, draws, blocks):
     if first is None:
         return Difference(*[math.nan] * 6)
     d = [a - b for a, b in draws if a is not None]
-    low, high = np.quantile(d, [0.05, 0.95])
+    student, few = stats.t(blocks - 1), math.sqrt(blocks / (blocks - 1))
+    tail = stats.norm.cdf(few * student.ppf(0.05))
+    low, high = np.quantile(d, [tail, 1 - tail])
     side = min(sum(x <= 0 for x in d), sum(x >= 0 for x in d))
-    p = min(1.0, max(2 * (1 + side) / (len(d) + 1), 2 / 2**blocks))
+    q = min(1.0, 2 * (1 + side) / (len(d) + 1))
+    p = max(2 * student.cdf(stats.norm.ppf(q / 2) / few), 2 / 2**blocks)
     return Difference(first, second, first - second, low, high, p)
 
 
@@ -117,11 +121,28 @@ def test_swapped_runs_have_the_opposite_difference_and_the_same_p():
     )
 
 
-def test_p_is_no_smaller_than_that_of_a_test_of_signs():
+def test_least_p_is_that_of_a_test_of_signs_or_of_the_draws():
     right, wrong = np.eye(2, dtype=int) * 8 + 1, np.full((2, 2), 5)
-    for blocks, least in ((6, 2 / 2**6), (40, 2 / 2001)):
+    for blocks, repeats, least in (
+        (6, 2000, 2 / 2**6),
+        (400, 999, 2 * stats.t(399).cdf(stats.norm.ppf(0.001) * math.sqrt(399 / 400))),
+    ):
         pair = (np.array([[matrix] * blocks]) for matrix in (right, wrong))
-        assert paired_bootstrap(*pair, seed=0).miou.p_value == least
+        found = paired_bootstrap(*pair, seed=0, repeats=repeats)
+        assert found.miou.p_value == pytest.approx(least)
+
+
+@pytest.mark.parametrize(("blocks", "most"), [(8, 16), (15, 18)])
+def test_few_blocks_seldom_call_equal_runs_different(blocks, most):
+    rng = np.random.default_rng(blocks)
+    below = sum(
+        paired_bootstrap(
+            *worlds(rng, blocks=blocks, quality=(0.7, 0.7), shared=1), seed=i, repeats=400
+        ).miou.p_value
+        < 0.05
+        for i in range(200)
+    )
+    assert 0 < below <= most  # 10 are expected
 
 
 def test_class_of_few_blocks_has_no_interval():

@@ -24,9 +24,9 @@ from eventseg.windows import format_duration, parse_duration
 TEST_HEADER = ("score", "first", "second", "difference", "95 % interval", "p")
 
 READING = (
-    "IoU in percent, differences in points; mIoU is over the classes with true pixels. p is twice "
-    "the share of bootstrap draws with the other sign; those of the classes are not corrected for "
-    "their number."
+    "IoU in percent, differences in points; mIoU is over the classes with true pixels. p is "
+    "two-sided, from the share of bootstrap draws with the other sign; interval and p are widened "
+    "for few blocks; the p of classes are not corrected for their number."
 )
 
 
