@@ -17,6 +17,7 @@ from eventseg.evaluation import significance as significance_module
 from eventseg.evaluation.report.tables import note_of, rules_of, summary_rows
 from eventseg.evaluation.sample_scores import write_sample_scores
 from eventseg.labels.maps import ClassTable, load_class_table
+from eventseg.metrics import bootstrap as bootstrap_module
 from eventseg.metrics import paired_bootstrap
 
 TABLE = ClassTable(("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (255, 255, 255)))
@@ -165,7 +166,7 @@ def test_table_says_what_an_interval_speaks_for_and_which_samples_a_row_is_of() 
     assert (none.interval(), none.interval_scope) == (None, "")
 
 
-@pytest.mark.parametrize("module", [blocks_module, significance_module])
+@pytest.mark.parametrize("module", [blocks_module, significance_module, bootstrap_module])
 def test_examples_in_docstrings(module: object) -> None:
     names = {"np": np, "load_class_table": load_class_table, "Row": Row}
     assert doctest.testmod(module, extraglobs=names).failed == 0  # type: ignore[arg-type]
