@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -304,12 +304,8 @@ def predict(
         placed = Anchor("stride")
     with_frame = windows.frame >= 0
     keep = with_frame | (inputs.kind == "events")
-    kept = Windows(
-        windows.name,
-        *(getattr(windows, name)[keep] for name in ("t0_us", "t1_us", "frame", "row")),
-        left_out=windows.left_out,
-        stale=windows.stale,
-    )
+    columns = {name: getattr(windows, name)[keep] for name in ("t0_us", "t1_us", "frame", "row")}
+    kept = replace(windows, **columns)
     if not len(kept):
         frames = ""
         if len(windows) and max_frame_age_us is not None:
