@@ -92,15 +92,20 @@ class Row:
 
     def interval(self, *, seed: int = 0) -> Interval | None:
         """Return the bootstrap interval of the mIoU; None where there are too few blocks."""
-        summed = self.blocks.sums(self.matrices)
-        if sum(matrix.any() for matrix in summed) < 2:
-            return None
-        return bootstrap_interval(summed, seed=seed)
+        return bootstrap_interval(self._summed, seed=seed) if self._has_interval else None
 
     @property
     def interval_scope(self) -> str:
         """Limit of the interval, empty without one or where whole recordings were drawn."""
-        return "" if self.interval() is None else self.blocks.scope
+        return self.blocks.scope if self._has_interval else ""
+
+    @cached_property
+    def _summed(self) -> NDArray[np.int64]:
+        return self.blocks.sums(self.matrices)
+
+    @property
+    def _has_interval(self) -> bool:
+        return int(self._summed.any((1, 2)).sum()) >= 2
 
     @property
     def sample_set(self) -> str:
