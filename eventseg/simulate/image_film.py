@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from eventseg.events import SensorSize
 from eventseg.kernels.compiled import compiled
@@ -79,6 +81,24 @@ class Motion:
         column = self.column + sines(self.pan_x, t, 0)
         row = self.row + sines(self.pan_y, t, 0)
         return np.array([[c, -s, column - c * x + s * y], [s, c, row - s * x - c * y]])
+
+
+def low_passed(gray: NDArray[Any], *, scale: float) -> NDArray[np.float32]:
+    """Return a picture without details that the sensor cannot show.
+
+    Bilinear sampling alone would skip pixels of a picture with more pixels than the sensor. A
+    Gaussian, unlike the average over a pixel's area, leaves no edge that flickers in motion.
+
+    Parameters
+    ----------
+    gray : (h, w)
+    scale : float
+        Picture pixels per sensor pixel; the deviation is half of it.
+    """
+    smooth: NDArray[np.float32] = gaussian_filter(
+        gray.astype(np.float64), max(0.3, 0.5 * scale), mode="nearest"
+    ).astype(np.float32)
+    return smooth
 
 
 class ImageFilm:

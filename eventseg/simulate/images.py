@@ -11,16 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from scipy.ndimage import gaussian_filter
-
 from eventseg.events import SensorSize
 from eventseg.labels.image_folders import Item
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
-from eventseg.simulate.image_film import ImageFilm, Motion
+from eventseg.simulate.image_film import ImageFilm, Motion, low_passed
 from eventseg.simulate.image_layouts import find_images, load_pair
 from eventseg.simulate.recorder import Recorder
 from eventseg.simulate.scene.scenarios import SimulationError
@@ -168,9 +165,7 @@ def _simulate_part(
                             f"{item.image} is {size[1]}x{size[0]}: give images of 16 pixels or more"
                         )
                     motion = Motion.draw(seed, shot, size, sensor, strength=strength)
-                    # Bilinear sampling alone would skip pixels of a larger picture.
-                    blur = max(0.3, 0.5 * motion.scale)
-                    smooth = gaussian_filter(gray, blur, mode="nearest").astype(np.float32)
+                    smooth = low_passed(gray, scale=motion.scale)
                     start, end = shot * shot_us, (shot + 1) * shot_us
                     film = ImageFilm(smooth, label, motion, sensor, start)
                     truth.add_source(label)

@@ -7,7 +7,7 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth
-from eventseg.simulate.image_film import Motion
+from eventseg.simulate.image_film import Motion, low_passed, warp_luminance
 from eventseg.simulate.image_layouts import find_images, load_pair
 from eventseg.simulate.images import simulate_images
 from eventseg.simulate.scene.scenarios import SimulationError
@@ -48,6 +48,17 @@ def camvid(tmp_path):
 
 def run(folder, out, **options):
     return simulate_images(folder, out, sensor=SENSOR, threads=2, shot_us=60_000, **options)
+
+
+def test_stripes_finer_than_the_sensor_become_gray():
+    stripes = np.tile((((np.arange(128) + 1) // 2) % 2).astype(np.float64), (128, 1))
+    half = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    seen = np.empty((64, 64), np.float32)
+    warp_luminance(low_passed(stripes, scale=2.0), half, seen)
+    assert stripes.std() == 0.5
+    assert seen[:, 2:-2].std() <= 0.25  # that of the average over the area
+    warp_luminance(stripes.astype(np.float32), half, seen)
+    assert seen.std() > 0.25
 
 
 def test_camvid_becomes_one_recording_a_part(camvid, tmp_path):
