@@ -292,18 +292,23 @@ def _score(row: Mapping[str, object], *, report: Path) -> Score:
     if not isinstance(scores, dict) or not isinstance(row["samples"], int):
         raise TypeError("scores")
     low, high = interval if isinstance(interval, list) else (None, None)
+    accuracy, miou, low, high, miou_all = (
+        math.nan if value is None else 100 * float(value)
+        for value in (
+            scores["pixel_accuracy"],
+            scores["miou_present"],
+            low,
+            high,
+            scores["miou_all"],
+        )
+    )
     return Score(
-        row["samples"],
-        *(
-            math.nan if value is None else 100 * float(value)
-            for value in (
-                scores["pixel_accuracy"],
-                scores["miou_present"],
-                low,
-                high,
-                scores["miou_all"],
-            )
-        ),
+        samples=row["samples"],
+        accuracy=accuracy,
+        miou=miou,
+        low=low,
+        high=high,
+        miou_all=miou_all,
         scope=str(row.get("interval_scope", "")),
         sample_set=str(row.get("sample_set", "")),
         report=str(report),
