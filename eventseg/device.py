@@ -92,7 +92,7 @@ def thread_count(threads: int | None = None, *, workers: int = 0) -> int:
     Parameters
     ----------
     threads : int, optional
-        Number asked for; by default what is left of the processors beside the workers, at least 1.
+        Number asked for; by default the processors less the workers, at least 1.
     workers : int
         Other busy processes of one thread each.
 

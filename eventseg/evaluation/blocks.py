@@ -1,4 +1,4 @@
-"""Blocks of samples that the bootstrap draws: whole recordings, seconds, or consecutive samples."""
+"""Blocks of samples that the bootstrap draws: recordings, seconds, or consecutive samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEVERAL_RECORDINGS = 6
-"""Fewest recordings that are drawn whole; fewer are too few draws to tell anything."""
+"""Fewest recordings that are blocks; fewer are too few draws for an interval."""
 
 LENGTHS_S = (10, 5, 2, 1)
 """Lengths of a block in seconds; the longest that gives :data:`ENOUGH` blocks is taken."""
@@ -49,7 +49,7 @@ class Blocks:
 
     @property
     def scope(self) -> str:
-        """Limit of an interval from these blocks, empty where whole recordings were drawn."""
+        """Limit of an interval from these blocks, empty where recordings were drawn."""
         if self.unit == WHOLE:
             return ""
         these = "" if len(self.recordings) == 1 else "these "
@@ -76,7 +76,7 @@ def blocks_of(
 ) -> Blocks:
     """Return the blocks of the bootstrap over samples.
 
-    From :data:`SEVERAL_RECORDINGS` on a block is a whole recording. Of fewer, each is cut into
+    From :data:`SEVERAL_RECORDINGS` on a block is a recording. Of fewer, each is cut into
     stretches of equal length in time from its first sample on, of the longest of
     :data:`LENGTHS_S` that gives :data:`ENOUGH` blocks; stretches without a sample are none.
     Without times, blocks are at most :data:`MOST_SAMPLES` samples that follow each other by name,

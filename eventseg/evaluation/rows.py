@@ -96,7 +96,7 @@ class Row:
 
     @property
     def interval_scope(self) -> str:
-        """Limit of the interval, empty without one or where whole recordings were drawn."""
+        """Limit of the interval, empty without one or where recordings were drawn."""
         return self.blocks.scope if self._has_interval else ""
 
     @cached_property

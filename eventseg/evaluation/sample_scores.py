@@ -23,7 +23,7 @@ UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
 )
-"""What damaged files raise."""
+"""Errors that damaged files raise."""
 
 
 def write_sample_scores(folder: Path, rows: Sequence[Row]) -> Path:
@@ -63,7 +63,7 @@ def write_sample_scores(folder: Path, rows: Sequence[Row]) -> Path:
 def read_sample_scores(folder: str | Path) -> list[Row]:
     """Read the rows of a report with the confusion matrix of each sample.
 
-    Instances and notes are not kept.
+    Instances and notes are left out.
 
     Parameters
     ----------

@@ -240,6 +240,6 @@ def labels_of(item: Item) -> Labels:
 
 
 def left_out_note(left_out: Mapping[str, int]) -> list[str]:
-    """Return the line that counts what is left out of a folder; none where nothing is."""
+    """Return the line that counts the entries left out of a folder; none where there are none."""
     counts = [f"{number:,} {reason}" for reason, number in left_out.items()]
     return [f"left out: {'; '.join(counts)}"] if counts else []

@@ -27,7 +27,7 @@ has images/NAME.* and labels/NAME.png, whose values are class numbers, 255 ignor
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled images by part, e.g. ``train``, their classes, and counts of what is left out."""
+    """Labelled images by part such as ``train``, classes, and counts of entries left out."""
 
     parts: dict[str, list[Item]]
     classes: tuple[str, ...]

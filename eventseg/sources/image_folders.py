@@ -50,7 +50,7 @@ class Folder(PictureSource):
         return f"Folder({str(self.path)!r}, {'; '.join([size, *self.notes()])})"
 
     def notes(self) -> list[str]:
-        """Return the line that counts what was left out of the folder; none where nothing was."""
+        """Return the line that counts the entries left out; none where there are none."""
         return left_out_note(self.left_out)
 
     @property

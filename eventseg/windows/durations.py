@@ -60,7 +60,7 @@ def to_us(duration: str | int) -> int:
 
 
 def format_duration(duration_us: int) -> str:
-    """Return a duration in the largest unit that keeps it whole: 50000 -> ``50ms``."""
+    """Return a duration in the largest unit that divides it: 50000 -> ``50ms``."""
     for unit in ("s", "ms"):
         if duration_us % _UNITS_US[unit] == 0:
             return f"{duration_us // _UNITS_US[unit]}{unit}"

@@ -61,7 +61,7 @@ class InputSettings:
         device of the network. ``auto`` takes a CUDA device, else the workers. Both give the same
         tensors.
     scaling : Scaling
-        Scaling of the image: what 255 becomes, then mean and deviation.
+        Scaling of the image: the value of 255, then mean and deviation.
 
     Raises
     ------
