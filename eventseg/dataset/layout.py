@@ -18,6 +18,9 @@ PARTIAL = "encode.partial.toml"
 PARTIAL_SAMPLES = "samples.partial.csv"
 PARTIAL_LABELS = "labels.partial"
 
+LIMITS = "limits"
+"""Setting of a label set: how its labels differ from those it is named after."""
+
 UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that no name may have: controls, half characters, line ends."""
 

@@ -25,9 +25,6 @@ SCHEMA = 1
 
 Store = Literal["npy", "npz", "none"]
 
-LIMITS = "limits"
-"""Setting of a label set that says what its labels do not repeat; it determines no label."""
-
 ANY_AGE = "any"
 """Frame age of a data set that pairs windows with frames of any age, as all once did."""
 

@@ -17,13 +17,14 @@ from typing import Any
 import tomli_w
 
 from eventseg.dataset.layout import (
+    LIMITS,
     MANIFEST,
     PARTIAL_LABELS,
     checked_name,
     confidence_file,
     label_file,
 )
-from eventseg.dataset.manifest import LIMITS, Manifest
+from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventseg.dataset.manifest import LIMITS
+from eventseg.dataset.layout import LIMITS
 from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.pseudolabel.settings import Merge, TestTimeAugmentation
 

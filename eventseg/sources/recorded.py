@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.augmentation.event_changes import UNCHANGED
-from eventseg.dataset.manifest import LIMITS
+from eventseg.dataset.layout import LIMITS
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
