@@ -101,6 +101,7 @@ def enet_weights(pixels_of_class: ArrayLike, *, c: float = 1.02) -> Weights:
     Returns
     -------
     float64 (K,)
+        From 0 to ``1 / ln c``.
 
     Raises
     ------
