@@ -13,7 +13,7 @@ import numpy as np
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.rows import Row
-from eventseg.files import write_whole
+from eventseg.files import read_text, write_whole
 from eventseg.labels.tables import table_of
 
 SAMPLE_SCORES = "scores.npz"
@@ -23,7 +23,7 @@ UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
 )
-"""Errors that damaged files raise."""
+"""Errors of NumPy and of zip files on damaged content, such as an unknown compression."""
 
 
 def write_sample_scores(folder: Path, rows: Sequence[Row]) -> Path:
@@ -92,18 +92,10 @@ def read_sample_scores(folder: str | Path) -> list[Row]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             rows = _rows(arrays)
-        record = json.loads((path.parent / "scores.json").read_text(encoding="utf-8"))
+        record = json.loads(read_text(path.parent / "scores.json"))
         totals = [row["confusion"] for row in record["rows"]]
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as e:
-        raise TrainingError(f"cannot read {path}: {e}; run eventseg evaluate again") from e
+    except UNREADABLE as error:
+        raise TrainingError(f"cannot read {path}: {error}; run eventseg evaluate again") from error
     if totals != [row.matrices.sum(0).tolist() for row in rows]:
         raise TrainingError(
             f"{path} and the scores.json beside it are of two evaluations; run eventseg evaluate "

@@ -115,6 +115,28 @@ def test_rows_that_do_not_fit_are_refused() -> None:
             paired_test(first, other)
 
 
+def test_damage_to_the_file_of_matrices_is_one_line_or_changes_nothing(tmp_path: Path) -> None:
+    rows = rows_of(1, samples=6)
+    path = write_sample_scores(tmp_path, rows)
+    totals = [{"confusion": row.matrices.sum(0).tolist()} for row in rows]
+    (tmp_path / "scores.json").write_text(json.dumps({"rows": totals}))
+    whole = path.read_bytes()
+    damaged = [whole[:end] for end in range(0, len(whole), 7)]
+    for place in range(len(whole)):
+        # 99 in the place of a compression method is one that no zip file has here.
+        damaged += [whole[:place] + bytes([value]) + whole[place + 1 :] for value in (99, 255)]
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            (found,) = read_sample_scores(tmp_path)
+        except TrainingError:
+            refused += 1
+            continue
+        np.testing.assert_array_equal(found.matrices, rows[0].matrices)
+    assert len(damaged) // 4 < refused < len(damaged)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_matrices_of_samples_are_kept(tmp_path: Path, known: bool) -> None:
     rows = [replace(row, times_us=row.times_us if known else None) for row in rows_of(2)]
@@ -123,7 +145,8 @@ def test_matrices_of_samples_are_kept(tmp_path: Path, known: bool) -> None:
         read_sample_scores(tmp_path)
     totals = [{"confusion": row.matrices.sum(0).tolist()} for row in rows]
 
-    (tmp_path / "scores.json").write_text(json.dumps({"rows": totals}))
+    # As an editor saves it.
+    (tmp_path / "scores.json").write_text(json.dumps({"rows": totals}), encoding="utf-8-sig")
     for row, kept in zip(rows, read_sample_scores(tmp_path), strict=True):
         assert (kept.name, kept.window, kept.ids, kept.sequences) == (
             row.name, row.window, row.ids, row.sequences

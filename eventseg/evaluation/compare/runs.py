@@ -15,7 +15,7 @@ from typing import NamedTuple
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
-from eventseg.files import digest_of
+from eventseg.files import digest_of, read_text
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.config.tables import from_table
 from eventseg.training.run_folder import RUN, best_of, read_metrics, read_run, read_timing
@@ -250,7 +250,7 @@ def _read_scores(
 ) -> tuple[Evaluation, Mapping[str, str], dict[str, tuple[Score, ...]]]:
     """Return how an evaluation was made, digests of its data, the scores at each window."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_text(path))
         about, network = record["about"], record["rows"][0]["name"]
         checkpoint = path.parent.parent / about["checkpoint"]
         if checkpoint.is_file() and digest_of(checkpoint) != about["checkpoint digest"]:
