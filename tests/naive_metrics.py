@@ -87,3 +87,25 @@ def risk_coverage(truth, prediction, confidence):
         kept = [right for byte, right in rows if byte >= threshold]
         points.append((len(kept) / len(rows), 1 - sum(kept) / len(kept)))
     return points
+
+
+def prior_of(counts, weights):
+    """Return the class of each pixel with the largest product of count and weight."""
+    return [
+        max(range(len(weights)), key=lambda k: column[k] * weights[k])
+        for column in zip(*counts, strict=True)
+    ]
+
+
+def prior_miou(counts, chosen):
+    """Return the mean IoU over the true classes where pixel x is always predicted as chosen[x]."""
+    ious = []
+    for k, own in enumerate(counts):
+        if sum(own):
+            hits = sum(n for n, c in zip(own, chosen, strict=True) if c == k)
+            predicted = sum(
+                sum(column) for column, c in zip(zip(*counts, strict=True), chosen, strict=True)
+                if c == k
+            )  # fmt: skip
+            ious.append(hits / (sum(own) + predicted - hits))
+    return sum(ious) / len(ious)

@@ -38,7 +38,7 @@ class EvaluationRequest:
     teacher : str, optional
         Label set to score as the frame teacher; by default none.
     baselines : bool
-        Whether the majority class, the position prior and the network with a wrong clock are
+        Whether the majority class, the position priors and the network with a wrong clock are
         scored too.
     checkpoint : str
         Checkpoint in the run folder.

@@ -22,8 +22,14 @@ from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import LabelError, TrainingError
-from eventseg.evaluation.baselines import baseline_rows, teacher_row
+from eventseg.evaluation.baselines import (
+    POSITION_PRIOR,
+    TUNED_PRIOR,
+    baseline_rows,
+    teacher_row,
+)
 from eventseg.evaluation.evaluate import Protocol, evaluate
+from eventseg.evaluation.position_prior import tuned_weights
 from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.request import EvaluationRequest, evaluation_key, folder_name
 from eventseg.evaluation.rows import Row
@@ -224,24 +230,28 @@ def test_samples_that_are_not_covered_are_left_out(data: Path) -> None:
 
 def test_baselines_equal_counts_by_hand(data: Path) -> None:
     source = open_source(data)
-    majority, prior = baseline_rows(
+    majority, prior, tuned = baseline_rows(
         source, protocol=Protocol(), classes=source.classes, window="50ms"
     )
+    assert (prior.name, tuned.name) == (POSITION_PRIOR, TUNED_PRIOR)
     maps = [source.labels(i) for i, split in enumerate(source.splits) if split == "train"]
     counts = np.array([[(labels == k) for labels in maps] for k in range(19)]).sum(1)
     often = int(counts.sum((1, 2)).argmax())
+    weighted = (counts * tuned_weights(counts)[:, None, None]).argmax(0)
+    assert (weighted != counts.argmax(0)).any()
     assert majority.name == f"majority class ({source.classes.names[often]})"
     for k, i in enumerate(scored_samples(source, "50ms")):
         truth = source.labels(i)
         everywhere = np.full_like(truth, often)
         np.testing.assert_array_equal(majority.matrices[k], counted(truth, everywhere, 19))
         np.testing.assert_array_equal(prior.matrices[k], counted(truth, counts.argmax(0), 19))
+        np.testing.assert_array_equal(tuned.matrices[k], counted(truth, weighted, 19))
 
 
 def test_baselines_are_scored_at_the_size_of_the_network(data: Path) -> None:
     source, protocol = open_source(data), Protocol(size=(24, 32))
-    _, prior = baseline_rows(source, protocol=protocol, classes=source.classes, window="50ms")
-    _, native = baseline_rows(source, protocol=Protocol(), classes=source.classes, window="50ms")
+    _, prior, _ = baseline_rows(source, protocol=protocol, classes=source.classes, window="50ms")
+    _, native, _ = baseline_rows(source, protocol=Protocol(), classes=source.classes, window="50ms")
     (row,) = evaluate(random_network(), source, windows=("50ms",), protocol=protocol)
     # Half the size: the nearest of four pixels is the one below and to the right.
     truth = source.labels(scored_samples(source, "50ms")[0])[1::2, 1::2]
@@ -325,7 +335,9 @@ def test_report_of_a_run_on_a_teachers_labels(
     names = [row.name for row in rows]
     assert names[:2] == ["tiny", "tiny"]
     assert names[2].startswith("majority class (")
-    assert names[3:] == ["position prior", "tiny, clock 50 ms late", "frame teacher"]
+    assert names[3:] == [
+        POSITION_PRIOR, TUNED_PRIOR, "tiny, clock 50 ms late", "frame teacher"
+    ]  # fmt: skip
     text = checked_page(page)
     assert "a score measures agreement with it" in text
     assert text.count("<img") == 5  # bars, two matrices, curves, samples

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.evaluation.baselines import POSITION_PRIOR
+from eventseg.evaluation.baselines import POSITION_PRIOR, TUNED_PRIOR
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.report.tables import (
     HEADER,
@@ -59,7 +59,7 @@ def report_page(
     bars = {
         column_of(row): [100 * value for value in row.scores.iou]
         for row in rows
-        if row in network or row.name == POSITION_PRIOR
+        if row in network or row.name in (POSITION_PRIOR, TUNED_PRIOR)
     }
     sections = [
         ("Scores, %", (paragraph(warning, kind="warning") if warning else "") + summary),
