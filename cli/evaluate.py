@@ -34,6 +34,16 @@ def _scales(
         raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
 
 
+def _network(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    """Return the text of a run folder, a file, or ``NETWORK:PATH``."""
+    if not Path(text).exists() and ":" not in text:
+        raise click.BadParameter(
+            f"no folder or file {text!r}; a published checkpoint is NETWORK:PATH, such as "
+            "cgnet:PATH"
+        )
+    return text
+
+
 @click.command(
     "evaluate",
     cls=TitledCommand,
@@ -44,10 +54,11 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --labels truth --teacher segformer-b5
   eventseg evaluate runs/evsegnet-code drives.eventseg --protocol paper
   eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
+  eventseg evaluate cgnet:model_camvid.pth CamVid
   eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].miou_present'
 """,
 )
-@click.argument("run", type=click.Path(path_type=Path, exists=True))
+@click.argument("run", callback=_network)
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @option_group(
     "Input",
@@ -56,6 +67,8 @@ Examples:
     _setting("classes", metavar="TABLE"),
     _setting("split", metavar="SPLIT"),
     _setting("checkpoint", metavar="FILE"),
+    _setting("network_classes", metavar="TABLE"),
+    _setting("unsafe_pickle"),
 )
 @option_group(
     "Protocol",
@@ -63,6 +76,7 @@ Examples:
     _setting("scales", callback=_scales, metavar="S[,S...]"),
     click.option("--flip/--no-flip", default=None, help=SETTINGS["flip"].text),
     _setting("size", callback=options.size, metavar="WIDTHxHEIGHT"),
+    _setting("input_size", callback=options.size, metavar="WIDTHxHEIGHT"),
 )
 @option_group(
     "Baselines",
@@ -91,7 +105,7 @@ Examples:
     _setting("batch_size"),
 )
 def command(
-    run: Path,
+    run: str,
     data: Path,
     window: tuple[int, ...] | None,
     threads: int | None,
@@ -100,7 +114,10 @@ def command(
     messages: Messages,
     **given: Any,
 ) -> None:
-    """Score RUN, a run folder or a checkpoint, on a part of DATA.
+    """Score RUN, a run folder, a checkpoint or NETWORK:PATH, on a part of DATA.
+
+    NETWORK:PATH is a published checkpoint of another project, scored with the input that it was
+    trained on: scaling, order of colours and size; its reports lie in runs/NETWORK-FILE.
 
     Writes report.html, scores.json, scores.csv, scores.md and scores.npz, the confusion matrix of
     every sample, and prints the tables, of categories and instances too where the data has them.

@@ -73,7 +73,7 @@ def protocol_of(request: EvaluationRequest) -> Protocol:
 def evaluation_key(request: EvaluationRequest, *, labels: str, checkpoint: str) -> str:
     """Return the key of an evaluation, used in folder names.
 
-    ``LABELS-SPLIT-PROTOCOL`` plus the scales, flip, size and checkpoint that differ from those
+    ``LABELS-SPLIT-PROTOCOL`` plus the scales, flip, sizes and checkpoint that differ from those
     that run and protocol imply.
 
     Parameters
@@ -95,6 +95,8 @@ def evaluation_key(request: EvaluationRequest, *, labels: str, checkpoint: str) 
         parts.append("flip" if protocol.test_time.flip else "noflip")
     if protocol.size is not None and protocol.size != plain.size:
         parts.append(f"{protocol.size[1]}x{protocol.size[0]}")
+    if request.input_size is not None:
+        parts.append(f"input{request.input_size}")
     if checkpoint != BEST:
         parts.append(checkpoint.removesuffix(".pt"))
     return "-".join(parts)

@@ -27,25 +27,19 @@ from eventseg.evaluation.request import (
     windows_of,
 )
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
+from eventseg.events import SensorSize
 from eventseg.files import check_folder, digest_of
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.metrics.scores import Scores
-from eventseg.networks import TrainedNetwork, load_network, parameter_count
+from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
-from eventseg.training.config.config import load_config
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.pictures import history_figure, sample_panels
-from eventseg.training.run_folder import (
-    CONFIG,
-    METRICS,
-    RUN,
-    best_of,
-    check_is_run,
-    read_metrics,
-    read_run,
-)
+from eventseg.training.run_folder import BEST, METRICS, best_of, read_metrics
 
 CLOCK_SHIFT_US = 50_000
 """How far off the clock is in the baseline of a wrong clock."""
@@ -94,14 +88,15 @@ def evaluate_run(
 
     Parameters
     ----------
-    run : path
-        Run folder, or a checkpoint.
+    run : path or str
+        Run folder, checkpoint, or ``NETWORK:PATH`` for a published checkpoint, which is scored
+        with the input that its project trained it on.
     data : path, optional
         Data set folder or image folder; by default the one that the run was trained on.
     request : EvaluationRequest, optional
     out : path, optional
-        Folder of the report; by default one in the run folder, see
-        :func:`eventseg.evaluation.request.folder_name`.
+        Folder of the report; by default one in the run folder, for a published checkpoint in
+        ``runs/NETWORK-FILE``, see :func:`eventseg.evaluation.request.folder_name`.
     progress : callable
         Called after every batch; the stage is the name of the scored predictor.
     **settings
@@ -127,29 +122,35 @@ def evaluate_run(
     if request is not None and settings:
         raise TrainingError(f"give a request or {', '.join(settings)}, not both")
     request = request or request_of(settings)
-    root = Path(run)
-    if root.is_dir():
-        check_is_run(root)
-    checkpoint = root / request.checkpoint if root.is_dir() else root
-    home = checkpoint.parent
-    trained = load_network(checkpoint)
-    about_run = read_run(home / RUN) if (home / RUN).is_file() else None
+    file = find_network(run, checkpoint=request.checkpoint)
+    about_run, training_config = file.run, file.config
     if data is None:
         if about_run is None:
-            raise TrainingError(f"{checkpoint} lies in no run folder: name the data to score it on")
+            raise TrainingError(f"{run} lies in no run folder: name the data to score it on")
         data = about_run["data"]
-    training_config = load_config(home / CONFIG) if (home / CONFIG).is_file() else None
     labels = request.labels or (training_config.labels.set if training_config else "truth")
     protocol, device = protocol_of(request), choose_device(request.device)
-    name = home.name if (home / RUN).is_file() else checkpoint.stem
     source = open_source(data, label_set=labels)
+    trained = load_scored(
+        file,
+        data_classes=source.classes,
+        network_classes=(
+            load_class_table(request.network_classes) if request.network_classes else None
+        ),
+        unsafe_pickle=request.unsafe_pickle,
+    )
+    if request.input_size is not None:
+        shown = (request.input_size.height, request.input_size.width)
+        trained = replace(trained, inputs=replace(trained.inputs, size=shown))
     table = load_class_table(request.classes) if request.classes else trained.classes
     uses_events = trained.inputs.kind in ("events", "both")
     windows = request.windows or windows_of(trained)
     own = about_run["inputs"] if about_run else None
-    key = evaluation_key(request, labels=labels, checkpoint=checkpoint.name)
+    # The folder of a published checkpoint names its file already.
+    checkpoint = BEST if file.named is not None else file.checkpoint.name
+    key = evaluation_key(request, labels=labels, checkpoint=checkpoint)
     folder = (
-        home
+        file.folder
         / folder_name(
             request, key, source=source, trained=trained, classes=table, windows=windows, own=own
         )
@@ -180,12 +181,12 @@ def evaluate_run(
         )
 
     try:
-        rows = score(name, windows if uses_events else windows[:1])
+        rows = score(file.name, windows if uses_events else windows[:1])
         if request.baselines:
             first = windows[0] if uses_events else None
             rows += baseline_rows(source, protocol=protocol, classes=table, window=first)
             if uses_events and hasattr(source, "dataset"):
-                off = score(f"{name}, clock 50 ms late", windows[:1], shift_us=CLOCK_SHIFT_US)
+                off = score(f"{file.name}, clock 50 ms late", windows[:1], shift_us=CLOCK_SHIFT_US)
                 rows += off
         if teacher is not None:
             rows.append(
@@ -197,7 +198,7 @@ def evaluate_run(
                     window=windows[0] if uses_events else None,
                 )
             )
-        about = _about(home, checkpoint, trained, source, labels, key)
+        about = _about(file, trained, source, labels, key)
         page = write_report(
             folder,
             rows,
@@ -206,8 +207,8 @@ def evaluate_run(
             panels=lambda sample: _panels(
                 sample, trained, source, table, windows[0], protocol, device
             ),
-            curves=(lambda: _curves(home, trained.classes)) if (home / METRICS).is_file() else None,
-            warning=_warning(home, protocol, labels),
+            curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
+            warning=_warning(training_config, protocol, labels),
         )
     finally:
         source.close()
@@ -216,34 +217,40 @@ def evaluate_run(
     return Evaluation(page, rows)
 
 
+def _size_text(size: tuple[int, int] | None) -> str:
+    return "that of the data" if size is None else str(SensorSize(*size))
+
+
 def _about(
-    home: Path, checkpoint: Path, trained: TrainedNetwork, source: Source, labels: str, key: str
+    file: NetworkFile, trained: TrainedNetwork, source: Source, labels: str, key: str
 ) -> dict[str, Any]:
     about: dict[str, Any] = {
         "network": trained.blueprint.name,
         "parameters": parameter_count(trained.network),
         "input": trained.inputs.kind,
+        "input size": _size_text(trained.inputs.size),
         "trained on windows": ", ".join(trained.inputs.windows) or "-",
-        "checkpoint": checkpoint.name,
-        "checkpoint digest": digest_of(checkpoint),
+        "checkpoint": file.checkpoint.name,
+        "checkpoint digest": digest_of(file.checkpoint),
         "data": source.path.resolve().name,
         "label set": labels,
         "scored as": key,
         "data digests": source.digests,
     }
-    if (home / RUN).is_file():
-        run = read_run(home / RUN)
-        about["trained with"] = " ".join(run["command"])
-        about["trained on inputs"] = run["inputs"]
-        about["versions"] = run["versions"]
+    if file.named is not None:
+        about["weights"] = trained.source
+        about["scaling"] = str(trained.inputs.scaling)
+    if file.run is not None:
+        about["trained with"] = " ".join(file.run["command"])
+        about["trained on inputs"] = file.run["inputs"]
+        about["versions"] = file.run["versions"]
     return about
 
 
-def _warning(home: Path, protocol: Protocol, labels: str) -> str:
+def _warning(config: TrainConfig | None, protocol: Protocol, labels: str) -> str:
     """Return warnings about figures that are optimistic or misleading."""
     reasons = []
-    if (home / CONFIG).is_file():
-        config = load_config(home / CONFIG)
+    if config is not None:
         if config.protocol == "paper" and protocol.split == "test":
             reasons.append(
                 "The checkpoint was chosen by its score on the test part, as published: its "
@@ -266,12 +273,14 @@ def _warning(home: Path, protocol: Protocol, labels: str) -> str:
     return " ".join(reasons)
 
 
-def _curves(home: Path, classes: ClassTable) -> Figure:
-    history, names = read_metrics(home)
+def _curves(file: NetworkFile, classes: ClassTable) -> Figure:
+    history, names = read_metrics(file.folder)
     if names != classes.names:
-        raise TrainingError(f"{home / METRICS} is of other classes than the checkpoint")
-    best = best_of(history, min_delta=load_config(home / CONFIG).min_delta)
-    return history_figure(history, classes=classes, best_epoch=best.epoch)
+        raise TrainingError(f"{file.folder / METRICS} is of other classes than the checkpoint")
+    min_delta = 0.0 if file.config is None else file.config.min_delta
+    return history_figure(
+        history, classes=classes, best_epoch=best_of(history, min_delta=min_delta).epoch
+    )
 
 
 def _panels(

@@ -35,6 +35,9 @@ class EvaluationRequest:
         Whether mirrored views are averaged too; by default as the protocol has it.
     size : SensorSize, optional
         Size that is scored at; by default that of the protocol.
+    input_size : SensorSize, optional
+        Size that inputs are brought to for the network; its probabilities are brought back to the
+        size that is scored at. By default the size of its training.
     teacher : str, optional
         Label set to score as the frame teacher; by default none.
     baselines : bool
@@ -42,6 +45,11 @@ class EvaluationRequest:
         scored too.
     checkpoint : str
         Checkpoint in the run folder.
+    network_classes : str, optional
+        Class table of a published checkpoint, where the number of its classes does not tell it.
+    unsafe_pickle : bool
+        Whether a published checkpoint that holds more than plain values is read: it can run any
+        code on loading.
     device : str
         Device that computes.
     batch_size : int
@@ -58,9 +66,12 @@ class EvaluationRequest:
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
     size: SensorSize | None = None
+    input_size: SensorSize | None = None
     teacher: str | None = None
     baselines: bool = True
     checkpoint: str = BEST
+    network_classes: str | None = None
+    unsafe_pickle: bool = False
     device: str = "auto"
     batch_size: int = 4
     workers: int = 0

@@ -12,16 +12,24 @@ from torch import nn
 
 from eventseg.errors import CheckpointError
 from eventseg.networks.build import build_network
-from eventseg.networks.checkpoints import Blueprint
+from eventseg.networks.checkpoints import (
+    Blueprint,
+    TrainedNetwork,
+    is_ours,
+    restore_network,
+)
 from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.converters.layout import Layout, State
 from eventseg.networks.inputs import Scaling
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.weights import read_weights
+from eventseg.networks.weights import load_file, read_weights
 from eventseg.networks.zoo import architecture
 
 SHOWN = 4
 """Names that an error shows of each kind."""
+
+OWN_LAYOUT = "eventseg"
+"""Name of the layout of files with our tensor names."""
 
 COUNTER = "num_batches_tracked"
 """Ending of the counters of batch norms, which old files lack and inference does not use."""
@@ -75,12 +83,15 @@ class Published:
     scaling : Scaling
         Scaling of the pictures that it was trained on.
     report : LoadReport
+    void_first : bool
+        Whether a class for unlabelled pixels, where the file has one, is its first.
     """
 
     network: SegmentationNetwork
     blueprint: Blueprint
     scaling: Scaling
     report: LoadReport
+    void_first: bool = False
 
 
 def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) -> Published:
@@ -120,7 +131,30 @@ def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) 
     if not report.whole:
         raise CheckpointError(f"{path} does not fit {name}: {'; '.join(report.lines())}")
     scaling = layout.scaling_of(kept) if layout.scaling_of else layout.scaling
-    return Published(network.eval(), blueprint, scaling, report)
+    return Published(network.eval(), blueprint, scaling, report, layout.void_first)
+
+
+def own_checkpoint(
+    published: Published, path: Path, *, unsafe_pickle: bool = False
+) -> TrainedNetwork | None:
+    """Return the network of a checkpoint that eventseg wrote, which states its inputs and classes.
+
+    Parameters
+    ----------
+    published : Published
+        From :func:`load_published` of the same path; a file of ours has our tensor names too.
+    path : Path
+    unsafe_pickle : bool
+
+    Returns
+    -------
+    TrainedNetwork or None
+        None for a file of another project.
+    """
+    if published.report.layout != OWN_LAYOUT or not path.is_file():
+        return None
+    loaded = load_file(path, unsafe_pickle=unsafe_pickle)
+    return restore_network(loaded, path=path) if is_ours(loaded) else None
 
 
 def load_state(
@@ -147,7 +181,7 @@ def load_state(
 
 
 def _layout(name: str, state: State, *, path: Path) -> Layout:
-    own = Layout("eventseg", (name,), lambda names: names == _names(name), lambda s: s)
+    own = Layout(OWN_LAYOUT, (name,), lambda names: names == _names(name), lambda s: s)
     known = [layout for layout in LAYOUTS if name in layout.networks]
     names = frozenset(state)
     for layout in [*known, own]:

@@ -10,7 +10,7 @@ import torch
 
 from eventseg.errors import CheckpointError, MissingExtraError
 from eventseg.labels.maps import ClassTable
-from eventseg.networks.zoo import ARCHITECTURES
+from eventseg.networks.named import parse_named
 from eventseg.pseudolabel.huggingface import load_huggingface
 from eventseg.pseudolabel.network_teacher import load_foreign, load_own, load_torchvision
 from eventseg.pseudolabel.teacher import Teacher
@@ -83,7 +83,7 @@ def load_teacher(
 def _load(
     spec: str, *, device: torch.device, class_table: ClassTable | None, unsafe_pickle: bool
 ) -> Teacher:
-    kind, colon, rest = spec.partition(":")
+    kind, _, rest = spec.partition(":")
     if kind == "hf" and rest.startswith((".", "/", "~")) and not Path(rest).is_dir():
         raise CheckpointError(f"no folder {rest}: give hf:FOLDER with a model, or hf:ID of the hub")
     if kind == "hf" and rest:
@@ -97,14 +97,13 @@ def _load(
         return load_torchvision(
             name, Path(path), device=device, class_table=class_table, unsafe_pickle=unsafe_pickle
         )
-    if kind == "smp" and colon:
-        architecture, _, rest = rest.partition(":")
-        kind = f"smp:{architecture}"
-    if kind in ARCHITECTURES or kind.startswith("smp:"):
-        if not rest:
-            raise CheckpointError(f"teacher {spec!r} must be {kind}:PATH")
+    if named := parse_named(spec):
         return load_foreign(
-            kind, Path(rest), device=device, class_table=class_table, unsafe_pickle=unsafe_pickle
+            named.network,
+            named.path,
+            device=device,
+            class_table=class_table,
+            unsafe_pickle=unsafe_pickle,
         )
     if not Path(spec).is_file():
         raise CheckpointError(f"no teacher {spec!r}: it must be {SYNTAX}")

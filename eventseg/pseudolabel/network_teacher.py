@@ -11,10 +11,9 @@ from torch.nn import functional
 
 from eventseg.errors import CheckpointError
 from eventseg.labels.maps import ClassTable
-from eventseg.networks.checkpoints import TrainedNetwork, is_ours, restore_network
-from eventseg.networks.converters.known import LAYOUTS
+from eventseg.networks.checkpoints import TrainedNetwork, restore_network
 from eventseg.networks.inputs import IMAGENET, Scaling
-from eventseg.networks.published import load_published, load_state
+from eventseg.networks.published import load_published, load_state, own_checkpoint
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.teacher import scaled, weights_digest
@@ -121,24 +120,18 @@ def load_foreign(
         Classes of no known table, or of another number than the given table.
     """
     published = load_published(network, path, unsafe_pickle=unsafe_pickle)
-    layout = published.report.layout
-    if layout == "eventseg" and path.is_file():
-        # A file with our tensor names: one that we wrote also tells its scaling and classes.
-        loaded = load_file(path, unsafe_pickle=unsafe_pickle)
-        if is_ours(loaded):
-            return _own(
-                restore_network(loaded, path=path), path, device=device, class_table=class_table
-            )
+    own = own_checkpoint(published, path, unsafe_pickle=unsafe_pickle)
+    if own is not None:
+        return _own(own, path, device=device, class_table=class_table)
     name = f"{network}:{path.name}"
-    known = next((x for x in LAYOUTS if x.name == layout and network in x.networks), None)
     return _teacher(
         published.network,
         name=name,
         classes=table_by_number(
             published.blueprint.classes,
-            teacher=name,
+            owner=f"teacher {name}",
             class_table=class_table,
-            void_first=known is not None and known.void_first,
+            void_first=published.void_first,
         ),
         licence=UNKNOWN,
         device=device,
@@ -204,7 +197,7 @@ def load_torchvision(
     return _teacher(
         _MainOutput(network.eval()),
         name=name,
-        classes=table_by_number(count, teacher=name, class_table=class_table),
+        classes=table_by_number(count, owner=f"teacher {name}", class_table=class_table),
         licence=UNKNOWN,
         device=device,
         scaling=IMAGENET,
@@ -242,7 +235,7 @@ def _own(
     name = f"{blueprint.name}:{path.name}"
     classes = trained.classes
     if class_table is not None:
-        classes = table_by_number(len(classes), teacher=name, class_table=class_table)
+        classes = table_by_number(len(classes), owner=f"teacher {name}", class_table=class_table)
     return _teacher(
         trained.network,
         name=name,

@@ -37,7 +37,9 @@ def table_by_names(
         The names are of no known table, or their number is not that of the given table.
     """
     if class_table is not None:
-        return _in_order(class_table, names) or _of_number(len(names), class_table, teacher=teacher)
+        return _in_order(class_table, names) or _of_number(
+            len(names), class_table, owner=f"teacher {teacher}", option="--teacher-classes"
+        )
     for known in KNOWN:
         table = _in_order(load_class_table(known), names)
         if table is not None:
@@ -50,20 +52,31 @@ def table_by_names(
 
 
 def table_by_number(
-    count: int, *, teacher: str, class_table: ClassTable | None = None, void_first: bool = False
+    count: int,
+    *,
+    owner: str,
+    class_table: ClassTable | None = None,
+    void_first: bool = False,
+    data: ClassTable | None = None,
+    option: str = "--teacher-classes",
 ) -> ClassTable:
-    """Return the table of a teacher whose file does not name its classes.
+    """Return the table of a network whose file does not name its classes.
 
     Parameters
     ----------
     count : int
         Its number of classes: 19 are those of Cityscapes, 20 the same and void.
-    teacher : str
-        Its name, for errors.
+    owner : str
+        The network in words, such as ``teacher NAME``, for errors.
     class_table : ClassTable, optional
         Table given by the user.
     void_first : bool
         Whether the class void, where there is one, is the first and not the last.
+    data : ClassTable, optional
+        Table of the data that the network is used on: taken where several known tables have so
+        many classes and it is one of them.
+    option : str
+        Option that gives the table, for errors.
 
     Raises
     ------
@@ -71,25 +84,26 @@ def table_by_number(
         No table or more than one has so many classes, or the given one has another number.
     """
     if class_table is not None:
-        return _of_number(count, class_table, teacher=teacher)
+        return _of_number(count, class_table, owner=owner, option=option)
     fitting = [name for name in KNOWN if len(load_class_table(name)) == count]
+    if data is not None and data.name in fitting:
+        fitting = [data.name]
     if len(fitting) == 1:
         return load_class_table(fitting[0])
     if not fitting and count == len(load_class_table("cityscapes19")) + 1:
         return with_void(load_class_table("cityscapes19"), first=void_first)
     which = f"fits {' and '.join(fitting)}" if fitting else f"is none of {', '.join(KNOWN)}"
     raise LabelError(
-        f"teacher {teacher} has {count} classes without names, which {which}: say which they are "
-        "with --teacher-classes TABLE, or TABLE+void or void+TABLE where one output is void"
+        f"{owner} has {count} classes without names, which {which}: say which they are "
+        f"with {option} TABLE, or TABLE+void or void+TABLE where one output is void"
     )
 
 
-def _of_number(count: int, class_table: ClassTable, *, teacher: str) -> ClassTable:
+def _of_number(count: int, class_table: ClassTable, *, owner: str, option: str) -> ClassTable:
     if len(class_table) != count:
         raise LabelError(
-            f"teacher {teacher} has {count} classes, the given table has {len(class_table)} "
-            f"({', '.join(class_table.names[:SHOWN])}, ...): give its own table with "
-            "--teacher-classes"
+            f"{owner} has {count} classes, the given table has {len(class_table)} "
+            f"({', '.join(class_table.names[:SHOWN])}, ...): give its own table with {option}"
         )
     return class_table
 

@@ -1,0 +1,182 @@
+"""Networks to score: a run folder, a checkpoint, or a published checkpoint by ``NETWORK:PATH``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eventseg.errors import CheckpointError
+from eventseg.evaluation.evaluate import EVSEGNET_SIZE
+from eventseg.labels.maps import ClassTable
+from eventseg.networks import InputSpec, Published, TrainedNetwork, load_network, load_published
+from eventseg.networks.inputs import InputKind
+from eventseg.networks.named import NamedCheckpoint, parse_named
+from eventseg.networks.published import own_checkpoint
+from eventseg.pseudolabel.teacher_classes import table_by_number
+from eventseg.training.config.config import TrainConfig, load_config
+from eventseg.training.run_folder import CONFIG, METRICS, RUN, check_is_run, read_run
+
+PUBLISHED_FOLDER = Path("runs")
+"""Folder that holds one folder of reports for each published checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFile:
+    """File of a network that is scored, and the run folder it belongs to.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        File of its weights.
+    folder : Path
+        Folder that the reports lie in by default.
+    named : NamedCheckpoint, optional
+        Network and path of a published checkpoint; None for a file of eventseg.
+    """
+
+    checkpoint: Path
+    folder: Path
+    named: NamedCheckpoint | None = None
+
+    @property
+    def run(self) -> dict[str, Any] | None:
+        """Entries of the ``run.json`` beside the checkpoint, None where there is none."""
+        return read_run(self.folder / RUN) if self._beside(RUN) else None
+
+    @property
+    def config(self) -> TrainConfig | None:
+        """Settings of the training, None where they are unknown."""
+        return load_config(self.folder / CONFIG) if self._beside(CONFIG) else None
+
+    @property
+    def name(self) -> str:
+        """Name of the scored rows."""
+        if self.named is not None:
+            return f"{self.named.network}:{self.named.path.name}"
+        return self.folder.name if self._beside(RUN) else self.checkpoint.stem
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether the run folder has scores of each epoch."""
+        return self._beside(METRICS)
+
+    def _beside(self, name: str) -> bool:
+        return self.named is None and (self.folder / name).is_file()
+
+
+def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
+    """Return the file that a text names, without reading it.
+
+    Parameters
+    ----------
+    spec : str or Path
+        Run folder, checkpoint of eventseg, or ``NETWORK:PATH``.
+    checkpoint : str
+        Name of the checkpoint in a run folder.
+
+    Raises
+    ------
+    CheckpointError
+        A network without a path.
+    TrainingError
+        A folder that is no run folder.
+    """
+    root = Path(spec)
+    named = None if root.exists() else parse_named(str(spec))
+    if named is not None:
+        stem = f"{named.network}-{named.path.stem}".replace("/", "_").replace(":", "_")
+        return NetworkFile(named.file, PUBLISHED_FOLDER / stem, named)
+    if root.is_dir():
+        check_is_run(root)
+        return NetworkFile(root / checkpoint, root)
+    return NetworkFile(root, root.parent)
+
+
+def load_scored(
+    file: NetworkFile,
+    *,
+    data_classes: ClassTable,
+    network_classes: ClassTable | None = None,
+    unsafe_pickle: bool = False,
+) -> TrainedNetwork:
+    """Load a network that is scored, with its inputs and classes.
+
+    Parameters
+    ----------
+    file : NetworkFile
+    data_classes : ClassTable
+        Classes of the data: those of a published network where several known tables have its
+        number of classes and the data's is one of them.
+    network_classes : ClassTable, optional
+        Classes of a published network, where its file does not name them.
+    unsafe_pickle : bool
+        Also read a published file that can run any code on loading.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, tensors that do not fit the network, an input that is not known, or classes
+        given for a file that states its own.
+    LabelError
+        Classes of no known table, or of another number than the given table.
+    NetworkError
+        An unknown network.
+    """
+    if file.named is None:
+        trained, own = load_network(file.checkpoint), True
+    else:
+        network, path = file.named
+        published = load_published(network, path, unsafe_pickle=unsafe_pickle)
+        ours = own_checkpoint(published, path, unsafe_pickle=unsafe_pickle)
+        own = ours is not None
+        trained = ours or TrainedNetwork(
+            published.network,
+            published.blueprint,
+            published_inputs(published, owner=file.name),
+            table_by_number(
+                published.blueprint.classes,
+                owner=f"network {file.name}",
+                class_table=network_classes,
+                void_first=published.void_first,
+                data=data_classes,
+                option="--network-classes",
+            ),
+            f"published checkpoint {path.name}, layout {published.report.layout}",
+        )
+    if own and network_classes is not None:
+        raise CheckpointError(
+            f"{file.checkpoint} states its classes ({', '.join(trained.classes.names[:3])}, ...): "
+            "leave --network-classes out"
+        )
+    return trained
+
+
+def published_inputs(published: Published, *, owner: str) -> InputSpec:
+    """Return the input that a published network was trained on, as its layout states it.
+
+    Pictures keep their own size, except in EV-SegNet, which sees 352x224 by its own rule of
+    resizing.
+
+    Raises
+    ------
+    CheckpointError
+        Channels of which the layout does not say what they are.
+    """
+    channels, scaling = published.blueprint.in_channels, published.scaling
+    if published.report.layout == "evsegnet":
+        kinds: Mapping[int, InputKind] = {1: "gray", 6: "events", 7: "both"}
+    else:
+        kinds = {len(scaling.mean): "gray" if len(scaling.mean) == 1 else "rgb"}
+    if channels not in kinds:
+        raise CheckpointError(
+            f"{owner} has {channels} input channels, and its layout {published.report.layout!r} "
+            f"is known with {' or '.join(map(str, kinds))}: nothing says what they hold"
+        )
+    if published.report.layout != "evsegnet":
+        return InputSpec(kinds[channels], channels, scaling)
+    windows = () if channels == 1 else ("50ms",)
+    return InputSpec(
+        kinds[channels], channels, scaling, windows, size=EVSEGNET_SIZE, resize="evsegnet"
+    )

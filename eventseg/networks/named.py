@@ -1,0 +1,56 @@
+"""Published checkpoints by one text, ``NETWORK:PATH``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from eventseg.errors import CheckpointError
+from eventseg.networks.zoo import ARCHITECTURES
+
+
+class NamedCheckpoint(NamedTuple):
+    """Checkpoint of another project and the network that it holds.
+
+    Parameters
+    ----------
+    network : str
+        Name of the network.
+    path : Path
+        File of torch, or beginning of a TensorFlow checkpoint's names.
+    """
+
+    network: str
+    path: Path
+
+    @property
+    def file(self) -> Path:
+        """File whose digest stands for the weights: of a TensorFlow checkpoint its index."""
+        index = self.path.with_name(f"{self.path.name}.index")
+        return index if index.is_file() and not self.path.is_file() else self.path
+
+
+def parse_named(spec: str) -> NamedCheckpoint | None:
+    """Return network and path of ``NETWORK:PATH``; None for a text that names no network.
+
+    Raises
+    ------
+    CheckpointError
+        A network without a path.
+
+    Examples
+    --------
+    >>> parse_named("smp:Unet/resnet34:unet.pth").network
+    'smp:Unet/resnet34'
+    >>> parse_named("runs/fastscnn") is None
+    True
+    """
+    network, colon, rest = spec.partition(":")
+    if network == "smp" and colon:
+        architecture, colon, rest = rest.partition(":")
+        network = f"smp:{architecture}"
+    if network not in ARCHITECTURES and not network.startswith("smp:"):
+        return None
+    if not rest:
+        raise CheckpointError(f"{spec!r} names no file: it must be {network}:PATH")
+    return NamedCheckpoint(network, Path(rest))
