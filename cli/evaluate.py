@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from eventseg.evaluation.settings import EvaluationRequest
+from eventseg.evaluation.settings import ConditionName, EvaluationRequest
 from eventseg.training.config.describe import describe_settings
 
 from . import options
@@ -44,6 +44,19 @@ def _network(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
     return text
 
 
+def _conditions(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    """Return the conditions that ``speed,turn`` names."""
+    if text is None:
+        return None
+    names, known = tuple(text.split(",")), get_args(ConditionName)
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    return names
+
+
 @click.command(
     "evaluate",
     cls=TitledCommand,
@@ -53,6 +66,7 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --window 10ms,50ms,250ms
   eventseg evaluate runs/fastscnn drives.eventseg --labels truth --teacher segformer-b5
   eventseg evaluate runs/evsegnet-code drives.eventseg --protocol paper
+  eventseg evaluate runs/fastscnn drives.eventseg --by speed,light,rate
   eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
   eventseg evaluate cgnet:model_camvid.pth CamVid
   eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].miou_present'
@@ -86,6 +100,10 @@ Examples:
         help=f"{SETTINGS['baselines'].text}  [default: baselines]",
     ),
     _setting("teacher", metavar="SET"),
+)
+@option_group(
+    "Further measures",
+    _setting("by", callback=_conditions, metavar="CONDITION[,CONDITION...]"),
 )
 @option_group(
     "Output",
@@ -138,13 +156,15 @@ def command(
     set_threads(threads, workers=request.workers)
     options.note_left_out(data, messages)
     with messages.bar() as bar:
-        page, rows = evaluate_run(run, data, request=request, out=out, progress=bar.update)
+        found = evaluate_run(run, data, request=request, out=out, progress=bar.update)
     if as_json:
         options.print_json(
-            {"report": str(page), **options.read_json(page.with_name("scores.json"))}
+            {"report": str(found.page), **options.read_json(found.page.with_name("scores.json"))}
         )
         return
-    click.echo(markdown(HEADER, summary_rows(rows)), nl=False)
-    for title, header, lines in group_tables(rows):
+    click.echo(markdown(HEADER, summary_rows(found.rows)), nl=False)
+    for title, header, lines in group_tables(found.rows):
         click.echo(f"\n{title}, %\n\n{markdown(header, lines)}", nl=False)
-    click.echo(f"{page}")
+    for section in found.sections:
+        click.echo(f"\n{section.title}, %\n\n{section.markdown()}")
+    click.echo(f"{found.page}")

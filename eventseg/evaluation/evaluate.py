@@ -154,15 +154,7 @@ def evaluate(
     protocol = protocol or Protocol()
     table = classes or trained.classes
     uses_events = trained.inputs.kind in ("events", "both")
-    parts = {
-        window: part(
-            source,
-            split=protocol.split,
-            window=window if uses_events else None,
-            min_covered=protocol.min_covered,
-        )
-        for window in windows
-    }
+    parts = scored_parts(trained, source, windows=windows, protocol=protocol)
     if uses_events:
         for window, indices in parts.items():
             # A window that cannot be had is refused before another one is scored.
@@ -202,6 +194,25 @@ def evaluate(
             )
         )
     return rows
+
+
+def scored_parts(
+    trained: TrainedNetwork, source: Source, *, windows: Sequence[str], protocol: Protocol
+) -> dict[str, NDArray[np.int64]]:
+    """Return the samples that are scored at each window, int64 (N,).
+
+    Parameters and errors as of :func:`evaluate`; coverage counts where the network sees events.
+    """
+    uses_events = trained.inputs.kind in ("events", "both")
+    return {
+        window: part(
+            source,
+            split=protocol.split,
+            window=window if uses_events else None,
+            min_covered=protocol.min_covered,
+        )
+        for window in windows
+    }
 
 
 def scored_by_network(

@@ -29,7 +29,8 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     ----------
     settings : mapping
         Fields of :class:`EvaluationRequest`; ``window`` or ``windows`` may be a text such as
-        ``10ms,50ms``, microseconds, or a sequence of those.
+        ``10ms,50ms``, microseconds, or a sequence of those; ``by`` may be a text such as
+        ``speed,turn``.
 
     Raises
     ------
@@ -51,6 +52,8 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     if isinstance(lengths, int):
         lengths = (lengths,)
     values["windows"] = tuple(format_duration(to_us(length)) for length in lengths)
+    if isinstance(values.get("by"), str):
+        values["by"] = tuple(values["by"].split(","))
     return EvaluationRequest(**values)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from eventseg import html
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network
+from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network, scored_parts
+from eventseg.evaluation.measures.plan import plan_measures
+from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import HEADER, summary_rows
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import (
@@ -45,8 +47,9 @@ CLOCK_SHIFT_US = 50_000
 """How far off the clock is in the baseline of a wrong clock."""
 
 
-class Evaluation(NamedTuple):
-    """Result of an evaluation.
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """Result of an evaluation; it unpacks as the pair of page and rows.
 
     Parameters
     ----------
@@ -54,10 +57,17 @@ class Evaluation(NamedTuple):
         The report, ``report.html``; tables as JSON, CSV and Markdown lie beside it.
     rows : list of Row
         Counts and scores: the network at each window first, then its baselines.
+    sections : list of Section
+        Further measures that were asked for, such as the scores by speed.
     """
 
     page: Path
     rows: list[Row]
+    sections: list[Section]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield page and rows."""
+        return iter((self.page, self.rows))
 
     @property
     def scores(self) -> Scores:
@@ -106,7 +116,7 @@ def evaluate_run(
     Returns
     -------
     Evaluation
-        The page and the rows; it unpacks as such a pair.
+        Page, rows and further sections; it unpacks as the pair of page and rows.
 
     Raises
     ------
@@ -164,6 +174,7 @@ def evaluate_run(
     teacher = open_source(data, label_set=request.teacher) if request.teacher else None
     if teacher is not None:
         merge_into(teacher.classes, table)
+    scored = windows if uses_events else windows[:1]
 
     def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
         return evaluate(
@@ -181,7 +192,10 @@ def evaluate_run(
         )
 
     try:
-        rows = score(file.name, windows if uses_events else windows[:1])
+        parts = scored_parts(trained, source, windows=scored, protocol=protocol)
+        plan = plan_measures(request, source, parts=parts)
+        rows = score(file.name, scored)
+        sections = plan.sections(rows)
         if request.baselines:
             first = windows[0] if uses_events else None
             rows += baseline_rows(source, protocol=protocol, classes=table, window=first)
@@ -209,12 +223,13 @@ def evaluate_run(
             ),
             curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
             warning=_warning(training_config, protocol, labels),
+            sections=sections,
         )
     finally:
         source.close()
         if teacher is not None:
             teacher.close()
-    return Evaluation(page, rows)
+    return Evaluation(page, rows, sections)
 
 
 def _size_text(size: tuple[int, int] | None) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.training.layout import BEST
 
 ProtocolName = Literal["clean", "paper"]
+
+ConditionName = Literal[
+    "speed", "turn", "light", "gray", "rate", "age", "class", "recording", "scenario"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,10 @@ class EvaluationRequest:
     baselines : bool
         Whether the majority class, the position priors and the network with a wrong clock are
         scored too.
+    by : tuple of str
+        Conditions that the network's scores are given by too: ``speed``, ``turn`` and ``light``
+        by vehicle signals, mean ``gray`` value of the frame, event ``rate``, ``age`` of the
+        labels, ``class``, ``recording``, and ``scenario`` of simulated drives.
     checkpoint : str
         Checkpoint in the run folder.
     network_classes : str, optional
@@ -69,9 +78,17 @@ class EvaluationRequest:
     input_size: SensorSize | None = None
     teacher: str | None = None
     baselines: bool = True
+    by: tuple[ConditionName, ...] = ()
     checkpoint: str = BEST
     network_classes: str | None = None
     unsafe_pickle: bool = False
     device: str = "auto"
     batch_size: int = 4
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse unknown conditions."""
+        known = get_args(ConditionName)
+        for name in self.by:
+            if name not in known:
+                raise TrainingError(f"unknown condition {name!r}; choose from {', '.join(known)}")

@@ -2,6 +2,7 @@ from .bootstrap import Difference as Difference
 from .bootstrap import Interval as Interval
 from .bootstrap import PairedDifferences as PairedDifferences
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .bootstrap import class_intervals as class_intervals
 from .bootstrap import paired_bootstrap as paired_bootstrap
 from .confusion import confusion_matrix as confusion_matrix
 from .instances import InstanceScores as InstanceScores

@@ -1,4 +1,4 @@
-"""Bootstrap over stretches of recordings: intervals of a mean IoU and of a difference of two."""
+"""Bootstrap over stretches of recordings: intervals of IoUs and of the difference of two runs."""
 
 from __future__ import annotations
 
@@ -58,6 +58,53 @@ def bootstrap_interval(
     LabelError
         Matrices of another shape, fewer than two blocks with pixels, or settings out of range.
     """
+    blocks = _scored_blocks(matrices, repeats=repeats, level=level)
+    right, union = _counts(blocks)
+    iou = _drawn_iou(right, union, seed=seed, repeats=repeats)
+    mious = np.nan_to_num(iou).sum(1) / (~np.isnan(iou)).sum(1)
+    low, high = np.quantile(mious, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), level, len(blocks), repeats)
+
+
+def class_intervals(
+    matrices: Confusion, *, seed: int, repeats: int = 1000, level: float = 0.95
+) -> tuple[Interval | None, ...]:
+    """Return the percentile interval of the IoU of each class under resampling of blocks.
+
+    The draws are those of :func:`bootstrap_interval`; draws without the class are left out.
+
+    Parameters
+    ----------
+    matrices, seed, repeats, level
+        As for :func:`bootstrap_interval`.
+
+    Returns
+    -------
+    tuple of Interval (K,)
+        None for a class that fewer than two blocks hold in truth or prediction. `blocks` counts
+        those that hold it.
+
+    Raises
+    ------
+    LabelError
+        As :func:`bootstrap_interval`.
+    """
+    blocks = _scored_blocks(matrices, repeats=repeats, level=level)
+    right, union = _counts(blocks)
+    holding = (union > 0).sum(0)
+    iou = _drawn_iou(right, union, seed=seed, repeats=repeats)
+    intervals: list[Interval | None] = []
+    for draws, count in zip(iou.T, holding.tolist(), strict=True):
+        if count < 2:
+            intervals.append(None)
+            continue
+        low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        intervals.append(Interval(float(low), float(high), level, count, repeats))
+    return tuple(intervals)
+
+
+def _scored_blocks(matrices: Confusion, *, repeats: int, level: float) -> Confusion:
+    """Return the matrices of the blocks that hold pixels, checked."""
     blocks = np.asarray(matrices)
     if blocks.ndim != 3:
         raise LabelError(f"give one confusion matrix a block, (B, K, K), not {blocks.shape}")
@@ -69,15 +116,25 @@ def bootstrap_interval(
             f"{len(blocks)} block with scored pixels; an interval needs two or more: cut the "
             "recordings into shorter stretches"
         )
+    return blocks
+
+
+def _counts(blocks: Confusion) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return right pixels and the union of truth and prediction, int64 (B, K) each."""
     right = np.diagonal(blocks, axis1=1, axis2=2)
-    union = blocks.sum(2) + blocks.sum(1) - right
+    return right, blocks.sum(2) + blocks.sum(1) - right
+
+
+def _drawn_iou(
+    right: NDArray[np.int64], union: NDArray[np.int64], *, seed: int, repeats: int
+) -> NDArray[np.float64]:
+    """Return the IoU of each class in each draw of blocks, (R, K), nan where none holds it."""
+    blocks = len(right)
     generator = np.random.default_rng(seed)
-    times = generator.multinomial(len(blocks), np.full(len(blocks), 1 / len(blocks)), size=repeats)
+    times = generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=repeats)
     tp, of = times @ right, times @ union
-    iou = np.divide(tp, of, out=np.zeros(tp.shape), where=of > 0)
-    mious = iou.sum(1) / (of > 0).sum(1)
-    low, high = np.quantile(mious, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level, len(blocks), repeats)
+    drawn: NDArray[np.float64] = np.divide(tp, of, out=np.full(tp.shape, np.nan), where=of > 0)
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)

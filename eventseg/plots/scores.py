@@ -26,7 +26,7 @@ def figure_confusion(matrix: NDArray[np.int64], *, classes: ClassTable) -> Figur
     rows = matrix.sum(1, keepdims=True)
     share = np.divide(matrix, rows, out=np.full(matrix.shape, np.nan), where=rows > 0)
     k = len(classes)
-    figure = _figure(1.9 + 0.52 * k, 1.5 + 0.46 * k)
+    figure = blank_figure(1.9 + 0.52 * k, 1.5 + 0.46 * k)
     axes = figure.subplots()
     axes.imshow(np.nan_to_num(share), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(k), classes.names, rotation=45, ha="right", fontsize=8)
@@ -61,7 +61,7 @@ def figure_bars(
     title : str
     """
     k, n = len(names), len(values)
-    figure = _figure(7.0, 1.1 + max(0.3, 0.16 * n + 0.1) * k)
+    figure = blank_figure(7.0, 1.1 + max(0.3, 0.16 * n + 0.1) * k)
     axes = figure.subplots()
     thick = 0.82 / n
     for number, (label, series) in enumerate(values.items()):
@@ -103,7 +103,7 @@ def figure_reliability(
         Share of pixels above a threshold, and share of them that are right.
     title : str
     """
-    figure = _figure(9.6, 4.2)
+    figure = blank_figure(9.6, 4.2)
     left, right = figure.subplots(1, 2)
     size = np.sqrt(np.array(pixels, float) / max(1, *pixels))
     left.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
@@ -125,7 +125,8 @@ def figure_reliability(
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, drawn without global state."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

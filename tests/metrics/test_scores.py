@@ -18,6 +18,7 @@ from torchmetrics.functional import classification as torch_metrics
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import CITYSCAPES_19, groups_of, merge_labels, merge_of
+from eventseg.metrics.bootstrap import class_intervals
 from eventseg.metrics.instances import (
     CITYSCAPES_MEAN_PIXELS,
     instance_counts,
@@ -271,6 +272,27 @@ def test_bootstrap_draws_whole_blocks_and_repeats_with_its_seed():
     ]
     close((found.low, found.high), np.quantile(mious, [0.05, 0.95]))
     assert (found.blocks, found.repeats, found.level) == (8, 200, 0.9)
+
+
+def test_intervals_of_classes_are_those_of_the_draws_that_hold_them():
+    rng = np.random.default_rng(2)
+    blocks = rng.integers(0, 50, (6, 3, 3))
+    blocks[:4, 2], blocks[:4, :, 2] = 0, 0  # in two blocks only
+    found = class_intervals(blocks, seed=3, repeats=200, level=0.9)
+    draws = np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), size=200)
+    iou = np.array(
+        [
+            scores(sum(n * block for n, block in zip(draw, blocks, strict=True))).iou
+            for draw in draws
+        ]
+    )
+    assert np.isnan(iou[:, 2]).any()
+    for k, interval in enumerate(found):
+        known = iou[~np.isnan(iou[:, k]), k]
+        close((interval.low, interval.high), np.quantile(known, [0.05, 0.95]))
+        assert (interval.blocks, interval.repeats, interval.level) == ([6, 6, 2][k], 200, 0.9)
+    blocks[4, 2], blocks[4, :, 2] = 0, 0
+    assert class_intervals(blocks, seed=3)[2] is None
 
 
 def test_bootstrap_leaves_empty_blocks_out_and_averages_present_classes():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.evaluation.baselines import POSITION_PRIOR, TUNED_PRIOR
 from eventseg.evaluation.evaluate import Protocol
+from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import (
     HEADER,
     Table,
@@ -46,6 +47,7 @@ def report_page(
     panels: Panels | None = None,
     curves: Callable[[], Any] | None = None,
     warning: str = "",
+    sections: Sequence[Section] = (),
 ) -> str:
     """Return the page; arguments as of :func:`eventseg.evaluation.report.write.write_report`."""
     classes, rules = rows[0].classes, rules_of(rows)
@@ -61,7 +63,7 @@ def report_page(
         for row in rows
         if row in network or row.name in (POSITION_PRIOR, TUNED_PRIOR)
     }
-    sections = [
+    shown = [
         ("Scores, %", (paragraph(warning, kind="warning") if warning else "") + summary),
         (
             "Each class",
@@ -79,7 +81,7 @@ def report_page(
         strict=True,
     ):
         words = paragraph(f"{rule[0].upper()}{rule[1:]}.", kind="soft")
-        sections.append((f"{found.title}, %", table(found.header, found.lines) + words))
+        shown.append((f"{found.title}, %", table(found.header, found.lines) + words))
     matrices = [
         f"<div>{paragraph(column_of(row))}"
         + picture(
@@ -90,19 +92,20 @@ def report_page(
         for row in network
     ]
     side_by_side = ' class="two"' if len(classes) <= NARROW else ""
-    sections.append(("What is taken for what", f"<div{side_by_side}>{''.join(matrices)}</div>"))
+    shown.append(("What is taken for what", f"<div{side_by_side}>{''.join(matrices)}</div>"))
+    shown += [(section.title, section.html()) for section in sections]
     if curves is not None:
-        sections.append(("Learning curves", picture(curves(), alternative="learning curves")))
+        shown.append(("Learning curves", picture(curves(), alternative="learning curves")))
     if panels is not None:
-        sections.append(("Worst and best samples", _extremes(rows[0], panels, classes)))
+        shown.append(("Worst and best samples", _extremes(rows[0], panels, classes)))
     facts = [
         [key, value if isinstance(value, str) else json.dumps(value)]
         for key, value in about.items()
     ]
-    sections.append(("Where this comes from", table(("", ""), facts, words=True)))
+    shown.append(("Where this comes from", table(("", ""), facts, words=True)))
     views, size = protocol.test_time, size_of(protocol)
     lead = f"Protocol {protocol.name}: split {protocol.split}, {views}, {size}."
-    return page(f"Evaluation of {rows[0].name}", lead=lead, sections=sections)
+    return page(f"Evaluation of {rows[0].name}", lead=lead, sections=shown)
 
 
 def _summary(rows: Sequence[Row]) -> str:

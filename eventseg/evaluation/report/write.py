@@ -12,6 +12,7 @@ from typing import Any
 
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.report.page import Panels, report_page
+from eventseg.evaluation.report.sections import Section, write_csv_files
 from eventseg.evaluation.report.tables import (
     HEADER,
     class_tables,
@@ -35,8 +36,11 @@ def write_report(
     panels: Panels | None = None,
     curves: Callable[[], Any] | None = None,
     warning: str = "",
+    sections: Sequence[Section] = (),
 ) -> Path:
     """Write ``scores.json``, ``.csv``, ``.md`` and ``.npz`` and ``report.html`` into a folder.
+
+    Each section has a CSV file of its own, ``measure-KEY.csv``.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def write_report(
         Makes the figure of the learning curves.
     warning : str
         Warning that the report begins with.
+    sections : sequence of Section
+        Further measures.
 
     Returns
     -------
@@ -69,14 +75,23 @@ def write_report(
         "classes": list(rows[0].classes.names),
         "rows": [{**row.to_dict(), "note": note_of(row, first=rows[0])} for row in rows],
     }
+    if sections:
+        report["measures"] = {section.key: section.to_dict() for section in sections}
     write_sample_scores(out, rows)
+    write_csv_files(out, sections)
     write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
     write_text(out / "scores.csv", _csv(rows))
-    write_text(out / "scores.md", _words(rows, protocol, warning))
+    write_text(out / "scores.md", _words(rows, protocol, warning, sections))
     write_text(
         out / "report.html",
         report_page(
-            rows, protocol=protocol, about=about, panels=panels, curves=curves, warning=warning
+            rows,
+            protocol=protocol,
+            about=about,
+            panels=panels,
+            curves=curves,
+            warning=warning,
+            sections=sections,
         ),
     )
     return out / "report.html"
@@ -126,7 +141,9 @@ def _columns(row: Row) -> dict[str, str | int | float]:
     return columns
 
 
-def _words(rows: Sequence[Row], protocol: Protocol, warning: str) -> str:
+def _words(
+    rows: Sequence[Row], protocol: Protocol, warning: str, sections: Sequence[Section]
+) -> str:
     parts = [
         f"# Evaluation of {rows[0].name}",
         f"Protocol {protocol.name}, split {protocol.split}, {protocol.test_time}, "
@@ -136,6 +153,8 @@ def _words(rows: Sequence[Row], protocol: Protocol, warning: str) -> str:
     ]
     for title, header, lines in (*group_tables(rows), *class_tables(rows)):
         parts += [f"## {title}", markdown(header, lines)]
+    for section in sections:
+        parts += [f"## {section.title}", section.markdown()]
     if warning:
         parts.insert(1, f"**{warning}**")
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"

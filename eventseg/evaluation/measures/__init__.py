@@ -1,0 +1,1 @@
+"""Further measures of an evaluation: scores by condition."""
