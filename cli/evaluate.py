@@ -139,9 +139,9 @@ def command(
 
     Writes report.html, scores.json, scores.csv, scores.md and scores.npz, the confusion matrix of
     every sample, and prints the tables, of categories and instances too where the data has them.
-    Another request gets another folder. Beside the
-    network stand the majority class, the position priors of the training part and the network with
-    its clock 50 ms off; with --teacher also the labels of a frame teacher.
+    Another request gets another folder. Beside the network stand the majority class, the position
+    priors of the training part, the labels of the nearest training frame and the network with its
+    clock 50 ms off; with --teacher also the labels of a frame teacher.
     """
     from eventseg.device import set_threads
     from eventseg.evaluation.report.tables import HEADER, group_tables, summary_rows

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.evaluate import Protocol, row_of, scored_by_labels
+from eventseg.evaluation.nearest_frame import nearest_note, nearest_training
 from eventseg.evaluation.position_prior import position_counts, position_prior, tuned_weights
 from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import ClassTable, Labels
@@ -19,16 +23,21 @@ POSITION_PRIOR = "position prior"
 TUNED_PRIOR = "position prior, tuned for mIoU"
 """Row of the position prior with class weights that raise its mIoU on the training part."""
 
+NEAREST_FRAME = "nearest training frame"
+"""Row of the labels of the training sample that is nearest in time."""
+
 
 def baseline_rows(
     source: Source, *, protocol: Protocol, classes: ClassTable, window: str | None
 ) -> list[Row]:
-    """Return the majority class and the position priors of the training part, scored.
+    """Return the scores of what is known without the input: labels of the training part.
 
-    The position prior predicts at each pixel the class that it has most often in training: a
-    score that needs no look at the input. The accuracy is its aim; the tuned one weights the
-    classes so that the mIoU on the training part is large, see
-    :func:`eventseg.evaluation.position_prior.tuned_weights`.
+    The majority class, everywhere. The position prior: at each pixel the class that it has most
+    often in training. The tuned position prior: the same with class weights that raise the mIoU
+    on the training part, see :func:`eventseg.evaluation.position_prior.tuned_weights`. The
+    nearest training frame: its labels, copied, see
+    :func:`eventseg.evaluation.nearest_frame.nearest_training`; left out where the only training
+    sample is scored itself.
 
     Parameters
     ----------
@@ -52,29 +61,31 @@ def baseline_rows(
     learnt = part(source, split="train")
     counts = position_counts(source, learnt, classes=classes)
     majority = int(counts.sum((1, 2)).argmax())
-    baselines = {
+    maps = {
         f"majority class ({classes.names[majority]})": np.full(source.size, majority, np.uint8),
         POSITION_PRIOR: position_prior(counts),
         TUNED_PRIOR: position_prior(counts, weights=tuned_weights(counts)),
     }
     indices = _scored_part(source, protocol, window)
-    return [
-        row_of(
-            scored_by_labels(
-                lambda _i, labels=labels: labels,  # type: ignore[misc]
-                source,
-                indices,
-                protocol=protocol,
-                classes=classes,
-            ),
-            source,
-            name=name,
-            window="-",
-            resize=protocol.resize,
-            classes=classes,
-        )
-        for name, labels in baselines.items()
+    rows = [
+        _row_of_maps(name, lambda _i, labels=labels: labels, source, indices, protocol, classes)  # type: ignore[misc]
+        for name, labels in maps.items()
     ]
+    if len(learnt) > 1 or learnt[0] not in indices:
+        nearest = nearest_training(source, learnt, indices)
+        copied = dict(zip(indices.tolist(), nearest.tolist(), strict=True))
+        merge = merge_into(source.classes, classes)
+        row = _row_of_maps(
+            NEAREST_FRAME,
+            lambda i: truth_of(source, copied[i], merge=merge).numpy(),
+            source,
+            indices,
+            protocol,
+            classes,
+        )
+        notes = [nearest_note(source, indices, nearest), row.note]
+        rows.append(replace(row, note="; ".join(filter(None, notes))))
+    return rows
 
 
 def teacher_row(
@@ -97,17 +108,28 @@ def teacher_row(
         labels: Labels = truth_of(teacher, i, merge=merge).numpy()
         return labels
 
-    indices = _scored_part(truth, protocol, window)
-    batches = scored_by_labels(predict, truth, indices, protocol=protocol, classes=classes)
-    return row_of(
-        batches,
+    return _row_of_maps(
+        "frame teacher",
+        predict,
         truth,
-        name="frame teacher",
-        window="-",
-        classes=classes,
-        resize=protocol.resize,
+        _scored_part(truth, protocol, window),
+        protocol,
+        classes,
     )
 
 
 def _scored_part(source: Source, protocol: Protocol, window: str | None) -> NDArray[np.int64]:
     return part(source, split=protocol.split, window=window, min_covered=protocol.min_covered)
+
+
+def _row_of_maps(
+    name: str,
+    predict: Callable[[int], Labels],
+    source: Source,
+    indices: NDArray[np.int64],
+    protocol: Protocol,
+    classes: ClassTable,
+) -> Row:
+    """Return the row of a label map for each sample."""
+    batches = scored_by_labels(predict, source, indices, protocol=protocol, classes=classes)
+    return row_of(batches, source, name=name, window="-", resize=protocol.resize, classes=classes)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from eventseg.sources.order import recording_ranks
 
 SEVERAL_RECORDINGS = 6
 """Fewest recordings that are blocks; fewer are too few draws for an interval."""
@@ -103,11 +104,12 @@ def blocks_of(
     if len(recordings) >= SEVERAL_RECORDINGS:
         return Blocks(tuple(members), recordings, WHOLE)
     if times_us is None:
+        ranks = recording_ranks(ids, sequences)
         longest = max(1, min(MOST_SAMPLES, len(sequences) // ENOUGH))
         blocks = [
             block
             for part in members
-            for block in np.array_split(_by_name(part, ids), -(-len(part) // longest))
+            for block in np.array_split(part[np.argsort(ranks[part])], -(-len(part) // longest))
         ]
         several = "samples" if longest == 1 else f"blocks of up to {longest} consecutive samples"
         return Blocks(tuple(blocks), recordings, several)
@@ -124,13 +126,3 @@ def _stretches(
     """Return the samples of one recording in each stretch that has any, in time order."""
     places = (times_us[part] - times_us[part].min()) // (length_s * 1_000_000)
     return [part[places == place] for place in np.unique(places)]
-
-
-def _by_name(part: NDArray[np.int64], ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return samples in the order of their names, so that frame 9 comes before frame 10."""
-
-    def key(i: int) -> tuple[list[tuple[int, int, str]], str]:
-        pieces = re.findall(r"\d+|\D+", ids[i])
-        return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces], ids[i]
-
-    return np.array(sorted(part.tolist(), key=key), np.int64)

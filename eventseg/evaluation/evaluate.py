@@ -27,8 +27,7 @@ from eventseg.prediction.predictor import (
 )
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.sources.recorded import EventSource
-from eventseg.sources.selection import merge_into, part, truth_of
+from eventseg.sources.selection import merge_into, part, times_of, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
 
@@ -304,7 +303,7 @@ def row_of(
                 )
                 instances = counts if instances is None else instances + counts
     summed = np.array(matrices)
-    times_us = _times_us(source)
+    times_us = times_of(source)
     share = 100 * silent / max(1, silent + int(summed.sum()))
     return Row(
         name,
@@ -313,15 +312,10 @@ def row_of(
         tuple(source.sequences[i] for i in indices),
         summed,
         classes,
-        f"{share:.2f} % of the pixels have no label of the teacher" if silent else "",
+        f"{share:.2f} % of the pixels have no prediction" if silent else "",
         instances,
         None if times_us is None else times_us[indices],
     )
-
-
-def _times_us(source: Source) -> NDArray[np.int64] | None:
-    """Return the time of each sample, None where the source is no data set of recordings."""
-    return source.dataset.samples.t_us if isinstance(source, EventSource) else None
 
 
 def _instance_counts(

@@ -46,8 +46,8 @@ class EvaluationRequest:
     teacher : str, optional
         Label set to score as the frame teacher; by default none.
     baselines : bool
-        Whether the majority class, the position priors and the network with a wrong clock are
-        scored too.
+        Whether the majority class, the position priors, the nearest training frame and the network
+        with a wrong clock are scored too.
     by : tuple of str
         Conditions that the network's scores are given by too: ``speed``, ``turn`` and ``light``
         by vehicle signals, mean ``gray`` value of the frame, event ``rate``, ``age`` of the

@@ -1,4 +1,4 @@
-"""Selected samples of a source, and their labels in the classes that are scored."""
+"""Selected samples of a source, their times, and their labels in the classes that are scored."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError, TrainingError
 from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
+from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 
 
@@ -64,3 +65,11 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
     return torch.from_numpy(
         np.ascontiguousarray(labels if merge is None else merge_labels(labels, merge))
     )
+
+
+def times_of(source: Source) -> NDArray[np.int64] | None:
+    """Return the time of each sample in us on the clock of its recording, int64 (N,).
+
+    None where the source is no data set of recordings.
+    """
+    return source.dataset.samples.t_us if isinstance(source, EventSource) else None

@@ -23,6 +23,7 @@ from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 from eventseg.dataset.manifest import Manifest
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation.baselines import (
+    NEAREST_FRAME,
     POSITION_PRIOR,
     TUNED_PRIOR,
     baseline_rows,
@@ -230,7 +231,7 @@ def test_samples_that_are_not_covered_are_left_out(data: Path) -> None:
 
 def test_baselines_equal_counts_by_hand(data: Path) -> None:
     source = open_source(data)
-    majority, prior, tuned = baseline_rows(
+    majority, prior, tuned, _ = baseline_rows(
         source, protocol=Protocol(), classes=source.classes, window="50ms"
     )
     assert (prior.name, tuned.name) == (POSITION_PRIOR, TUNED_PRIOR)
@@ -248,10 +249,41 @@ def test_baselines_equal_counts_by_hand(data: Path) -> None:
         np.testing.assert_array_equal(tuned.matrices[k], counted(truth, weighted, 19))
 
 
+def test_labels_of_the_nearest_training_frame_are_copied(data: Path) -> None:
+    source = open_source(data)
+    train = [i for i, split in enumerate(source.splits) if split == "train"]
+    t_us = source.dataset.samples.t_us
+    row = baseline_rows(
+        source, protocol=Protocol(split="val"), classes=source.classes, window="50ms"
+    )[-1]
+    assert row.name == NEAREST_FRAME
+    away_us = []
+    for name, matrix in zip(row.ids, row.matrices, strict=True):
+        i = source.ids.index(name)
+        nearest = min(train, key=lambda j: abs(t_us[j] - t_us[i]))
+        away_us.append(abs(t_us[nearest] - t_us[i]))
+        expected = counted(source.labels(i), source.labels(nearest), 19)
+        np.testing.assert_array_equal(matrix, expected)
+    median_s = np.median(away_us) / 1e6
+    assert row.note == (
+        f"labels of the same recording for {len(row.ids)} samples, {median_s:.3g} s away at the "
+        "median"
+    )
+    test = baseline_rows(source, protocol=Protocol(), classes=source.classes, window="50ms")[-1]
+    assert test.note == f"labels of other recordings for {len(test.ids)} samples"
+    first, last = train[0], train[-1]
+    for matrix, name, copied in ((test.matrices[0], test.ids[0], first),
+                                 (test.matrices[-1], test.ids[-1], last)):  # fmt: skip
+        truth = source.labels(source.ids.index(name))
+        np.testing.assert_array_equal(matrix, counted(truth, source.labels(copied), 19))
+
+
 def test_baselines_are_scored_at_the_size_of_the_network(data: Path) -> None:
     source, protocol = open_source(data), Protocol(size=(24, 32))
-    _, prior, _ = baseline_rows(source, protocol=protocol, classes=source.classes, window="50ms")
-    _, native, _ = baseline_rows(source, protocol=Protocol(), classes=source.classes, window="50ms")
+    _, prior, *_ = baseline_rows(source, protocol=protocol, classes=source.classes, window="50ms")
+    _, native, *_ = baseline_rows(
+        source, protocol=Protocol(), classes=source.classes, window="50ms"
+    )
     (row,) = evaluate(random_network(), source, windows=("50ms",), protocol=protocol)
     # Half the size: the nearest of four pixels is the one below and to the right.
     truth = source.labels(scored_samples(source, "50ms")[0])[1::2, 1::2]
@@ -336,7 +368,7 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert names[:2] == ["tiny", "tiny"]
     assert names[2].startswith("majority class (")
     assert names[3:] == [
-        POSITION_PRIOR, TUNED_PRIOR, "tiny, clock 50 ms late", "frame teacher"
+        POSITION_PRIOR, TUNED_PRIOR, NEAREST_FRAME, "tiny, clock 50 ms late", "frame teacher"
     ]  # fmt: skip
     text = checked_page(page)
     assert "a score measures agreement with it" in text
