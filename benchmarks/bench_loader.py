@@ -165,7 +165,7 @@ def soak(root: Path, *, samples: int, workers: int, encode: str) -> dict[str, ob
     seen, first = 0, []
     begin = time.perf_counter()
     for k, batch in enumerate(epochs(loader)):
-        x, _ = to_device(batch, torch.device("cpu"), channels_last=False)
+        x, _ = to_device(batch, torch.device("cpu"), memory_format="contiguous")
         order.update(batch["index"].numpy().tobytes())
         bits = zlib.crc32(x.numpy(), bits)
         seen += len(x)
@@ -283,7 +283,7 @@ def on_gpu(root: Path, *, count: int, seconds: int, workers: int) -> dict[str, o
         loader = loader_of(source, config, workers=workers, device=device)
         ready = []
         for batch in each_batch(loader):
-            x, labels = to_device(batch, device, channels_last=False)
+            x, labels = to_device(batch, device, memory_format="contiguous")
             ready.append({"x": x, "labels": labels.byte(), "index": batch["index"]})
         training = training_of(name, config, len(source.classes), device)
 

@@ -73,7 +73,7 @@ class Bare:
         training = run.training
         self.device = training.device
         self.batches = [
-            to_device(batch, self.device, channels_last=training.config.channels_last)
+            to_device(batch, self.device, memory_format=training.config.memory_format)
             for batch in each_batch(run.loader)
         ]
         self.network = training.network

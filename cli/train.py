@@ -167,10 +167,16 @@ def command(
     from eventseg.device import choose_device, set_threads
     from eventseg.files import short_extension
     from eventseg.sources.source import open_source
+    from eventseg.training.arithmetic import Arithmetic
     from eventseg.training.distributed import rank
     from eventseg.training.loading import encoded_where
     from eventseg.training.run import default_run_folder
-    from eventseg.training.run_folder import SKIPPED, read_skipped, resume_notes
+    from eventseg.training.run_folder import (
+        SKIPPED,
+        held_arithmetic,
+        read_skipped,
+        resume_notes,
+    )
     from eventseg.training.trainer import train
 
     chosen = choose_device(device)
@@ -187,6 +193,8 @@ def command(
         name = short_extension(config.network.name)
         options.note_left_out(data, messages)
         messages.note(f"{name} on {chosen}{beside}{where}, run folder {root}")
+        if held := held_arithmetic(root):
+            messages.note(f"arithmetic: {Arithmetic(**held)}")
         for note in notes:
             messages.note(f"resumed with another setting: {note}")
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from eventseg.dataset.writer import encode_dataset
@@ -14,7 +15,7 @@ from eventseg.events import SensorSize
 from eventseg.networks import build_network
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
-from eventseg.training import trainer
+from eventseg.training import epoch_files, trainer
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.distributed import parallel
 from eventseg.training.losses.losses import segmentation_loss
@@ -30,6 +31,8 @@ TINY: Mapping[str, Any] = {
     "batch_size": 4,
     "epochs": 2,
     "workers": 0,
+    "amp": "off",
+    "memory_format": "contiguous",
     "optimiser.learning_rate": 1e-3,
 }
 
@@ -71,6 +74,12 @@ def train_tiny(
         return trainer.train(source, out, config=config, command=["tiny"], **own)
     finally:
         source.close()
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Draw no pictures after an epoch."""
+    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
+    patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
 
 
 def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> NetworkInTraining:

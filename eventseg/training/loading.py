@@ -312,9 +312,9 @@ def _loading_advice(error: RuntimeError | OSError | EOFError) -> str:
     return ""
 
 
-def to_device(batch: Batch, device: torch.device, *, channels_last: bool) -> tuple[Tensor, Tensor]:
+def to_device(batch: Batch, device: torch.device, *, memory_format: str) -> tuple[Tensor, Tensor]:
     """Return the input and the labels (int64) of a batch on a device, events encoded there."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
     if "events" in batch:
         x = batch["events"].encoded(device)
         if "image" in batch:

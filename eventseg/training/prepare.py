@@ -15,10 +15,12 @@ from torch.utils.data import DataLoader
 from eventseg.errors import TrainingError
 from eventseg.labels.maps import ClassTable, Labels, merge_labels
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
+from eventseg.networks.memory_format import in_memory_format
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
+from eventseg.training.arithmetic import arithmetic_of
 from eventseg.training.config.config import TrainConfig
-from eventseg.training.distributed import parallel, rank, world
+from eventseg.training.distributed import gathered, parallel, rank, world
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.losses.losses import own_losses, segmentation_loss
@@ -29,6 +31,7 @@ from eventseg.training.run_folder import (
     check_run_folder,
     claim_run,
     describe_run,
+    held_arithmetic,
     write_run,
 )
 from eventseg.training.samples import (
@@ -122,8 +125,16 @@ def prepare_run(
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
     network = blueprint.build(init=config.network.init).to(device)
-    if config.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+    arithmetic = arithmetic_of(
+        config,
+        network,
+        size=config.size.crop or config.size.resized(source.size),
+        device=device,
+        updates=updates,
+        held=held_arithmetic(root),
+    )
+    arithmetic = gathered(arithmetic)[0]  # each process could find another one the fastest
+    in_memory_format(network, arithmetic.memory_format)
     if rank() == 0:
         described = describe_run(
             config,
@@ -131,6 +142,7 @@ def prepare_run(
             device=device,
             parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
             parameters=parameter_count(network),
+            arithmetic=arithmetic.to_dict(),
             command=command,
         )
         claim_run(root, config, described, resume=resume)
@@ -140,7 +152,7 @@ def prepare_run(
         network=network,
         forward=torch.compile(forward) if config.compile else forward,
         optimiser=build_optimiser(network, spec=config.optimiser),
-        config=config,
+        config=arithmetic.applied_to(config),
         device=device,
         classes=len(table),
         learning_rate=lambda update: learning_rate(

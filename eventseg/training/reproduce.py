@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -58,7 +58,7 @@ def reproduce(
 ) -> Reproduced:
     """Train again as a ``run.json`` says and compare ``metrics.csv`` line by line.
 
-    With the same settings, data, device and number of threads.
+    With the same settings, data, device, precision and number of threads.
 
     Parameters
     ----------
@@ -80,6 +80,8 @@ def reproduce(
     path = Path(run) / RUN if Path(run).is_dir() else Path(run)
     held, root = read_run(path), path.resolve().parent
     config = from_table(TrainConfig, tomllib.loads(held["config"]))
+    if chosen := held.get("arithmetic"):  # what a probe would choose depends on the hour
+        config = replace(config, amp=chosen["amp"], memory_format=chosen["memory_format"])
     processes = held.get("processes", 1)
     if processes != world():
         raise TrainingError(

@@ -263,6 +263,7 @@ def describe_run(
     device: torch.device,
     parts: Mapping[str, Sequence[str]],
     parameters: int,
+    arithmetic: Mapping[str, Any] | None = None,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return the entries of ``run.json``: inputs by digest, versions, seed, device, command.
@@ -276,6 +277,8 @@ def describe_run(
         Ids of the samples of each part, of which the digest is kept.
     parameters : int
         Trainable parameters of the network.
+    arithmetic : mapping, optional
+        Precision and memory format of the training.
     command : sequence of str, optional
         By default that of this process.
     """
@@ -299,6 +302,7 @@ def describe_run(
         "threads": torch.get_num_threads(),
         "processes": world(),
         "parameters": parameters,
+        "arithmetic": dict(arithmetic or {}),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: metadata.version(name) for name in packages},
@@ -311,7 +315,7 @@ def write_run(root: Path, config: TrainConfig, described: Mapping[str, Any]) -> 
     """Write ``run.json``; for a run that continues, add command, device and what differs."""
     if (root / RUN).is_file():
         run = read_run(root / RUN)
-        names = ("command", "device", "threads", "processes", "versions")
+        names = ("command", "device", "threads", "processes", "versions", "arithmetic")
         again = {name: described[name] for name in names}
         again["settings"] = {path: now for path, (_, now) in _differences(root, config).items()}
         described = {**run, "resumed": [*run.get("resumed", ()), again]}
@@ -361,6 +365,13 @@ def read_run(path: Path) -> dict[str, Any]:
     if not isinstance(held, dict) or not held.keys() >= RUN_KEYS:
         raise TrainingError(f"{path} is no run.json of eventseg train")
     return held
+
+
+def held_arithmetic(root: Path) -> dict[str, Any] | None:
+    """Return precision and memory format of the run in a folder; None where there is no run."""
+    if not (root / RUN).is_file():
+        return None
+    return read_run(root / RUN).get("arithmetic") or None
 
 
 def _differences(root: Path, config: TrainConfig) -> dict[str, tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from eventseg.networks.network import SegmentationNetwork
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import no_report
 from eventseg.sources.source import Source
+from eventseg.training.arithmetic import autocast
 from eventseg.training.config.config import TrainConfig, with_absolute_paths
 from eventseg.training.distributed import (
     gathered,
@@ -296,8 +297,8 @@ def train_pass(
         if updates == 0:
             break
         # x (N, C, H, W), labels (N, H, W), logits (N, K, H, W)
-        x, labels = to_device(batch, device, channels_last=config.channels_last)
-        with autocast(config, device):
+        x, labels = to_device(batch, device, memory_format=config.memory_format)
+        with autocast(config.amp, device):
             outputs = training.forward(x)
         loss = training.loss(outputs, labels, pixel_weights=_pixel_weights(batch, device))
         logits = outputs if isinstance(outputs, Tensor) else outputs[0]
@@ -356,22 +357,14 @@ def validation_pass(
     counts = new_counts(classes, device)
     total = torch.zeros(2, dtype=torch.float64, device=device)
     for batch in batches:
-        x, labels = to_device(batch, device, channels_last=config.channels_last)
-        with autocast(config, device):
+        x, labels = to_device(batch, device, memory_format=config.memory_format)
+        with autocast(config.amp, device):
             logits = network(x)
         ScoredBatch(tuple(batch["index"].tolist()), labels, logits).add_to(counts)
         total[0] += loss(logits, labels).double() * len(x)
         total[1] += len(x)
     losses, images = summed(total).tolist()
     return PassResult(losses / max(1, images), summed(counts).cpu().numpy())
-
-
-def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
-    """Return the context of the forward pass: mixed precision, or nothing."""
-    if config.amp == "off":
-        return nullcontext()
-    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}[config.amp]
-    return torch.autocast(device.type, dtype=kind)
 
 
 def _pixel_weights(batch: Batch, device: torch.device) -> Tensor | None:

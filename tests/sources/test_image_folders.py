@@ -11,13 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from training_fixtures import one_thread, train_tiny
+from training_fixtures import draw_nothing, one_thread, train_tiny
 
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.labels.maps import load_class_table, paint_labels
 from eventseg.networks import load_network
 from eventseg.sources.source import open_source
-from eventseg.training import epoch_files
 from eventseg_cli.main import main
 
 
@@ -27,12 +26,6 @@ def _one_thread():
     one_thread()
     yield
     torch.set_num_threads(before)
-
-
-def draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures: they are most of the time of a tiny run."""
-    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
-    patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
 
 
 @pytest.fixture

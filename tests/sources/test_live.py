@@ -95,7 +95,7 @@ def loaded(
     loader = load_batches(samples, batches, workers=workers, start=start, device=device)
     found = []
     for batch in each_batch(loader):
-        x, labels = to_device(batch, device, channels_last=False)
+        x, labels = to_device(batch, device, memory_format="contiguous")
         assert x.device.type == labels.device.type == device.type
         found.append({**batch, "x": x.cpu(), "labels": labels.cpu()})
     return found
@@ -187,7 +187,10 @@ def test_workers_stay_over_epochs(data: Path) -> None:
         for epoch in (0, 1, 0):
             batches.epoch = epoch
             seen.append(
-                [to_device(batch, CPU, channels_last=False)[0] for batch in each_batch(loader)]
+                [
+                    to_device(batch, CPU, memory_format="contiguous")[0]
+                    for batch in each_batch(loader)
+                ]
             )
     assert all(torch.equal(a, b) for a, b in zip(seen[0], seen[2], strict=True))
     assert not torch.equal(seen[0][0], seen[1][0])
@@ -311,7 +314,7 @@ def test_sample_that_cannot_be_read_is_left_out(
         sizes, seen = [], []
         for _ in range(2):
             for batch in each_batch(loader, skipped=skipped):
-                x, labels = to_device(batch, CPU, channels_last=False)
+                x, labels = to_device(batch, CPU, memory_format="contiguous")
                 assert len(x) == len(labels) == len(batch["index"])
                 sizes.append(len(x))
                 seen += batch["index"].tolist()

@@ -103,7 +103,7 @@ def test_a_file_changes_what_it_names(write):
         ('seed = "0"', "seed must be a whole number"),
         ("compile = 1", "compile must be true or false, got 1"),
         ("[optimiser]\nlearning_rate = true", "optimiser.learning_rate must be a number"),
-        ('amp = "int8"', "amp 'int8' is none of 'off', 'bf16', 'fp16'"),
+        ('amp = "int8"', "amp 'int8' is none of 'auto', 'off', 'bf16', 'fp16'"),
         ("network = 3", "network must be a table"),
         ('[input]\nwindows = "50ms"', "input.windows must be a list"),
         ("[input]\nwindows = [50]", r"input.windows\[0\] must be a string, got 50"),

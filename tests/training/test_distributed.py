@@ -17,7 +17,6 @@ import torch
 from training_fixtures import (
     one_thread,
     random_batch,
-    street_dataset,
     tiny,
     train_tiny,
     training_of,
@@ -78,11 +77,6 @@ def child(data: Path, out: Path) -> None:
     except TrainingError as error:
         told["error"] = str(error)
     (out / f"told{rank()}.json").write_text(json.dumps(told))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street_dataset(tmp_path_factory.mktemp("data"), normalise="raw")
 
 
 @pytest.fixture(scope="module")

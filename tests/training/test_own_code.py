@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+from training_fixtures import one_thread, tiny, train_tiny
 
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError, TrainingError
 from eventseg.evaluation.evaluate import evaluate
@@ -78,11 +78,6 @@ def _quick():
             patch.setattr(epoch_files, name, lambda *_a, **_k: None)
         yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street_dataset(tmp_path_factory.mktemp("data"), normalise="raw")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 
 from eventseg import files
 from eventseg.dataset.manifest import Manifest
@@ -29,7 +29,7 @@ from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
-from eventseg.training import epoch_files, trainer
+from eventseg.training import trainer
 from eventseg.training.config.config import load_config
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
@@ -57,22 +57,6 @@ def _one_thread():
     one_thread()
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street_dataset(tmp_path_factory.mktemp("data"), normalise="raw")
-
-
-def draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures: they are most of the time of a tiny run."""
-    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
-    patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
-
-
-@pytest.fixture
-def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_nothing(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_fixtures import random_batch, street_dataset, tiny, train_tiny, training_of
+from training_fixtures import random_batch, tiny, train_tiny, training_of
 
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import add_confusion, confusion, new_counts
 from eventseg.metrics.scores import confusion_matrix
-from eventseg.training import epoch_files
+from eventseg.networks.memory_format import in_memory_format
 from eventseg.training.state import NetworkInTraining
 from eventseg.training.trainer import train_pass
 
@@ -32,17 +32,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street_dataset(tmp_path_factory.mktemp("data"), normalise="raw")
-
-
-@pytest.fixture
-def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("picture_curves", "picture_samples"):
-        monkeypatch.setattr(epoch_files, name, lambda *_a, **_k: None)
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,8 +119,8 @@ def test_a_clipped_gradient_has_the_largest_norm() -> None:
 def test_channels_last_changes_the_layout_and_not_the_update() -> None:
     batch = random_batch(2)
     plain = updated(training_of(tiny(**PLAIN)), [batch], updates=1)
-    training = training_of(tiny(**PLAIN, channels_last=True))
-    training.network.to(memory_format=torch.channels_last)
+    training = training_of(tiny(**PLAIN, memory_format="channels_last"))
+    in_memory_format(training.network, "channels_last")
     seen: list[torch.Tensor] = []
     training.network.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
     last = updated(training, [batch], updates=1)
@@ -142,7 +131,7 @@ def test_channels_last_changes_the_layout_and_not_the_update() -> None:
 @pytest.mark.usefixtures("blind")
 def test_bf16_trains_weights_that_stay_float32(data: Path, tmp_path: Path) -> None:
     exact = train_tiny(data, tmp_path / "off", epochs=1)
-    mixed = train_tiny(data, tmp_path / "bf16", epochs=1, amp="bf16", channels_last=True)
+    mixed = train_tiny(data, tmp_path / "bf16", epochs=1, amp="bf16", memory_format="channels_last")
     assert mixed.history[0].train_loss != exact.history[0].train_loss
     assert mixed.history[0].train_loss == pytest.approx(exact.history[0].train_loss, rel=0.02)
     kept = torch.load(tmp_path / "bf16/best.pt", weights_only=True)["state_dict"]

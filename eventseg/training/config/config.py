@@ -59,10 +59,11 @@ class TrainConfig:
         Largest norm of the gradient; 0 for any.
     ema_decay : float
         Decay of the averaged weights that are validated and saved; 0 for none.
-    amp : {"off", "bf16", "fp16"}
-        Precision of the forward pass; ``off`` is float32.
-    channels_last : bool
-        Whether tensors lie in memory with channels last.
+    amp : {"auto", "off", "bf16", "fp16"}
+        Precision of the forward pass: ``off`` is float32, ``auto`` takes bfloat16 where a short
+        probe at the start shows it to be faster by a fifth.
+    memory_format : {"auto", "contiguous", "channels_last"}
+        Memory format of weights and maps; ``auto`` takes the faster one of the probe.
     compile : bool
         Whether torch compiles the network (:func:`torch.compile`).
     workers : int
@@ -106,8 +107,8 @@ class TrainConfig:
     min_delta: float = 0.0
     gradient_clip: float = 0.0
     ema_decay: float = 0.0
-    amp: Literal["off", "bf16", "fp16"] = "off"
-    channels_last: bool = False
+    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     compile: bool = False
     workers: int = 2
     bad_samples: Literal["raise", "skip"] = "raise"

@@ -1,0 +1,62 @@
+"""Memory formats: same outputs and gradients, and bfloat16 gradients that are right."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from eventseg.networks import build_network
+from eventseg.networks.memory_format import MemoryFormat, in_memory_format
+from eventseg.training.arithmetic import autocast
+
+CPU = torch.device("cpu")
+
+
+def gradients(network: nn.Module, x: Tensor, grad: Tensor, *, amp: str) -> list[Tensor]:
+    """Return the gradients of all weights for an input and the gradient of the output."""
+    network.zero_grad(set_to_none=True)
+    with autocast(amp, CPU):
+        out = network(x)
+    out.backward(grad.to(out.dtype))
+    return [parameter.grad.clone() for parameter in network.parameters()]
+
+
+def far(one: list[Tensor], other: list[Tensor]) -> float:
+    """Return the largest distance of two lists of gradients, relative to the first."""
+    return max(float((a - b).norm() / a.norm()) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("dilation", [(2, 2), (4, 4), (2, 8), (6, 3)])
+@pytest.mark.parametrize("channels", [16, 32, 128])
+def test_bf16_gradients_of_dilated_depthwise_convolutions_are_right(
+    channels: int, dilation: tuple[int, int]
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    convolution = nn.Conv2d(
+        channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False
+    )
+    last = torch.channels_last
+    x = torch.randn(4, channels, 32, 44, generator=random).contiguous(memory_format=last)
+    grad = torch.randn(x.shape, generator=random).contiguous(memory_format=last)
+    exact = gradients(convolution, x, grad, amp="off")
+    mended = deepcopy(convolution)
+    in_memory_format(mended, "channels_last")
+    assert far(exact, gradients(mended, x, grad, amp="bf16")) < 0.02
+
+
+@pytest.mark.parametrize("name", ["evsegnet", "cgnet", "fastscnn"])
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_formats_have_the_same_gradients(name: str, memory_format: MemoryFormat) -> None:
+    torch.manual_seed(0)
+    options = {"width": 0.25} if name == "evsegnet" else {}
+    network = build_network(name, in_channels=6, classes=3, **options).double().eval()
+    random = torch.Generator().manual_seed(1)
+    x = torch.randn(1, 6, 64, 64, generator=random, dtype=torch.float64)
+    grad = torch.randn(1, 3, 64, 64, generator=random, dtype=torch.float64)
+    plain = gradients(network, x, grad, amp="off")
+    in_memory_format(network, memory_format)
+    x = x.contiguous(memory_format=getattr(torch, f"{memory_format}_format", torch.channels_last))
+    assert far(plain, gradients(network, x, grad, amp="off")) < 1e-9

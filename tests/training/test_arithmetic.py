@@ -1,0 +1,126 @@
+"""Precision and memory format of a training: asked for, probed, continued and repeated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from training_fixtures import tiny, train_tiny
+
+from eventseg.events import SensorSize
+from eventseg.networks import build_network
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.training import arithmetic
+from eventseg.training.arithmetic import Arithmetic, arithmetic_of
+from eventseg.training.reproduce import reproduce
+
+CPU, SIZE = torch.device("cpu"), SensorSize(32, 48)
+AUTO = {"amp": "auto", "memory_format": "auto"}
+
+
+@pytest.fixture
+def network() -> SegmentationNetwork:
+    torch.manual_seed(0)
+    return build_network("enet", in_channels=6, classes=4)
+
+
+def chosen(network: SegmentationNetwork, *, updates: int = 1000, **settings: object) -> Arithmetic:
+    config = tiny(**{**AUTO, **settings})
+    return arithmetic_of(config, network, size=SIZE, device=CPU, updates=updates)
+
+
+def test_a_probe_times_all_candidates_and_leaves_network_and_random_numbers(
+    network: SegmentationNetwork,
+) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.random.get_rng_state()
+    found = chosen(network)
+    assert "float32 contiguous" in found.step_ms
+    assert "float32 channels_last" in found.step_ms
+    assert all(ms > 0 for ms in found.step_ms.values())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not any(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("times_s", "expected"),
+    [
+        ((1.0, 1.0, 1.0, 1.0), ("off", "contiguous")),
+        ((1.0, 0.9, 0.9, 0.9), ("off", "channels_last")),
+        ((1.0, 0.99, 2.0, 2.0), ("off", "contiguous")),
+        ((1.0, 0.9, 0.89, 0.8), ("off", "channels_last")),
+        ((1.0, 0.9, 0.89, 0.7), ("bf16", "channels_last")),
+        ((1.0, 1.2, 0.5, 0.6), ("bf16", "contiguous")),
+        ((1.0, 0.9, float("inf"), float("inf")), ("off", "channels_last")),
+    ],
+)
+def test_the_fastest_is_chosen_and_bfloat16_only_for_a_fifth(
+    network: SegmentationNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    times_s: tuple[float, ...],
+    expected: tuple[str, str],
+) -> None:
+    left = iter(times_s)
+    monkeypatch.setattr(arithmetic, "_step_s", lambda *_args, **_options: next(left))
+    found = chosen(network)
+    assert (found.amp, found.memory_format) == expected
+    assert len(found.step_ms) == sum(each < float("inf") for each in times_s)
+
+
+def test_what_is_asked_is_not_probed(
+    network: SegmentationNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arithmetic, "_step_s", lambda *_args, **_options: pytest.fail("probed"))
+    assert chosen(network, amp="bf16", memory_format="contiguous") == Arithmetic(
+        "bf16", "contiguous"
+    )
+    assert chosen(network, updates=99) == Arithmetic("off", "contiguous")
+    held = {"amp": "bf16", "memory_format": "channels_last", "step_ms": {}}
+    config = tiny(**AUTO)
+    continued = arithmetic_of(config, network, size=SIZE, device=CPU, updates=1000, held=held)
+    assert continued == Arithmetic("bf16", "channels_last")
+
+
+def test_a_candidate_whose_first_step_is_hopeless_is_left(
+    network: SegmentationNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def timed(candidate: Arithmetic, *_args: object) -> float:
+        steps.append(candidate.amp)
+        return 1.0 if candidate.amp == "off" else 10.0
+
+    monkeypatch.setattr(arithmetic, "_timed_step", timed)
+    assert chosen(network).amp == "off"
+    assert steps == ["off"] * 6 + ["bf16"] * 2
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_run_goes_on_and_is_repeated_with_its_own_choice(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arithmetic, "LEAST_UPDATES", 0)
+    answers = iter(["bf16", "bf16", "off"])  # a probe at another hour would choose otherwise
+    monkeypatch.setattr(
+        arithmetic,
+        "_fastest",
+        lambda *_args, **_options: Arithmetic(next(answers), "channels_last", {"x": 1.0}),
+    )
+    settings = {**AUTO, "epochs": 2}
+    whole = train_tiny(data, tmp_path / "whole", **settings)
+    held = json.loads((tmp_path / "whole/run.json").read_text())["arithmetic"]
+    assert held == {"amp": "bf16", "memory_format": "channels_last", "step_ms": {"x": 1.0}}
+    assert not reproduce(tmp_path / "whole", out=tmp_path / "again").difference
+    stopped = train_tiny(
+        data,
+        tmp_path / "stopped",
+        callbacks=[lambda end: end.scores.epoch == 1],
+        **settings,
+    )
+    assert len(stopped.history) == 1
+    resumed = train_tiny(data, tmp_path / "stopped", resume=True, **settings)
+    assert resumed.history == whole.history
