@@ -157,6 +157,8 @@ def command(
     options.note_left_out(data, messages)
     with messages.bar() as bar:
         found = evaluate_run(run, data, request=request, out=out, progress=bar.update)
+    for note in found.notes:
+        messages.note(note)
     if as_json:
         options.print_json(
             {"report": str(found.page), **options.read_json(found.page.with_name("scores.json"))}

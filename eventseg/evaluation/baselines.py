@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +68,10 @@ def baseline_rows(
         TUNED_PRIOR: position_prior(counts, weights=tuned_weights(counts)),
     }
     indices = _scored_part(source, protocol, window)
-    rows = [
-        _row_of_maps(name, lambda _i, labels=labels: labels, source, indices, protocol, classes)  # type: ignore[misc]
-        for name, labels in maps.items()
-    ]
+    rows = []
+    for name, labels in maps.items():
+        always = partial(_same_map, labels)
+        rows.append(_row_of_maps(name, always, source, indices, protocol, classes))
     if len(learnt) > 1 or learnt[0] not in indices:
         nearest = nearest_training(source, learnt, indices)
         copied = dict(zip(indices.tolist(), nearest.tolist(), strict=True))
@@ -120,6 +121,11 @@ def teacher_row(
 
 def _scored_part(source: Source, protocol: Protocol, window: str | None) -> NDArray[np.int64]:
     return part(source, split=protocol.split, window=window, min_covered=protocol.min_covered)
+
+
+def _same_map(labels: Labels, _i: int) -> Labels:
+    """Return the label map of any sample."""
+    return labels
 
 
 def _row_of_maps(

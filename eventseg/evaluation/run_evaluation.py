@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network, scored_parts
+from eventseg.evaluation.late_clock import late_clock_rows
 from eventseg.evaluation.measures.plan import plan_measures
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import HEADER, summary_rows
@@ -37,14 +38,12 @@ from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.recordings.progress import Report, no_report
+from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.pictures import history_figure, sample_panels
 from eventseg.training.run_folder import BEST, METRICS, best_of, read_metrics
-
-CLOCK_SHIFT_US = 50_000
-"""How far off the clock is in the baseline of a wrong clock."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,11 +58,14 @@ class Evaluation:
         Counts and scores: the network at each window first, then its baselines.
     sections : list of Section
         Further measures that were asked for, such as the scores by speed.
+    notes : list of str
+        Baselines that are not scored, and why.
     """
 
     page: Path
     rows: list[Row]
     sections: list[Section]
+    notes: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield page and rows."""
@@ -196,12 +198,13 @@ def evaluate_run(
         plan = plan_measures(request, source, parts=parts)
         rows = score(file.name, scored)
         sections = plan.sections(rows)
+        notes: list[str] = []
         if request.baselines:
             first = windows[0] if uses_events else None
             rows += baseline_rows(source, protocol=protocol, classes=table, window=first)
-            if uses_events and hasattr(source, "dataset"):
-                off = score(f"{file.name}, clock 50 ms late", windows[:1], shift_us=CLOCK_SHIFT_US)
-                rows += off
+            if uses_events and isinstance(source, EventSource):
+                late, notes = late_clock_rows(score, source, name=file.name, parts=parts)
+                rows += late
         if teacher is not None:
             rows.append(
                 teacher_row(
@@ -224,12 +227,13 @@ def evaluate_run(
             curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
             warning=_warning(training_config, protocol, labels),
             sections=sections,
+            notes=notes,
         )
     finally:
         source.close()
         if teacher is not None:
             teacher.close()
-    return Evaluation(page, rows, sections)
+    return Evaluation(page, rows, sections, notes)
 
 
 def _size_text(size: tuple[int, int] | None) -> str:

@@ -21,6 +21,7 @@ from torch.nn import functional
 from training_fixtures import TINY, one_thread, street_dataset, tiny, train_tiny
 
 from eventseg.dataset.manifest import Manifest
+from eventseg.encoding import encode
 from eventseg.errors import LabelError, TrainingError
 from eventseg.evaluation.baselines import (
     NEAREST_FRAME,
@@ -30,6 +31,7 @@ from eventseg.evaluation.baselines import (
     teacher_row,
 )
 from eventseg.evaluation.evaluate import Protocol, evaluate
+from eventseg.evaluation.late_clock import late_clock_rows
 from eventseg.evaluation.position_prior import tuned_weights
 from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.request import EvaluationRequest, evaluation_key, folder_name
@@ -278,6 +280,31 @@ def test_labels_of_the_nearest_training_frame_are_copied(data: Path) -> None:
         np.testing.assert_array_equal(matrix, counted(truth, source.labels(copied), 19))
 
 
+def test_late_clock_sees_the_events_of_50_ms_before_at_each_window(data: Path) -> None:
+    source, network = open_source(data), random_network()
+    encoding = source.encoding.normalised("evsegnet")
+    indices = scored_samples(source, "50ms")[:3]
+
+    def score(label: str, windows: tuple[str, ...], **changes: Any) -> list[Row]:
+        return evaluate(network, source, windows=windows, name=label, **changes)
+
+    parts = {"10ms": np.array(indices), "50ms": np.array(indices)}
+    rows, notes = late_clock_rows(score, source, name="net", parts=parts)
+    assert notes == []
+    assert [(row.name, row.window) for row in rows] == [
+        ("net, clock 50 ms late", "10ms"), ("net, clock 50 ms late", "50ms")
+    ]  # fmt: skip
+    for row in rows:
+        for i in indices:
+            t0_us, t1_us = source.dataset.window_of(i, row.window)
+            earlier = (t0_us - 50_000, t1_us - 50_000)
+            x = encode(source.dataset.events_of(i, earlier), window=earlier, encoding=encoding)
+            guess = soft(network, torch.from_numpy(x)[None]).argmax(1)[0].numpy()
+            matrix = row.matrices[row.ids.index(source.ids[i])]
+            np.testing.assert_array_equal(matrix, counted(source.labels(i), guess, 19))
+    source.close()
+
+
 def test_baselines_are_scored_at_the_size_of_the_network(data: Path) -> None:
     source, protocol = open_source(data), Protocol(size=(24, 32))
     _, prior, *_ = baseline_rows(source, protocol=protocol, classes=source.classes, window="50ms")
@@ -368,8 +395,10 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert names[:2] == ["tiny", "tiny"]
     assert names[2].startswith("majority class (")
     assert names[3:] == [
-        POSITION_PRIOR, TUNED_PRIOR, NEAREST_FRAME, "tiny, clock 50 ms late", "frame teacher"
+        POSITION_PRIOR, TUNED_PRIOR, NEAREST_FRAME, "tiny, clock 50 ms late",
+        "tiny, clock 50 ms late", "frame teacher",
     ]  # fmt: skip
+    assert [row.window for row in rows] == ["10ms", "50ms"] + ["-"] * 4 + ["10ms", "50ms", "-"]
     text = checked_page(page)
     assert "a score measures agreement with it" in text
     assert text.count("<img") == 5  # bars, two matrices, curves, samples
@@ -398,6 +427,29 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert row.name == "tiny"
     assert "was chosen by its score on the part val" in checked_page(page)
     assert "| position prior |" in words
+
+
+def test_recordings_that_have_moved_cost_the_late_clock_only(
+    taught: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_nothing(monkeypatch)
+    (taught.parent / "other.hdf5").rename(taught.parent / "moved.hdf5")
+    called = ["evaluate", str(run), str(taught), "--device", "cpu", "--workers", "0"]
+    result = CliRunner().invoke(main, called)
+    assert result.exit_code == 0, result.output
+    note = (
+        "tiny, clock 50 ms late, is not scored, since it needs events of the recordings: recording "
+        f"other is gone from {taught.parent / 'other.hdf5'}"
+    )
+    assert note in result.stderr
+    folder = Path(result.stdout.splitlines()[-1]).parent
+    assert f"- {note}" in (folder / "scores.md").read_text()
+    held = json.loads((folder / "scores.json").read_text())
+    assert held["notes"][0].startswith(note)
+    assert "clock 50 ms late, is not scored" in checked_page(folder / "report.html")
+    names = [row["name"] for row in held["rows"]]
+    assert names[0] == "tiny"
+    assert names[2:] == [POSITION_PRIOR, TUNED_PRIOR, NEAREST_FRAME]
 
 
 def test_train_then_evaluate(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ def report_page(
     curves: Callable[[], Any] | None = None,
     warning: str = "",
     sections: Sequence[Section] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page; arguments as of :func:`eventseg.evaluation.report.write.write_report`."""
     classes, rules = rows[0].classes, rules_of(rows)
@@ -57,6 +58,7 @@ def report_page(
         for name, rule in rules.items()
         if name not in ("category mIoU", "iIoU")
     )
+    summary += "".join(paragraph(f"{note}.", kind="soft") for note in notes)
     network = [row for row in rows if row.name == rows[0].name]
     bars = {
         column_of(row): [100 * value for value in row.scores.iou]

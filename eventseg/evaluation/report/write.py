@@ -37,6 +37,7 @@ def write_report(
     curves: Callable[[], Any] | None = None,
     warning: str = "",
     sections: Sequence[Section] = (),
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write ``scores.json``, ``.csv``, ``.md`` and ``.npz`` and ``report.html`` into a folder.
 
@@ -58,6 +59,8 @@ def write_report(
         Warning that the report begins with.
     sections : sequence of Section
         Further measures.
+    notes : sequence of str
+        Remarks below the table, such as baselines that are not scored.
 
     Returns
     -------
@@ -73,6 +76,7 @@ def write_report(
         "resize": protocol.resize,
         "rules": rules_of(rows),
         "classes": list(rows[0].classes.names),
+        "notes": list(notes),
         "rows": [{**row.to_dict(), "note": note_of(row, first=rows[0])} for row in rows],
     }
     if sections:
@@ -81,7 +85,7 @@ def write_report(
     write_csv_files(out, sections)
     write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
     write_text(out / "scores.csv", _csv(rows))
-    write_text(out / "scores.md", _words(rows, protocol, warning, sections))
+    write_text(out / "scores.md", _words(rows, protocol, warning, sections, notes))
     write_text(
         out / "report.html",
         report_page(
@@ -92,6 +96,7 @@ def write_report(
             curves=curves,
             warning=warning,
             sections=sections,
+            notes=notes,
         ),
     )
     return out / "report.html"
@@ -142,14 +147,21 @@ def _columns(row: Row) -> dict[str, str | int | float]:
 
 
 def _words(
-    rows: Sequence[Row], protocol: Protocol, warning: str, sections: Sequence[Section]
+    rows: Sequence[Row],
+    protocol: Protocol,
+    warning: str,
+    sections: Sequence[Section],
+    notes: Sequence[str],
 ) -> str:
     parts = [
         f"# Evaluation of {rows[0].name}",
         f"Protocol {protocol.name}, split {protocol.split}, {protocol.test_time}, "
         f"{size_of(protocol)}. All scores in per cent.",
         markdown(HEADER, summary_rows(rows)),
-        "\n".join(f"- {name}: {rule}." for name, rule in rules_of(rows).items()),
+        "\n".join(
+            [*(f"- {name}: {rule}." for name, rule in rules_of(rows).items())]
+            + [f"- {note}." for note in notes]
+        ),
     ]
     for title, header, lines in (*group_tables(rows), *class_tables(rows)):
         parts += [f"## {title}", markdown(header, lines)]
