@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.evaluate import Protocol, row_of, scored_by_labels
+from eventseg.evaluation.counting import row_of
+from eventseg.evaluation.evaluate import Protocol, scored_by_labels
 from eventseg.evaluation.nearest_frame import nearest_note, nearest_training
 from eventseg.evaluation.position_prior import position_counts, position_prior, tuned_weights
 from eventseg.evaluation.rows import Row

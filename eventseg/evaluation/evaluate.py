@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError
+from eventseg.evaluation.counting import row_of
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import ProtocolName
 from eventseg.labels.maps import ClassTable, merge_probabilities
-from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks import InputSpec, TrainedNetwork
-from eventseg.networks.resizing import ResizeRule, nearest, resize_nearest
+from eventseg.networks.resizing import ResizeRule, nearest
 from eventseg.prediction.predictor import (
     PUBLISHED,
     SINGLE,
@@ -27,7 +27,7 @@ from eventseg.prediction.predictor import (
 )
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.sources.selection import merge_into, part, times_of, truth_of
+from eventseg.sources.selection import merge_into, part, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
 
@@ -107,6 +107,7 @@ def evaluate(
     batch_size: int = 4,
     workers: int = 0,
     shift_us: int = 0,
+    observe: Callable[[str, ScoredBatch], None] | None = None,
     progress: Report = no_report,
 ) -> list[Row]:
     """Score a network on a part of the data, one row a window.
@@ -128,6 +129,8 @@ def evaluate(
     batch_size, workers : int
     shift_us : int
         How much earlier the events are taken than they should be.
+    observe : callable, optional
+        Called with the window and every batch, for measures of its pixels.
     progress : callable
         Called after every batch; the stage is the name of the rows.
 
@@ -160,10 +163,12 @@ def evaluate(
             network_input(source, int(indices[0]), inputs=trained.inputs, window=window)
     total, done = sum(map(len, parts.values())), 0
 
-    def counted(batches: Iterable[ScoredBatch]) -> Iterator[ScoredBatch]:
+    def counted(window: str, batches: Iterable[ScoredBatch]) -> Iterator[ScoredBatch]:
         nonlocal done
         for batch in batches:
             yield batch
+            if observe is not None:
+                observe(window, batch)
             done += len(batch.indices)
             progress(Progress(name, done, total, "sample"))
 
@@ -184,7 +189,7 @@ def evaluate(
         shown = window if uses_events else "-"
         rows.append(
             row_of(
-                counted(batches),
+                counted(window, batches),
                 source,
                 name=name,
                 window=shown,
@@ -275,61 +280,6 @@ def scored_by_labels(
         both = truth_of(source, i, merge=merge), torch.from_numpy(predict(i))
         truth, labels = (_at_size(each[None], protocol)[0] for each in both)
         yield ScoredBatch.of_labels(i, truth, labels, classes=len(classes))
-
-
-def row_of(
-    batches: Iterable[ScoredBatch],
-    source: Source,
-    *,
-    name: str,
-    window: str,
-    classes: ClassTable,
-    resize: ResizeRule,
-) -> Row:
-    """Count scored samples and return them as one row; pixels without a prediction are noted."""
-    indices: list[int] = []
-    matrices: list[NDArray[np.int64]] = []
-    instances: InstanceCounts | None = None
-    silent = 0
-    for batch in batches:
-        indices += batch.indices
-        matrices += batch.confusions()
-        silent += batch.silent_pixels
-        for i, truth, prediction in zip(batch.indices, batch.truth, batch.prediction, strict=True):
-            ids = source.instances(i)
-            if ids is not None:
-                counts = _instance_counts(
-                    ids, truth, prediction, classes=len(classes), resize=resize
-                )
-                instances = counts if instances is None else instances + counts
-    summed = np.array(matrices)
-    times_us = times_of(source)
-    share = 100 * silent / max(1, silent + int(summed.sum()))
-    return Row(
-        name,
-        window,
-        tuple(source.ids[i] for i in indices),
-        tuple(source.sequences[i] for i in indices),
-        summed,
-        classes,
-        f"{share:.2f} % of the pixels have no prediction" if silent else "",
-        instances,
-        None if times_us is None else times_us[indices],
-    )
-
-
-def _instance_counts(
-    ids: NDArray[np.int32],
-    truth: torch.Tensor,
-    prediction: torch.Tensor,
-    *,
-    classes: int,
-    resize: ResizeRule,
-) -> InstanceCounts:
-    """Return the counts of the iIoU of one sample; its ids are brought to the size of the truth."""
-    size = (truth.shape[0], truth.shape[1])
-    ids = resize_nearest(ids, size, rule=resize)
-    return instance_counts(truth.cpu().numpy(), ids, prediction.cpu().numpy(), classes=classes)
 
 
 def _at_size(labels: torch.Tensor, protocol: Protocol) -> torch.Tensor:

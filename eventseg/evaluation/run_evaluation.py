@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from eventseg.errors import TrainingError
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network, scored_parts
 from eventseg.evaluation.late_clock import late_clock_rows
+from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.measures.plan import plan_measures
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import HEADER, summary_rows
@@ -195,9 +197,12 @@ def evaluate_run(
 
     try:
         parts = scored_parts(trained, source, windows=scored, protocol=protocol)
-        plan = plan_measures(request, source, parts=parts)
-        rows = score(file.name, scored)
-        sections = plan.sections(rows)
+        scoring = Scoring(
+            trained, source, parts, protocol, table, device, request.batch_size, request.workers
+        )
+        with closing(plan_measures(request, scoring)) as plan:
+            rows = score(file.name, scored, observe=plan.observe)
+            sections = plan.sections(rows)
         notes: list[str] = []
         if request.baselines:
             first = windows[0] if uses_events else None

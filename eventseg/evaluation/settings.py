@@ -12,7 +12,16 @@ from eventseg.training.layout import BEST
 ProtocolName = Literal["clean", "paper"]
 
 ConditionName = Literal[
-    "speed", "turn", "light", "gray", "rate", "age", "class", "recording", "scenario"
+    "speed",
+    "turn",
+    "light",
+    "gray",
+    "rate",
+    "age",
+    "distance",
+    "class",
+    "recording",
+    "scenario",
 ]
 
 
@@ -51,7 +60,8 @@ class EvaluationRequest:
     by : tuple of str
         Conditions that the network's scores are given by too: ``speed``, ``turn`` and ``light``
         by vehicle signals, mean ``gray`` value of the frame, event ``rate``, ``age`` of the
-        labels, ``class``, ``recording``, and ``scenario`` of simulated drives.
+        labels, ``class``, ``recording``, and of simulated drives ``distance`` of the pixels
+        and ``scenario``.
     checkpoint : str
         Checkpoint in the run folder.
     network_classes : str, optional

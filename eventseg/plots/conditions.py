@@ -47,7 +47,7 @@ def figure_groups(
         Whether neighbouring groups are joined by a line, as parts of a range of numbers are.
     """
     groups = len(names)
-    figure = blank_figure(2.2 + max(3.6, 0.95 * groups), 4.0)
+    figure = blank_figure(min(11.5, 2.2 + max(3.6, 0.95 * groups)), 4.0)
     axes = figure.subplots()
     for number, line in enumerate(lines):
         at = np.arange(groups) + 0.12 * (number - (len(lines) - 1) / 2)

@@ -241,6 +241,13 @@ class Truth:
         """
         return self.recording_sha256 in ("", digest_of(recording))
 
+    @property
+    def maps(self) -> frozenset[str]:
+        """Names of the maps that each frame has, such as ``depth``."""
+        return frozenset(
+            name.removeprefix("frames/") for name in self._tables if name.startswith("frames/")
+        ) - {"t_us"}
+
     def label(self, i: int) -> NDArray[np.uint8]:
         """Return the label map of frame ``i``, uint8 (H, W)."""
         return np.asarray(self._map("label", i), np.uint8)

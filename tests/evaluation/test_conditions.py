@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,14 +21,21 @@ from hypothesis import strategies as st
 import eventseg
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, TrainingError
+from eventseg.evaluation.evaluate import Protocol
+from eventseg.evaluation.measures import conditions, true_maps
 from eventseg.evaluation.measures.conditions import CONDITIONS, UNKNOWN, sample_values
+from eventseg.evaluation.measures.distance import NAMES, ScoresByDistance
 from eventseg.evaluation.measures.groups import class_scores, group_names, group_scores, groups_of
+from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.report import page
 from eventseg.evaluation.request import request_of
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import EvaluationRequest
 from eventseg.labels.maps import ClassTable
+from eventseg.networks.resizing import nearest, resize_nearest
+from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings import open_recording
+from eventseg.recordings.truth import Truth, truth_path
 from eventseg.sources.source import Source, open_source
 from eventseg_cli.main import main
 
@@ -50,6 +58,15 @@ def random_row(samples: int = 24, *, seed: int = 0) -> Row:
 
 def opened(folder: Path) -> Any:
     return open_source(folder / "drives", label_set="truth")
+
+
+def scoring_of(source: Any, *, protocol: Protocol | None = None) -> Scoring:
+    """Return the scoring of all labelled samples in the classes of the source."""
+    parts = {"50ms": np.flatnonzero(source.labelled)}
+    trained: Any = None
+    return Scoring(
+        trained, source, parts, protocol or Protocol(), source.classes, torch.device("cpu")
+    )
 
 
 def held(recording: Any, name: str, t_us: int) -> float:
@@ -163,7 +180,7 @@ def test_scores_of_a_group_are_those_of_its_samples_alone() -> None:
 def test_scores_of_classes_are_those_of_the_row_with_intervals() -> None:
     row = random_row()
     row.matrices[:, 2] = 0  # c is never true
-    row.matrices[1:, :, 2] = 0  # and predicted in one block only
+    row.matrices[5:, :, 2] = 0  # and predicted in five blocks only
     scores = class_scores(row)
     assert [one.iou for one in scores] == list(row.scores.iou)
     assert [one.interval is None for one in scores] == [False, False, True]
@@ -186,11 +203,15 @@ def test_conditions_that_the_data_does_not_hold_are_refused_by_name(
     monkeypatch.setattr(
         type(source.dataset), "recording_of", lambda _self, i: bare[source.sequences[i]]
     )
+    monkeypatch.setattr(conditions, "open_truth", lambda _source, _name: None)
+    monkeypatch.setattr(true_maps, "open_truth", lambda _source, _name: None)
     expected = "none of the recordings has the signal vehicle_speed; it can by gray, rate, age, "
     with pytest.raises(TrainingError, match=f"by speed: {expected}class, recording$"):
         sample_values("speed", source, indices, window="50ms")
     with pytest.raises(TrainingError, match="by scenario: none of the recordings has a truth file"):
         sample_values("scenario", source, indices, window="50ms")
+    with pytest.raises(TrainingError, match="by distance: none of the recordings has a truth file"):
+        ScoresByDistance.of(scoring_of(source))
 
     class Pictures:
         path, sequences = Path("pictures"), ("a",)
@@ -202,6 +223,70 @@ def test_conditions_that_the_data_does_not_hold_are_refused_by_name(
         r"it can by gray, class, recording$",
     ):
         sample_values("age", pictures, np.array([0]), window="50ms")
+
+
+@pytest.mark.parametrize("rotate180", [False, True])
+@pytest.mark.parametrize("size", [None, (40, 50)])
+def test_distances_are_counted_pixel_by_pixel(
+    tiny_drive_folder: Path, tmp_path: Path, rotate180: bool, size: tuple[int, int] | None
+) -> None:
+    drives = [tiny_drive_folder / "drive.hdf5", tiny_drive_folder / "other.hdf5"]
+    encode_dataset(
+        drives,
+        tmp_path / "d",
+        windows_us=(50_000,),
+        crop=(4, 40),
+        rotate180=rotate180,
+        store="none",
+    )
+    source: Any = open_source(tmp_path / "d", label_set="truth")
+    protocol = Protocol(size=size)
+    measure = ScoresByDistance.of(scoring_of(source, protocol=protocol))
+    i = int(np.flatnonzero(source.labelled)[-1])
+    truth = torch.from_numpy(source.labels(i).astype(np.int64))
+    with Truth(truth_path(tiny_drive_folder / f"{source.sequences[i]}.hdf5")) as file:
+        depth = file.depth(int(source.dataset.samples.frame[i]))
+    depth = (depth[::-1, ::-1] if rotate180 else depth)[4:40]
+    if size is not None:
+        truth = nearest(truth, size, rule="centres")
+        depth = resize_nearest(depth, size, rule="centres")
+    truth[0, :5] = 255
+    random = np.random.default_rng(1)
+    prediction = torch.from_numpy(random.integers(0, 19, truth.shape))
+    one_hot = torch.nn.functional.one_hot(prediction, 19).movedim(-1, 0).float()
+    measure.observe("50ms", ScoredBatch((i,), truth[None], one_hot[None]))
+    expected = np.zeros((len(NAMES), 19, 19), np.int64)
+    for d, t, p in zip(
+        depth.ravel().tolist(), truth.ravel().tolist(), prediction.ravel().tolist(), strict=True
+    ):
+        group = sum(d >= edge for edge in (5, 10, 20, 40, 80)) if d < math.inf else 6
+        if t != 255:
+            expected[group, t, p] += 1
+    np.testing.assert_array_equal(measure.counts["50ms"][source.ids[i]], expected)
+    assert (expected.sum((1, 2)) > 0).sum() >= 4
+    matrices = np.array([expected.sum(0)])
+    row = Row("net", "50ms", (source.ids[i],), (source.sequences[i],), matrices, source.classes)
+    section = measure.section([row])
+    assert [line["pixels"] for line in section.lines] == [
+        int(count) for count in expected.sum((1, 2)) if count
+    ]
+    assert section.lines[-1]["distance"] == "sky (no distance)"
+    measure.close()
+    source.close()
+
+
+def test_a_truth_file_that_has_changed_is_refused(tiny_drive_folder: Path, tmp_path: Path) -> None:
+    for name in ("drives", "drive.hdf5", "other.hdf5", "drive.truth.h5"):
+        if (tiny_drive_folder / name).is_dir():
+            shutil.copytree(tiny_drive_folder / name, tmp_path / name)
+        else:
+            shutil.copy(tiny_drive_folder / name, tmp_path / name)
+    shutil.copy(tiny_drive_folder / "drive.truth.h5", tmp_path / "other.truth.h5")
+    with pytest.raises(DatasetError, match=r"other.truth.h5 is gone or not the one"):
+        eventseg.evaluate_run(
+            tiny_drive_folder / "run", tmp_path / "drives", by="distance", out=tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_signals_on_another_clock_are_refused(
@@ -230,17 +315,20 @@ def test_the_command_prints_and_writes_scores_by_condition(
     run, data, out = tiny_drive_folder / "run", tiny_drive_folder / "drives", tmp_path / "report"
     arguments = ["evaluate", str(run), str(data), "--device", "cpu", "--threads", "1"]
     arguments += ["--workers", "0", "--no-baselines", "--out", str(out), "-q"]
-    done = CliRunner().invoke(main, [*arguments, "--window", "10ms,50ms", "--by", "rate,class"])
+    by = ["--window", "10ms,50ms", "--by", "rate,class,distance"]
+    done = CliRunner().invoke(main, [*arguments, *by])
     assert done.exit_code == 0, done.output
     assert "| events, kev/s | window | samples | pixels | mIoU present |" in done.output
     record = json.loads((out / "scores.json").read_text())
     measures = record["measures"]
-    assert list(measures) == ["by_rate", "by_class"]
+    assert list(measures) == ["by_rate", "by_class", "by_distance"]
     lines = measures["by_rate"]["lines"]
     for row in record["rows"]:
         mine = [line for line in lines if line["window"] == row["window"]]
         assert sum(line["samples"] for line in mine) == row["samples"]
         assert sum(line["pixels"] for line in mine) == row["scores"]["pixels"]
+        near = [one for one in measures["by_distance"]["lines"] if one["window"] == row["window"]]
+        assert sum(line["pixels"] for line in near) == row["scores"]["pixels"]
     ious = [line["iou"] for line in measures["by_class"]["lines"] if line["window"] == "10ms"]
     assert ious == [one["iou"] for one in record["rows"][0]["scores"]["per_class"]]
     with (out / "measure-by-rate.csv").open(newline="") as file:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
+from eventseg.evaluation.measures.true_maps import open_truth, recordings_with
 from eventseg.evaluation.settings import ConditionName
 from eventseg.recordings import Recording
-from eventseg.recordings.truth import Truth, truth_path
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 from eventseg.windows import parse_duration
@@ -75,6 +75,12 @@ CONDITIONS: dict[ConditionName, Condition] = {
             (5, 10, 20, 40, 80),
             "end of the window less the time of the labelled frame, the end of its exposure",
         ),
+        Condition(
+            "distance",
+            "distance, m",
+            (5, 10, 20, 40, 80),
+            "true depth of the pixel along the optical axis, by the truth file of the drive",
+        ),
         Condition("class", "class", (), "true class of the pixels"),
         Condition("recording", "recording", (), "recording or drive of the sample"),
         Condition("scenario", "scenario", (), "scenario of the simulated drive, by its truth file"),
@@ -97,7 +103,7 @@ def sample_values(
     Parameters
     ----------
     name : str
-        Any of :data:`CONDITIONS` but ``class``, which is of pixels.
+        Any of :data:`CONDITIONS` but ``class`` and ``distance``, which are of pixels.
     source : Source
     indices : int64 (N,)
         Samples.
@@ -117,19 +123,15 @@ def sample_values(
     DatasetError
         A recording is gone or has changed.
     """
-    reason = missing(name, source, indices, window=window)
-    if reason:
-        held = [other for other in CONDITIONS if not missing(other, source, indices, window=window)]
-        raise TrainingError(
-            f"{source.path} cannot be scored by {name}: {reason}; it can by {', '.join(held)}"
-        )
+    if missing(name, source, indices, window=window):
+        raise missing_error(name, source, indices, window=window)
     if name == "recording":
         return tuple(source.sequences[i] for i in indices)
     if name == "gray":
         return np.array([255 * float(source.image(int(i), colour=False).mean()) for i in indices])
     assert isinstance(source, EventSource)  # the only one that holds the others
     if name == "scenario":
-        names = {found.name: _scenario(found) for found in _recordings(source, indices)}
+        names = _scenarios(source, indices)
         return tuple(names[source.sequences[i]] for i in indices)
     if name == "rate":
         return _rates(source, indices, window)
@@ -141,6 +143,20 @@ def sample_values(
     if name == "light":
         return tuple(UNKNOWN if np.isnan(v) else ("on" if v > 0 else "off") for v in values)
     return np.abs(values) if name == "turn" else values
+
+
+def missing_error(
+    name: ConditionName, source: Source, indices: NDArray[np.int64], *, window: str
+) -> TrainingError:
+    """Return the error of a condition that the source does not hold, with those that it holds.
+
+    Parameters as of :func:`sample_values`.
+    """
+    reasons = {one: missing(one, source, indices, window=window) for one in CONDITIONS}
+    held = ", ".join(one for one, reason in reasons.items() if not reason)
+    return TrainingError(
+        f"{source.path} cannot be scored by {name}: {reasons[name]}; it can by {held}"
+    )
 
 
 def missing(name: ConditionName, source: Source, indices: NDArray[np.int64], *, window: str) -> str:
@@ -157,10 +173,14 @@ def missing(name: ConditionName, source: Source, indices: NDArray[np.int64], *, 
         return f"windows of {window} have no stored length in time" if of_count else ""
     if name == "age":
         return ""
-    recordings = _recordings(source, indices)
     if name == "scenario":
-        known = any(_scenario(recording) != UNKNOWN for recording in recordings)
+        known = set(_scenarios(source, indices).values()) - {UNKNOWN}
         return "" if known else "none of the recordings has a truth file that names its scenario"
+    if name == "distance":
+        names = {source.sequences[i] for i in indices}
+        deep = recordings_with(source, names, map_name="depth")
+        return "" if deep else "none of the recordings has a truth file with depth"
+    recordings = _recordings(source, indices)
     signal = {"speed": SPEED, "turn": STEERING, "light": HEADLAMPS}[name]
     if not any(signal in recording.signals for recording in recordings):
         return f"none of the recordings has the signal {signal}"
@@ -238,9 +258,12 @@ def _ages(source: EventSource, indices: NDArray[np.int64], window: str) -> NDArr
     return (ends - taken) / 1e3
 
 
-def _scenario(recording: Recording) -> str:
-    path = truth_path(recording.path)
-    if not path.is_file():
-        return UNKNOWN
-    with Truth(path) as truth:
-        return str(truth.recipe.get("scenario", UNKNOWN))
+def _scenarios(source: EventSource, indices: NDArray[np.int64]) -> dict[str, str]:
+    """Return the scenario of each recording of some samples, by its name."""
+    found = {}
+    for name in {source.sequences[i] for i in indices}:
+        truth, found[name] = open_truth(source, name), UNKNOWN
+        if truth is not None:
+            with truth:
+                found[name] = str(truth.recipe.get("scenario", UNKNOWN))
+    return found

@@ -17,12 +17,17 @@ from eventseg.evaluation.rows import Row
 from eventseg.metrics.bootstrap import Interval, class_intervals
 from eventseg.plots.conditions import Line, figure_groups
 
+FEWEST_BLOCKS = 6
+"""Fewest blocks of an interval of a group, as those of a paired test: the draws of fewer spread
+too little."""
+
 GROUPS_RULE = (
-    "a group holds its lower edge; mIoU is over the classes in truth or prediction of the group, "
-    "so groups may differ in their classes; intervals are as those above, over the blocks of the "
-    "group"
+    "mIoU is over the classes in truth or prediction of the group, so groups may differ in their "
+    "classes; intervals are over the blocks of the group's samples, whole recordings or stretches "
+    f"of them, {FEWEST_BLOCKS} or more"
 )
-CLASSES_RULE = "intervals are as those above, of the IoU of each class"
+EDGES_RULE = "a group holds its lower edge"
+CLASSES_RULE = f"intervals are over {FEWEST_BLOCKS} or more blocks that hold the class"
 
 
 class Group(NamedTuple):
@@ -89,7 +94,7 @@ def groups_of(row: Row, values: Values, *, condition: Condition) -> list[Group]:
             (name, (numbers == k) & ~unknown) for k, name in enumerate(group_names(condition.edges))
         ]
         of_group.append((UNKNOWN, unknown))
-    return [Group(name, _part(row, chosen)) for name, chosen in of_group if chosen.any()]
+    return [Group(name, part_of(row, chosen)) for name, chosen in of_group if chosen.any()]
 
 
 def group_names(edges: Sequence[float]) -> list[str]:
@@ -104,6 +109,20 @@ def group_names(edges: Sequence[float]) -> list[str]:
     return [f"below {edges[0]:g}", *inner, f"{edges[-1]:g} and more"]
 
 
+def part_of(row: Row, chosen: NDArray[np.bool_]) -> Row:
+    """Return a row of some of the samples, without instances."""
+    at = np.flatnonzero(chosen)
+    return replace(
+        row,
+        ids=tuple(row.ids[i] for i in at),
+        sequences=tuple(row.sequences[i] for i in at),
+        matrices=row.matrices[at],
+        note="",
+        instances=None,
+        times_us=None if row.times_us is None else row.times_us[at],
+    )
+
+
 def group_scores(row: Row, groups: Sequence[Group]) -> list[GroupScores]:
     """Return the scores of each group; shares are of the pixels of `row`."""
     total = max(1, int(row.matrices.sum()))
@@ -116,7 +135,7 @@ def group_scores(row: Row, groups: Sequence[Group]) -> list[GroupScores]:
             group.scores.pixels / total,
             group.scores.miou_present,
             group.scores.classes_present,
-            group.interval(),
+            _enough(group.interval()),
             group.scores.pixel_accuracy,
         )
         for name, group in groups
@@ -139,31 +158,37 @@ def class_scores(row: Row) -> list[GroupScores]:
             found.truth_pixels[k] / total,
             found.iou[k],
             1,
-            intervals[k],
+            _enough(intervals[k]),
             found.accuracy[k],
         )
         for k, name in enumerate(row.classes.names)
     ]
 
 
-def condition_section(condition: Condition, found: Sequence[GroupScores]) -> Section:
+def condition_section(
+    condition: Condition, found: Sequence[GroupScores], *, names: Sequence[str] = ()
+) -> Section:
     """Return the section of a condition: its table, and its curve over the groups.
 
     Parameters
     ----------
     condition : Condition
     found : sequence of GroupScores
-        Of all windows, group by group.
+        Scores of all windows, group by group.
+    names : sequence of str
+        Groups in order, by default those of the condition.
     """
     of_classes = condition.name == "class"
-    names = _names(condition, found)
+    names = _names(names or (group_names(condition.edges) if condition.edges else ()), found)
     windows = list(dict.fromkeys(scores.window for scores in found))
+    rules = [f"{condition.title}: {condition.rule}"]
+    rules += [EDGES_RULE] if condition.edges else []
+    rules.append(CLASSES_RULE if of_classes else GROUPS_RULE)
     score = "IoU" if of_classes else "mIoU present"
     return Section(
         key=f"by_{condition.name}",
         title=f"Scores by {condition.name}",
-        note=f"{condition.title}: {condition.rule}; "
-        + (CLASSES_RULE if of_classes else GROUPS_RULE),
+        note="; ".join(rules),
         facts={"edges": list(condition.edges)} if condition.edges else {},
         lines=tuple(_line(condition, scores) for scores in found),
         table=Table(
@@ -181,26 +206,16 @@ def condition_section(condition: Condition, found: Sequence[GroupScores]) -> Sec
     )
 
 
-def _part(row: Row, chosen: NDArray[np.bool_]) -> Row:
-    """Return a row of some of the samples, without instances."""
-    at = np.flatnonzero(chosen)
-    return replace(
-        row,
-        ids=tuple(row.ids[i] for i in at),
-        sequences=tuple(row.sequences[i] for i in at),
-        matrices=row.matrices[at],
-        note="",
-        instances=None,
-        times_us=None if row.times_us is None else row.times_us[at],
-    )
+def _enough(interval: Interval | None) -> Interval | None:
+    """Return an interval if it is of enough blocks."""
+    return None if interval is None or interval.blocks < FEWEST_BLOCKS else interval
 
 
-def _names(condition: Condition, found: Sequence[GroupScores]) -> list[str]:
-    """Return the names of all groups that a window has, in order."""
-    there = dict.fromkeys(scores.group for scores in found)
-    if not condition.edges:
-        return list(there)
-    return [name for name in (*group_names(condition.edges), UNKNOWN) if name in there]
+def _names(order: Sequence[str], found: Sequence[GroupScores]) -> list[str]:
+    """Return the names of all groups that a window has, those in a given order first."""
+    there = list(dict.fromkeys(scores.group for scores in found))
+    known = [name for name in order if name in there]
+    return known + [name for name in there if name not in known]
 
 
 def _line(condition: Condition, scores: GroupScores) -> dict[str, str | int | float]:
@@ -219,6 +234,7 @@ def _line(condition: Condition, scores: GroupScores) -> dict[str, str | int | fl
         "classes": scores.classes,
         "interval_low": low,
         "interval_high": high,
+        "blocks": 0 if scores.interval is None else scores.interval.blocks,
         "accuracy": scores.accuracy,
     }
 
@@ -234,7 +250,7 @@ def _cells(scores: GroupScores, *, of_classes: bool) -> list[str]:
         percent(scores.iou) + classes,
         "too few blocks"
         if interval is None
-        else f"{percent(interval.low)} to {percent(interval.high)}",
+        else f"{percent(interval.low)} to {percent(interval.high)} ({interval.blocks} blocks)",
         percent(scores.accuracy),
     ]
 
