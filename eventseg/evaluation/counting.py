@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.evaluation.rows import Row
-from eventseg.labels.maps import ClassTable
+from eventseg.labels.maps import IGNORED, ClassTable
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks.resizing import ResizeRule, resize_nearest
 from eventseg.prediction.scored import ScoredBatch
@@ -30,11 +30,13 @@ def row_of(
     indices: list[int] = []
     matrices: list[NDArray[np.int64]] = []
     instances: InstanceCounts | None = None
-    silent = 0
+    silent = ignored = 0
     for batch in batches:
         indices += batch.indices
         matrices += batch.confusions()
         silent += batch.silent_pixels
+        # Pixels without a prediction are ignored in the batch's truth only.
+        ignored += int((batch.truth == IGNORED).sum()) - batch.silent_pixels
         for i, truth, prediction in zip(batch.indices, batch.truth, batch.prediction, strict=True):
             ids = source.instances(i)
             if ids is not None:
@@ -44,7 +46,8 @@ def row_of(
                 instances = counts if instances is None else instances + counts
     summed = np.array(matrices)
     times_us = times_of(source)
-    share = 100 * silent / max(1, silent + int(summed.sum()))
+    labelled = silent + int(summed.sum())
+    share = 100 * silent / max(1, labelled)
     return Row(
         name,
         window,
@@ -55,6 +58,7 @@ def row_of(
         f"{share:.2f} % of the pixels have no prediction" if silent else "",
         instances,
         None if times_us is None else times_us[indices],
+        ignored / (ignored + labelled),
     )
 
 

@@ -50,6 +50,9 @@ class Row:
         Of the samples that have instance ids; None where none has.
     times_us : int64 (N,), optional
         Time of each sample on the clock of its recording; None where times are unknown.
+    ignored_share : float, optional
+        Share of the samples' pixels that their labels ignore, as void or where a teacher was in
+        doubt; no score counts them. None where it is unknown.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Row:
     note: str = ""
     instances: InstanceCounts | None = None
     times_us: NDArray[np.int64] | None = None
+    ignored_share: float | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -136,6 +140,7 @@ class Row:
             "window": self.window,
             "samples": len(self.ids),
             "note": self.note,
+            "ignored_share": self.ignored_share,
             "scores": held,
             "interval_95": None if found is None else [found.low, found.high],
             "interval_blocks": None if found is None else found.blocks,

@@ -408,6 +408,10 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert held["rows"][0]["confusion"] == rows[0].matrices.sum(0).tolist()
     assert held["about"]["data digests"] == open_source(taught, label_set="guess").digests
     source = open_source(taught, label_set="guess")
+    merge = merge_of(source.classes, load_class_table("evsegnet6"))
+    for row, kept in zip(held["rows"], rows, strict=True):
+        maps = [merge_labels(source.labels(source.ids.index(name)), merge) for name in kept.ids]
+        assert row["ignored_share"] == np.mean([labels == 255 for labels in maps]) >= 0.5
     for row, kept in zip(rows, read_sample_scores(page.parent), strict=True):
         assert (kept.name, kept.window, kept.ids) == (row.name, row.window, row.ids)
         np.testing.assert_array_equal(kept.matrices, row.matrices)
@@ -418,7 +422,9 @@ def test_report_of_a_run_on_a_teachers_labels(
     assert [float(line["miou_present"]) for line in lines] == [
         row.scores.miou_present for row in rows
     ]
+    assert [float(line["ignored_share"]) for line in lines] == [row.ignored_share for row in rows]
     words = (page.parent / "scores.md").read_text()
+    assert f"| {100 * rows[0].ignored_share:.2f} | " in words
     assert words.startswith("# Evaluation of tiny\n\n**The labels are those of the teacher guess")
     assert "optimistic" not in words
     draw_nothing(monkeypatch)

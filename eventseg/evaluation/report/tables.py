@@ -21,6 +21,7 @@ HEADER = (
     "mIoU all",
     "Jaccard micro",
     "Jaccard weighted",
+    "ignored",
     "note",
 )
 
@@ -51,6 +52,7 @@ def summary_rows(rows: Sequence[Row]) -> list[list[str]]:
                 percent(scores.miou_all),
                 percent(scores.jaccard_micro),
                 percent(scores.jaccard_weighted),
+                "-" if row.ignored_share is None else percent(row.ignored_share),
                 note_of(row, first=rows[0]),
             ]
         )
@@ -80,6 +82,7 @@ def rules_of(rows: Sequence[Row]) -> dict[str, str]:
         "mIoU all": RULE_ALL,
         "Jaccard micro": "right pixels over all that are true or predicted, all classes at once",
         "Jaccard weighted": "mean IoU, each class weighted by its true pixels",
+        "ignored": "share of the pixels that the labels ignore; no score counts them",
         "95 % interval": (
             f"of mIoU present; bootstrap over {rows[0].blocks}, since frames of one drive resemble "
             "each other"

@@ -131,6 +131,7 @@ def _columns(row: Row) -> dict[str, str | int | float]:
         "jaccard_micro": found.jaccard_micro,
         "jaccard_macro": found.miou_present,
         "jaccard_weighted": found.jaccard_weighted,
+        "ignored_share": math.nan if row.ignored_share is None else row.ignored_share,
     }
     for name, values in (("iou", found.iou), ("dice", found.dice), ("accuracy", found.accuracy)):
         columns |= {f"{name}_{of}": value for of, value in zip(found.names, values, strict=True)}
