@@ -17,6 +17,7 @@ from eventseg.training.config.config import (
     TrainConfig,
     load_config,
     parse_override,
+    read_table,
     recipe_names,
     to_toml,
 )
@@ -391,6 +392,19 @@ def test_unets_early_stopping_is_in_effect_off():
     assert config.optimiser.momentum == 0.999
     assert dict(config.loss.terms) == {"cross_entropy": 1, "dice": 1}
     assert (config.size.rescale, config.validation_share, config.gradient_clip) == (0.5, 0.1, 1)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_name_what_our_own_measurements_decide(name):
+    """A default that is measured anew must not change what a paper did."""
+    table = read_table(name)
+    assert "amp" in table
+    assert "terms" in table["loss"]
+    assert {"kind", "learning_rate"} <= table["optimiser"].keys()
+    assert "kind" in table["schedule"]
+    assert "augmentation" in table
+    if table["input"].get("kind", "events") in ("events", "both"):
+        assert table["input"]["normalise"] == "evsegnet"
 
 
 def test_recipes_are_read_strictly(write):
