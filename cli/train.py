@@ -47,6 +47,8 @@ Examples:
   eventseg train drives.eventseg --network fastscnn --input both --window 10ms,50ms,250ms
   eventseg train drives.eventseg --labels segformer-b5 --epochs 60 --out runs/teacher
   eventseg train drives.eventseg --recipe evsegnet-code --fraction 0.25
+  eventseg train drives.eventseg --init runs/fastscnn-events-50ms --out runs/finetuned
+  eventseg train CamVid --recipe cgnet-camvid --init model_cityscapes.pth
   eventseg train drives.eventseg --network my_nets.py:Net --loss my_losses.py:loss
   eventseg train drives.eventseg --encode live --device cuda --set augmentation.drop=0.2
   eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
@@ -81,7 +83,8 @@ All settings: docs/settings.md
         "--recipe", help="Settings to begin with: a recipe by name, or a file ending in .toml."
     ),
     _setting("network"),
-    _setting("init"),
+    _setting("init", metavar="INIT"),
+    _setting("unsafe_pickle"),
 )
 @option_group(
     "Optimisation",
@@ -195,6 +198,8 @@ def command(
         messages.note(f"{name} on {chosen}{beside}{where}, run folder {root}")
         if held := held_arithmetic(root):
             messages.note(f"arithmetic: {Arithmetic(**held)}")
+        if not resume:
+            _note_init(root, messages)
         for note in notes:
             messages.note(f"resumed with another setting: {note}")
 
@@ -245,6 +250,22 @@ def command(
         f"{'validation' if config.protocol == 'clean' else 'test'} part"
     )
     click.echo(f"{root}/best.pt")
+
+
+def _note_init(root: Path, messages: Messages) -> None:
+    """Print which tensors a run that begins has from where; its folder lists all of them."""
+    from eventseg.training.run_folder import INIT, RUN, read_run
+
+    init = read_run(root / RUN).get("init")
+    if not init:
+        return
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in init["tensors"].items())
+    messages.note(
+        f"initial weights: {init['source']}, {init['share']:.0%} of the parameters; tensors: "
+        f"{counts}; see {root / INIT}"
+    )
+    for note in init["notes"]:
+        messages.warn(f"initial weights: {note}")
 
 
 def _terms(text: str) -> dict[str, float]:

@@ -17,6 +17,7 @@ from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import ProtocolName
 from eventseg.labels.maps import ClassTable, merge_probabilities
 from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.networks.published import EVSEGNET_SIZE
 from eventseg.networks.resizing import ResizeRule, nearest
 from eventseg.prediction.predictor import (
     PUBLISHED,
@@ -30,9 +31,6 @@ from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.selection import merge_into, part, truth_of
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
-
-EVSEGNET_SIZE = (224, 352)
-"""Height and width that EV-SegNet scores at."""
 
 
 @dataclass(frozen=True, slots=True)

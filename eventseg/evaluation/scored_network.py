@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eventseg.errors import CheckpointError
-from eventseg.evaluation.evaluate import EVSEGNET_SIZE
 from eventseg.labels.maps import ClassTable
-from eventseg.networks import InputSpec, Published, TrainedNetwork, load_network, load_published
-from eventseg.networks.inputs import InputKind
+from eventseg.networks import TrainedNetwork, load_network, load_published
 from eventseg.networks.named import NamedCheckpoint, parse_named
-from eventseg.networks.published import own_checkpoint
+from eventseg.networks.published import own_checkpoint, published_inputs
 from eventseg.pseudolabel.teacher_classes import table_by_number
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.run_folder import CONFIG, METRICS, RUN, check_is_run, read_run
@@ -151,32 +148,3 @@ def load_scored(
             "leave --network-classes out"
         )
     return trained
-
-
-def published_inputs(published: Published, *, owner: str) -> InputSpec:
-    """Return the input that a published network was trained on, as its layout states it.
-
-    Pictures keep their own size, except in EV-SegNet, which sees 352x224 by its own rule of
-    resizing.
-
-    Raises
-    ------
-    CheckpointError
-        Channels of which the layout does not say what they are.
-    """
-    channels, scaling = published.blueprint.in_channels, published.scaling
-    if published.report.layout == "evsegnet":
-        kinds: Mapping[int, InputKind] = {1: "gray", 6: "events", 7: "both"}
-    else:
-        kinds = {len(scaling.mean): "gray" if len(scaling.mean) == 1 else "rgb"}
-    if channels not in kinds:
-        raise CheckpointError(
-            f"{owner} has {channels} input channels, and its layout {published.report.layout!r} "
-            f"is known with {' or '.join(map(str, kinds))}: nothing says what they hold"
-        )
-    if published.report.layout != "evsegnet":
-        return InputSpec(kinds[channels], channels, scaling)
-    windows = () if channels == 1 else ("50ms",)
-    return InputSpec(
-        kinds[channels], channels, scaling, windows, size=EVSEGNET_SIZE, resize="evsegnet"
-    )

@@ -81,19 +81,16 @@ def build_network(
                 f"late fusion needs channels of frame and events, got {in_channels} with "
                 f"{frame_channels} of the frame"
             )
-        parts = [
+        network: SegmentationNetwork = LateFusion(
             _build(name, frame_channels, classes, options),
             _build(name, in_channels - frame_channels, classes, options),
-        ]
-        network: SegmentationNetwork = LateFusion(*parts)
+        )
     elif fusion == "early":
         network = _build(name, in_channels, classes, options)
-        parts = [network]
     else:
         raise NetworkError(f"fusion must be early or late, got {fusion!r}")
     if init != "random":
-        for part in parts:
-            _load_trunk(name, part, init)
+        load_imagenet(network, name=name, init=init)
     return network.freeze_batch_norm() if frozen_batch_norm else network
 
 
@@ -131,18 +128,37 @@ def _check_options(
             )
 
 
-def _load_trunk(name: str, network: SegmentationNetwork, init: str) -> None:
+def load_imagenet(network: SegmentationNetwork, *, name: str, init: str) -> None:
+    """Load ImageNet weights into the trunk of a network, or into both of late fusion.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+    name : str
+        Its name, for errors.
+    init : str
+        ``imagenet``, or ``imagenet:PATH`` for a local file.
+
+    Raises
+    ------
+    NetworkError
+        Another initialisation, or a trunk that torchvision has no weights of.
+    CheckpointError
+        A file that cannot be had or does not fit; nothing is loaded then.
+    """
     kind, _, path = init.partition(":")
     if kind != "imagenet":
         raise NetworkError(f"init must be random, imagenet or imagenet:PATH, got {init!r}")
-    trunk = network.imagenet_trunk()
-    if trunk is None:
-        having = [n for n in ARCHITECTURES if _has_trunk(n)]
-        raise NetworkError(
-            f"torchvision has no ImageNet weights for the trunk of {name}; it has them for "
-            f"{', '.join(having)}"
-        )
-    network.load_trunk(read_weights(Path(path)) if path else _fetched(trunk))
+    parts = (network.of_frame, network.of_events) if isinstance(network, LateFusion) else (network,)
+    for part in parts:
+        trunk = part.imagenet_trunk()
+        if trunk is None:
+            having = [n for n in ARCHITECTURES if _has_trunk(n)]
+            raise NetworkError(
+                f"torchvision has no ImageNet weights for the trunk of {name}; it has them for "
+                f"{', '.join(having)}"
+            )
+        part.load_trunk(read_weights(Path(path)) if path else _fetched(trunk))
 
 
 def _has_trunk(name: str) -> bool:

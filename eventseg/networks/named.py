@@ -30,6 +30,24 @@ class NamedCheckpoint(NamedTuple):
         return index if index.is_file() and not self.path.is_file() else self.path
 
 
+def absolute_init(init: str) -> str:
+    """Return the setting ``network.init`` with an absolute path where it names a file or folder.
+
+    Examples
+    --------
+    >>> absolute_init("imagenet")
+    'imagenet'
+    """
+    if init in ("random", "imagenet"):
+        return init
+    if init.startswith("imagenet:"):
+        return f"imagenet:{Path(init.removeprefix('imagenet:')).absolute()}"
+    named = None if Path(init).exists() else parse_named(init)
+    if named is not None:
+        return f"{named.network}:{named.path.absolute()}"
+    return str(Path(init).absolute())
+
+
 def parse_named(spec: str) -> NamedCheckpoint | None:
     """Return network and path of ``NETWORK:PATH``; None for a text that names no network.
 

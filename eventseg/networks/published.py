@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,16 @@ from eventseg.networks.checkpoints import (
 )
 from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.converters.layout import Layout, State
-from eventseg.networks.inputs import Scaling
+from eventseg.networks.inputs import InputKind, InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.networks.zoo import architecture
 
 SHOWN = 4
 """Names that an error shows of each kind."""
+
+EVSEGNET_SIZE = (224, 352)
+"""Height and width that the released code of EV-SegNet resizes its inputs to."""
 
 OWN_LAYOUT = "eventseg"
 """Name of the layout of files with our tensor names."""
@@ -124,7 +127,7 @@ def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) 
     kept = {n: tensor for n, tensor in state.items() if n not in set(ignored)}
     options = {**layout.options, **(layout.options_of(kept) if layout.options_of else {})}
     ours = layout.convert(kept)
-    in_channels, classes = _sizes(name, ours, options)
+    in_channels, classes = sizes_of(name, ours, options)
     blueprint = Blueprint(name, in_channels, classes, options=options)
     network = blueprint.build()
     report = load_state(network, ours, layout=layout.name, ignored=ignored)
@@ -155,6 +158,35 @@ def own_checkpoint(
         return None
     loaded = load_file(path, unsafe_pickle=unsafe_pickle)
     return restore_network(loaded, path=path) if is_ours(loaded) else None
+
+
+def published_inputs(published: Published, *, owner: str) -> InputSpec:
+    """Return the input that a published network was trained on, as its layout states it.
+
+    Pictures keep their own size, except in EV-SegNet, which sees 352x224 by its own rule of
+    resizing.
+
+    Raises
+    ------
+    CheckpointError
+        Channels of which the layout does not say what they are.
+    """
+    channels, scaling = published.blueprint.in_channels, published.scaling
+    if published.report.layout == "evsegnet":
+        kinds: Mapping[int, InputKind] = {1: "gray", 6: "events", 7: "both"}
+    else:
+        kinds = {len(scaling.mean): "gray" if len(scaling.mean) == 1 else "rgb"}
+    if channels not in kinds:
+        raise CheckpointError(
+            f"{owner} has {channels} input channels, and its layout {published.report.layout!r} "
+            f"is known with {' or '.join(map(str, kinds))}: nothing says what they hold"
+        )
+    if published.report.layout != "evsegnet":
+        return InputSpec(kinds[channels], channels, scaling)
+    windows = () if channels == 1 else ("50ms",)
+    return InputSpec(
+        kinds[channels], channels, scaling, windows, size=EVSEGNET_SIZE, resize="evsegnet"
+    )
 
 
 def load_state(
@@ -199,7 +231,7 @@ def _names(name: str) -> frozenset[str]:
         return frozenset(build_network(name, in_channels=3, classes=2).state_dict())
 
 
-def _sizes(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
+def sizes_of(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
     """Return channels and classes of the network that holds these tensors.
 
     Found by how the shapes of a network change with either, so that no network need tell.

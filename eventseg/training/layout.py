@@ -2,5 +2,5 @@
 
 CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
 BEST, LAST, FAILED = "best.pt", "last.pt", "failed.pt"
-SKIPPED = "skipped.csv"
+SKIPPED, INIT = "skipped.csv", "init.csv"
 CURVES, SAMPLES = "curves.png", "samples.png"

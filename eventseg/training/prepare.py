@@ -21,6 +21,7 @@ from eventseg.sources.source import Source
 from eventseg.training.arithmetic import arithmetic_of
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import gathered, parallel, rank, world
+from eventseg.training.initial import check_initial_file, initialise, write_initial
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.losses.losses import own_losses, segmentation_loss
@@ -28,10 +29,12 @@ from eventseg.training.optimisers import averaged_copy, build_optimiser
 from eventseg.training.parts import parts_of
 from eventseg.training.run_folder import (
     LAST,
+    RUN,
     check_run_folder,
     claim_run,
     describe_run,
     held_arithmetic,
+    read_run,
     write_run,
 )
 from eventseg.training.samples import (
@@ -124,7 +127,22 @@ def prepare_run(
 
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
-    network = blueprint.build(init=config.network.init).to(device)
+    inputs = _inputs_of(config, source, blueprint)
+    network = blueprint.build()
+    # A run that goes on has its own weights: the file that it began with may be gone.
+    goes_on = (root / LAST).is_file()
+    initial = (
+        None
+        if goes_on
+        else initialise(
+            network,
+            settings=config.network,
+            blueprint=blueprint,
+            inputs=inputs,
+            classes=table.names,
+        )
+    )
+    network = network.to(device)
     arithmetic = arithmetic_of(
         config,
         network,
@@ -143,9 +161,12 @@ def prepare_run(
             parts={name: [source.ids[i] for i in part] for name, part in parts.items()},
             parameters=parameter_count(network),
             arithmetic=arithmetic.to_dict(),
+            init=None if initial is None else initial.describe(),
             command=command,
         )
         claim_run(root, config, described, resume=resume)
+        if not goes_on and (root / RUN).is_file():
+            check_initial_file(read_run(root / RUN).get("init"), root=root)
     history = RunHistory()
     forward = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
     training = NetworkInTraining(
@@ -172,10 +193,12 @@ def prepare_run(
         scaler=torch.amp.GradScaler(device.type, enabled=config.amp == "fp16"),
         average=averaged_copy(network) if config.ema_decay else None,
     )
-    if (root / LAST).is_file():
+    if goes_on:
         history = restore(root / LAST, training)
     if rank() == 0:
         write_run(root, config, described)
+        if initial is not None:
+            write_initial(root, initial.report)
     augmented = Samples(source, config, len(table), training=True, merge=merge)
     plain = Samples(source, config, len(table), training=False, merge=merge)
     return PreparedRun(
@@ -191,7 +214,7 @@ def prepare_run(
         training=training,
         history=history,
         blueprint=blueprint,
-        inputs=_inputs_of(config, source, blueprint),
+        inputs=inputs,
         updates=updates,
         updates_per_epoch=updates_per_epoch,
         pictured=_pictured(plain, validation_part),

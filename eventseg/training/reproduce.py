@@ -17,6 +17,7 @@ from eventseg.sources.source import open_source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.tables import from_table
 from eventseg.training.distributed import world
+from eventseg.training.initial import check_initial_file
 from eventseg.training.parts import parts_of
 from eventseg.training.progress import TrainingProgress
 from eventseg.training.run_folder import (
@@ -113,6 +114,7 @@ def reproduce(
             raise TrainingError(
                 f"{changed} has changed since {path} was written; restore the file as it was"
             )
+        check_initial_file(held.get("init"), root=root)
         train(source, target, config=config, device=device, progress=progress)
     finally:
         torch.set_num_threads(threads)

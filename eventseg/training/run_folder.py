@@ -27,6 +27,7 @@ from eventseg.training.layout import BEST as BEST
 from eventseg.training.layout import CONFIG as CONFIG
 from eventseg.training.layout import CURVES as CURVES
 from eventseg.training.layout import FAILED as FAILED
+from eventseg.training.layout import INIT as INIT
 from eventseg.training.layout import LAST as LAST
 from eventseg.training.layout import METRICS as METRICS
 from eventseg.training.layout import RUN as RUN
@@ -264,6 +265,7 @@ def describe_run(
     parts: Mapping[str, Sequence[str]],
     parameters: int,
     arithmetic: Mapping[str, Any] | None = None,
+    init: Mapping[str, Any] | None = None,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return the entries of ``run.json``: inputs by digest, versions, seed, device, command.
@@ -279,6 +281,8 @@ def describe_run(
         Trainable parameters of the network.
     arithmetic : mapping, optional
         Precision and memory format of the training.
+    init : mapping, optional
+        Origin of the initial weights; None for random ones.
     command : sequence of str, optional
         By default that of this process.
     """
@@ -303,6 +307,7 @@ def describe_run(
         "processes": world(),
         "parameters": parameters,
         "arithmetic": dict(arithmetic or {}),
+        "init": init,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: metadata.version(name) for name in packages},

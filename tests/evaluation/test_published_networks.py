@@ -17,7 +17,7 @@ from torch.nn import functional
 from eventseg.errors import CheckpointError, EventsegError, LabelError
 from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.run_evaluation import evaluate_run
-from eventseg.evaluation.scored_network import find_network, published_inputs
+from eventseg.evaluation.scored_network import find_network
 from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.networks import (
@@ -32,6 +32,7 @@ from eventseg.networks import (
 )
 from eventseg.networks.inputs import IMAGENET
 from eventseg.networks.named import parse_named
+from eventseg.networks.published import published_inputs
 from eventseg.pseudolabel.teacher_classes import table_by_number
 from eventseg_cli.main import main
 

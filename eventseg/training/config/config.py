@@ -14,6 +14,7 @@ import tomli_w
 from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
 from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
+from eventseg.networks.named import absolute_init
 from eventseg.networks.zoo import architecture
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.settings import (
@@ -184,12 +185,12 @@ def load_config(
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Return settings whose network and losses of a user's own have absolute paths."""
+    """Return settings whose files have absolute paths: initial weights, own network and losses."""
     terms = tuple((absolute_extension(name), weight) for name, weight in config.loss.terms)
     name = absolute_extension(config.network.name)
     return replace(
         config,
-        network=replace(config.network, name=name),
+        network=replace(config.network, name=name, init=absolute_init(config.network.init)),
         loss=replace(config.loss, terms=terms),
     )
 

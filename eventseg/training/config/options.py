@@ -10,6 +10,7 @@ from eventseg.windows import format_duration
 SHORT_NAMES = {
     "network": "network.name",
     "init": "network.init",
+    "unsafe_pickle": "network.unsafe_pickle",
     "input": "input.kind",
     "fusion": "input.fusion",
     "window": "input.windows",
@@ -19,6 +20,9 @@ SHORT_NAMES = {
     "learning_rate": "optimiser.learning_rate",
 }
 """Path of the setting that a short name stands for; other settings go by their own path."""
+
+PATHS = ("labels.classes", "network.init")
+"""Settings whose text may be given as a path."""
 
 
 def overrides_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, Any]:
         if name == "window":
             value = _windows(value)
         path = name if isinstance(value, Mapping) else SHORT_NAMES.get(name, name)
-        overrides[path] = str(value) if path == "labels.classes" else value
+        overrides[path] = str(value) if path in PATHS else value
     return overrides
 
 

@@ -25,7 +25,12 @@ class NetworkSettings:
         Network, such as ``evsegnet``, ``smp:ARCHITECTURE/ENCODER``, or ``FILE.py:NAME`` of your
         own.
     init : str
-        Initial weights: ``random``, ``imagenet`` for the trunk, or ``imagenet:PATH``.
+        Initial weights: ``random``; ``imagenet`` or ``imagenet:PATH`` for the trunk; or those of a
+        run folder, of a checkpoint, or of a published one as ``PATH`` or ``NETWORK:PATH``. The
+        first convolution is inflated to the input's channels, heads of other classes stay random.
+    unsafe_pickle : bool
+        Whether a published file of initial weights that holds more than plain values is read: it
+        can run any code on loading.
     frozen_batch_norm : bool
         Whether batch norms keep their statistics, scales and shifts.
     options : mapping
@@ -34,6 +39,7 @@ class NetworkSettings:
 
     name: str = "evsegnet"
     init: str = "random"
+    unsafe_pickle: bool = False
     frozen_batch_norm: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,337 @@
+"""Start of a network from the weights of another, tensor by tensor.
+
+A tensor of the same name and shape is loaded. Tensors that depend on the classes, the heads, are
+left at random where the classes differ. Tensors that depend on the input's channels are inflated
+where their number differs: see :func:`inflated` and :func:`shared_channels`. All others stay at
+random, and nothing happens in silence: every tensor has a line in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from eventseg.errors import CheckpointError
+from eventseg.files import is_extension
+from eventseg.networks.checkpoints import Blueprint
+from eventseg.networks.converters.layout import State
+from eventseg.networks.initial_weights import InitialWeights
+from eventseg.networks.inputs import InputSpec
+from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.published import COUNTER
+
+LEAST_SHARE = 0.1
+"""Least share of the parameters that must come from the file: less is a file of another network."""
+
+SHOWN = 3
+"""Tensor names that an error shows."""
+
+Outcome = Literal["loaded", "inflated", "replaced", "random", "unused"]
+OUTCOMES: Mapping[Outcome, str] = {
+    "loaded": "as in the file",
+    "inflated": "for other input channels",
+    "replaced": "heads of other classes, left at random",
+    "random": "not in the file or of another shape, left at random",
+    "unused": "of the file, without a place here",
+}
+"""Meaning of the outcomes, in the order in which a report counts them."""
+
+
+class TensorOutcome(NamedTuple):
+    """Name of a tensor, its outcome, and the rule or reason in words."""
+
+    name: str
+    outcome: Outcome
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReport:
+    """Report of an initialisation, tensor by tensor.
+
+    Parameters
+    ----------
+    source : str
+        Origin of the weights in words.
+    tensors : tuple of TensorOutcome
+        Those of the network in its order, then the unused ones of the file. Counters of batch
+        norms are left out.
+    share : float
+        Share of the network's parameters that came from the file.
+    notes : tuple of str
+        Differences in meaning that no shape shows, such as another scaling of pictures.
+    """
+
+    source: str
+    tensors: tuple[TensorOutcome, ...]
+    share: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of tensors by outcome, without those of none."""
+        outcomes = [tensor.outcome for tensor in self.tensors]
+        return {name: outcomes.count(name) for name in OUTCOMES if name in outcomes}
+
+    def __str__(self) -> str:
+        """Return source, share and counts on one line."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        return f"{self.source}: {self.share:.1%} of the parameters; tensors: {counts}"
+
+
+class Part(NamedTuple):
+    """Network over some input channels: all of a network, or one half of late fusion.
+
+    Parameters
+    ----------
+    prefix : str
+        Beginning of its tensors' names.
+    channels : int
+        Channels that it sees.
+    kind : str
+        Kind of these channels, as :class:`eventseg.networks.InputSpec` has it.
+    of_input, of_classes : frozenset of str
+        Tensors whose shapes depend on its channels, and on the classes.
+    """
+
+    prefix: str
+    channels: int
+    kind: str
+    of_input: frozenset[str]
+    of_classes: frozenset[str]
+
+
+@torch.no_grad()
+def transfer(
+    network: SegmentationNetwork,
+    weights: InitialWeights,
+    *,
+    blueprint: Blueprint,
+    inputs: InputSpec,
+    classes: tuple[str, ...],
+) -> TransferReport:
+    """Load the weights of another network as far as they fit.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+        Network with random weights.
+    weights : InitialWeights
+    blueprint : Blueprint
+        How the network was built.
+    inputs : InputSpec
+        Input that it will see.
+    classes : tuple of str
+        Names of its classes. Heads of other names are replaced even where their number is equal;
+        a file without names counts by its number.
+
+    Returns
+    -------
+    TransferReport
+
+    Raises
+    ------
+    CheckpointError
+        Fewer than a tenth of the parameters fit; nothing is loaded then.
+    """
+    own = network.state_dict()
+    other_classes = weights.classes is not None and weights.classes != classes
+    taken: State = {}
+    used: set[str] = set()
+    outcomes: list[TensorOutcome] = []
+    for part in network_parts(blueprint, inputs):
+        for name in (n for n in own if n.startswith(part.prefix)):
+            bare = name.removeprefix(part.prefix)
+            # Files of a user's own module do not know the wrapper that it has here.
+            names = (name, bare, bare.removeprefix("own."))
+            found = next((n for n in names if n in weights.state), None)
+            used |= {found} if found else set()
+            if bare.endswith(COUNTER):
+                continue
+            theirs = None if found is None else weights.state[found]
+            outcome, value = _decide(
+                bare, own[name], theirs, part, weights, other_classes=other_classes
+            )
+            outcomes.append(TensorOutcome(name, *outcome))
+            if value is not None:
+                taken[name] = value.to(own[name])
+    unused = [n for n in weights.state if n not in used and not n.endswith(COUNTER)]
+    outcomes += (TensorOutcome(n, "unused") for n in unused)
+    share = _share(network, taken)
+    if share < LEAST_SHARE:
+        raise CheckpointError(_refusal(weights, share, own=list(own), unused=unused))
+    network.load_state_dict({**own, **taken})
+    notes = tuple(_notes(weights.inputs, inputs))
+    return TransferReport(weights.source, tuple(outcomes), share, notes)
+
+
+def inflated(theirs: Tensor, shape: torch.Size, *, before: int, channels: int) -> Tensor | None:
+    """Return a tensor over other input channels, or None where no rule fits its shape.
+
+    An axis over ``f + before`` channels, of which the input's are the last, becomes one over ``f +
+    channels``: the first f stay, each of the others is the mean over the input's channels. Along
+    the summed axis of a convolution the mean is multiplied by ``before / channels``, so that an
+    input of equal channels has the same response: the rule of
+    :func:`eventseg.networks.blocks.inflate.inflate`, with any number of channels before. Means of
+    norms and slopes, which are not summed, are not multiplied; where such channels differ, as in
+    the inputs that CGNet injects, the response is near to that of before and not equal.
+
+    Parameters
+    ----------
+    theirs : Tensor
+    shape : torch.Size
+        Shape that is wanted.
+    before, channels : int
+        Input channels of `theirs` and of the result.
+    """
+    if theirs.dim() != len(shape):
+        return None
+    value = theirs
+    for axis, size in enumerate(shape):
+        if theirs.shape[axis] == size:
+            continue
+        fixed = size - channels
+        if fixed < 0 or theirs.shape[axis] - before != fixed:
+            return None
+        stay = value.narrow(axis, 0, fixed)
+        of_input = value.narrow(axis, fixed, before)
+        mean = of_input.mean(axis, keepdim=True)
+        if theirs.dim() > 1 and axis == 1:
+            mean = mean * (before / channels)
+        value = torch.cat([stay, mean.repeat_interleave(channels, dim=axis)], dim=axis)
+    return value
+
+
+def shared_channels(theirs: str, own: str, *, before: int, channels: int) -> list[int] | None:
+    """Return their channel of each of ours where events or frame are the same, -1 for new ones.
+
+    A frame that joins events, or leaves them, moves no weight of the channels that both networks
+    see; those of a new channel begin at 0, so that the response is exactly that of before.
+
+    Parameters
+    ----------
+    theirs, own : str
+        Kinds of input: ``both`` is one channel of the frame followed by the events.
+    before, channels : int
+        Channels of both inputs.
+
+    Returns
+    -------
+    list of int (channels,) or None
+        None where no such rule applies: other kinds, or events of another number of channels.
+    """
+    pair = (theirs, own)
+    if pair == ("events", "both") and channels == before + 1:
+        return [-1, *range(before)]
+    if pair == ("both", "events") and before == channels + 1:
+        return list(range(1, before))
+    if pair == ("gray", "both") and before == 1:
+        return [0] + [-1] * (channels - 1)
+    return [0] if pair == ("both", "gray") else None
+
+
+def _decide(
+    name: str,
+    own: Tensor,
+    theirs: Tensor | None,
+    part: Part,
+    weights: InitialWeights,
+    *,
+    other_classes: bool,
+) -> tuple[tuple[Outcome, str], Tensor | None]:
+    """Return outcome and note of a tensor, and its new value where it has one."""
+    if theirs is None:
+        return ("random", "not in the file"), None
+    shapes = f"{_text(theirs.shape)} in the file, {_text(own.shape)} here"
+    if name in part.of_classes and (other_classes or theirs.shape != own.shape):
+        return ("replaced", "other classes" if theirs.shape == own.shape else shapes), None
+    if theirs.shape == own.shape:
+        return ("loaded", ""), theirs
+    if name in part.of_input:
+        before, channels = weights.in_channels, part.channels
+        kind = "" if weights.inputs is None else weights.inputs.kind
+        places = shared_channels(kind, part.kind, before=before, channels=channels)
+        first = (own.shape[0], before, *own.shape[2:]) == tuple(theirs.shape)
+        if places is not None and first and own.shape[1] == channels:
+            padded = torch.cat([theirs, torch.zeros_like(theirs[:, :1])], dim=1)
+            note = f"channels of {kind} copied, others 0" if -1 in places else f"those of {kind}"
+            return ("inflated", note), padded[:, places]
+        value = inflated(theirs, own.shape, before=before, channels=channels)
+        if value is not None:
+            return ("inflated", f"mean of {before} input channels x {before}/{channels}"), value
+    return ("random", shapes), None
+
+
+def network_parts(blueprint: Blueprint, inputs: InputSpec) -> Iterator[Part]:
+    """Yield the networks that a blueprint stands for, with the tensors that depend on input."""
+    halves = {"": (blueprint.in_channels, inputs.kind)}
+    if blueprint.fusion == "late":
+        frame = blueprint.frame_channels
+        halves = {
+            "of_frame.": (frame, "gray"),
+            "of_events.": (blueprint.in_channels - frame, "events"),
+        }
+    single = replace(blueprint, fusion="early")
+    for prefix, (channels, kind) in halves.items():
+        one = _shapes(replace(single, in_channels=channels))
+        more_input = _shapes(replace(single, in_channels=channels + 1))
+        more_classes = _shapes(replace(single, in_channels=channels, classes=blueprint.classes + 1))
+        yield Part(
+            prefix,
+            channels,
+            kind,
+            frozenset(n for n in one if one[n] != more_input.get(n)),
+            frozenset(n for n in one if one[n] != more_classes.get(n)),
+        )
+
+
+def _shapes(blueprint: Blueprint) -> dict[str, torch.Size]:
+    # Code of a user's own may compute with its weights, which the device meta does not hold.
+    device = "cpu" if is_extension(blueprint.name) else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        return {n: tensor.shape for n, tensor in blueprint.build().state_dict().items()}
+
+
+def _share(network: SegmentationNetwork, taken: State) -> float:
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    return sum(size for name, size in sizes.items() if name in taken) / sum(sizes.values())
+
+
+def _refusal(weights: InitialWeights, share: float, *, own: list[str], unused: list[str]) -> str:
+    asked, held = (", ".join(names[:SHOWN]) for names in (own, unused or list(weights.state)))
+    return (
+        f"{weights.file} does not fit this network: {share:.1%} of the parameters have a tensor of "
+        f"their name and shape in it; the network has {asked}, ..., the file {held}, ...; for a "
+        "published checkpoint of another network name it, as in NETWORK:PATH"
+    )
+
+
+def _notes(theirs: InputSpec | None, own: InputSpec) -> Iterator[str]:
+    """Yield the differences between two inputs that no shape shows."""
+    if theirs is None:
+        return
+    frames, events = ("gray", "rgb", "both"), ("events", "both")
+    if theirs.kind in frames and own.kind in frames and theirs.scaling != own.scaling:
+        yield (
+            f"it was trained on pictures scaled by {_scaling(theirs)}, this network sees "
+            f"{_scaling(own)}: input.scaling sets it"
+        )
+    if theirs.kind in events and own.kind in events and theirs.encoding and own.encoding:
+        if conflict := own.encoding.conflict_with(theirs.encoding):
+            yield f"this network sees events of {conflict}"
+        elif theirs.normalise != own.normalise:
+            yield f"its events were normalised as {theirs.normalise}, here as {own.normalise}"
+
+
+def _scaling(inputs: InputSpec) -> str:
+    scaling = inputs.scaling
+    mean, std = (" ".join(f"{x:g}" for x in each) for each in (scaling.mean, scaling.std))
+    return f"top {scaling.top:g}, mean {mean}, deviation {std}, {scaling.order}"
+
+
+def _text(shape: torch.Size) -> str:
+    return "x".join(map(str, shape)) or "one number"

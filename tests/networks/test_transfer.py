@@ -1,0 +1,266 @@
+"""Networks that start from the weights of others: outcome and response of every tensor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from naive_transfer import naive_inflated
+from networks_fixtures import logits, one_thread  # noqa: F401 - a fixture
+from torch import Tensor
+
+from eventseg.errors import CheckpointError
+from eventseg.labels.maps import ClassTable
+from eventseg.networks import (
+    Blueprint,
+    InputSpec,
+    Scaling,
+    SegmentationNetwork,
+    TrainedNetwork,
+    save_network,
+)
+from eventseg.networks.initial_weights import InitialWeights, read_initial
+from eventseg.networks.inputs import IMAGENET
+from eventseg.networks.published import COUNTER
+from eventseg.networks.transfer import TransferReport, inflated, transfer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NAMES = ("a", "b", "c")
+SMALL: dict[str, dict[str, Any]] = {
+    "fastscnn": {},
+    "cgnet": {"blocks_stage2": 2, "blocks_stage3": 2},
+    "unet": {"base_width": 4},
+}
+
+
+def built(name: str, channels: int, *, seed: int, classes: int = 3, **more: Any) -> Any:
+    """Return blueprint and network, in float64; each norm has numbers of its own.
+
+    The channels of a norm are alike: those that CGNet has for its input have their mean's response
+    only so, as an activation follows them.
+    """
+    torch.manual_seed(seed)
+    options = {**SMALL.get(name, {}), **more.pop("options", {})}
+    blueprint = Blueprint(name, channels, classes, options=options, **more)
+    network = blueprint.build().eval().double()
+    with torch.no_grad():
+        for norm in (m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            for tensor in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+                assert isinstance(tensor, Tensor)
+                tensor.fill_(float(torch.rand(())) + 0.5)
+    return blueprint, network
+
+
+def weights_of(
+    network: SegmentationNetwork, kind: str, *, names: tuple[str, ...] | None = NAMES
+) -> InitialWeights:
+    state = {n: tensor.clone() for n, tensor in network.state_dict().items()}
+    inputs = InputSpec(kind, network.in_channels)  # type: ignore[arg-type]
+    return InitialWeights(state, network.in_channels, Path("it.pt"), "it", inputs, names)
+
+
+def moved(
+    name: str, theirs: tuple[str, int], ours: tuple[str, int], **more: Any
+) -> tuple[Any, Any, TransferReport]:
+    """Return a network, the one that began with its weights, and the report."""
+    _, source = built(name, theirs[1], seed=1)
+    blueprint, network = built(name, ours[1], seed=2, **more)
+    report = transfer(
+        network, weights_of(source, theirs[0]), blueprint=blueprint,
+        inputs=InputSpec(ours[0], ours[1]), classes=NAMES,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return source, network, report
+
+
+def random(*shape: int) -> Tensor:
+    return torch.rand(shape, dtype=torch.float64)
+
+
+def outcomes(report: TransferReport) -> dict[str, str]:
+    return {tensor.name: tensor.outcome for tensor in report.tensors}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("channels", [1, 6])
+def test_equal_channels_have_the_response_of_before(name: str, channels: int) -> None:
+    source, network, report = moved(name, ("rgb", 3), ("events", channels))
+    gray = random(2, 1, 48, 64)
+    before = logits(source, gray.expand(-1, 3, -1, -1))
+    after = logits(network, gray.expand(-1, channels, -1, -1))
+    torch.testing.assert_close(after, before)
+    assert report.share == 1.0
+    assert set(outcomes(report).values()) == {"loaded", "inflated"}
+    note = next(tensor.note for tensor in report.tensors if tensor.outcome == "inflated")
+    assert note == f"mean of 3 input channels x 3/{channels}"
+    assert list(outcomes(report)) == [n for n in network.state_dict() if not n.endswith(COUNTER)]
+
+
+@torch.no_grad()
+def test_frame_that_joins_events_changes_nothing_and_one_that_leaves_is_0() -> None:
+    x = random(2, 7, 48, 64)
+    alone, both, report = moved("fastscnn", ("events", 6), ("both", 7))
+    assert torch.equal(logits(both, x), logits(both, torch.cat([x[:, :1] * 0, x[:, 1:]], 1)))
+    torch.testing.assert_close(logits(both, x), logits(alone, x[:, 1:]))
+    assert [t.note for t in report.tensors if t.outcome == "inflated"] == [
+        "channels of events copied, others 0"
+    ]
+    together, events, _ = moved("fastscnn", ("both", 7), ("events", 6))
+    without = torch.cat([x[:, :1] * 0, x[:, 1:]], 1)
+    torch.testing.assert_close(logits(events, x[:, 1:]), logits(together, without))
+    gray, joined, _ = moved("fastscnn", ("gray", 1), ("both", 7))
+    torch.testing.assert_close(logits(joined, x), logits(gray, x[:, :1]))
+    _, frame, _ = moved("fastscnn", ("both", 7), ("gray", 1))
+    only = torch.cat([x[:, :1], x[:, 1:] * 0], 1)
+    torch.testing.assert_close(logits(frame, x[:, :1]), logits(together, only))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "before", "channels"),
+    [
+        ((4, 3, 2, 2), (4, 6, 2, 2), 3, 6),
+        ((4, 5, 1, 1), (4, 8, 1, 1), 3, 6),
+        ((5,), (8,), 3, 6),
+        ((6, 1, 2, 2), (3, 1, 2, 2), 6, 3),
+        ((7, 5, 1, 1), (4, 2, 1, 1), 4, 1),
+    ],
+)
+def test_inflated_equals_loops(
+    theirs: tuple[int, ...], ours: tuple[int, ...], before: int, channels: int
+) -> None:
+    tensor = torch.randn(theirs, dtype=torch.float64)
+    got = inflated(tensor, torch.Size(ours), before=before, channels=channels)
+    assert got is not None
+    np.testing.assert_allclose(
+        got.numpy(), naive_inflated(tensor.numpy(), ours, before=before, channels=channels)
+    )
+
+
+def test_shapes_that_no_rule_fits_stay_random() -> None:
+    def tried(theirs: tuple[int, ...], ours: tuple[int, ...]) -> Tensor | None:
+        return inflated(torch.zeros(theirs), torch.Size(ours), before=3, channels=6)
+
+    assert (
+        tried((13, 3, 3, 3), (10, 6, 3, 3)) is None
+    )  # ENet: fewer filters beside the pooled input
+    assert tried((4, 3), (4, 6, 1, 1)) is None
+    assert tried((2,), (5,)) is None  # less than the input itself
+    _, source = built("enet", 3, seed=1)
+    blueprint, network = built("enet", 6, seed=2)
+    kept = network.state_dict()["stem.convolution.weight"].clone()
+    report = transfer(
+        network, weights_of(source, "rgb"), blueprint=blueprint,
+        inputs=InputSpec("events", 6), classes=NAMES,
+    )  # fmt: skip
+    random = {t.name: t.note for t in report.tensors if t.outcome == "random"}
+    assert random == {"stem.convolution.weight": "13x3x3x3 in the file, 10x6x3x3 here"}
+    assert torch.equal(network.state_dict()["stem.convolution.weight"], kept)
+
+
+def test_heads_are_replaced_where_classes_differ_by_number_or_by_name() -> None:
+    _, source = built("fastscnn", 6, seed=1)
+    for classes, names in ((3, ("a", "b", "other")), (5, tuple("abcde"))):
+        blueprint, network = built("fastscnn", 6, seed=2, classes=classes)
+        before = {n: tensor.clone() for n, tensor in network.state_dict().items()}
+        report = transfer(
+            network, weights_of(source, "events"), blueprint=blueprint,
+            inputs=InputSpec("events", 6), classes=names,
+        )  # fmt: skip
+        replaced = [n for n, outcome in outcomes(report).items() if outcome == "replaced"]
+        assert replaced == ["logits.1.weight", "logits.1.bias"]
+        for name, tensor in network.state_dict().items():
+            expected = before if name in replaced else source.state_dict()
+            assert name.endswith(COUNTER) or torch.equal(tensor, expected[name]), name
+        assert report.share < 1
+    # A file without names goes by the number.
+    blueprint, network = built("fastscnn", 6, seed=2)
+    report = transfer(
+        network, weights_of(source, "events", names=None), blueprint=blueprint,
+        inputs=InputSpec("events", 6), classes=("x", "y", "z"),
+    )  # fmt: skip
+    assert report.share == 1.0
+
+
+def test_auxiliary_heads_are_unused_or_random() -> None:
+    _, source = built("fastscnn", 6, seed=1, options={"auxiliary": True})
+    blueprint, network = built("fastscnn", 6, seed=2)
+    inputs = InputSpec("events", 6)
+    weights = weights_of(source, "events")
+    report = transfer(network, weights, blueprint=blueprint, inputs=inputs, classes=NAMES)
+    unused = [n for n, outcome in outcomes(report).items() if outcome == "unused"]
+    assert unused
+    assert set(unused) == {
+        n for n in source.state_dict() if n not in network.state_dict() and not n.endswith(COUNTER)
+    }
+    other_blueprint, other = built("fastscnn", 6, seed=3, options={"auxiliary": True})
+    weights = weights_of(network, "events")
+    report = transfer(other, weights, blueprint=other_blueprint, inputs=inputs, classes=NAMES)
+    random = [t for t in report.tensors if t.outcome == "random"]
+    assert [t.name for t in random] == unused
+    assert {t.note for t in random} == {"not in the file"}
+
+
+@torch.no_grad()
+def test_both_networks_of_late_fusion_start_from_one() -> None:
+    _, source = built("fastscnn", 3, seed=1)
+    blueprint, network = built("fastscnn", 7, seed=2, fusion="late")
+    report = transfer(
+        network, weights_of(source, "rgb"), blueprint=blueprint,
+        inputs=InputSpec("both", 7), classes=NAMES,
+    )  # fmt: skip
+    assert report.share == 1.0
+    gray = random(1, 1, 48, 64)
+    before = logits(source, gray.expand(-1, 3, -1, -1))
+    after = logits(network, gray.expand(-1, 7, -1, -1))
+    torch.testing.assert_close(after, before)
+
+
+def test_file_of_another_network_is_refused_and_nothing_moves() -> None:
+    _, source = built("unet", 3, seed=1)
+    blueprint, network = built("fastscnn", 3, seed=2)
+    before = {n: tensor.clone() for n, tensor in network.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"it\.pt does not fit this network: 0\.0% of the"):
+        transfer(
+            network, weights_of(source, "rgb"), blueprint=blueprint,
+            inputs=InputSpec("rgb", 3), classes=NAMES,
+        )  # fmt: skip
+    assert all(torch.equal(tensor, before[n]) for n, tensor in network.state_dict().items())
+
+
+def test_another_scaling_of_pictures_is_noted() -> None:
+    _, source = built("fastscnn", 3, seed=1)
+    blueprint, network = built("fastscnn", 3, seed=2)
+    weights = weights_of(source, "rgb")
+    own = InputSpec("rgb", 3, IMAGENET)
+    report = transfer(network, weights, blueprint=blueprint, inputs=own, classes=NAMES)
+    (note,) = report.notes
+    assert "scaled by top 1, mean 0, deviation 1, rgb, this network sees top 1, mean 0.485" in note
+    same = InputSpec("rgb", 3)
+    assert transfer(network, weights, blueprint=blueprint, inputs=same, classes=NAMES).notes == ()
+
+
+def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
+    blueprint, network = built("fastscnn", 6, seed=1)
+    table = ClassTable(NAMES, ((0, 0, 0), (1, 0, 0), (2, 0, 0)))
+    inputs = InputSpec("events", 6, Scaling(), ("50ms",))
+    own = tmp_path / "best.pt"
+    save_network(own, TrainedNetwork(network, blueprint, inputs, table, "run x"))
+    for spec in (str(own), f"fastscnn:{own}"):
+        found = read_initial(spec, network="unet", options={})
+        assert (found.source, found.classes, found.inputs) == ("fastscnn, run x", NAMES, inputs)
+        assert (found.in_channels, found.file) == (6, own)
+    bare = tmp_path / "bare.pth"
+    torch.save({"model": network.state_dict()}, bare)
+    found = read_initial(str(bare), network="fastscnn", options={})
+    assert "published checkpoint bare.pth of layout eventseg" in found.source
+    assert (found.in_channels, found.classes, found.inputs) == (6, None, None)
+    part = {n: t for n, t in network.state_dict().items() if not n.startswith("classifier.")}
+    torch.save(part, tmp_path / "part.pth")
+    found = read_initial(str(tmp_path / "part.pth"), network="fastscnn", options={})
+    assert (found.in_channels, set(found.state)) == (6, set(part))
+    with pytest.raises(CheckpointError, match="of no known layout of cgnet"):
+        read_initial(f"cgnet:{bare}", network="fastscnn", options={})
