@@ -109,3 +109,32 @@ def prior_miou(counts, chosen):
             )  # fmt: skip
             ious.append(hits / (sum(own) + predicted - hits))
     return sum(ious) / len(ious)
+
+
+def near_boundary(labels, width):
+    """Return the pixels (row, column) with another class at most width rows and columns away."""
+    height, breadth = len(labels), len(labels[0])
+    near = set()
+    for row in range(height):
+        for column in range(breadth):
+            around = {
+                labels[r][c]
+                for r in range(max(0, row - width), min(height, row + width + 1))
+                for c in range(max(0, column - width), min(breadth, column + width + 1))
+            }
+            if labels[row][column] != IGNORED and around - {labels[row][column], IGNORED}:
+                near.add((row, column))
+    return near
+
+
+def boundary_iou(truth, prediction, k, width):
+    """Return (both, either) of class k from sets of pixels near the boundaries of its two masks."""
+    shown = [
+        [IGNORED if true == IGNORED else guess for true, guess in zip(*rows, strict=True)]
+        for rows in zip(truth, prediction, strict=True)
+    ]
+    of_truth, of_prediction = (
+        {(row, column) for row, column in near_boundary(maps, width) if maps[row][column] == k}
+        for maps in (truth, shown)
+    )
+    return len(of_truth & of_prediction), len(of_truth | of_prediction)

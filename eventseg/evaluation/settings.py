@@ -24,6 +24,9 @@ ConditionName = Literal[
     "scenario",
 ]
 
+WIDEST = 100
+"""Largest width of the band around boundaries in pixels."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRequest:
@@ -62,6 +65,9 @@ class EvaluationRequest:
         by vehicle signals, mean ``gray`` value of the frame, event ``rate``, ``age`` of the
         labels, ``class``, ``recording``, and of simulated drives ``distance`` of the pixels
         and ``scenario``.
+    boundary : tuple of int
+        Widths in pixels of the band around boundaries in which boundary IoU and trimap mIoU are
+        scored.
     checkpoint : str
         Checkpoint in the run folder.
     network_classes : str, optional
@@ -89,6 +95,7 @@ class EvaluationRequest:
     teacher: str | None = None
     baselines: bool = True
     by: tuple[ConditionName, ...] = ()
+    boundary: tuple[int, ...] = ()
     checkpoint: str = BEST
     network_classes: str | None = None
     unsafe_pickle: bool = False
@@ -97,8 +104,13 @@ class EvaluationRequest:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse unknown conditions."""
+        """Refuse unknown conditions and widths out of range."""
         known = get_args(ConditionName)
         for name in self.by:
             if name not in known:
                 raise TrainingError(f"unknown condition {name!r}; choose from {', '.join(known)}")
+        for width in self.boundary:
+            if not 1 <= width <= WIDEST:
+                raise TrainingError(
+                    f"boundaries of {width} pixels; allowed are 1 to {WIDEST}, such as 1,2,4,8"
+                )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eventseg.errors import TrainingError
 from eventseg.evaluation.blocks import blocks_of
 from eventseg.evaluation.rows import Row
-from eventseg.metrics.bootstrap import Difference, PairedDifferences, paired_bootstrap
+from eventseg.metrics.paired_bootstrap import Difference, PairedDifferences, paired_bootstrap
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Further measures of an evaluation: scores by condition."""
+"""Further measures of an evaluation: scores by condition and near boundaries."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eventseg.evaluation.measures.boundaries import ScoresNearBoundaries
 from eventseg.evaluation.measures.by_condition import ScoresByClass, ScoresByCondition
 from eventseg.evaluation.measures.distance import ScoresByDistance
 from eventseg.evaluation.measures.measure import Measure, Scoring
@@ -51,6 +52,8 @@ def plan_measures(request: EvaluationRequest, scoring: Scoring) -> MeasurePlan:
         A recording or truth file that is needed is gone or has changed.
     """
     measures = [_by(name, scoring) for name in dict.fromkeys(request.by)]
+    if request.boundary:
+        measures.append(ScoresNearBoundaries.of(request.boundary, scoring))
     return MeasurePlan(measures)
 
 

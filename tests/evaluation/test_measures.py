@@ -1,0 +1,121 @@
+"""Further measures of an evaluation: in the loop over batches, in rows, in reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import naive_metrics as naive
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from training_fixtures import one_thread
+
+import eventseg
+from eventseg.errors import TrainingError
+from eventseg.evaluation.measures.boundaries import boundary_scores
+from eventseg.evaluation.report import page
+from eventseg.evaluation.rows import Row
+from eventseg.evaluation.settings import EvaluationRequest
+from eventseg.labels.maps import ClassTable
+from eventseg.metrics.bootstrap import bootstrap_interval, iou_interval
+from eventseg.metrics.boundaries import BoundaryCounts
+from eventseg.networks import load_network
+from eventseg.prediction.predictor import predictor
+from eventseg.sources.source import open_source
+from eventseg_cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch):
+    # The pictures of the scores themselves are tested elsewhere.
+    monkeypatch.setattr(page, "picture", lambda *_a, **_k: "")
+    before = torch.get_num_threads()
+    one_thread()
+    yield
+    torch.set_num_threads(before)
+
+
+def evaluated(folder: Path, out: Path, **settings: Any) -> Any:
+    return eventseg.evaluate_run(
+        folder / "run", folder / "drives", out=out, device="cpu", baselines=False, **settings
+    )
+
+
+def predictions(folder: Path, ids: tuple[str, ...], window: str) -> list[tuple[Any, Any, Any]]:
+    """Return truth, probabilities and prediction of samples, one after the other."""
+    source: Any = open_source(folder / "drives", label_set="truth")
+    predict = predictor(load_network(folder / "run" / "best.pt"), device="cpu")
+    found = []
+    for name in ids:
+        i = source.ids.index(name)
+        likelihood = predict(source.events(i, window, normalise="evsegnet"))
+        found.append((source.labels(i), likelihood, likelihood.argmax(0)))
+    source.close()
+    return found
+
+
+def test_boundary_scores_are_those_of_all_samples(tiny_drive_folder: Path, tmp_path: Path) -> None:
+    found = evaluated(tiny_drive_folder, tmp_path / "out", boundary=(2, 1), batch_size=2)
+    (row,), (section,) = found.rows, found.sections
+    both, either = np.zeros((2, 19), int)
+    near, right = 0, 0
+    for truth, _, prediction in predictions(tiny_drive_folder, row.ids, "50ms"):
+        band, guessed = (naive.near_boundary(maps.tolist(), 2) for maps in (truth, prediction))
+        for at in band | guessed:
+            if at in band:
+                either[truth[at]] += 1
+            if at in guessed and not (at in band and truth[at] == prediction[at]):
+                either[prediction[at]] += 1
+            if at in band & guessed and truth[at] == prediction[at]:
+                both[truth[at]] += 1
+        near += len(band)
+        right += sum(int(truth[at] == prediction[at]) for at in band)
+    first, second = section.lines
+    assert [first["width_px"], second["width_px"]] == [1, 2]
+    iou = both[either > 0] / either[either > 0]
+    assert second["boundary_miou"] == pytest.approx(iou.mean())
+    assert np.isnan(second["boundary_low"])  # the drive is one block
+    assert second["trimap_accuracy"] == pytest.approx(right / near)
+    assert second["trimap_share"] == pytest.approx(near / row.scores.pixels)
+    assert second["boundary_iou_road"] == pytest.approx(both[0] / either[0])
+    assert "Scores near boundaries" in found.page.read_text()
+
+
+def test_boundary_scores_have_intervals_over_the_blocks_of_the_row() -> None:
+    random = np.random.default_rng(0)
+    either = random.integers(50, 99, (30, 2))
+    both = either - random.integers(0, 50, (30, 2))
+    trimap = random.integers(0, 9, (30, 2, 2))
+    ids, table = tuple(f"{i:02}" for i in range(30)), ClassTable(("a", "b"), ((0, 0, 0), (1, 1, 1)))
+    row = Row("net", "50ms", ids, ids, 3 * trimap, table)  # each sample a recording
+    batches = [
+        BoundaryCounts(*(torch.from_numpy(one[k : k + 7]) for one in (both, either, trimap)))
+        for k in range(0, 30, 7)
+    ]
+    found = boundary_scores(row, batches)
+    assert found.iou == pytest.approx((both.sum(0) / either.sum(0)).tolist())
+    assert found.interval == iou_interval(both, either, seed=0)
+    assert found.share == pytest.approx(1 / 3)
+    assert found.trimap.interval() == bootstrap_interval(trimap, seed=0)
+
+
+def test_the_command_takes_further_measures(tiny_drive_folder: Path, tmp_path: Path) -> None:
+    run, data = tiny_drive_folder / "run", tiny_drive_folder / "drives"
+    arguments = ["evaluate", str(run), str(data), "--device", "cpu", "--threads", "1", "-q"]
+    arguments += ["--workers", "0", "--no-baselines", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, [*arguments, "--boundary", "1,3"])
+    assert done.exit_code == 0, done.output
+    assert "| window | width, px | boundary mIoU |" in done.output
+    record = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert [line["width_px"] for line in record["measures"]["boundary"]["lines"]] == [1, 3]
+    wrong = CliRunner().invoke(main, [*arguments, "--boundary", "0"])
+    assert wrong.exit_code == 2
+    assert "'0' must be pixels from 1 to 100" in wrong.output
+
+
+def test_requests_out_of_range_are_refused() -> None:
+    with pytest.raises(TrainingError, match="boundaries of 0 pixels; allowed are 1 to 100"):
+        EvaluationRequest(boundary=(0,))
