@@ -60,6 +60,7 @@ def iou_interval(
     both: NDArray[np.int64],
     either: NDArray[np.int64],
     *,
+    holding: NDArray[np.int64] | None = None,
     seed: int,
     repeats: int = 1000,
     level: float = 0.95,
@@ -70,19 +71,23 @@ def iou_interval(
     ----------
     both, either : int64 (B, K)
         Intersection and union of each class in each block. Blocks without any are left out.
+    holding : int64 (B, K), optional
+        Pixels by which a class counts in a draw, such as those of the truth; by default the
+        union. Blocks and draws without any are left out.
     seed, repeats, level
         As for :func:`bootstrap_interval`.
 
     Raises
     ------
     LabelError
-        Fewer than two blocks with a union.
+        Fewer than two blocks with such pixels.
     """
-    scored = either.any(1)
+    holding = either if holding is None else holding
+    scored = holding.any(1)
     blocks = int(scored.sum())
     if blocks < 2:
-        raise LabelError(f"{blocks} block with a union; an interval needs two or more")
-    iou = _drawn_iou(both[scored], either[scored], seed=seed, repeats=repeats)
+        raise LabelError(f"{blocks} block with scored pixels; an interval needs two or more")
+    iou = _drawn_iou(both[scored], either[scored], holding[scored], seed=seed, repeats=repeats)
     mious = np.nan_to_num(iou).sum(1) / (~np.isnan(iou)).sum(1)
     low, high = np.quantile(mious, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, blocks, repeats)
@@ -114,7 +119,7 @@ def class_intervals(
     blocks = _scored_blocks(matrices, repeats=repeats, level=level)
     right, union = _counts(blocks)
     holding = (union > 0).sum(0)
-    iou = _drawn_iou(right, union, seed=seed, repeats=repeats)
+    iou = _drawn_iou(right, union, union, seed=seed, repeats=repeats)
     intervals: list[Interval | None] = []
     for draws, count in zip(iou.T, holding.tolist(), strict=True):
         if count < 2:
@@ -148,12 +153,19 @@ def _counts(blocks: Confusion) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _drawn_iou(
-    right: NDArray[np.int64], union: NDArray[np.int64], *, seed: int, repeats: int
+    right: NDArray[np.int64],
+    union: NDArray[np.int64],
+    holding: NDArray[np.int64],
+    *,
+    seed: int,
+    repeats: int,
 ) -> NDArray[np.float64]:
     """Return the IoU of each class in each draw of blocks, (R, K), nan where none holds it."""
     blocks = len(right)
     generator = np.random.default_rng(seed)
     times = generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=repeats)
     tp, of = times @ right, times @ union
-    drawn: NDArray[np.float64] = np.divide(tp, of, out=np.full(tp.shape, np.nan), where=of > 0)
+    drawn: NDArray[np.float64] = np.divide(
+        tp, of, out=np.full(tp.shape, np.nan), where=times @ holding > 0
+    )
     return drawn

@@ -18,7 +18,7 @@ from torchmetrics.functional import classification as torch_metrics
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import CITYSCAPES_19, groups_of, merge_labels, merge_of
-from eventseg.metrics.bootstrap import class_intervals
+from eventseg.metrics.bootstrap import class_intervals, iou_interval
 from eventseg.metrics.instances import (
     CITYSCAPES_MEAN_PIXELS,
     instance_counts,
@@ -293,6 +293,20 @@ def test_intervals_of_classes_are_those_of_the_draws_that_hold_them():
         assert (interval.blocks, interval.repeats, interval.level) == ([6, 6, 2][k], 200, 0.9)
     blocks[4, 2], blocks[4, :, 2] = 0, 0
     assert class_intervals(blocks, seed=3)[2] is None
+
+
+def test_classes_count_in_the_draws_that_hold_their_truth():
+    rng = np.random.default_rng(4)
+    blocks = rng.integers(1, 50, (6, 3, 3))
+    blocks[:4, 2] = 0  # true in two blocks, predicted in all
+    both, truth = np.diagonal(blocks, axis1=1, axis2=2), blocks.sum(2)
+    either = truth + blocks.sum(1) - both
+    found = iou_interval(both, either, holding=truth, seed=3, repeats=200, level=0.9)
+    draws = np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), size=200)
+    sums = [sum(n * block for n, block in zip(draw, blocks, strict=True)) for draw in draws]
+    mious = [scores(total).miou_truth for total in sums]
+    close((found.low, found.high), np.quantile(mious, [0.05, 0.95]))
+    assert found != iou_interval(both, either, seed=3, repeats=200, level=0.9)
 
 
 def test_bootstrap_leaves_empty_blocks_out_and_averages_present_classes():

@@ -14,7 +14,7 @@ from eventseg.evaluation.measures.conditions import UNKNOWN, Condition, Values
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import Table, percent
 from eventseg.evaluation.rows import Row
-from eventseg.metrics.bootstrap import Interval, class_intervals
+from eventseg.metrics.bootstrap import Interval, class_intervals, iou_interval
 from eventseg.plots.conditions import Line, figure_groups
 
 FEWEST_BLOCKS = 6
@@ -22,7 +22,7 @@ FEWEST_BLOCKS = 6
 too little."""
 
 GROUPS_RULE = (
-    "mIoU is over the classes in truth or prediction of the group, so groups may differ in their "
+    "mIoU is over the classes that have true pixels in the group, so groups may differ in their "
     "classes; intervals are over the blocks of the group's samples, whole recordings or stretches "
     f"of them, {FEWEST_BLOCKS} or more"
 )
@@ -49,7 +49,7 @@ class GroupScores:
     share : float
         Share of the pixels in all scored pixels of the row.
     iou : float
-        Mean IoU over the classes of the group, or IoU of the class.
+        Mean IoU over the classes with true pixels in the group, or IoU of the class.
     classes : int
         Number of classes in the mean; 1 for a class.
     interval : Interval, optional
@@ -133,9 +133,9 @@ def group_scores(row: Row, groups: Sequence[Group]) -> list[GroupScores]:
             len(group.ids),
             group.scores.pixels,
             group.scores.pixels / total,
-            group.scores.miou_present,
-            group.scores.classes_present,
-            _enough(group.interval()),
+            group.scores.miou_truth,
+            sum(count > 0 for count in group.scores.truth_pixels),
+            _interval(group),
             group.scores.pixel_accuracy,
         )
         for name, group in groups
@@ -147,6 +147,7 @@ def class_scores(row: Row) -> list[GroupScores]:
     blocks = row.blocks.sums(row.matrices)
     enough = int(blocks.any((1, 2)).sum()) >= 2
     intervals = class_intervals(blocks, seed=0) if enough else (None,) * len(row.classes)
+    held = [0 if interval is None else interval.blocks for interval in intervals]
     samples = (row.matrices.sum(2) > 0).sum(0).tolist()
     found, total = row.scores, max(1, row.scores.pixels)
     return [
@@ -158,7 +159,7 @@ def class_scores(row: Row) -> list[GroupScores]:
             found.truth_pixels[k] / total,
             found.iou[k],
             1,
-            _enough(intervals[k]),
+            intervals[k] if held[k] >= FEWEST_BLOCKS else None,
             found.accuracy[k],
         )
         for k, name in enumerate(row.classes.names)
@@ -184,7 +185,7 @@ def condition_section(
     rules = [f"{condition.title}: {condition.rule}"]
     rules += [EDGES_RULE] if condition.edges else []
     rules.append(CLASSES_RULE if of_classes else GROUPS_RULE)
-    score = "IoU" if of_classes else "mIoU present"
+    score = "IoU" if of_classes else "mIoU of true classes"
     return Section(
         key=f"by_{condition.name}",
         title=f"Scores by {condition.name}",
@@ -206,9 +207,14 @@ def condition_section(
     )
 
 
-def _enough(interval: Interval | None) -> Interval | None:
-    """Return an interval if it is of enough blocks."""
-    return None if interval is None or interval.blocks < FEWEST_BLOCKS else interval
+def _interval(row: Row) -> Interval | None:
+    """Return the interval of the mean IoU over the true classes, None of too few blocks."""
+    blocks = row.blocks.sums(row.matrices)
+    truth = blocks.sum(2)
+    both = np.diagonal(blocks, axis1=1, axis2=2)
+    if int(truth.any(1).sum()) < FEWEST_BLOCKS:
+        return None
+    return iou_interval(both, truth + blocks.sum(1) - both, holding=truth, seed=0)
 
 
 def _names(order: Sequence[str], found: Sequence[GroupScores]) -> list[str]:
@@ -230,7 +236,7 @@ def _line(condition: Condition, scores: GroupScores) -> dict[str, str | int | fl
         "samples": scores.samples,
         "pixels": scores.pixels,
         "share": scores.share,
-        "iou" if condition.name == "class" else "miou_present": scores.iou,
+        "iou" if condition.name == "class" else "miou_truth": scores.iou,
         "classes": scores.classes,
         "interval_low": low,
         "interval_high": high,
