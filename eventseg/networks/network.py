@@ -41,6 +41,7 @@ class SegmentationNetwork(nn.Module, ABC):
         self.classes = classes
         self.align_corners = align_corners
         self.frozen_batch_norm = False
+        self.frozen: tuple[str, ...] = ()
 
     @abstractmethod
     def heads(self, x: Tensor) -> Sequence[Tensor]:
@@ -90,11 +91,17 @@ class SegmentationNetwork(nn.Module, ABC):
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training or evaluation mode; frozen batch norms stay in evaluation mode."""
+        """Switch to training or evaluation mode; frozen batch norms stay in evaluation mode.
+
+        These are all of them after :meth:`freeze_batch_norm`, and those of parts that
+        :meth:`freeze` has frozen.
+        """
         super().train(mode)
-        if self.frozen_batch_norm:
-            for norm in batch_norms(self):
-                norm.eval()
+        for name, module in self.named_modules():
+            if isinstance(module, nn.BatchNorm2d) and (
+                self.frozen_batch_norm or self._is_frozen(f"{name}.weight")
+            ):
+                module.eval()
         return self
 
     def freeze_batch_norm(self) -> Self:
@@ -104,6 +111,59 @@ class SegmentationNetwork(nn.Module, ABC):
             for parameter in norm.parameters():
                 parameter.requires_grad_(False)
         return self.train(self.training)
+
+    def freeze(self, beginnings: Iterable[str]) -> Self:
+        """Keep the parameters whose names begin so, and the statistics of their batch norms.
+
+        Parameters
+        ----------
+        beginnings : iterable of str
+            Such as ``backbone.``; in late fusion they hold for both networks.
+
+        Raises
+        ------
+        NetworkError
+            A beginning that no parameter's name has.
+        """
+        self.frozen = tuple(beginnings)
+        check_beginnings(self, self.frozen, setting="network.frozen")
+        for name, parameter in self.named_parameters():
+            if self._is_frozen(name):
+                parameter.requires_grad_(False)
+        return self.train(self.training)
+
+    def _is_frozen(self, name: str) -> bool:
+        return plain_name(name).startswith(self.frozen)
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a tensor as it is in one network alone, in late fusion too."""
+    return name.removeprefix("of_frame.").removeprefix("of_events.")
+
+
+def check_beginnings(network: nn.Module, beginnings: Iterable[str], *, setting: str) -> None:
+    """Check that each beginning is that of a parameter's name.
+
+    Parameters
+    ----------
+    network : nn.Module
+    beginnings : iterable of str
+    setting : str
+        Setting that names them, for the error.
+
+    Raises
+    ------
+    NetworkError
+        Names the first that is not, and the parts that the network has.
+    """
+    names = [plain_name(name) for name, _ in network.named_parameters()]
+    for beginning in beginnings:
+        if not beginning or not any(name.startswith(beginning) for name in names):
+            parts = sorted({f"{name.partition('.')[0]}." for name in names if "." in name})
+            raise NetworkError(
+                f"{setting}: no parameter's name begins with {beginning!r}; this network has "
+                f"{', '.join(parts)}"
+            )
 
 
 def batch_norms(network: nn.Module) -> Iterable[nn.BatchNorm2d]:

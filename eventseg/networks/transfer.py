@@ -150,9 +150,10 @@ def transfer(
             names = (name, bare, bare.removeprefix("own."))
             found = next((n for n in names if n in weights.state), None)
             used |= {found} if found else set()
-            if bare.endswith(COUNTER):
-                continue
             theirs = None if found is None else weights.state[found]
+            if bare.endswith(COUNTER):
+                taken |= {} if theirs is None else {name: theirs}
+                continue
             outcome, value = _decide(
                 bare, own[name], theirs, part, weights, other_classes=other_classes
             )

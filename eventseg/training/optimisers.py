@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from eventseg.errors import TrainingError
+from eventseg.networks.network import check_beginnings, plain_name
 from eventseg.training.config.optimisation import OptimiserSpec
 
 
@@ -20,7 +21,9 @@ def build_optimiser(network: nn.Module, *, spec: OptimiserSpec) -> optim.Optimiz
     Raises
     ------
     TrainingError
-        A multiplier for a beginning that no parameter's name has, or no trainable parameter.
+        No trainable parameter.
+    NetworkError
+        A multiplier for a beginning that no parameter's name has.
     """
     groups = parameter_groups(network, spec=spec)
     rate, decay = spec.learning_rate, spec.weight_decay
@@ -51,14 +54,8 @@ def parameter_groups(network: nn.Module, *, spec: OptimiserSpec) -> list[dict[st
         With ``params``, ``lr``, ``multiplier`` and ``weight_decay``, in the order in which the
         network first names one of the group.
     """
-    names = [_plain(name) for name, _ in network.named_parameters()]
-    for beginning, _ in spec.multipliers:
-        if not any(name.startswith(beginning) for name in names):
-            tops = sorted({name.partition(".")[0] for name in names})
-            raise TrainingError(
-                f"no parameter's name begins with {beginning!r}, for which a multiplier is set; "
-                f"this network has {', '.join(tops)}"
-            )
+    beginnings = [beginning for beginning, _ in spec.multipliers]
+    check_beginnings(network, beginnings, setting="optimiser.multipliers")
     depthwise = {
         id(parameter)
         for module in network.modules()
@@ -85,13 +82,8 @@ def parameter_groups(network: nn.Module, *, spec: OptimiserSpec) -> list[dict[st
     return list(groups.values())
 
 
-def _plain(name: str) -> str:
-    """Return a name as it is in one network alone, in late fusion too."""
-    return name.removeprefix("of_frame.").removeprefix("of_events.")
-
-
 def _multiplier(name: str, spec: OptimiserSpec) -> float:
-    fitting = [pair for pair in spec.multipliers if _plain(name).startswith(pair[0])]
+    fitting = [pair for pair in spec.multipliers if plain_name(name).startswith(pair[0])]
     return max(fitting, key=lambda pair: len(pair[0]), default=("", 1.0))[1]
 
 

@@ -142,7 +142,7 @@ def prepare_run(
             classes=table.names,
         )
     )
-    network = network.to(device)
+    network = network.freeze(config.network.frozen).to(device)
     arithmetic = arithmetic_of(
         config,
         network,

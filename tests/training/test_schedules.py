@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn, optim
 from torch.optim import lr_scheduler, swa_utils
 
-from eventseg.errors import TrainingError
+from eventseg.errors import NetworkError, TrainingError
 from eventseg.training.config.optimisation import ScheduleSpec
 from eventseg.training.optimisers import (
     OptimiserSpec,
@@ -203,7 +203,7 @@ def test_multipliers_hold_for_both_networks_of_late_fusion():
 
 
 def test_a_multiplier_for_nothing_is_refused():
-    with pytest.raises(TrainingError, match=r"'ppm\.'.*depthwise, head, norm, stem"):
+    with pytest.raises(NetworkError, match=r"'ppm\.'.*depthwise\., head\., norm\., stem\."):
         grouped(Small(), multipliers=(("ppm.", 10.0),))
 
 

@@ -33,6 +33,9 @@ class NetworkSettings:
         can run any code on loading.
     frozen_batch_norm : bool
         Whether batch norms keep their statistics, scales and shifts.
+    frozen : tuple of str
+        Parts that keep their weights and the statistics of their batch norms, by the beginnings of
+        their parameters' names, such as ``backbone.``.
     options : mapping
         Options of the network's constructor, such as ``output_stride = 8``.
     """
@@ -41,6 +44,7 @@ class NetworkSettings:
     init: str = "random"
     unsafe_pickle: bool = False
     frozen_batch_norm: bool = False
+    frozen: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
