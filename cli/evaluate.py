@@ -117,6 +117,7 @@ Examples:
     "Further measures",
     _setting("by", callback=_conditions, metavar="CONDITION[,CONDITION...]"),
     _setting("boundary", callback=_widths, metavar="PIXELS[,PIXELS...]"),
+    _setting("calibration"),
 )
 @option_group(
     "Output",

@@ -138,3 +138,24 @@ def boundary_iou(truth, prediction, k, width):
         for maps in (truth, shown)
     )
     return len(of_truth & of_prediction), len(of_truth | of_prediction)
+
+
+def calibration(pixels, temperature, bins):
+    """Return ECE and mean NLL of (scores, true class) of each pixel."""
+    rows, log_loss = [], 0.0
+    for scores, true in pixels:
+        if true == IGNORED:
+            continue
+        powers = [math.exp(score / temperature) for score in scores]
+        shares = [power / sum(powers) for power in powers]
+        confidence = max(shares)
+        rows.append((confidence, shares.index(confidence) == true))
+        log_loss -= math.log(shares[true])
+    error = 0.0
+    for i in range(bins):
+        held = [row for row in rows if i == min(int(row[0] * bins), bins - 1)]
+        if held:
+            mean = sum(confidence for confidence, _ in held) / len(held)
+            accuracy = sum(right for _, right in held) / len(held)
+            error += len(held) / len(rows) * abs(accuracy - mean)
+    return error, log_loss / len(rows)

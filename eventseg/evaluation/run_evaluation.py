@@ -198,7 +198,15 @@ def evaluate_run(
     try:
         parts = scored_parts(trained, source, windows=scored, protocol=protocol)
         scoring = Scoring(
-            trained, source, parts, protocol, table, device, request.batch_size, request.workers
+            trained,
+            source,
+            parts,
+            protocol,
+            table,
+            device,
+            batch_size=request.batch_size,
+            workers=request.workers,
+            progress=progress,
         )
         with closing(plan_measures(request, scoring)) as plan:
             rows = score(file.name, scored, observe=plan.observe)

@@ -68,6 +68,9 @@ class EvaluationRequest:
     boundary : tuple of int
         Widths in pixels of the band around boundaries in which boundary IoU and trimap mIoU are
         scored.
+    calibration : bool
+        Whether expected calibration error and negative log-likelihood are scored, before and
+        after a temperature that the part val fits.
     checkpoint : str
         Checkpoint in the run folder.
     network_classes : str, optional
@@ -96,6 +99,7 @@ class EvaluationRequest:
     baselines: bool = True
     by: tuple[ConditionName, ...] = ()
     boundary: tuple[int, ...] = ()
+    calibration: bool = False
     checkpoint: str = BEST
     network_classes: str | None = None
     unsafe_pickle: bool = False

@@ -125,6 +125,38 @@ def figure_reliability(
     return figure
 
 
+def figure_calibration(
+    curves: Mapping[str, Sequence[tuple[int, float, float]]], *, title: str
+) -> Figure:
+    """Return the reliability diagram of some predictors.
+
+    Parameters
+    ----------
+    curves : mapping
+        Pixels, mean confidence and accuracy of each bin; NaN for empty bins.
+    title : str
+    """
+    figure = blank_figure(5.4, 4.8)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1, ls="--")
+    for number, (name, bins) in enumerate(curves.items()):
+        pixels, confidence, accuracy = np.array(bins, float).T
+        known = pixels > 0
+        size = 8 + 90 * np.sqrt(pixels[known] / max(1.0, pixels.max()))
+        colour = SERIES[number % len(SERIES)]
+        axes.plot(confidence[known], accuracy[known], color=colour, lw=1.4, label=name)
+        axes.scatter(confidence[known], accuracy[known], s=size, color=colour, alpha=0.6, lw=0)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set_xlabel("confidence", fontsize=9)
+    axes.set_ylabel("share that is right", fontsize=9)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    return figure
+
+
 def blank_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches, drawn without global state."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")

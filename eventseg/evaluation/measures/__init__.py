@@ -1,1 +1,1 @@
-"""Further measures of an evaluation: scores by condition and near boundaries."""
+"""Further measures of an evaluation: scores by condition, boundaries, calibration."""

@@ -16,6 +16,7 @@ from eventseg.evaluation.rows import Row
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.scored import ScoredBatch
+from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.source import Source
 
 
@@ -34,6 +35,8 @@ class Scoring:
         Classes that are scored.
     device : torch.device
     batch_size, workers : int
+    progress : callable
+        Called after every batch of a pass that a measure makes by itself.
     """
 
     trained: TrainedNetwork
@@ -44,6 +47,7 @@ class Scoring:
     device: torch.device
     batch_size: int = 4
     workers: int = 0
+    progress: Report = no_report
 
 
 class Measure(Interface):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from eventseg.evaluation.measures.boundaries import ScoresNearBoundaries
 from eventseg.evaluation.measures.by_condition import ScoresByClass, ScoresByCondition
+from eventseg.evaluation.measures.calibration import CalibrationScores
 from eventseg.evaluation.measures.distance import ScoresByDistance
 from eventseg.evaluation.measures.measure import Measure, Scoring
 from eventseg.evaluation.report.sections import Section
@@ -54,6 +55,8 @@ def plan_measures(request: EvaluationRequest, scoring: Scoring) -> MeasurePlan:
     measures = [_by(name, scoring) for name in dict.fromkeys(request.by)]
     if request.boundary:
         measures.append(ScoresNearBoundaries.of(request.boundary, scoring))
+    if request.calibration:  # last, after all that may be refused
+        measures.append(CalibrationScores.of(scoring))
     return MeasurePlan(measures)
 
 
