@@ -112,6 +112,7 @@ Examples:
         help=f"{SETTINGS['baselines'].text}  [default: baselines]",
     ),
     _setting("teacher", metavar="SET"),
+    _setting("adabn"),
 )
 @option_group(
     "Further measures",

@@ -148,6 +148,8 @@ def folder_name(
         parts.append("+".join(map(format_duration, lengths_us)))
     if not request.baselines:
         parts.append("nobaselines")
+    if request.adabn:
+        parts.append("adabn")
     if request.teacher:
         parts.append(f"teacher-{request.teacher}")
     return FOLDER + "-".join(parts)

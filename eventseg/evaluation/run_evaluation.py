@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from eventseg import html
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
+from eventseg.evaluation.adabn import adabn_rows
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
 from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network, scored_parts
 from eventseg.evaluation.late_clock import late_clock_rows
@@ -180,9 +181,11 @@ def evaluate_run(
         merge_into(teacher.classes, table)
     scored = windows if uses_events else windows[:1]
 
-    def score(label: str, windows: Sequence[str], **changes: Any) -> list[Row]:
+    def score(
+        label: str, windows: Sequence[str], network: TrainedNetwork = trained, **changes: Any
+    ) -> list[Row]:
         return evaluate(
-            trained,
+            network,
             source,
             windows=windows,
             name=label,
@@ -211,6 +214,8 @@ def evaluate_run(
         with closing(plan_measures(request, scoring)) as plan:
             rows = score(file.name, scored, observe=plan.observe)
             sections = plan.sections(rows)
+        if request.adabn:
+            rows += adabn_rows(score, scoring, name=file.name, progress=progress)
         notes: list[str] = []
         if request.baselines:
             first = windows[0] if uses_events else None

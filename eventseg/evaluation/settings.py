@@ -71,6 +71,9 @@ class EvaluationRequest:
     calibration : bool
         Whether expected calibration error and negative log-likelihood are scored, before and
         after a temperature that the part val fits.
+    adabn : bool
+        Whether the network is scored too with batch-norm statistics estimated on the scored inputs,
+        which are seen without labels (AdaBN); its weights stay.
     checkpoint : str
         Checkpoint in the run folder.
     network_classes : str, optional
@@ -100,6 +103,7 @@ class EvaluationRequest:
     by: tuple[ConditionName, ...] = ()
     boundary: tuple[int, ...] = ()
     calibration: bool = False
+    adabn: bool = False
     checkpoint: str = BEST
     network_classes: str | None = None
     unsafe_pickle: bool = False

@@ -237,7 +237,7 @@ def each_batch(
         if skipped is not None:
             skipped.update(bad)
         if batch:
-            read += len(batch["labels"])
+            read += len(batch["index"])
             yield batch
         elif getattr(loader.batch_sampler, "world", 1) > 1:
             raise TrainingError(
