@@ -119,6 +119,7 @@ Examples:
     _setting("by", callback=_conditions, metavar="CONDITION[,CONDITION...]"),
     _setting("boundary", callback=_widths, metavar="PIXELS[,PIXELS...]"),
     _setting("calibration"),
+    _setting("flicker"),
 )
 @option_group(
     "Output",

@@ -159,3 +159,24 @@ def calibration(pixels, temperature, bins):
             accuracy = sum(right for _, right in held) / len(held)
             error += len(held) / len(rows) * abs(accuracy - mean)
     return error, log_loss / len(rows)
+
+
+def flicker(before, after, classes, way=None):
+    """Return (still, changed) pixels of each class; way is (right, down) of each pixel."""
+    height, width = len(after[0]), len(after[0][0])
+    still, changed = [0] * classes, [0] * classes
+    for row in range(height):
+        for column in range(width):
+            source = row, column
+            if way is not None:
+                right, down = (way[axis][row][column] for axis in (0, 1))
+                if not (math.isfinite(right) and math.isfinite(down)):
+                    continue
+                source = math.floor(row - down + 0.5), math.floor(column - right + 0.5)
+            if not (0 <= source[0] < height and 0 <= source[1] < width):
+                continue
+            was, true = before[0][source[0]][source[1]], after[0][row][column]
+            if true == was != IGNORED:
+                still[true] += 1
+                changed[true] += before[1][source[0]][source[1]] != after[1][row][column]
+    return still, changed

@@ -71,6 +71,9 @@ class EvaluationRequest:
     calibration : bool
         Whether expected calibration error and negative log-likelihood are scored, before and
         after a temperature that the part val fits.
+    flicker : bool
+        Whether changes of the prediction between consecutive samples are counted where the truth
+        does not change, of simulated drives along the true optical flow too.
     adabn : bool
         Whether the network is scored too with batch-norm statistics estimated on the scored inputs,
         which are seen without labels (AdaBN); its weights stay.
@@ -103,6 +106,7 @@ class EvaluationRequest:
     by: tuple[ConditionName, ...] = ()
     boundary: tuple[int, ...] = ()
     calibration: bool = False
+    flicker: bool = False
     adabn: bool = False
     checkpoint: str = BEST
     network_classes: str | None = None

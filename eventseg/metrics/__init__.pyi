@@ -3,7 +3,11 @@ from .bootstrap import bootstrap_interval as bootstrap_interval
 from .bootstrap import class_intervals as class_intervals
 from .boundaries import boundary_counts as boundary_counts
 from .boundaries import near_boundary as near_boundary
+from .calibration import Calibration as Calibration
+from .calibration import calibration_counts as calibration_counts
+from .calibration import fit_temperature as fit_temperature
 from .confusion import confusion_matrix as confusion_matrix
+from .flicker import flicker_counts as flicker_counts
 from .instances import InstanceScores as InstanceScores
 from .instances import instance_counts as instance_counts
 from .instances import instance_scores as instance_scores

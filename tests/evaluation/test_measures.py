@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import naive_metrics as naive
@@ -16,8 +18,12 @@ from training_fixtures import one_thread
 
 import eventseg
 from eventseg.dataset import open_dataset
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
+from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.measures.boundaries import boundary_scores
+from eventseg.evaluation.measures.flicker import Flicker, consecutive_samples
+from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.report import page
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import EvaluationRequest
@@ -26,7 +32,10 @@ from eventseg.metrics.bootstrap import bootstrap_interval, iou_interval
 from eventseg.metrics.boundaries import BoundaryCounts
 from eventseg.metrics.calibration import fit_temperature
 from eventseg.networks import load_network
+from eventseg.networks.resizing import nearest, resize_nearest
 from eventseg.prediction.predictor import predictor
+from eventseg.prediction.scored import ScoredBatch
+from eventseg.recordings.truth import Truth, truth_path
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
 from eventseg_cli.main import main
@@ -173,14 +182,103 @@ def test_calibration_says_where_its_temperature_is_doubtful(
     assert len(section.lines) == (1 if split == "test" else 2)
 
 
+@pytest.mark.parametrize("rotate180", [False, True])
+@pytest.mark.parametrize("size", [None, (40, 50)])
+def test_flicker_counts_consecutive_samples_in_place_and_along_the_flow(
+    tiny_drive_folder: Path, tmp_path: Path, rotate180: bool, size: tuple[int, int] | None
+) -> None:
+    drives = [tiny_drive_folder / "drive.hdf5", tiny_drive_folder / "other.hdf5"]
+    encode_dataset(
+        drives,
+        tmp_path / "d",
+        windows_us=(50_000,),
+        crop=(4, 40),
+        rotate180=rotate180,
+        store="none",
+    )
+    source: Any = open_source(tmp_path / "d", label_set="truth")
+    indices = np.flatnonzero(source.labelled)
+    trained: Any = None
+    scoring = Scoring(
+        trained,
+        source,
+        {"50ms": indices},
+        Protocol(size=size),
+        source.classes,
+        torch.device("cpu"),
+    )
+    measure = Flicker.of(scoring)
+    random = np.random.default_rng(1)
+    maps = {}
+    for i in indices.tolist():
+        truth = torch.from_numpy(source.labels(i).astype(np.int64))
+        truth = truth if size is None else nearest(truth, size, rule="centres")
+        prediction = torch.from_numpy(random.integers(0, 19, truth.shape))
+        maps[i] = truth.tolist(), prediction.tolist()
+        one_hot = torch.nn.functional.one_hot(prediction, 19).movedim(-1, 0).float()
+        measure.observe("50ms", ScoredBatch((i,), truth[None], one_hot[None]))
+    t_us = source.dataset.samples.t_us
+    counts = np.zeros((4, 19), int)
+    for before, after in pairwise(indices.tolist()):
+        if source.sequences[before] != source.sequences[after]:
+            continue
+        with Truth(truth_path(tiny_drive_folder / f"{source.sequences[after]}.hdf5")) as file:
+            flow = file.flow(int(source.dataset.samples.frame[after])).astype(np.float64)
+        flow = (-flow[:, ::-1, ::-1] if rotate180 else flow)[:, 4:40]
+        way = flow * (t_us[after] - t_us[before]) / 1e6
+        if size is not None:
+            way = resize_nearest(way, size, rule="centres")
+            way *= np.array([size[1] / 64, size[0] / 36])[:, None, None]
+        counts[:2] += naive.flicker(maps[before], maps[after], 19)
+        counts[2:] += naive.flicker(maps[before], maps[after], 19, way.tolist())
+    n = len(indices)
+    row = Row(
+        "net",
+        "50ms",
+        tuple(source.ids[i] for i in indices),
+        tuple(source.sequences[i] for i in indices),
+        np.ones((n, 19, 19), int),
+        source.classes,
+        times_us=t_us[indices],
+    )
+    section = measure.section([row])
+    (line,) = section.lines
+    still, changed, flow_still, flow_changed = counts.sum(1)
+    assert line["pairs"] == n - 2
+    assert (line["pixels"], line["flow_pixels"]) == (still, flow_still)
+    assert line["flicker"] == pytest.approx(changed / still)
+    assert line["flow_flicker"] == pytest.approx(flow_changed / flow_still)
+    assert line["flicker_road"] == pytest.approx(counts[1, 0] / counts[0, 0])
+    assert flow_still > still  # what moves is followed
+    assert "along the flow" in section.note
+    measure.close()
+    source.close()
+
+
+def test_samples_far_apart_are_no_pair_and_pictures_have_none() -> None:
+    times_us = np.array([0, 10, 20, 41, 60, 0, 10])
+    found = consecutive_samples(
+        np.array([0, 1, 3, 4, 5, 6]), ["a"] * 5 + ["b"] * 2, times_us=times_us
+    )
+    assert found.step_us == 14.5  # of 10, 31, 19, 10
+    assert found.before == {1: 0, 4: 3, 6: 5}
+    with pytest.raises(TrainingError, match="flicker needs two samples of a recording"):
+        consecutive_samples(np.array([0, 1]), ["a", "b"], times_us=times_us)
+    pictures = SimpleNamespace(path=Path("pictures"))
+    scoring: Any = SimpleNamespace(source=pictures)
+    with pytest.raises(TrainingError, match="pictures holds pictures without times"):
+        Flicker.of(scoring)
+
+
 def test_the_command_takes_further_measures(tiny_drive_folder: Path, tmp_path: Path) -> None:
     run, data = tiny_drive_folder / "run", tiny_drive_folder / "drives"
     arguments = ["evaluate", str(run), str(data), "--device", "cpu", "--threads", "1", "-q"]
     arguments += ["--workers", "0", "--no-baselines", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(main, [*arguments, "--boundary", "1,3", "--calibration"])
+    done = CliRunner().invoke(main, [*arguments, "--boundary", "1,3", "--calibration", "--flicker"])
     assert done.exit_code == 0, done.output
     assert "| window | width, px | boundary mIoU |" in done.output
     assert "| window | temperature | ECE |" in done.output
+    assert "| flicker along the flow |" in done.output
     record = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert [line["width_px"] for line in record["measures"]["boundary"]["lines"]] == [1, 3]
     wrong = CliRunner().invoke(main, [*arguments, "--boundary", "0"])

@@ -1,1 +1,1 @@
-"""Further measures of an evaluation: scores by condition, boundaries, calibration."""
+"""Further measures of an evaluation: by condition, boundaries, calibration, flicker."""

@@ -9,6 +9,7 @@ from eventseg.evaluation.measures.boundaries import ScoresNearBoundaries
 from eventseg.evaluation.measures.by_condition import ScoresByClass, ScoresByCondition
 from eventseg.evaluation.measures.calibration import CalibrationScores
 from eventseg.evaluation.measures.distance import ScoresByDistance
+from eventseg.evaluation.measures.flicker import Flicker
 from eventseg.evaluation.measures.measure import Measure, Scoring
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.rows import Row
@@ -55,6 +56,8 @@ def plan_measures(request: EvaluationRequest, scoring: Scoring) -> MeasurePlan:
     measures = [_by(name, scoring) for name in dict.fromkeys(request.by)]
     if request.boundary:
         measures.append(ScoresNearBoundaries.of(request.boundary, scoring))
+    if request.flicker:
+        measures.append(Flicker.of(scoring))
     if request.calibration:  # last, after all that may be refused
         measures.append(CalibrationScores.of(scoring))
     return MeasurePlan(measures)
