@@ -1,13 +1,17 @@
-"""Splits of recordings: EV-SegNet's published rows, as data."""
+"""Splits of recordings: EV-SegNet's published rows as data, and validation held back."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import WindowError
+
+Names = NDArray[np.str_]
 
 Split = Literal["train", "val", "test", "other", "gap"]
 
@@ -39,6 +43,26 @@ EVSEGNET_ROWS: dict[str, RowRanges] = {
     "rec1487356509": RowRanges("other", ((2900, 3100),)),
 }
 """The seven recordings of EV-SegNet: 15,950 training, 3,890 test and 200 other samples."""
+
+EVSEGNET_VALIDATION: dict[str, tuple[tuple[int, int], ...]] = {
+    "rec1487339175": ((6200, 6600),),
+    "rec1487593224": ((1990, 2190),),
+    "rec1487779465": ((9920, 10175), (21900, 22300)),
+    "rec1487842276": ((1310, 1400), (1900, 2000)),
+    "rec1487846842": ((2575, 2730),),
+}
+"""Rows of the 50 ms export that the clean protocol validates on, ranges ``[start, stop)``.
+
+EV-SegNet publishes no validation part. These are 1,600 of its 15,950 training rows, of all five
+training recordings: published ranges that lie apart, and the ends of three long ones.
+"""
+
+EVSEGNET_GAP_ROWS = 200
+"""Rows before and after a validation range that do not train: 10 s.
+
+Neighbouring frames have nearly the same labels, so that a validation frame beside a training frame
+measures memory. They are rows, not times: the row counts the file, whose clock may be reset.
+"""
 
 
 def evsegnet_rows(recording_name: str, *, window_us: int) -> NDArray[np.int64] | None:
@@ -80,6 +104,52 @@ def evsegnet_rows(recording_name: str, *, window_us: int) -> NDArray[np.int64] |
     return np.concatenate([np.arange(start, stop, step) for start, stop in scaled])
 
 
+def export_row(sample_id: str) -> int | None:
+    """Return the row of a sample of EV-SegNet's export, None for an id of another form.
+
+    Examples
+    --------
+    >>> export_row("rec1487339175_export_6200")
+    6200
+    """
+    found = re.search(r"_export_(\d{1,9})$", sample_id)
+    return int(found[1]) if found else None
+
+
+def evsegnet_splits(
+    recording_name: str, rows: NDArray[np.int64], *, window_us: int
+) -> Names | None:
+    """Return ``train``, ``gap`` or ``val`` for rows of one of EV-SegNet's training recordings.
+
+    A bin longer than 50 ms validates if all of its 50 ms do, and is left out as ``gap`` if any of
+    them does or lies in a gap.
+
+    Parameters
+    ----------
+    recording_name : str
+        Stem of the file, such as ``rec1487339175``.
+    rows : int64 (N,)
+        Row numbers of the export with bins of ``window_us``.
+    window_us : int
+        Length of a bin in us.
+
+    Returns
+    -------
+    str (N,) or None
+        None for a recording that is not one of the five.
+    """
+    if recording_name not in EVSEGNET_VALIDATION:
+        return None
+    first = rows * window_us // EVSEGNET_BIN_US
+    last = ((rows + 1) * window_us - 1) // EVSEGNET_BIN_US
+    split = np.full(len(rows), "train", "<U5")
+    for start, stop in EVSEGNET_VALIDATION[recording_name]:
+        near = (last >= start - EVSEGNET_GAP_ROWS) & (first < stop + EVSEGNET_GAP_ROWS)
+        split[near & (split == "train")] = "gap"
+        split[(first >= start) & (last < stop)] = "val"
+    return split
+
+
 def split_of(recording_name: str, *, held_out: frozenset[str] = frozenset()) -> Split:
     """Return a recording's split: held out for test, as EV-SegNet published, or training."""
     if recording_name in held_out:
@@ -90,7 +160,7 @@ def split_of(recording_name: str, *, held_out: frozenset[str] = frozenset()) -> 
 
 def hold_back_validation(
     t_us: NDArray[np.int64], *, longest_window_us: int, share: float = 0.1
-) -> NDArray[np.str_]:
+) -> Names:
     """Return ``train``, ``gap`` or ``val`` for each sample of one training recording.
 
     The last ``share`` of the recording's time validates; a pause counts as ten usual steps.
@@ -120,4 +190,42 @@ def hold_back_validation(
     split = np.full(len(t_us), "train", "<U5")
     split[t_us >= begin - longest_window_us] = "gap"
     split[t_us >= begin] = "val"
+    return split
+
+
+def hold_back_stretches(
+    sequences: Sequence[str], ranks: NDArray[np.int64], *, share: float = 0.1
+) -> Names:
+    """Return ``train``, ``gap`` or ``val`` for training samples whose times are unknown.
+
+    The last samples of each sequence validate. Shares are rounded over all sequences together,
+    so that of many short ones some validate completely. The samples before, half as many, are
+    left out as ``gap``, since they resemble those that follow. Of three and more samples at least
+    one validates and one trains.
+
+    Parameters
+    ----------
+    sequences : sequence of str (N,)
+        Sequence of each sample.
+    ranks : int64 (N,)
+        Place of each sample in its sequence.
+    share : float
+        Part of the samples to hold back.
+    """
+    split = np.full(len(sequences), "train", "<U5")
+    names = np.array(sequences, dtype=object)
+    members = [np.flatnonzero(names == name) for name in sorted(set(sequences))]
+    if len(names) < 3:
+        return split
+    before = held = 0
+    for k, part in enumerate(members):
+        before += len(part)
+        quota = int(share * before + 0.5)
+        if k == len(members) - 1:
+            quota = max(1, quota)
+        count, held = quota - held, quota
+        ordered = part[np.argsort(ranks[part])]
+        end = len(part) - count
+        split[ordered[end:]] = "val"
+        split[ordered[max(0, end - (count + 1) // 2) : end]] = "gap"
     return split

@@ -17,7 +17,13 @@ from eventseg.errors import DatasetError, WindowError
 from eventseg.filters.filtered import filtered
 from eventseg.recordings import Recording
 from eventseg.recordings.base import GAP_US
-from eventseg.splits import hold_back_validation, split_of
+from eventseg.splits import (
+    EVSEGNET_BIN_US,
+    evsegnet_splits,
+    export_row,
+    hold_back_validation,
+    split_of,
+)
 from eventseg.windows import (
     MAX_FRAME_AGE_US,
     Anchor,
@@ -111,7 +117,7 @@ def encoded_samples(
     ids = sample_ids(recording.name, anchor=settings.anchor, windows=cut[0])
     at_frame = settings.anchor.kind in ("frame", "centre")
     t_us = recording.frames.t_us[cut[0].frame] if at_frame else cut[0].t1_us
-    split = _splits(recording.name, settings, t_us, longest_us=max(settings.windows_us))
+    split = _splits(recording.name, settings, ids, t_us, longest_us=max(settings.windows_us))
     covered = [
         covered_share(
             windows,
@@ -149,7 +155,8 @@ def with_splits(rows: Sequence[Row], settings: Settings, *, longest_us: int) -> 
     if not rows:
         return []
     t_us = np.array([row.t_us for row in rows], np.int64)
-    split = _splits(rows[0].recording, settings, t_us, longest_us=longest_us)
+    ids = [row.id for row in rows]
+    split = _splits(rows[0].recording, settings, ids, t_us, longest_us=longest_us)
     return [row._replace(split=str(name)) for row, name in zip(rows, split, strict=True)]
 
 
@@ -197,13 +204,25 @@ def _cut(
 
 
 def _splits(
-    name: str, settings: Settings, t_us: NDArray[np.int64], *, longest_us: int
+    name: str,
+    settings: Settings,
+    ids: Sequence[str],
+    t_us: NDArray[np.int64],
+    *,
+    longest_us: int,
 ) -> NDArray[np.str_]:
-    """Return the split of each sample; the evsegnet protocol has no validation part."""
+    """Return the split of each sample; EV-SegNet's recordings have a fixed validation part."""
     split = split_of(name, held_out=frozenset(settings.held_out))
-    if split == "train" and settings.anchor.kind != "evsegnet":
-        return hold_back_validation(t_us, longest_window_us=longest_us)
-    return np.full(len(t_us), split)
+    if split != "train":
+        return np.full(len(t_us), split)
+    if settings.anchor.kind == "evsegnet":
+        rows = np.array([export_row(sample_id) for sample_id in ids], np.int64)
+        # Bins shorter than 50 ms are named after the row that they begin.
+        bin_us = max(EVSEGNET_BIN_US, settings.windows_us[0])
+        of_rows = evsegnet_splits(name, rows, window_us=bin_us)
+        if of_rows is not None:
+            return of_rows
+    return hold_back_validation(t_us, longest_window_us=longest_us)
 
 
 def _counted(

@@ -30,7 +30,12 @@ NEAREST_FRAME = "nearest training frame"
 
 
 def baseline_rows(
-    source: Source, *, protocol: Protocol, classes: ClassTable, window: str | None
+    source: Source,
+    *,
+    protocol: Protocol,
+    classes: ClassTable,
+    window: str | None,
+    published: bool = False,
 ) -> list[Row]:
     """Return the scores of what is known without the input: labels of the training part.
 
@@ -49,18 +54,21 @@ def baseline_rows(
     classes : ClassTable
     window : str, optional
         Window that decides which samples are scored.
+    published : bool
+        Learn from the training part of the protocol ``paper``, as a network trained with it did.
 
     Raises
     ------
     TrainingError
         No samples to learn from or to score.
     """
-    if not (source.labelled & (np.array(source.splits) == "train")).any():
+    splits = source.published_splits if published else source.splits
+    if not (source.labelled & (np.array(splits) == "train")).any():
         raise TrainingError(
             f"{source.path} has no labelled samples of split train to learn the baselines from; "
             "score without them: --no-baselines"
         )
-    learnt = part(source, split="train")
+    learnt = part(source, split="train", published=published)
     counts = position_counts(source, learnt, classes=classes)
     majority = int(counts.sum((1, 2)).argmax())
     maps = {

@@ -45,6 +45,7 @@ from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import TrainConfig
+from eventseg.training.parts import published_parts
 from eventseg.training.pictures import history_figure, sample_panels
 from eventseg.training.run_folder import BEST, METRICS, best_of, read_metrics
 
@@ -219,7 +220,13 @@ def evaluate_run(
         notes: list[str] = []
         if request.baselines:
             first = windows[0] if uses_events else None
-            rows += baseline_rows(source, protocol=protocol, classes=table, window=first)
+            rows += baseline_rows(
+                source,
+                protocol=protocol,
+                classes=table,
+                window=first,
+                published=training_config is not None and published_parts(training_config),
+            )
             if uses_events and isinstance(source, EventSource):
                 late, notes = late_clock_rows(score, source, name=file.name, parts=parts)
                 rows += late
@@ -243,7 +250,7 @@ def evaluate_run(
                 sample, trained, source, table, windows[0], protocol, device
             ),
             curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
-            warning=_warning(training_config, protocol, labels),
+            warning=_warning(training_config, source, protocol, labels),
             sections=sections,
             notes=notes,
         )
@@ -284,7 +291,7 @@ def _about(
     return about
 
 
-def _warning(config: TrainConfig | None, protocol: Protocol, labels: str) -> str:
+def _warning(config: TrainConfig | None, source: Source, protocol: Protocol, labels: str) -> str:
     """Return warnings about figures that are optimistic or misleading."""
     reasons = []
     if config is not None:
@@ -293,11 +300,15 @@ def _warning(config: TrainConfig | None, protocol: Protocol, labels: str) -> str
                 "The checkpoint was chosen by its score on the test part, as published: its "
                 "figures are optimistic."
             )
-        # A share held back of the training part leaves the part val unseen.
+        splits = source.published_splits if published_parts(config) else source.splits
+        trained_on = {
+            own for own, used in zip(source.splits, splits, strict=True) if used == "train"
+        }
+        # A share held back of the training part leaves the data's own part val unseen.
         chose = protocol.split == "val" and config.protocol == "clean"
         chose = chose and not config.validation_share
-        if protocol.split == "train" or chose:
-            did = "was trained on" if protocol.split == "train" else "was chosen by its score on"
+        if protocol.split in trained_on or chose:
+            did = "was chosen by its score on" if chose else "was trained on"
             reasons.append(
                 f"The network {did} the part {protocol.split}: its figures are optimistic where "
                 "the data is the same."

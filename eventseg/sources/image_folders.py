@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from eventseg.events import SensorSize
 from eventseg.images import picture_size, read_picture, read_wide_image
 from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples
 from eventseg.labels.maps import ClassTable, Labels, load_class_table
+from eventseg.sources.order import recording_ranks
 from eventseg.sources.picture_source import PictureSource
+from eventseg.splits import EVSEGNET_BIN_US, evsegnet_splits, export_row, hold_back_stretches
 
 FIRST_INSTANCE = 1000
 """In instance files of Cityscapes a thing is 1000 times the id of its class and its number."""
@@ -35,6 +37,8 @@ class Folder(PictureSource):
         Size of the pictures, of which all are.
     classes : ClassTable
         Classes of the labels.
+    splits : tuple of str
+        Split of each sample; of a folder without a part ``val`` see :func:`clean_splits`.
     left_out : mapping of str to int
         Number of entries that are no samples, by reason.
     """
@@ -43,6 +47,7 @@ class Folder(PictureSource):
     items: tuple[Item, ...]
     size: SensorSize
     classes: ClassTable
+    splits: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -59,8 +64,8 @@ class Folder(PictureSource):
         return tuple(item.id for item in self.items)
 
     @property
-    def splits(self) -> tuple[str, ...]:
-        """Split of each sample."""
+    def published_splits(self) -> tuple[str, ...]:
+        """Split of each sample as the folder has it."""
         return tuple(item.split for item in self.items)
 
     @property
@@ -158,5 +163,30 @@ def open_folder(path: Path) -> Folder | None:
             found = list_samples(path, layout)
             size = SensorSize(*picture_size(found.samples[0].labels))
             table = load_class_table(layout.table)
-            return Folder(path, tuple(found.samples), size, table, dict(found.left_out))
+            items = tuple(found.samples)
+            return Folder(path, items, size, table, clean_splits(items), dict(found.left_out))
     return None
+
+
+def clean_splits(items: Sequence[Item]) -> tuple[str, ...]:
+    """Return the split of each sample, with a validation part where the folder has none.
+
+    Of EV-SegNet's released files its rows of :data:`eventseg.splits.EVSEGNET_VALIDATION`; of
+    others the last samples of each sequence, see :func:`eventseg.splits.hold_back_stretches`.
+    Samples near those are ``gap``.
+    """
+    splits = [item.split for item in items]
+    training = [i for i, split in enumerate(splits) if split == "train"]
+    if "val" in splits or not training:
+        return tuple(splits)
+    for i in training:
+        row = export_row(items[i].id)
+        if row is not None:
+            found = evsegnet_splits(items[i].sequence, np.array([row]), window_us=EVSEGNET_BIN_US)
+            splits[i] = "train" if found is None else str(found[0])
+    if "val" not in splits:
+        sequences = [items[i].sequence for i in training]
+        ranks = recording_ranks([items[i].id for i in training], sequences)
+        for i, split in zip(training, hold_back_stretches(sequences, ranks), strict=True):
+            splits[i] = str(split)
+    return tuple(splits)

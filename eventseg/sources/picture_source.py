@@ -29,6 +29,12 @@ class PictureSource:
 
     path: Path
     ids: Any
+    splits: Any
+
+    @property
+    def published_splits(self) -> tuple[str, ...]:
+        """The splits: none of them was held back by this package."""
+        return tuple(self.splits)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:

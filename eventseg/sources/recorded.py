@@ -22,6 +22,7 @@ from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
+from eventseg.splits import split_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,6 +53,19 @@ class EventSource:
     def splits(self) -> tuple[str, ...]:
         """Split of each sample."""
         return self.dataset.samples.split
+
+    @property
+    def published_splits(self) -> tuple[str, ...]:
+        """Split of each sample without a validation part in data sets of anchor ``evsegnet``.
+
+        EV-SegNet trained on all rows of its training recordings. Other data sets have nothing
+        published: their splits are the same as :attr:`splits`.
+        """
+        settings = self.dataset.manifest.settings
+        if settings.anchor.kind != "evsegnet":
+            return self.splits
+        held_out = frozenset(settings.held_out)
+        return tuple(split_of(name, held_out=held_out) for name in self.sequences)
 
     @property
     def sequences(self) -> tuple[str, ...]:

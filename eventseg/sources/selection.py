@@ -13,18 +13,36 @@ from eventseg.sources.source import Source
 
 
 def part(
-    source: Source, *, split: str, window: str | None = None, min_covered: float = 1.0
+    source: Source,
+    *,
+    split: str,
+    window: str | None = None,
+    min_covered: float = 1.0,
+    published: bool = False,
 ) -> NDArray[np.int64]:
     """Return the samples of a part that have labels and whose window is covered, int64 (N,).
+
+    Parameters
+    ----------
+    source : Source
+    split : str
+        Part of the data.
+    window : str, optional
+        Window whose covered share counts.
+    min_covered : float
+        Least share of the window that the sample's recording covers.
+    published : bool
+        Take the splits of the protocol ``paper``, without validation held back of training.
 
     Raises
     ------
     TrainingError
         There are none; the message says whether labels or coverage are missing.
     """
-    found = np.flatnonzero((np.array(source.splits) == split) & source.labelled)
+    of = source.published_splits if published else source.splits
+    found = np.flatnonzero((np.array(of) == split) & source.labelled)
     if len(found) == 0:
-        splits = sorted({source.splits[i] for i in np.flatnonzero(source.labelled)})
+        splits = sorted({of[i] for i in np.flatnonzero(source.labelled)})
         there = f"it has those of {', '.join(splits)}: choose one with --split"
         raise TrainingError(
             f"{source.path} has no labelled samples of split {split}; "

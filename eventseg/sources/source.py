@@ -32,7 +32,11 @@ class Source(Protocol):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Split of each sample, (N,)."""
+        """Split of each sample, (N,): ``train``, ``val``, ``test``, or another that none uses."""
+
+    @property
+    def published_splits(self) -> tuple[str, ...]:
+        """Split of each sample in the protocol ``paper``, (N,): without validation held back."""
 
     @property
     def sequences(self) -> tuple[str, ...]:

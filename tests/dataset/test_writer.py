@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from eventseg.events import SensorSize
 from eventseg.images import read_image, write_image
 from eventseg.recordings import open_recording
 from eventseg.recordings.progress import Progress
-from eventseg.windows import parse_anchor
+from eventseg.sources import EventSource
+from eventseg.splits import EVSEGNET_VALIDATION
+from eventseg.windows import format_duration, parse_anchor
 
 WINDOWS = (10_000, 50_000)
 
@@ -209,11 +212,39 @@ def test_evsegnet_makes_one_data_set_a_window(recording: Path, tmp_path: Path) -
     assert sizes["10ms"] < 20
     assert sizes["50ms"] > 4 * sizes["250ms"] > 0
     fifty = open_dataset(root / "50ms")
-    assert set(fifty.samples.split) == {"train"}
+    assert list(dict.fromkeys(fifty.samples.split)) == ["train", "gap", "val"]
     assert fifty.ids[0] == "rec_export_1"  # the first bin ends before the first frame
     assert check_dataset(root, deep=True) == []
     with pytest.raises(DatasetError, match=r"open one of .*250ms"):
         open_dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "duration_us", "window_us", "counts"),
+    [
+        ("rec1487842276", 131_001_000, 50_000, {"train": 20, "val": 190}),
+        ("rec1487842276", 131_001_000, 10_000, {"train": 20, "val": 190}),
+        ("rec1487593224", 109_501_000, 250_000, {"train": 184, "gap": 40, "val": 40}),
+    ],
+)
+def test_rows_of_the_clean_protocol_validate_and_train_as_published(
+    tmp_path: Path, name: str, duration_us: int, window_us: int, counts: dict[str, int]
+) -> None:
+    path = write_recording(
+        tmp_path / f"{name}.hdf5", events=20_000, frames=262, duration_us=duration_us
+    )
+    encode_dataset(
+        [path], tmp_path / "data", anchor="evsegnet", windows_us=[window_us], store="none"
+    )
+    data = open_dataset(tmp_path / "data" / format_duration(window_us))
+    assert Counter(data.samples.split) == counts
+    for sample_id, split in zip(data.ids, data.samples.split, strict=True):
+        row = int(sample_id.partition("_export_")[2]) * max(1, window_us // 50_000)
+        inside = any(start <= row < stop for start, stop in EVSEGNET_VALIDATION[name])
+        assert (split == "val") == inside
+    source = EventSource(data, "truth")
+    assert source.splits == data.samples.split
+    assert set(source.published_splits) == {"train"}
 
 
 def test_frameless_recording_needs_another_anchor(tmp_path: Path) -> None:

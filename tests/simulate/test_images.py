@@ -166,7 +166,7 @@ def test_folders_are_listed_as_training_lists_them(camvid, tmp_path):
     images, source = find_images(camvid, "camvid"), open_source(camvid)
     assert images.left_out == source.left_out
     assert sum(images.left_out.values()) == 3
-    assert sorted(images.parts) == sorted(set(source.splits)) == ["test", "train"]
+    assert sorted(images.parts) == sorted(set(source.published_splits)) == ["test", "train"]
     items = [item for part in ("train", "test") for item in images.parts[part]]
     assert tuple(items) == source.items
     for i, item in enumerate(items):

@@ -11,12 +11,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from training_fixtures import draw_nothing, one_thread, train_tiny
+from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.labels.maps import load_class_table, paint_labels
 from eventseg.networks import load_network
 from eventseg.sources.source import open_source
+from eventseg.training.parts import pick
 from eventseg_cli.main import main
 
 
@@ -70,6 +71,45 @@ def test_picture_in_two_formats_is_one_sample(tmp_path: Path) -> None:
     np.testing.assert_allclose(source.image(1, colour=False), 40 / 255, rtol=1e-6)
 
 
+def test_the_ends_of_drives_validate_where_a_folder_has_no_validation_part(tmp_path: Path) -> None:
+    root = tmp_path / "CamVid"
+    for split, drive, count in (("train", "a", 20), ("train", "b", 30), ("test", "c", 3)):
+        for k in range(count):
+            picture(root / split / f"{drive}_{k}.png", (8, 6), mode="RGB")
+            picture(root / f"{split}annot" / f"{drive}_{k}.png", (8, 6), value=0)
+    source = open_source(root)
+    splits = dict(zip(source.ids, source.splits, strict=True))
+    # Numbers in names are numbers: picture 9 comes before picture 10.
+    expected = {f"a_{k}": "train" if k < 17 else "gap" if k == 17 else "val" for k in range(20)}
+    expected |= {f"b_{k}": "train" if k < 25 else "gap" if k < 27 else "val" for k in range(30)}
+    assert splits == expected | {f"c_{k}": "test" for k in range(3)}
+    assert source.published_splits == ("train",) * 50 + ("test",) * 3
+    for protocol, count in (("clean", 42), ("paper", 50)):
+        assert len(pick(source, tiny(protocol=protocol, input__kind="rgb"), split="train")) == count
+    (root / "valannot").mkdir()
+    picture(root / "val/d_0.png", (8, 6), mode="RGB")
+    picture(root / "valannot/d_0.png", (8, 6), value=0)
+    with_val = open_source(root)
+    assert with_val.splits == with_val.published_splits
+
+
+def test_released_rows_of_the_clean_protocol_validate(tmp_path: Path) -> None:
+    root, name = tmp_path / "released", "rec1487593224"
+    rows = (870, 1789, 1790, 1989, 1990, 2189)
+    for split, recording, chosen in (("train", name, rows), ("test", "rec1487417411", (100,))):
+        for row in chosen:
+            picture(root / f"images/{split}/{recording}_export_{row}.png", (8, 6))
+            picture(root / f"labels/{split}/{recording}_export_{row}.png", (8, 6), value=1)
+    source = open_source(root)
+    splits = dict(zip(source.ids, source.splits, strict=True))
+    expected = ("train", "train", "gap", "gap", "val", "val")
+    assert splits == {
+        **{f"{name}_export_{row}": split for row, split in zip(rows, expected, strict=True)},
+        "rec1487417411_export_100": "test",
+    }
+    assert source.published_splits.count("train") == 6
+
+
 @pytest.mark.usefixtures("blind")
 def test_training_on_a_folder(tmp_path: Path) -> None:
     made = train_tiny(
@@ -98,7 +138,7 @@ def test_folders_that_are_damaged(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"1 labels are missing, first .*0001TP_val0\.png"):
         open_source(root)
     shutil.rmtree(root / "val")
-    assert set(open_source(root).splits) == {"train", "test"}
+    assert set(open_source(root).published_splits) == {"train", "test"}
     (root / "trainannot/0001TP_train0.png").write_bytes(b"")
     with pytest.raises(DatasetError, match="cannot read"):
         open_source(root)

@@ -450,7 +450,9 @@ def test_parts_that_are_empty_are_named(copied: Path, tmp_path: Path) -> None:
     assert {source.splits[i] for i in train | val} == {"train"}
     # As published nothing is held back, and a share of the training part is a share of it all.
     paper = pick(source, tiny(validation_share=0.25, protocol="paper"), split="train")
-    assert set(paper) == train | val
+    assert len(val) == round(len(paper) / 4)
+    assert max(train) < min(set(paper) - train - val) < min(val)  # with a gap between them
+    assert set(paper) > train | val
     assert len(pick(source, tiny(fraction=0.5), split="train")) == round(len(paper) / 2)
 
 

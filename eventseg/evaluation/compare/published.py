@@ -72,7 +72,7 @@ def published_data(data: Path, *, classes: Sequence[str]) -> str:
 
 
 def _images(folder: Folder) -> str:
-    samples, table = Counter(folder.splits), folder.classes.name
+    samples, table = Counter(folder.published_splits), folder.classes.name
     if table == "camvid11" and samples == CAMVID_SAMPLES:
         return CAMVID if set(folder.sequences) == CAMVID_DRIVES else ""
     whole = samples["val"] == CITYSCAPES_VAL and folder.size == CITYSCAPES_SIZE

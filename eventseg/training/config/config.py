@@ -43,15 +43,17 @@ class TrainConfig:
     iterations : int
         Updates in place of epochs; 0 where `epochs` gives the length.
     fraction : float
-        Share of the training samples to use, drawn by the seed.
+        Share of the training samples to use: stretches of up to 20 neighbours, drawn by the seed;
+        a smaller share lies in a larger one.
     min_covered : float
         Least share of its window that a sample's recording must cover.
     validation_share : float
-        Share of the training samples to validate on, drawn by the seed; 0 for the data set's own
-        validation part.
+        Share of the training samples to validate on in place of the data set's own validation
+        part: the last ones of each recording, with a gap before them; 0 for that part.
     protocol : {"clean", "paper"}
         Part that chooses the best checkpoint, by the mean IoU over the classes in its truth: the
-        validation part (``clean``), or, as published, the test part (``paper``).
+        validation part (``clean``), or, as published, the test part (``paper``), with nothing held
+        back of training.
     patience : int
         Epochs without a better score after which training stops; 0 for never.
     min_delta : float
