@@ -131,7 +131,7 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     ),
     click.option(
         "--normalise",
-        type=click.Choice(["raw", "evsegnet"]),
+        type=click.Choice(["raw", "sqrt", "evsegnet"]),
         default="raw",
         show_default=True,
         help="What to store. Raw tensors are normalised when they are loaded.",

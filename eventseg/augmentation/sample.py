@@ -28,7 +28,11 @@ Border = float | Sequence[float]
 OUTSIDE = -1
 """Number of a pixel that does not come from the picture."""
 
-EMPTY: dict[Normalisation, tuple[float, ...]] = {"raw": (0,), "evsegnet": (-1, -1, 0, 0, 0, 0)}
+EMPTY: dict[Normalisation, tuple[float, ...]] = {
+    "raw": (0,),
+    "sqrt": (0,),
+    "evsegnet": (-1, -1, 0, 0, 0, 0),
+}
 """What a pixel without events holds, by normalisation; ``evsegnet`` is of six channels."""
 
 
@@ -87,7 +91,7 @@ def augment(
     augmentation : Augmentation
     seed, epoch, index : int
         Decide the draw, as in :func:`eventseg.augmentation.settings.draw`.
-    normalise : {"raw", "evsegnet"}
+    normalise : {"raw", "sqrt", "evsegnet"}
         Normalisation of the events, which determines the value of an empty pixel.
     resize : SensorSize, optional
         Size the picture is resized to first; by default it keeps its own.

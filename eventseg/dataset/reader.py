@@ -26,7 +26,7 @@ from eventseg.dataset.layout import (
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
 from eventseg.dataset.table import SampleTable, read_rows
-from eventseg.encoding.normalise import normalise_evsegnet
+from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.settings import Normalisation
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, LabelError
@@ -199,8 +199,8 @@ class EventDataset:
         window : str or int, optional
             Length of the window, such as ``50ms`` or microseconds; may be left out where there is
             only one. A length that is not stored is encoded from the recording.
-        normalise : {"evsegnet", "raw"}, optional
-            ``evsegnet`` scales raw tensors; ``raw`` needs a data set that was stored raw. By
+        normalise : {"evsegnet", "sqrt", "raw"}, optional
+            Normalisation of the six channels; any needs a data set that was stored raw, or so. By
             default ``evsegnet`` for the six channels and ``raw`` for other representations.
 
         Returns
@@ -215,23 +215,23 @@ class EventDataset:
             No such window, a tensor or recording that is missing or has changed, or raw values
             asked of normalised ones.
         WindowError
-            The ``evsegnet`` ranges asked of another representation.
+            A normalisation asked of another representation than the six channels.
         """
         settings = self.manifest.settings
         stored, encoding = settings.encoding, settings.encoding.normalised(normalise)
         window = self.window_name(window)
         if settings.store == "none" or window not in self.windows:
             return self.encode_live(i, window, normalise=encoding.normalise)
-        if encoding.normalise == "raw" and stored.normalise != "raw":
+        if stored.normalise not in ("raw", encoding.normalise):
             raise DatasetError(
                 f"{self.path} holds {stored.normalise} tensors, which cannot be turned back to "
-                "raw; encode with --normalise raw"
+                f"{encoding.normalise}; encode with --normalise raw"
             )
         path = tensor_file(self.path, window=window, sample_id=self.ids[i], store=settings.store)
         tensor = read_tensor(path)
-        if encoding == stored:
-            return tensor
-        return normalise_evsegnet(tensor, out=tensor)
+        if encoding != stored:
+            normalise_raw(tensor, normalise=encoding.normalise)
+        return tensor
 
     def frame(self, i: int) -> NDArray[np.uint8]:
         """Return the frame of a sample at full size, uint8 (H, W).

@@ -149,7 +149,7 @@ def encode_dataset(
         ``count`` anchor.
     anchor : str or Anchor
         Placing of the windows, see :func:`eventseg.windows.cut_windows`.
-    normalise : {"raw", "evsegnet"}
+    normalise : {"raw", "sqrt", "evsegnet"}
         Values to store; raw tensors are normalised on load. Representations other than
         ``mean-std`` are raw.
     representation : str or Representation

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.encoding.normalise import normalise_evsegnet
+from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Tensor
 from eventseg.errors import ExtensionError, WindowError
@@ -59,9 +59,8 @@ def encode_run(
                 width,
                 ddof,
             )
-    if encoding.normalise == "evsegnet":
-        for tensor in out:
-            normalise_evsegnet(tensor, out=tensor)
+    for tensor in out:
+        normalise_raw(tensor, normalise=encoding.normalise)
 
 
 def _encode_planes(

@@ -154,15 +154,15 @@ def _encode_words(
     packed = words == encode_cuda.PACKED_WORDS
     accumulate = encode_cuda.accumulate_packed if packed else encode_cuda.accumulate_wide
     first_row, ddof = encoding.rows[0], encoding.ddof
-    evsegnet = encoding.normalise == "evsegnet"
+    normalise = encode_cuda.NORMALISED[encoding.normalise]
     flat = out.view(len(out), out.shape[1], height * width)
     for part, sums in _groups(plan, (2 * height * width, words), out.device):
         if len(columns[0]):
             launch(accumulate, *columns, part, sums, first_row, height, width, windows=len(part))
         largest = torch.zeros((len(part), 2), dtype=torch.int64, device=out.device)
-        if evsegnet:
+        if encoding.normalise == "evsegnet":
             launch(encode_cuda.find_largest, sums, largest, windows=len(part))
-        launch(encode_cuda.finalize, part, sums, largest, flat, ddof, evsegnet, windows=len(part))
+        launch(encode_cuda.finalize, part, sums, largest, flat, ddof, normalise, windows=len(part))
 
 
 def _encode_planes(

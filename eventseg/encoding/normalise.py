@@ -1,13 +1,33 @@
-"""Normalisation of the six channels to the ranges of EV-SegNet's released files."""
+"""Normalisation of the six channels: equal spread at any rate, or EV-SegNet's ranges.
+
+sqrt       count -> sqrt(n), whose spread does not grow with the rate of events (Anscombe 1948);
+times stay as they are
+evsegnet   the ranges of EV-SegNet's released files, see :func:`normalise_evsegnet`
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from eventseg.encoding.representations.mean_std import CHANNELS
-from eventseg.encoding.settings import Tensor
+from eventseg.encoding.settings import Normalisation, Tensor
 from eventseg.errors import WindowError
 from eventseg.kernels.ranges import evsegnet_ranges
+
+
+def normalise_raw(tensor: Tensor, *, normalise: Normalisation) -> None:
+    """Bring raw channels into a normalisation, in place.
+
+    Parameters
+    ----------
+    tensor : float32 (..., 6, H, W)
+    normalise : {"raw", "sqrt", "evsegnet"}
+    """
+    if normalise == "evsegnet":
+        normalise_evsegnet(tensor, out=tensor)
+    elif normalise == "sqrt":
+        counts = tensor[..., :2, :, :]
+        np.sqrt(counts, out=counts)
 
 
 def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:

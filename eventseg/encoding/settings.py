@@ -22,7 +22,7 @@ from eventseg.events import SensorSize
 
 Tensor = NDArray[np.float32]
 
-Normalisation = Literal["raw", "evsegnet"]
+Normalisation = Literal["raw", "sqrt", "evsegnet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Encoding:
         Range of sensor rows ``[row0, row1)`` that the tensor keeps.
     representation : Representation
         Meaning of the channels.
-    normalise : {"raw", "evsegnet"}
-        Normalisation of the channels.
+    normalise : {"raw", "sqrt", "evsegnet"}
+        Normalisation of the channels, see :mod:`eventseg.encoding.normalise`.
     ddof : {1, 0}
         The variance of ``mean-std`` divides by ``n - ddof``.
     filters : tuple of str
@@ -47,8 +47,8 @@ class Encoding:
     Raises
     ------
     WindowError
-        Rows outside the sensor, an unknown normalisation or divisor, or the ``evsegnet``
-        normalisation of another representation than ``mean-std``.
+        Rows outside the sensor, an unknown normalisation or divisor, or a normalisation of another
+        representation than ``mean-std``.
 
     Examples
     --------
@@ -70,11 +70,11 @@ class Encoding:
                 "rows of the sensor"
             )
         if self.normalise not in get_args(Normalisation):
-            raise WindowError(f"normalise must be raw or evsegnet, got {self.normalise!r}")
-        if self.normalise == "evsegnet" and self.representation != MEAN_STD:
+            raise WindowError(f"normalise must be raw, sqrt or evsegnet, got {self.normalise!r}")
+        if self.normalise != "raw" and self.representation != MEAN_STD:
             raise WindowError(
-                f"the evsegnet normalisation is defined for the six channels of {MEAN_STD}: "
-                f"{self.representation} must be raw"
+                f"the {self.normalise} normalisation is defined for the six channels of "
+                f"{MEAN_STD}: {self.representation} must be raw"
             )
         if self.ddof not in (0, 1):
             raise WindowError(f"ddof must be 0 or 1, got {self.ddof!r}")
@@ -92,8 +92,8 @@ class Encoding:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """Channels in order, with units and limits."""
-        if self.normalise == "evsegnet":
-            return mean_std.EVSEGNET
+        if self.normalise != "raw":
+            return mean_std.NORMALISED[self.normalise]
         return self.representation.all_channels
 
     def normalised(self, normalise: Normalisation | None) -> Self:
@@ -176,5 +176,5 @@ def encoding_of(
 
 
 def default_normalisation(representation: Representation) -> Normalisation:
-    """Return the normalisation that networks see: ``evsegnet`` for ``mean-std``, else ``raw``."""
+    """Return the normalisation of opened tensors: ``evsegnet`` for ``mean-std``, else ``raw``."""
     return "evsegnet" if representation == MEAN_STD else "raw"

@@ -55,8 +55,9 @@ def encode(
     window : str, int, (int, int), optional
         Length such as ``"50ms"`` or in us: the last such stretch of the stream's span. Or the
         window ``(t0_us, t1_us)`` itself. By default the entire span.
-    normalise : {"raw", "evsegnet"}
-        ``raw`` as above; ``evsegnet`` as :func:`normalise_evsegnet`, for the six channels only.
+    normalise : {"raw", "sqrt", "evsegnet"}
+        ``raw`` as above; for the six channels only, ``sqrt`` of the counts, or ``evsegnet`` as
+        :func:`normalise_evsegnet`.
     ddof : {1, 0}
         Divisor of the variance is n - ddof.
     rows : (int, int), optional

@@ -21,6 +21,8 @@ out : float32 (N, 6, C)
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from eventseg.kernels import cells
@@ -28,6 +30,10 @@ from eventseg.kernels.cells import COUNT_SHIFT, EXACT_LIMIT, TIME_MASK
 from eventseg.kernels.cuda_device import cuda, inlined, product32, product64
 
 PACKED_WORDS, WIDE_WORDS = 2, 4
+RAW, SQRT, EVSEGNET = 0, 1, 2
+NORMALISED = {"raw": RAW, "sqrt": SQRT, "evsegnet": EVSEGNET}
+"""Number of each normalisation of :mod:`eventseg.encoding.normalise`."""
+
 THREADS = 256
 """Threads of a block."""
 
@@ -83,8 +89,8 @@ def find_largest(sums, largest):
 
 
 @cuda.jit
-def finalize(plan, sums, largest, out, ddof, evsegnet):
-    """Write the six channels of each window and clear its words, raw or with EV-SegNet's ranges."""
+def finalize(plan, sums, largest, out, ddof, normalise):
+    """Write the six channels of each window, normalised, and clear its words."""
     first, k = cuda.grid(2)
     stride = cuda.gridsize(2)[0]
     plane = sums.shape[1] // 2
@@ -108,7 +114,9 @@ def finalize(plan, sums, largest, out, ddof, evsegnet):
             squared = product64(mean_us, mean_us)
             mean, std = far_moments(n, mean_us, squared, high, low, window_us, ddof)
         count = np.float32(n)
-        if evsegnet:
+        if normalise == SQRT:
+            count = np.float32(math.sqrt(count))
+        elif normalise == EVSEGNET:
             per_count = two / np.float32(max(largest[k, polarity], np.int64(1)))
             count = product32(count, per_count) - one
             # 2 * mean is exact, so that fusing it with the sum changes nothing.

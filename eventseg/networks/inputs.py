@@ -31,7 +31,7 @@ class InputSpec:
         How 8-bit values of frames and pictures are scaled.
     windows : tuple of str
         Windows of the events it was trained on, such as ``50ms``.
-    normalise : {"evsegnet", "raw"}
+    normalise : {"evsegnet", "sqrt", "raw"}
         Normalisation of the events.
     size : (int, int), optional
         Height and width that inputs are resized to; by default they keep their own.
@@ -46,7 +46,7 @@ class InputSpec:
     channels: int
     scaling: Scaling = field(default_factory=lambda: Scaling(1.0, (0.0,), (1.0,)))
     windows: tuple[str, ...] = ()
-    normalise: Literal["evsegnet", "raw"] = "evsegnet"
+    normalise: Literal["evsegnet", "sqrt", "raw"] = "evsegnet"
     size: tuple[int, int] | None = None
     encoding: Encoding | None = None
     resize: ResizeRule = "centres"

@@ -88,8 +88,8 @@ class EventSource:
 
     @property
     def encoding(self) -> Encoding:
-        """Encoding of the event tensors, in the normalisation of their representation."""
-        return self.dataset.manifest.settings.encoding.normalised(None)
+        """Encoding of the event tensors, in the normalisation that they are stored in."""
+        return self.dataset.manifest.settings.encoding
 
     @property
     def classes(self) -> ClassTable:

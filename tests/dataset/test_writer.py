@@ -130,7 +130,7 @@ def test_every_store_gives_the_same_tensors(
         assert other.ids == dataset.ids
         np.testing.assert_array_equal(other.samples.events, dataset.samples.events)
         for i in (0, 7):
-            for normalise in ("raw", "evsegnet"):
+            for normalise in ("raw", "sqrt", "evsegnet"):
                 np.testing.assert_array_equal(
                     other.tensor(i, "50ms", normalise=normalise),
                     dataset.tensor(i, "50ms", normalise=normalise),

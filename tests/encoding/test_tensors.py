@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import tracemalloc
 from itertools import pairwise
@@ -250,6 +251,15 @@ def test_more_events_in_one_cell_than_the_packed_words_hold():
     cut = windows(ends - 100_000, ends)
     alone = [encode_windows(events, windows([a], [a + 100_000]))[0] for a in cut.t0_us]
     np.testing.assert_array_equal(encode_windows(events, cut), alone)
+
+
+@given(events=streams())
+@settings(max_examples=60)
+def test_sqrt_changes_counts_only(events):
+    raw, made = encode(events), encode(events, normalise="sqrt")
+    np.testing.assert_array_equal(made[2:], raw[2:])
+    roots = [math.sqrt(count) for count in raw[:2].ravel().tolist()]
+    np.testing.assert_array_equal(made[:2].ravel(), np.array(roots, np.float32))
 
 
 @given(events=streams())

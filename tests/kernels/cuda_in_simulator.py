@@ -120,7 +120,7 @@ def test_tensors_have_the_bits_of_the_cpu(name, events, data):
         "ddof": data.draw(st.sampled_from([0, 1])),
         "rows": (events.sensor.height // 2, events.sensor.height),
     }
-    ranges = ("raw", "evsegnet") if name == "mean-std" else ("raw",)
+    ranges = ("raw", "sqrt", "evsegnet") if name == "mean-std" else ("raw",)
     for normalise in ranges:
         made = encode_windows(events, windows, normalise=normalise, device="cuda", **options)
         expected = encode_windows(events, windows, normalise=normalise, **options)
@@ -134,7 +134,7 @@ def test_long_windows_take_the_wide_words_beside_packed_ones():
     events = EventStream.from_arrays(t, at, at, at, sensor=(3, 4), t0_us=0, t1_us=length)
     # Five events of one cell in that window are beyond exact integers: float64 finishes them.
     windows = windows_of([0, 0, 50, 0], [1_000, length, 2_000, 2**20])
-    for normalise in ("raw", "evsegnet"):
+    for normalise in ("raw", "sqrt", "evsegnet"):
         made = encode_windows(events, windows, normalise=normalise, device="cuda")
         expected = encode_windows(events, windows, normalise=normalise)
         np.testing.assert_array_equal(bits(made), bits(expected))

@@ -30,7 +30,7 @@ def no_gpu(monkeypatch):
 @settings(max_examples=40)
 def test_a_batch_of_tensors_on_the_cpu_has_the_same_bits(events):
     columns = [torch.from_numpy(c.copy()) for c in (events.t, events.x, events.y, events.p)]
-    for normalise in ("raw", "evsegnet"):
+    for normalise in ("raw", "sqrt", "evsegnet"):
         made = encode_batch(
             *columns,
             [[0], [len(events)]],

@@ -57,7 +57,7 @@ def every(stride_us, length_us):
 
 
 @pytest.mark.parametrize("length_us", [10_000, 50_000, 250_000, 5_000_000])
-@pytest.mark.parametrize("normalise", ["raw", "evsegnet"])
+@pytest.mark.parametrize("normalise", ["raw", "sqrt", "evsegnet"])
 def test_bits_of_20_million_events_are_those_of_the_cpu(events, length_us, normalise):
     windows = every(100_000, length_us)
     options = {"normalise": normalise, "rows": (0, 200)}

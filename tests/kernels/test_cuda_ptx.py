@@ -33,7 +33,6 @@ TYPES = {
     "largest": INTS_2D,
     "out": FLOATS_3D,
     "table": types.float64[:, ::1],
-    "evsegnet": types.boolean,
     "hot": types.boolean[::1],
     "pixel": types.int32[::1],
     "fates": types.uint8[::1],

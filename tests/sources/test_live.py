@@ -36,9 +36,9 @@ from eventseg.training.loading import (
     to_device,
 )
 from eventseg.training.parts import pick
+from eventseg.training.passes import memory_advice
 from eventseg.training.run_folder import read_skipped, write_skipped
 from eventseg.training.samples import Samples
-from eventseg.training.trainer import memory_advice
 from eventseg_cli.main import main
 
 CPU = torch.device("cpu")
@@ -141,7 +141,7 @@ def test_the_same_sample_has_the_same_bits_on_every_path(
     if kind == "events" and not training and changed is STILL:
         first = stored[0]
         for x, index in zip(first["x"], first["index"].tolist(), strict=True):
-            np.testing.assert_array_equal(x, source.dataset.tensor(index, "50ms"))
+            np.testing.assert_array_equal(x, source.dataset.tensor(index, "50ms", normalise="sqrt"))
 
 
 @pytest.mark.parametrize(

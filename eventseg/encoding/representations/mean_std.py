@@ -38,6 +38,15 @@ EVSEGNET = tuple(
         ("std-", "half windows, at most 1", 0.0),
     )
 )
-"""Channels in the evsegnet normalisation."""
+
+SQRT = tuple(
+    Channel(channel.name, "square root of events", per_event=True)
+    if channel.name.startswith("count")
+    else channel
+    for channel in RAW
+)
+
+NORMALISED = {"sqrt": SQRT, "evsegnet": EVSEGNET}
+"""Channels by normalisation, but for the raw ones."""
 
 DEFINITION = Definition(channels=lambda _: RAW)

@@ -60,10 +60,12 @@ class InputSettings:
         Fusion of the input ``both``: one network on all its channels, or two networks whose logits
         are averaged.
     windows : tuple of str
-        Window lengths such as ``50ms``; one is drawn for each sample.
-    normalise : {"auto", "evsegnet", "raw"}
-        Normalisation of the event tensor; ``auto`` follows its representation: ``evsegnet`` for
-        the six channels of mean-std, ``raw`` for others.
+        Window lengths such as ``50ms``; one is drawn for each sample, and in validation they take
+        turns.
+    normalise : {"auto", "sqrt", "evsegnet", "raw"}
+        Normalisation of the event tensor: ``sqrt`` takes square roots of the counts, ``evsegnet``
+        has the ranges of EV-SegNet's files. ``auto`` is ``sqrt`` where the six channels of mean-std
+        are stored raw, else as they are stored.
     live : bool
         Whether events are encoded from the recordings even where tensors are stored.
     encode : {"auto", "workers", "device"}
@@ -84,7 +86,7 @@ class InputSettings:
     kind: Literal["events", "gray", "rgb", "both"] = "events"
     fusion: Literal["early", "late"] = "early"
     windows: tuple[str, ...] = ("50ms",)
-    normalise: Literal["auto", "evsegnet", "raw"] = "auto"
+    normalise: Literal["auto", "sqrt", "evsegnet", "raw"] = "auto"
     live: bool = False
     encode: Literal["auto", "workers", "device"] = "auto"
     scaling: Scaling = field(default_factory=lambda: Scaling(mean=(0.0,), std=(1.0,)))
@@ -103,26 +105,31 @@ class InputSettings:
             raise TrainingError("scaling needs as many deviations as means, all above 0")
 
     def normalisation(self, encoding: Encoding | None) -> Normalisation:
-        """Return the normalisation of event tensors of an encoding.
+        """Return the normalisation of the event tensors that a source stores so.
 
         Raises
         ------
         TrainingError
-            The ``evsegnet`` normalisation asked of another representation than ``mean-std``.
+            A normalisation asked of another representation than ``mean-std``, or of tensors that
+            are stored in another one.
         """
         # Loaded here, so that a configuration is read without representations.
         from eventseg.encoding.representation import MEAN_STD
-        from eventseg.encoding.settings import default_normalisation
 
         if encoding is None:
-            return "raw" if self.normalise == "raw" else "evsegnet"
-        representation = encoding.representation
+            return "sqrt" if self.normalise == "auto" else self.normalise
+        representation, stored = encoding.representation, encoding.normalise
         if self.normalise == "auto":
-            return default_normalisation(representation)
-        if self.normalise == "evsegnet" and representation != MEAN_STD:
+            return "sqrt" if representation == MEAN_STD and stored == "raw" else stored
+        if self.normalise != "raw" and representation != MEAN_STD:
             raise TrainingError(
-                f"the evsegnet normalisation is defined for the six channels of {MEAN_STD}; this "
-                f"data set holds {representation}: set input.normalise=raw or auto"
+                f"the {self.normalise} normalisation is defined for the six channels of "
+                f"{MEAN_STD}; this data set holds {representation}: set input.normalise=raw or auto"
+            )
+        if stored not in ("raw", self.normalise):
+            raise TrainingError(
+                f"this data set holds {stored} tensors, which cannot be turned to "
+                f"{self.normalise}: set input.normalise={stored}, or encode with --normalise raw"
             )
         return self.normalise
 
