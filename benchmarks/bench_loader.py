@@ -54,9 +54,9 @@ from eventseg.training.loading import EpochBatches, each_batch, load_batches, to
 from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.optimisers import build_optimiser
 from eventseg.training.parts import pick
+from eventseg.training.passes import train_pass
 from eventseg.training.samples import Batch, Samples
 from eventseg.training.state import NetworkInTraining
-from eventseg.training.trainer import train_pass
 
 TINY = SensorSize(32, 48)
 FRAME_US = 50_000

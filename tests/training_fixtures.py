@@ -26,13 +26,20 @@ from eventseg.training.state import NetworkInTraining
 
 SENSOR = SensorSize(48, 64)
 
+EXACT: Mapping[str, Any] = {
+    "loss.terms": {"cross_entropy": 1.0},
+    "batch_norm_batches": 0,
+    "amp": "off",
+    "memory_format": "contiguous",
+}
+"""Settings of an update that is simple to repeat by hand."""
+
 TINY: Mapping[str, Any] = {
+    **EXACT,
     "network.name": "enet",
     "batch_size": 4,
     "epochs": 2,
     "workers": 0,
-    "amp": "off",
-    "memory_format": "contiguous",
     "optimiser.learning_rate": 1e-3,
 }
 

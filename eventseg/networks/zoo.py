@@ -52,6 +52,9 @@ class Architecture:
         Results as published, with data set and split; empty where there is none.
     options : mapping
         Options that the name stands for.
+    learning_rate : float
+        Rate at which Adam teaches it from random weights: measured on simulated streets (see
+        ``docs/learning.md``) or else 1e-3.
     """
 
     constructor: str | Callable[..., SegmentationNetwork]
@@ -59,6 +62,7 @@ class Architecture:
     source: str
     published: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 1e-3
 
     @property
     def make(self) -> Callable[..., SegmentationNetwork]:
@@ -77,6 +81,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         Size(22_863_406, 10.63, 32),
         "Alonso and Murillo, EV-SegNet, CVPRW 2019 (Segception small)",
         "DDD17 test, 6 classes: 54.81 (events), 64.98 (gray), 68.36 (both)",
+        learning_rate=9e-3,
     ),
     "pspnet101": Architecture(
         "pspnet:PSPNet",
@@ -191,6 +196,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         Size(1_137_238, 0.31, 32),
         "Poudel et al., Fast-SCNN, BMVC 2019",
         "Cityscapes: 68.0 test; 70.96 val (mmseg), 54.84 val (Tramac)",
+        learning_rate=2e-2,
     ),
 }
 """The networks that can be built by name."""
@@ -232,3 +238,18 @@ def architecture(name: str) -> Architecture:
             "smp:ARCHITECTURE/ENCODER, and FILE.py:NAME of your own"
         )
     return ARCHITECTURES[name]
+
+
+def usual_learning_rate(name: str, *, optimiser: str) -> float:
+    """Return the learning rate that a network is trained at where none is given.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`architecture`.
+    optimiser : str
+        ``adam`` and ``adamw`` have the network's own rate, ``sgd`` 0.01 and others 1e-3.
+    """
+    if optimiser in ("adam", "adamw"):
+        return architecture(name).learning_rate
+    return 1e-2 if optimiser == "sgd" else 1e-3

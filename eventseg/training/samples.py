@@ -209,8 +209,10 @@ def channels_of(source: Source, kind: str) -> int:
 def draw_window(
     windows: Sequence[str], *, training: bool, seed: int, epoch: int, index: int
 ) -> str:
-    """Return the window of one sample of one epoch; outside training the first one."""
-    if len(windows) == 1 or not training:
+    """Return the window of one sample of one epoch; in validation they take turns."""
+    if not training:
+        return windows[index % len(windows)]
+    if len(windows) == 1:
         return windows[0]
     rng = generator(seed=seed, epoch=epoch, index=index, stream=WINDOW)
     return windows[int(rng.integers(len(windows)))]

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from eventseg.device import peak_memory_mib
 from eventseg.errors import TrainingError
-from eventseg.metrics.confusion_torch import new_counts
 from eventseg.metrics.scores import scores
-from eventseg.networks.network import SegmentationNetwork
-from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import no_report
 from eventseg.sources.source import Source
-from eventseg.training.arithmetic import autocast
-from eventseg.training.config.config import TrainConfig, with_absolute_paths
+from eventseg.training.config.config import TrainConfig, with_absolute_paths, with_learning_rate
 from eventseg.training.distributed import (
     gathered,
     join_processes,
-    mean_loss,
     rank,
     share_buffers,
-    summed,
     wait_for_all,
 )
 from eventseg.training.epoch_files import write_epoch_files, write_failed_network
-from eventseg.training.loading import each_batch, loading_advice, to_device
-from eventseg.training.optimisers import set_learning_rate, update_average
+from eventseg.training.loading import each_batch, loading_advice
+from eventseg.training.passes import (
+    LossError,
+    PassResult,
+    batch_norm_pass,
+    train_pass,
+    validation_pass,
+)
 from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.progress import (
     EpochCallback,
@@ -44,24 +40,7 @@ from eventseg.training.progress import (
     TrainingResult,
 )
 from eventseg.training.run_folder import FAILED, EpochCost, EpochScores
-from eventseg.training.samples import Batch
-from eventseg.training.state import NetworkInTraining
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
-
-
-class PassResult(NamedTuple):
-    """Mean loss of a pass and its confusion matrix, int64 (K, K)."""
-
-    loss: float
-    confusion: NDArray[np.int64]
-
-
-class LossError(TrainingError):
-    """A loss that is not finite; ``samples`` are the indices of the batch."""
-
-    def __init__(self, message: str, samples: list[int]) -> None:
-        super().__init__(message)
-        self.samples = samples
 
 
 def train(
@@ -132,7 +111,7 @@ def train(
     run = prepare_run(
         source,
         Path(out),
-        config=with_absolute_paths(config),
+        config=with_learning_rate(with_absolute_paths(config)),
         device=device,
         resume=resume,
         command=command,
@@ -216,6 +195,13 @@ def _train_epoch(run: PreparedRun, progress: Callable[[TrainingProgress], None])
         )
 
     begin = time.perf_counter()
+    if config.batch_norm_batches:
+        batch_norm_pass(
+            training.validated,
+            each_batch(run.training_batches, skipped=skipped),
+            config=config,
+            device=training.device,
+        )
     share_buffers(training.network)
     if training.average is not None:
         share_buffers(training.average)
@@ -236,143 +222,6 @@ def _train_epoch(run: PreparedRun, progress: Callable[[TrainingProgress], None])
         write_epoch_files(run, best=best, skipped=all_skipped)
     report(trained.loss, 0)
     return EpochEnd(run.root, history.scores[-1], best, run.trained_network(training.validated))
-
-
-@contextmanager
-def memory_advice() -> Iterator[None]:
-    """Give advice where the GPU runs out of memory.
-
-    Raises
-    ------
-    TrainingError
-        In place of torch's error.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            "the GPU has too little memory for a batch: lower batch_size (accumulation keeps the "
-            "update as large), set amp to bf16 or fp16, or a smaller size.crop"
-        ) from error
-
-
-@memory_advice()
-def train_pass(
-    training: NetworkInTraining,
-    batches: Iterable[Batch],
-    *,
-    updates: int,
-    report: Callable[[float, int], None] = lambda _loss, _images: None,
-) -> PassResult:
-    """Train over the batches of an epoch.
-
-    Parameters
-    ----------
-    training : NetworkInTraining
-        Its weights, optimiser and iteration change.
-    batches : iterable of Batch
-    updates : int
-        Largest number of updates.
-    report : callable
-        Called after every batch with its loss and its number of images.
-
-    Returns
-    -------
-    PassResult
-        Over the samples as they were seen, weighted by images.
-
-    Raises
-    ------
-    LossError
-        The loss is not finite; nothing was updated with it.
-    TrainingError
-        The GPU has too little memory.
-    """
-    config, device = training.config, training.device
-    training.network.train()
-    training.optimiser.zero_grad(set_to_none=True)
-    counts = new_counts(training.classes, device)
-    total, images, waiting = 0.0, 0, 0
-    for batch in batches:
-        if updates == 0:
-            break
-        # x (N, C, H, W), labels (N, H, W), logits (N, K, H, W)
-        x, labels = to_device(batch, device, memory_format=config.memory_format)
-        with autocast(config.amp, device):
-            outputs = training.forward(x)
-        loss = training.loss(outputs, labels, pixel_weights=_pixel_weights(batch, device))
-        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
-        # Before the loss is read, which waits for the device anyway: after it nothing waits.
-        ScoredBatch(tuple(batch["index"].tolist()), labels, logits).add_to(counts)
-        value, batch_images = mean_loss(loss, len(x))
-        if not math.isfinite(value):
-            samples = [i for part in gathered(batch["index"].tolist()) for i in part]
-            raise LossError(f"the loss is {value} at update {training.iteration}", samples)
-        training.scaler.scale(loss / config.accumulation).backward()  # type: ignore[no-untyped-call]
-        waiting += 1
-        if waiting == config.accumulation:
-            _update(training)
-            waiting, updates = 0, updates - 1
-        total, images = total + value * batch_images, images + batch_images
-        report(value, batch_images)
-    if waiting and updates:
-        # The last update of a pass is the mean of fewer batches.
-        for parameter in training.network.parameters():
-            if parameter.grad is not None:
-                parameter.grad.mul_(config.accumulation / waiting)
-        _update(training)
-    return PassResult(total / max(1, images), summed(counts).cpu().numpy())
-
-
-def _update(training: NetworkInTraining) -> None:
-    """Step the optimiser with the gradients there are, and then the averaged copy."""
-    config = training.config
-    set_learning_rate(training.optimiser, training.learning_rate(training.iteration))
-    if config.gradient_clip:
-        training.scaler.unscale_(training.optimiser)
-        nn.utils.clip_grad_norm_(training.network.parameters(), config.gradient_clip)
-    training.scaler.step(training.optimiser)
-    training.scaler.update()
-    training.optimiser.zero_grad(set_to_none=True)
-    if training.average is not None:
-        update_average(
-            training.average, training.network, decay=config.ema_decay, update=training.iteration
-        )
-    training.iteration += 1
-
-
-@memory_advice()
-@torch.inference_mode()
-def validation_pass(
-    network: SegmentationNetwork,
-    batches: Iterable[Batch],
-    *,
-    config: TrainConfig,
-    device: torch.device,
-    classes: int,
-    loss: Callable[..., Tensor],
-) -> PassResult:
-    """Return loss and confusion matrix of a network in evaluation mode, at the input's size."""
-    network.eval()
-    counts = new_counts(classes, device)
-    total = torch.zeros(2, dtype=torch.float64, device=device)
-    for batch in batches:
-        x, labels = to_device(batch, device, memory_format=config.memory_format)
-        with autocast(config.amp, device):
-            logits = network(x)
-        ScoredBatch(tuple(batch["index"].tolist()), labels, logits).add_to(counts)
-        total[0] += loss(logits, labels).double() * len(x)
-        total[1] += len(x)
-    losses, images = summed(total).tolist()
-    return PassResult(losses / max(1, images), summed(counts).cpu().numpy())
-
-
-def _pixel_weights(batch: Batch, device: torch.device) -> Tensor | None:
-    """Return the confidence of the labels as weights from 0 to 1, float32 (N, H, W)."""
-    if "confidence" not in batch:
-        return None
-    weights: Tensor = batch["confidence"].to(device, non_blocking=True).float() / 255
-    return weights
 
 
 def _epoch_scores(run: PreparedRun, trained: PassResult, validated: PassResult) -> EpochScores:

@@ -20,6 +20,7 @@ from eventseg.training.config.config import (
     read_table,
     recipe_names,
     to_toml,
+    with_learning_rate,
 )
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.recipes import Recipe, load_recipe
@@ -88,7 +89,7 @@ def test_settings_survive_a_file(tmp_path_factory, config):
 def test_a_file_changes_what_it_names(write):
     config = load_config(write('epochs = 3\n[optimiser]\nkind = "adamw"\n'))
     assert config.epochs == 3
-    assert config.optimiser == OptimiserSpec(kind="adamw")
+    assert config.optimiser == OptimiserSpec(kind="adamw", learning_rate=9e-3)
     assert config.augmentation == TrainConfig().augmentation
 
 
@@ -146,7 +147,7 @@ def test_overrides_change_one_setting_and_leave_the_others():
     assert changed.augmentation == plain.augmentation
     defaults = load_config(overrides={"augmentation.flip": 0.0})
     assert defaults.augmentation.scale == TrainConfig().augmentation.scale
-    assert load_config() == TrainConfig()
+    assert load_config() == with_learning_rate(TrainConfig())
 
 
 def test_the_length_is_overridden_by_either_unit():
@@ -354,7 +355,7 @@ def test_printed_class_scores_have_the_means_the_report_contradicts():
 def test_evsegnet_code_pads_with_0_everywhere_and_weighs_its_copy():
     code = load_config("evsegnet-code")
     assert code.augmentation.event_border == "zero"
-    assert code.loss == LossSpec(auxiliary_weight=0.8)
+    assert code.loss == LossSpec(terms=(("cross_entropy", 1.0),), auxiliary_weight=0.8)
     assert code.network.options == {"auxiliary": "copy"}
     assert code.size.resize == SensorSize(height=224, width=352)
     assert code.input.scaling.top == 255
@@ -399,12 +400,25 @@ def test_recipes_name_what_our_own_measurements_decide(name):
     """A default that is measured anew must not change what a paper did."""
     table = read_table(name)
     assert "amp" in table
+    assert table["batch_norm_batches"] == 0
     assert "terms" in table["loss"]
     assert {"kind", "learning_rate"} <= table["optimiser"].keys()
     assert "kind" in table["schedule"]
     assert "augmentation" in table
     if table["input"].get("kind", "events") in ("events", "both"):
         assert table["input"]["normalise"] == "evsegnet"
+
+
+@pytest.mark.parametrize(
+    ("network", "optimiser", "rate"),
+    [("fastscnn", "adam", 2e-2), ("evsegnet", "adamw", 9e-3), ("unet", "adam", 1e-3),
+     ("fastscnn", "sgd", 1e-2), ("smp:Unet/resnet18", "adam", 1e-3), ("fastscnn", "rmsprop", 1e-3)],
+)  # fmt: skip
+def test_a_rate_that_is_not_given_is_the_networks(network, optimiser, rate):
+    overrides = {"network.name": network, "optimiser.kind": optimiser}
+    assert load_config(overrides=overrides).optimiser.learning_rate == rate
+    given = load_config(overrides={**overrides, "optimiser.learning_rate": 0.5})
+    assert given.optimiser.learning_rate == 0.5
 
 
 def test_recipes_are_read_strictly(write):

@@ -32,10 +32,10 @@ from eventseg.training.distributed import rank, world
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.parts import parts_of
+from eventseg.training.passes import train_pass, validation_pass
 from eventseg.training.progress import TrainingProgress
 from eventseg.training.run_folder import read_metrics, read_run
 from eventseg.training.samples import Samples
-from eventseg.training.trainer import train_pass, validation_pass
 
 SGD: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},

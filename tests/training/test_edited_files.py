@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eventseg.errors import TrainingError
-from eventseg.training import TrainConfig
+from eventseg.training import load_config
 from eventseg.training.layout import CONFIG, METRICS, RUN, SKIPPED, TIMING
 from eventseg.training.run_folder import (
     RUN_KEYS,
@@ -38,13 +38,13 @@ READERS: dict[str, Callable[[Path], Any]] = {
     TIMING: read_timing,
     SKIPPED: read_skipped,
     RUN: lambda root: read_run(root / RUN),
-    CONFIG: lambda root: check_run_folder(root, TrainConfig(), resume=True),
+    CONFIG: lambda root: check_run_folder(root, load_config(), resume=True),
 }
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    claim_run(tmp_path, TrainConfig(), {}, resume=False)
+    claim_run(tmp_path, load_config(), {}, resume=False)
     scores = EpochScores(1, 10, 1e-3, 0.5, 90.0, 50.0, 0.25, 80.0, 40.0, (40.0, 41.5), 40.75, 40.75)
     write_metrics(tmp_path, [scores], classes=("road", "s\u00e4ule"))
     write_timing(tmp_path, [EpochCost(1, 2.5, 1.5, 12.0, 0.0)])

@@ -259,7 +259,7 @@ def test_auxiliary_heads_and_terms_add_up():
 
 def test_the_released_evsegnet_has_1_8_times_the_cross_entropy():
     logits, labels = batch()
-    spec = LossSpec(auxiliary_weight=0.8)
+    spec = LossSpec(terms=(("cross_entropy", 1.0),), auxiliary_weight=0.8)
     made = segmentation_loss((logits, logits), labels, spec=spec)
     torch.testing.assert_close(made, 1.8 * cross_entropy(logits, labels))
 

@@ -343,7 +343,7 @@ def test_inputs(data: Path, tmp_path: Path, settings: dict[str, Any], channels: 
     assert np.isfinite(trained.best.val_loss)
 
 
-def test_several_windows_are_drawn_and_validation_has_the_first(data: Path) -> None:
+def test_several_windows_are_drawn_and_take_turns_in_validation(data: Path) -> None:
     source = open_source(data)
     config = tiny(input__windows=["10ms", "50ms"], augmentation__flip=0)
     config = replace(config, augmentation=type(config.augmentation)())
@@ -354,11 +354,13 @@ def test_several_windows_are_drawn_and_validation_has_the_first(data: Path) -> N
             config.input.windows, training=True, seed=config.seed, epoch=3, index=index
         )
         seen.add(window)
-        expected = source.events(index, window, normalise="evsegnet")
+        expected = source.events(index, window, normalise="sqrt")
         np.testing.assert_array_equal(samples[EpochSample(3, index)]["x"].numpy(), expected)
     assert seen == {"10ms", "50ms"}
-    validation = Samples(source, config, 19, training=False)[EpochSample(3, 0)]["x"].numpy()
-    np.testing.assert_array_equal(validation, source.events(0, "10ms", normalise="evsegnet"))
+    validation = Samples(source, config, 19, training=False)
+    for index, window in enumerate(("10ms", "50ms", "10ms")):
+        expected = source.events(index, window, normalise="sqrt")
+        np.testing.assert_array_equal(validation[EpochSample(3, index)]["x"].numpy(), expected)
 
 
 def test_live_encoding_equals_the_dump_to_the_bit(data: Path) -> None:
@@ -629,7 +631,9 @@ def test_loading_draws_nothing_from_torch(data: Path) -> None:
 
 @pytest.mark.usefixtures("blind")
 def test_patience_ends_a_run(data: Path, tmp_path: Path) -> None:
-    made = train_tiny(data, tmp_path / "out", epochs=9, patience=1, optimiser__learning_rate=1e-12)
+    made = train_tiny(
+        data, tmp_path / "out", epochs=9, patience=1, min_delta=1.0, optimiser__learning_rate=1e-12
+    )
     assert (made.stop_reason, len(made.history)) == ("patience", 2)
 
 

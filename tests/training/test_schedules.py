@@ -257,7 +257,7 @@ def test_a_rate_is_set_with_each_groups_multiplier_and_survives_a_checkpoint():
     ("kind", "settings", "word"),
     [
         (OptimiserSpec, {"kind": "lion"}, "lion"),
-        (OptimiserSpec, {"learning_rate": 0.0}, "learning rate"),
+        (OptimiserSpec, {"learning_rate": -0.1}, "learning rate"),
         (OptimiserSpec, {"learning_rate": math.nan}, "learning rate"),
         (OptimiserSpec, {"kind": "sgd", "momentum": 1.0}, "momentum"),
         (OptimiserSpec, {"momentum": 0.9}, "no momentum"),

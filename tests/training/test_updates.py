@@ -16,8 +16,8 @@ from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import add_confusion, confusion, new_counts
 from eventseg.metrics.scores import confusion_matrix
 from eventseg.networks.memory_format import in_memory_format
+from eventseg.training.passes import train_pass
 from eventseg.training.state import NetworkInTraining
-from eventseg.training.trainer import train_pass
 
 PLAIN: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},

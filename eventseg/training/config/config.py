@@ -15,7 +15,7 @@ from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError
 from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
 from eventseg.networks.named import absolute_init
-from eventseg.networks.zoo import architecture
+from eventseg.networks.zoo import architecture, usual_learning_rate
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.settings import (
     InputSettings,
@@ -62,6 +62,9 @@ class TrainConfig:
         Largest norm of the gradient; 0 for any.
     ema_decay : float
         Decay of the averaged weights that are validated and saved; 0 for none.
+    batch_norm_batches : int
+        Training batches over which the statistics of batch norms are taken anew before each
+        validation; 0 keeps their running means.
     amp : {"auto", "off", "bf16", "fp16"}
         Precision of the forward pass: ``off`` is float32, ``auto`` takes bfloat16 where a short
         probe at the start shows it to be faster by a fifth.
@@ -93,11 +96,7 @@ class TrainConfig:
     loss: LossSpec = field(default_factory=LossSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
     schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
-    augmentation: Augmentation = field(
-        default_factory=lambda: Augmentation(
-            flip=0.5, scale=(0.5, 2.0), shift=0.2, rotation_deg=10.0
-        )
-    )
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=0.5))
     batch_size: int = 8
     accumulation: int = 1
     epochs: int = 30
@@ -110,6 +109,7 @@ class TrainConfig:
     min_delta: float = 0.0
     gradient_clip: float = 0.0
     ema_decay: float = 0.0
+    batch_norm_batches: int = 32
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     compile: bool = False
@@ -122,7 +122,15 @@ class TrainConfig:
         for name in ("batch_size", "accumulation"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("patience", "min_delta", "gradient_clip", "workers", "shuffle_block", "seed"):
+        for name in (
+            "patience",
+            "min_delta",
+            "gradient_clip",
+            "batch_norm_batches",
+            "workers",
+            "shuffle_block",
+            "seed",
+        ):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be below 0, got {getattr(self, name)}")
         if min(self.epochs, self.iterations) != 0 or max(self.epochs, self.iterations) < 1:
@@ -183,7 +191,16 @@ def load_config(
     config = from_table(TrainConfig, whole)
     if not is_extension(config.network.name):
         architecture(config.network.name)
-    return config
+    return with_learning_rate(config)
+
+
+def with_learning_rate(config: TrainConfig) -> TrainConfig:
+    """Return settings with the network's usual learning rate where none is given."""
+    spec = config.optimiser
+    if spec.learning_rate > 0:
+        return config
+    rate = usual_learning_rate(config.network.name, optimiser=spec.kind)
+    return replace(config, optimiser=replace(spec, learning_rate=rate))
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:

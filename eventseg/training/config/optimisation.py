@@ -49,7 +49,7 @@ class LossSpec:
         No term, an unknown one, or a value out of its range.
     """
 
-    terms: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0),)
+    terms: tuple[tuple[str, float], ...] = (("cross_entropy", 1.0), ("dice", 1.0))
     auxiliary_weight: float = 0.4
     class_weights: ClassWeighting = "none"
     enet_c: float = 1.02
@@ -106,7 +106,8 @@ class OptimiserSpec:
     kind : {"adam", "adamw", "sgd", "rmsprop"}
         Optimiser.
     learning_rate : float
-        Initial learning rate; the schedule scales it.
+        Initial learning rate, which the schedule scales; 0 for that of the network, see
+        :func:`eventseg.networks.zoo.usual_learning_rate`.
     momentum : float
         Momentum of ``sgd`` and ``rmsprop``.
     nesterov : bool
@@ -132,7 +133,7 @@ class OptimiserSpec:
     """
 
     kind: OptimiserKind = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
     betas: tuple[float, float] = (0.9, 0.999)
@@ -145,9 +146,9 @@ class OptimiserSpec:
     def __post_init__(self) -> None:
         if self.kind not in ("adam", "adamw", "sgd", "rmsprop"):
             raise TrainingError(f"optimiser {self.kind!r} is none of adam, adamw, sgd, rmsprop")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+        if not self.learning_rate >= 0 or not self.weight_decay >= 0:
             raise TrainingError(
-                f"the learning rate must be above 0 and weight decay not below, got "
+                f"the learning rate and weight decay must not be below 0, got "
                 f"{self.learning_rate} and {self.weight_decay}"
             )
         shares = {"momentum": self.momentum, "alpha": self.alpha, "betas": max(self.betas)}
