@@ -54,13 +54,15 @@ class ENet(SegmentationNetwork):
         Probability that spatial dropout drops a channel, in [0, 1); a tenth of it in the first
         stage, and in the decoder only in the port.
     auxiliary : {"none", "encoder"}
-        Whether a second head, 1x1 on the encoder's output at 1/8, gives logits in training: the
-        paper trains the encoder by it before the decoder.
+        Whether a second head, 1x1 on the encoder's output at 1/8, gives logits in training.
+    decoder : bool
+        Whether there is a decoder. Without it the 1x1 head on the encoder gives the logits: so the
+        paper trains the encoder first, and from its weights encoder and decoder (section 5).
 
     Raises
     ------
     NetworkError
-        Another definition or auxiliary head, or a dropout outside [0, 1).
+        Another definition or auxiliary head, one beside no decoder, or a dropout outside [0, 1).
     """
 
     def __init__(
@@ -74,16 +76,19 @@ class ENet(SegmentationNetwork):
         pooling_branch: bool = True,
         dropout: float = 0.1,
         auxiliary: Literal["none", "encoder"] = "none",
+        decoder: bool = True,
     ) -> None:
         super().__init__(in_channels, classes)
         check_one_of("definition", definition, DEFINITIONS)
         check_one_of("auxiliary", auxiliary, ("none", "encoder"))
+        if not decoder and auxiliary != "none":
+            raise NetworkError("without a decoder the head on the encoder is no auxiliary one")
         if not 0 <= dropout < 1:
             raise NetworkError(f"dropout must be in [0, 1), got {dropout}")
         chosen = DEFINITIONS[definition]
         first = Layers(chosen, decoder=False, dropout=dropout / 10)
         encoder = Layers(chosen, decoder=False, dropout=dropout)
-        decoder = Layers(chosen, decoder=True, dropout=dropout if chosen.decoder_dropout else 0.0)
+        last = Layers(chosen, decoder=True, dropout=dropout if chosen.decoder_dropout else 0.0)
 
         def stage(width: int, kinds: Sequence[Kind], layers: Layers) -> nn.Module:
             kept = [kind for kind in kinds if regular or kind != REGULAR]
@@ -101,20 +106,28 @@ class ENet(SegmentationNetwork):
         self.down2 = Downsampling(WIDTH_1, WIDTH_2, encoder, pooling_branch=pooling_branch)
         self.stage2 = stage(WIDTH_2, STAGES_2_3, encoder)
         self.stage3 = stage(WIDTH_2, STAGES_2_3, encoder)
-        self.up4 = Upsampling(WIDTH_2, WIDTH_1, decoder, pooling_branch=pooling_branch)
-        self.stage4 = stage(WIDTH_1, STAGE_4, decoder)
-        self.up5 = Upsampling(WIDTH_1, half, decoder, pooling_branch=pooling_branch)
-        self.stage5 = stage(half, STAGE_5, decoder)
-        self.logits = transposed(half, classes, kernel=chosen.logits_kernel, bias=chosen.bias)
-        self.auxiliary = nn.Conv2d(WIDTH_2, classes, 1) if auxiliary == "encoder" else None
+        self.has_decoder = decoder
+        if decoder:
+            self.up4 = Upsampling(WIDTH_2, WIDTH_1, last, pooling_branch=pooling_branch)
+            self.stage4 = stage(WIDTH_1, STAGE_4, last)
+            self.up5 = Upsampling(WIDTH_1, half, last, pooling_branch=pooling_branch)
+            self.stage5 = stage(half, STAGE_5, last)
+            self.logits = transposed(half, classes, kernel=chosen.logits_kernel, bias=chosen.bias)
+        on_encoder = auxiliary == "encoder" or not decoder
+        self.auxiliary = nn.Conv2d(WIDTH_2, classes, 1) if on_encoder else None
 
     def heads(self, x: Tensor) -> Sequence[Tensor]:
-        """Return the logits at the input's size and, in training, the encoder's at 1/8 of it."""
+        """Return the logits at the input's size and, in training, the encoder's at 1/8 of it.
+
+        Without a decoder those at 1/8 alone.
+        """
         at_half = self.stem(x)
         down1, indices1 = self.down1(at_half)
         at_quarter = self.stage1(down1)
         down2, indices2 = self.down2(at_quarter)
         encoded = self.stage3(self.stage2(down2))
+        if self.auxiliary is not None and not self.has_decoder:
+            return [self.auxiliary(encoded)]
         y = self.stage4(self.up4(encoded, indices2, at_quarter.shape[-2:]))
         y = self.stage5(self.up5(y, indices1, at_half.shape[-2:]))
         logits = [fitted(self.logits(y), x.shape[-2:])]

@@ -210,6 +210,29 @@ def test_enet_without_pooling_branch() -> None:
     assert pools == ["stem.pool"]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("definition", ["port", "lua"])
+def test_enet_without_decoder_gives_the_logits_of_its_encoder(definition: str) -> None:
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"definition": definition, "dropout": 0.0}
+    alone = ENet(3, 5, decoder=False, **options).eval()
+    both = ENet(3, 5, auxiliary="encoder", **options)
+    missing, unexpected = both.load_state_dict(alone.state_dict(), strict=False)
+    assert not unexpected
+    assert {name.partition(".")[0] for name in missing} == {
+        "up4", "stage4", "up5", "stage5", "logits"
+    }  # fmt: skip
+    x = torch.randn(2, 3, 49, 67)
+    # In training mode, as only there the network with a decoder has its encoder's logits.
+    _, expected = both.train()(x)
+    got = alone.train()(x)
+    assert got.shape == (2, 5, 49, 67)
+    assert torch.equal(got, expected)
+    assert alone.eval()(x).shape == (2, 5, 49, 67)
+    with pytest.raises(NetworkError, match="without a decoder"):
+        ENet(3, 5, decoder=False, auxiliary="encoder")
+
+
 def test_enet_auxiliary_head_is_one_convolution_on_the_encoder() -> None:
     plain, trained = on_meta(ENet, 3, 19), on_meta(ENet, 3, 19, auxiliary="encoder")
     assert parameter_count(trained) - parameter_count(plain) == 128 * 19 + 19

@@ -194,6 +194,20 @@ def test_imagenet_weights_are_listed_too(data: Path, tmp_path: Path) -> None:
     assert 0.5 < record["share"] < 1
 
 
+def test_decoder_of_enet_learns_after_its_encoder(data: Path, tmp_path: Path) -> None:
+    train_tiny(data, tmp_path / "encoder", epochs=1, network__options={"decoder": False})
+    encoder = load_network(tmp_path / "encoder/best.pt").network
+    run = prepared(data, tmp_path / "both", network__init=str(tmp_path / "encoder"))
+    state, listed = run.training.network.state_dict(), rows(tmp_path / "both")
+    for name, tensor in encoder.state_dict().items():
+        assert name.startswith("auxiliary.") or torch.equal(state[name], tensor)
+    of_decoder = ("up4.", "stage4.", "up5.", "stage5.", "logits.")
+    for name, (outcome, _) in listed.items():
+        expected = "random" if name.startswith(of_decoder) else "loaded"
+        assert outcome == ("unused" if name.startswith("auxiliary.") else expected), name
+    assert listed["auxiliary.weight"] == ("unused", "")
+
+
 def test_python_takes_a_path(data: Path, first: Path, tmp_path: Path) -> None:
     run = train(
         data, tmp_path / "run", config=None, network="enet", init=first, epochs=1, workers=0,
