@@ -114,6 +114,17 @@ def test_ohem_keeps_what_a_sorted_list_keeps(threshold, min_kept):
     assert made.item() == pytest.approx(-np.log(kept).mean(), rel=1e-9)
 
 
+@pytest.mark.parametrize("share", [0.001, 0.0625, 0.3, 1.0])
+def test_ohem_keeps_a_share_of_the_batch(share):
+    logits, labels = batch()
+    ordered = sorted(p for _, p, *_ in pixels(logits, labels))
+    kept = ordered[: max(sum(p < 0.1 for p in ordered), math.ceil(share * labels.numel()))]
+    made = ohem_cross_entropy(logits, labels, threshold=0.1, min_share=share)
+    assert made.item() == pytest.approx(-np.log(kept).mean(), rel=1e-9)
+    spec = LossSpec(terms=(("ohem", 1.0),), ohem_threshold=0.1, ohem_min_share=share)
+    torch.testing.assert_close(segmentation_loss(logits, labels, spec=spec), made)
+
+
 def test_dice_is_the_peers_over_the_classes_that_occur():
     logits, labels = batch(classes=5)
     labels[labels == 3] = 1
@@ -274,6 +285,8 @@ def test_the_released_evsegnet_has_1_8_times_the_cross_entropy():
         ({"auxiliary_weight": math.nan}, "auxiliary"),
         ({"class_weights": "median"}, "median_frequency"),
         ({"ohem_threshold": 0.0}, "threshold"),
+        ({"ohem_min_share": 0.0}, "share"),
+        ({"ohem_min_kept": -1}, "ohem_min_kept"),
         ({"enet_c": 1.0}, "enet_c"),
         ({"region_radius": 0}, "region_radius"),
     ],

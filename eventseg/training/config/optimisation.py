@@ -33,8 +33,10 @@ class LossSpec:
         Whether a pixel's weight is the confidence of its pseudo-label.
     ohem_threshold : float
         Probability of its true class below which a pixel counts as hard for ``ohem``.
+    ohem_min_share : float
+        Least share of the pixels of a batch that ``ohem`` keeps, the hardest first.
     ohem_min_kept : int
-        Least number of pixels of a batch that ``ohem`` keeps, the hardest first.
+        The same as a number of pixels, whatever the size of a batch; 0 for the share.
     focal_gamma : float
         Exponent of ``(1 - p)`` in ``focal``; 0 makes it cross entropy.
     region_radius : int
@@ -55,7 +57,8 @@ class LossSpec:
     enet_c: float = 1.02
     weigh_by_confidence: bool = False
     ohem_threshold: float = 0.7
-    ohem_min_kept: int = 100_000
+    ohem_min_share: float = 0.0625
+    ohem_min_kept: int = 0
     focal_gamma: float = 2.0
     region_radius: int = 3
     region_pool: int = 4
@@ -77,11 +80,13 @@ class LossSpec:
             raise TrainingError(
                 f"class weights {self.class_weights!r} are none of none, median_frequency, enet"
             )
-        if not 0 < self.ohem_threshold <= 1 or self.ohem_min_kept < 1:
+        if not (0 < self.ohem_threshold <= 1 and 0 < self.ohem_min_share <= 1):
             raise TrainingError(
-                f"OHEM needs a threshold in (0, 1] and at least one pixel to keep, got "
-                f"{self.ohem_threshold} and {self.ohem_min_kept}"
+                f"OHEM needs a threshold and a share to keep in (0, 1], got {self.ohem_threshold} "
+                f"and {self.ohem_min_share}"
             )
+        if self.ohem_min_kept < 0:
+            raise TrainingError(f"ohem_min_kept must not be below 0, got {self.ohem_min_kept}")
         if not self.enet_c > 1 or not self.focal_gamma >= 0:
             raise TrainingError(
                 f"enet_c must be above 1 and focal_gamma not below 0, got {self.enet_c} and "

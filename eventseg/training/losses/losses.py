@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -103,28 +104,33 @@ def ohem_cross_entropy(
     labels: Tensor,
     *,
     threshold: float = 0.7,
-    min_kept: int = 100_000,
+    min_share: float = 0.0625,
+    min_kept: int = 0,
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
 ) -> Tensor:
     """Return the cross entropy of the hard pixels only: online hard example mining.
 
     Kept are the pixels whose true class has a probability below `threshold`, and at least the
-    `min_kept` least probable ones of the batch (with all that tie with the last of them).
+    least probable ones of the batch (with all that tie with the last of them): `min_kept` of them,
+    or a share of its pixels, so that small pictures are not kept entirely.
     Shrivastava et al. 2016, arXiv 1604.03540, in the form that segmentation uses.
 
     Parameters
     ----------
     threshold : float
         Probability of the true class below which a pixel is hard.
+    min_share : float
+        Share of the pixels of the batch, ignored ones counted, to keep at least, rounded up.
     min_kept : int
-        Pixels of the batch to keep at least, where so many are not ignored.
+        The same as a number, where so many are not ignored; 0 for the share.
     """
     losses = _losses(logits, labels)
     with torch.no_grad():
         # Ignored pixels sort behind all others; a probability is at most 1.
         probability = torch.where(labels == IGNORED, 2.0, torch.exp(-losses)).flatten()
-        kept = min(min_kept, probability.numel())
+        count = probability.numel()
+        kept = min(min_kept, count) if min_kept else math.ceil(min_share * count)
         last = probability.topk(kept, largest=False).values[-1]
         hard = ((probability < threshold) | (probability <= last)).view_as(losses)
     weights = _weights(losses, labels, class_weights, pixel_weights)
@@ -194,6 +200,7 @@ def _term(
             logits,
             labels,
             threshold=spec.ohem_threshold,
+            min_share=spec.ohem_min_share,
             min_kept=spec.ohem_min_kept,
             **weights,
         )
