@@ -120,6 +120,7 @@ Examples:
     _setting("boundary", callback=_widths, metavar="PIXELS[,PIXELS...]"),
     _setting("calibration"),
     _setting("flicker"),
+    _setting("time"),
 )
 @option_group(
     "Output",
@@ -184,5 +185,5 @@ def command(
     for title, header, lines in group_tables(found.rows):
         click.echo(f"\n{title}, %\n\n{markdown(header, lines)}", nl=False)
     for section in found.sections:
-        click.echo(f"\n{section.title}, %\n\n{section.markdown()}")
+        click.echo(f"\n{section.title}\n\n{section.markdown()}")
     click.echo(f"{found.page}")

@@ -74,6 +74,9 @@ class EvaluationRequest:
     flicker : bool
         Whether changes of the prediction between consecutive samples are counted where the truth
         does not change, of simulated drives along the true optical flow too.
+    time : bool
+        Whether reading, encoding, copying, network and argmax are timed, one sample after the
+        other.
     adabn : bool
         Whether the network is scored too with batch-norm statistics estimated on the scored inputs,
         which are seen without labels (AdaBN); its weights stay.
@@ -107,6 +110,7 @@ class EvaluationRequest:
     boundary: tuple[int, ...] = ()
     calibration: bool = False
     flicker: bool = False
+    time: bool = False
     adabn: bool = False
     checkpoint: str = BEST
     network_classes: str | None = None

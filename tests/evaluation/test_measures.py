@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+import shutil
+from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from eventseg.dataset import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
 from eventseg.evaluation.evaluate import Protocol
+from eventseg.evaluation.measures import timing
 from eventseg.evaluation.measures.boundaries import boundary_scores
 from eventseg.evaluation.measures.flicker import Flicker, consecutive_samples
 from eventseg.evaluation.measures.measure import Scoring
@@ -33,7 +35,7 @@ from eventseg.metrics.boundaries import BoundaryCounts
 from eventseg.metrics.calibration import fit_temperature
 from eventseg.networks import load_network
 from eventseg.networks.resizing import nearest, resize_nearest
-from eventseg.prediction.predictor import predictor
+from eventseg.prediction.predictor import network_input, predictor
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.sources.recorded import EventSource
@@ -270,15 +272,87 @@ def test_samples_far_apart_are_no_pair_and_pictures_have_none() -> None:
         Flicker.of(scoring)
 
 
+def timed(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
+    """Return the section of the times by a clock that ticks a millisecond, and all inputs."""
+    ticks = count()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(ticks) / 1000)
+    seen: list[Any] = []
+    real = timing.probabilities
+    monkeypatch.setattr(
+        timing,
+        "probabilities",
+        lambda trained, x, **options: (seen.append(x), real(trained, x, **options))[1],
+    )
+    source: Any = open_source(data, label_set="truth")
+    trained = load_network(folder / "run" / "best.pt")
+    indices = np.flatnonzero(source.labelled & (source.covered("50ms") == 1))
+    scoring = Scoring(
+        trained, source, {"50ms": indices}, Protocol(), source.classes, torch.device("cpu")
+    )
+    n = len(indices)
+    matrices = np.ones((n, 19, 19), int)
+    names = tuple(source.ids[i] for i in indices)
+    row = Row("net", "50ms", names, ("drive",) * n, matrices, source.classes)
+    section = timing.StepTimes(scoring).section([row])
+    monkeypatch.undo()
+    inputs = [
+        network_input(source, int(i), inputs=trained.inputs, window="50ms")[None] for i in indices
+    ]
+    warm_up = timing.WARM_UP
+    assert len(seen) == n + warm_up
+    for x, expected in zip(seen, inputs[:warm_up] + inputs, strict=True):
+        assert torch.equal(x, expected)
+    source.close()
+    return section, inputs
+
+
+def test_times_are_of_each_step_of_each_sample(
+    tiny_drive_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section, inputs = timed(tiny_drive_folder, tiny_drive_folder / "drives", monkeypatch)
+    found = {line["step"]: (line["p50_ms"], line["p95_ms"]) for line in section.lines}
+    assert list(found) == [*timing.STEPS, "all"]
+    for step in timing.STEPS:
+        assert found[step] == pytest.approx((1, 1))
+    assert found["all"] == pytest.approx((5, 5))
+    assert {line["samples"] for line in section.lines} == {len(inputs)}
+    assert "1 thread, torch" in section.note
+
+
+def test_without_recordings_stored_tensors_are_read_and_the_note_says_so(
+    tiny_drive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = Path(shutil.copytree(tiny_drive_folder / "drives", tmp_path / "drives"))
+    section, _ = timed(tiny_drive_folder, copied, monkeypatch)
+    assert [line["step"] for line in section.lines] == ["read", "copy", "network", "argmax", "all"]
+    assert "stored tensors and frames are read, and nothing is encoded" in section.note
+
+
+def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: order.append("wait"))
+    monkeypatch.setattr(
+        timing.time, "perf_counter", lambda: float(len(order) + (order.append("clock") or 0))
+    )
+    watch = timing.StopWatch(torch.device("cuda"))
+    with watch.step("network"):
+        order.append("work")
+    assert order == ["clock", "work", "wait", "clock"]
+    assert watch.times_ms == {"network": 3000.0}
+
+
 def test_the_command_takes_further_measures(tiny_drive_folder: Path, tmp_path: Path) -> None:
     run, data = tiny_drive_folder / "run", tiny_drive_folder / "drives"
     arguments = ["evaluate", str(run), str(data), "--device", "cpu", "--threads", "1", "-q"]
     arguments += ["--workers", "0", "--no-baselines", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(main, [*arguments, "--boundary", "1,3", "--calibration", "--flicker"])
+    done = CliRunner().invoke(
+        main, [*arguments, "--boundary", "1,3", "--calibration", "--flicker", "--time"]
+    )
     assert done.exit_code == 0, done.output
     assert "| window | width, px | boundary mIoU |" in done.output
     assert "| window | temperature | ECE |" in done.output
     assert "| flicker along the flow |" in done.output
+    assert "| window | step | p50, ms | p95, ms |" in done.output
     record = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert [line["width_px"] for line in record["measures"]["boundary"]["lines"]] == [1, 3]
     wrong = CliRunner().invoke(main, [*arguments, "--boundary", "0"])

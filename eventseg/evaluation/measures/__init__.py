@@ -1,1 +1,1 @@
-"""Further measures of an evaluation: by condition, boundaries, calibration, flicker."""
+"""Further measures of an evaluation: by condition, boundaries, calibration, flicker, times."""

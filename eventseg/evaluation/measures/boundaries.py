@@ -92,7 +92,7 @@ class ScoresNearBoundaries:
         }
         return Section(
             key="boundary",
-            title="Scores near boundaries",
+            title="Scores near boundaries, %",
             note=RULE,
             facts={"classes": list(rows[0].classes.names)},
             lines=[_line(key, scores, rows[0].classes.names) for key, scores in found.items()],

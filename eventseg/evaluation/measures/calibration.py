@@ -96,7 +96,7 @@ class CalibrationScores:
         }
         return Section(
             key="calibration",
-            title="Calibration",
+            title="Calibration, %",
             note=f"{RULE}; {self._fitting()}",
             facts={"curves": [_curve(key, counts) for key, counts in found.items()]},
             lines=[_line(key, counts) for key, counts in found.items()],

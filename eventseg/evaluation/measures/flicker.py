@@ -144,7 +144,7 @@ class Flicker:
             header += ["pixels along the flow", "flicker along the flow", "95 % interval"]
         return Section(
             key="flicker",
-            title="Flicker",
+            title="Flicker, %",
             note=RULE if self.maps is None else f"{RULE}; {FLOW_RULE}",
             lines=lines,
             table=Table("Flicker", tuple(header), cells),

@@ -188,7 +188,7 @@ def condition_section(
     score = "IoU" if of_classes else "mIoU of true classes"
     return Section(
         key=f"by_{condition.name}",
-        title=f"Scores by {condition.name}",
+        title=f"Scores by {condition.name}, %",
         note="; ".join(rules),
         facts={"edges": list(condition.edges)} if condition.edges else {},
         lines=tuple(_line(condition, scores) for scores in found),

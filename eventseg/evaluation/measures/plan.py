@@ -11,6 +11,7 @@ from eventseg.evaluation.measures.calibration import CalibrationScores
 from eventseg.evaluation.measures.distance import ScoresByDistance
 from eventseg.evaluation.measures.flicker import Flicker
 from eventseg.evaluation.measures.measure import Measure, Scoring
+from eventseg.evaluation.measures.timing import StepTimes
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import ConditionName, EvaluationRequest
@@ -60,6 +61,8 @@ def plan_measures(request: EvaluationRequest, scoring: Scoring) -> MeasurePlan:
         measures.append(Flicker.of(scoring))
     if request.calibration:  # last, after all that may be refused
         measures.append(CalibrationScores.of(scoring))
+    if request.time:
+        measures.append(StepTimes(scoring))
     return MeasurePlan(measures)
 
 
