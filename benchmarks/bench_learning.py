@@ -2,11 +2,12 @@
 
     uv run python benchmarks/bench_learning.py FOLDER [RUN...]
 
-Fast-SCNN and EV-SegNet of half width learn six classes from the truth of simulated drives and are
-scored on drives through other streets, beside the position prior and a clock that is 50 ms off:
-events alone, events with frames, and one network for three windows against one for each. What is
-done lies in FOLDER and is not done again; the last call writes the table of all runs that are
-there. Synthetic data.
+Fast-SCNN and EV-SegNet of half width learn six classes from the truth of simulated drives, with
+three seeds each, and are scored on drives through other streets, beside baselines: events alone, events
+with frames, one network for three windows against one for each, and the defaults of an earlier
+version. Pairs of runs are tested on the samples they share. What is done lies in FOLDER and is
+not done again; a RUN is such as fastscnn-both-50ms-seed1. Each call writes the table of all runs that
+are there. Synthetic data.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
+from eventseg.evaluation.significance import paired_test
 from eventseg.events import SensorSize
 from eventseg.labels.maps import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels, paint_labels
 from eventseg.networks import load_network
@@ -47,37 +49,49 @@ COMMON: dict[str, Any] = {
     "labels.classes": "evsegnet6",
     "batch_size": 8,
     "workers": 0,
-    "amp": "off",
     "memory_format": "channels_last",
-    "augmentation.scale": [0.75, 1.5],
-    "augmentation.shift": 0.1,
-    "augmentation.rotation_deg": 0.0,
-    "schedule.kind": "poly",
+    "amp": "off",
 }
-FASTSCNN = {**COMMON, "network.name": "fastscnn", "optimiser.learning_rate": 3e-3}
+FASTSCNN = {**COMMON, "network.name": "fastscnn", "iterations": 3000}
 EVSEGNET = {
     **COMMON,
     "network.name": "evsegnet",
     "network.options": {"width": 0.5},
+    "amp": "bf16",
+    "iterations": 1500,
+}
+EARLIER: dict[str, Any] = {
+    "augmentation.scale": [0.5, 2.0],
+    "augmentation.shift": 0.2,
+    "augmentation.rotation_deg": 10.0,
+    "loss.terms": {"cross_entropy": 1.0},
     "optimiser.learning_rate": 1e-3,
+    "input.normalise": "evsegnet",
+    "batch_norm_batches": 0,
 }
+"""Defaults of an earlier version."""
+
 RUNS: dict[str, dict[str, Any]] = {
-    "fastscnn-events-50ms": {**FASTSCNN, "iterations": 3000},
-    "fastscnn-both-50ms": {**FASTSCNN, "iterations": 3000, "input.kind": "both"},
-    "fastscnn-events-10ms": {**FASTSCNN, "iterations": 3000, "input.windows": ["10ms"]},
-    "fastscnn-events-250ms": {**FASTSCNN, "iterations": 3000, "input.windows": ["250ms"]},
-    "fastscnn-events-three-windows": {
-        **FASTSCNN,
-        "iterations": 3000,
-        "input.windows": list(WINDOWS),
-    },
-    "fastscnn-events-three-windows-longer": {
-        **FASTSCNN,
-        "iterations": 4500,
-        "input.windows": list(WINDOWS),
-    },
-    "evsegnet-events-50ms": {**EVSEGNET, "iterations": 1500},
+    "fastscnn-250-earlier": {**FASTSCNN, "iterations": 250, **EARLIER},
+    "fastscnn-250": {**FASTSCNN, "iterations": 250},
+    "fastscnn-events-50ms": FASTSCNN,
+    "fastscnn-both-50ms": {**FASTSCNN, "input.kind": "both"},
+    "fastscnn-events-10ms": {**FASTSCNN, "input.windows": ["10ms"]},
+    "fastscnn-events-250ms": {**FASTSCNN, "input.windows": ["250ms"]},
+    "fastscnn-events-three-windows": {**FASTSCNN, "input.windows": list(WINDOWS)},
+    "evsegnet-events-50ms": EVSEGNET,
 }
+SEEDS = (0, 1, 2)
+
+TESTS = (
+    ("fastscnn-250", "fastscnn-250-earlier", "50ms"),
+    ("fastscnn-both-50ms", "fastscnn-events-50ms", "50ms"),
+    ("fastscnn-events-three-windows", "fastscnn-events-10ms", "10ms"),
+    ("fastscnn-events-three-windows", "fastscnn-events-50ms", "50ms"),
+    ("fastscnn-events-three-windows", "fastscnn-events-250ms", "250ms"),
+    ("evsegnet-events-50ms", "fastscnn-events-50ms", "50ms"),
+)
+"""Pairs of runs to test, and the window that both see."""
 
 
 def drive(folder: Path, seeds: range) -> list[Path]:
@@ -115,35 +129,55 @@ def learn(data: Path, out: Path, settings: dict[str, Any]) -> None:
         source.close()
 
 
-def interval_of(row: Row) -> list[float] | None:
-    """Return the bootstrap interval of the mIoU in percent, None where there are too few blocks."""
-    found = row.interval()
-    return None if found is None else [round(100 * found.low, 1), round(100 * found.high, 1)]
-
-
-def measured(run: Path, data: Path, windows: tuple[str, ...]) -> dict[str, Any]:
-    """Return the scores of a run on the unseen drives, and what its training took."""
-    request = EvaluationRequest(windows=windows, labels="truth", device="cpu", workers=0)
+def scored(run: Path, data: Path, *, baselines: bool) -> list[Row]:
+    """Return the rows of a run on the unseen drives at all windows, with baselines by wish."""
+    request = EvaluationRequest(
+        windows=WINDOWS, labels="truth", device="cpu", workers=0, baselines=baselines
+    )
     _, rows = evaluate_run(run, data, request=request)
+    return rows
+
+
+def measured(row: Row) -> dict[str, Any]:
+    """Return mean IoU, its interval, accuracy and the IoU of each class in percent."""
+    found = row.interval()
     return {
-        "train_minutes": round(sum(cost.train_s for cost in read_timing(run)) / 60, 1),
-        "rows": {
-            f"{row.name}, {row.window}": {
-                "miou": round(100 * row.scores.miou_present, 2),
-                "interval_95": interval_of(row),
-                "accuracy": round(100 * row.scores.pixel_accuracy, 2),
-            }
-            for row in rows
+        "miou": round(100 * row.scores.miou_present, 2),
+        "interval_95": found and [round(100 * found.low, 1), round(100 * found.high, 1)],
+        "accuracy": round(100 * row.scores.pixel_accuracy, 2),
+        "iou": {
+            name: round(100 * float(iou), 1)
+            for name, iou in zip(row.classes.names, row.scores.iou, strict=True)
         },
+    }
+
+
+def at_window(rows: list[list[Row]], window: str) -> list[Row]:
+    """Return the row of each seed at a window."""
+    return [row for of_seed in rows for row in of_seed if row.window == window]
+
+
+def summary(rows: list[list[Row]], runs: list[Path]) -> dict[str, Any]:
+    """Return the scores of each seed of a run at each window, and the minutes of their training."""
+    seeds = {window: [measured(row) for row in at_window(rows, window)] for window in WINDOWS}
+    return {
+        "train_minutes": [
+            round(sum(cost.train_s for cost in read_timing(run)) / 60, 1) for run in runs
+        ],
+        "miou": {
+            window: round(float(np.mean([one["miou"] for one in of_window])), 2)
+            for window, of_window in seeds.items()
+        },
+        "seeds": seeds,
     }
 
 
 def picture(data: Path, runs: Path, out: Path) -> None:
     """Draw unseen streets: frame, events, truth, and what networks made of them."""
     wanted = {
-        "Fast-SCNN, events": "fastscnn-events-50ms",
-        "EV-SegNet, events": "evsegnet-events-50ms",
-        "Fast-SCNN, both": "fastscnn-both-50ms",
+        "Fast-SCNN, events": "fastscnn-events-50ms-seed0",
+        "EV-SegNet, events": "evsegnet-events-50ms-seed0",
+        "Fast-SCNN, both": "fastscnn-both-50ms-seed0",
     }
     networks = {title: load_network(runs / run / BEST) for title, run in wanted.items()}
     source = open_source(data, label_set="truth")
@@ -153,7 +187,7 @@ def picture(data: Path, runs: Path, out: Path) -> None:
         i = int(of_drive[len(of_drive) // 2])
         truth = merge_labels(source.labels(i), EVSEGNET_6_OF_CITYSCAPES_19)
         gray = (source.image(i, colour=True).transpose(1, 2, 0) * 255).astype(np.uint8)
-        events = source.events(i, "50ms", normalise="evsegnet")
+        events = source.events(i, "50ms", normalise="raw")
         row = [gray, paint_events(events[:2]), paint_labels(truth, EVSEGNET_6)]
         for trained in networks.values():
             x = network_input(source, i, inputs=trained.inputs, window="50ms")
@@ -180,22 +214,43 @@ def main() -> None:
         held_out=[path.stem for path in unseen],
         sensor=SENSOR,
     )
-    for name in wanted or RUNS:
-        learn(data, root / "runs" / name, RUNS[name])
+    for name in wanted or [f"{run}-seed{seed}" for seed in SEEDS for run in RUNS]:
+        run, _, seed = name.partition("-seed")
+        learn(data, root / "runs" / name, {**RUNS[run], "seed": int(seed or 0)})
+    done = {
+        name: [
+            path
+            for seed in SEEDS
+            if ((path := root / "runs" / f"{name}-seed{seed}") / BEST).exists()
+        ]
+        for name in RUNS
+    }
+    baselines: list[Row] = []
+    rows: dict[str, list[list[Row]]] = {}
+    for name, paths in done.items():
+        for path in paths:
+            found = scored(path, data, baselines=not baselines)
+            own = [row for row in found if row.name == path.name]
+            baselines = baselines or [row for row in found if row.name != path.name]
+            rows.setdefault(name, []).append(own)
     result: dict[str, Any] = {
         "machine": machine(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "data": f"synthetic, {len(recordings)} drives to learn, {len(unseen)} to score, "
         f"{DURATION_US / 1e6:g} s each at {SENSOR}, 6 classes",
-        "runs": {
-            name: measured(root / "runs" / name, data, WINDOWS)
-            for name in RUNS
-            if (root / "runs" / name / BEST).exists()
-        },
+        "runs": {name: summary(of_run, done[name]) for name, of_run in rows.items()},
+        "baselines": {f"{row.name}, {row.window}": measured(row) for row in baselines},
+        "tests": [
+            paired_test(*(at_window(rows[name], window) for name in (one, other))).to_dict()
+            for one, other, window in TESTS
+            if one in rows and other in rows
+        ],
     }
-    for name, run in result["runs"].items():
-        print(name, run)
+    for name, run_of in result["runs"].items():
+        print(name, run_of["train_minutes"], run_of["miou"])
+    for test in result["tests"]:
+        print(test["first"], test["second"], test["windows"], test["miou_truth"])
     save("learning", result)
     picture(data, root / "runs", root / "learning.png")
 
