@@ -3,11 +3,11 @@
     uv run python benchmarks/bench_learning.py FOLDER [RUN...]
 
 Fast-SCNN and EV-SegNet of half width learn six classes from the truth of simulated drives, with
-three seeds each, and are scored on drives through other streets, beside baselines: events alone, events
-with frames, one network for three windows against one for each, and the defaults of an earlier
-version. Pairs of runs are tested on the samples they share. What is done lies in FOLDER and is
-not done again; a RUN is such as fastscnn-both-50ms-seed1. Each call writes the table of all runs that
-are there. Synthetic data.
+three seeds each, and are scored on drives through other streets, beside baselines: events alone,
+events with frames, one network for three windows against one for each, and the defaults of an
+earlier version. Pairs of runs are tested on the samples they share. What is done lies in FOLDER and
+is not done again; a RUN is such as fastscnn-both-50ms-seed1. Each call writes the table of all runs
+that are there. Synthetic data.
 """
 
 from __future__ import annotations

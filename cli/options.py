@@ -33,6 +33,19 @@ def duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
         raise click.BadParameter(str(error)) from error
 
 
+def any_duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    """Return ``10min`` in microseconds; unlike a window it may be of any length."""
+    if text is None:
+        return None
+    from eventseg.errors import WindowError
+    from eventseg.windows import parse_duration
+
+    try:
+        return parse_duration(text)
+    except WindowError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def time_after_start(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
     """Return ``12.5s`` in microseconds; unlike a window it may be 0 and of any length."""
     if text is None:

@@ -46,6 +46,7 @@ Examples:
   eventseg train drives.eventseg
   eventseg train drives.eventseg --network fastscnn --input both --window 10ms,50ms,250ms
   eventseg train drives.eventseg --labels segformer-b5 --epochs 60 --out runs/teacher
+  eventseg train drives.eventseg --recipe auto --budget 30min --network fastscnn
   eventseg train drives.eventseg --recipe evsegnet-code --fraction 0.25
   eventseg train drives.eventseg --init runs/fastscnn-events-50ms --out runs/finetuned
   eventseg train CamVid --recipe cgnet-camvid --init model_cityscapes.pth
@@ -80,7 +81,15 @@ All settings: docs/settings.md
 @option_group(
     "Network",
     click.option(
-        "--recipe", help="Settings to begin with: a recipe by name, or a file ending in .toml."
+        "--recipe",
+        help="Settings to begin with: a recipe by name, a file ending in .toml, or auto: batch, "
+        "crop and length fitted to --budget.",
+    ),
+    click.option(
+        "--budget",
+        callback=options.any_duration,
+        metavar="LENGTH",
+        help="Time that --recipe auto plans for.  [default: 10min]",
     ),
     _setting("network"),
     _setting("init", metavar="INIT"),
@@ -128,6 +137,7 @@ All settings: docs/settings.md
 def command(
     data: Path | None,
     recipe: str | None,
+    budget: int | None,
     window: tuple[int, ...] | None,
     loss: str | None,
     encode: str | None,
@@ -159,10 +169,13 @@ def command(
     if loss is not None:
         overrides["loss.terms"] = _terms(loss)
     overrides |= dict(map(configs.parse_override, settings))
-    if resume and recipe is None and out is not None and (out / "config.toml").is_file():
-        recipe = str(out / "config.toml")
-    config = configs.load_config(recipe, overrides=overrides)
-    if print_config:
+    automatic = recipe == "auto"
+    if budget is not None and not automatic:
+        raise click.UsageError("--budget is for --recipe auto.")
+    if resume and recipe in (None, "auto") and out is not None and (out / "config.toml").is_file():
+        recipe, automatic = str(out / "config.toml"), False
+    config = configs.load_config(None if automatic else recipe, overrides=overrides)
+    if print_config and not automatic:
         click.echo(configs.to_toml(config), nl=False)
         return
     if data is None:
@@ -188,6 +201,17 @@ def command(
     source = open_source(data, label_set=config.labels.set)
     if rank() > 0:  # of several processes the first one speaks
         messages = Messages(quiet=True)
+    if automatic:
+        from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget
+
+        plan = fit_to_budget(
+            source, config, budget_us=budget or USUAL_BUDGET_US, device=chosen, given=overrides
+        )
+        config = plan.config
+        messages.note(f"recipe auto: {plan}")
+        if print_config:
+            click.echo(configs.to_toml(config), nl=False)
+            return
     notes = resume_notes(root, configs.with_absolute_paths(config), device=chosen) if resume else ()
 
     def started() -> None:

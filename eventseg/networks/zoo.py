@@ -178,6 +178,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         Size(349_977, 0.66, 8),
         "Paszke et al., ENet, 2016",
         "Cityscapes: 58.3 test, 59.5 val (port); CamVid test: 52.3 (ENet study)",
+        learning_rate=5e-3,
     ),
     "segnet": Architecture(
         "segnet:SegNet",

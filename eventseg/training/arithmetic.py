@@ -74,7 +74,6 @@ def arithmetic_of(
     network: SegmentationNetwork,
     *,
     size: SensorSize,
-    device: torch.device,
     updates: int,
     held: Mapping[str, Any] | None = None,
 ) -> Arithmetic:
@@ -88,7 +87,6 @@ def arithmetic_of(
         The network on its device; it is left as it is.
     size : SensorSize
         Size of training samples.
-    device : torch.device
     updates : int
         Length of the training; below :data:`LEAST_UPDATES` nothing is probed.
     held : mapping, optional
@@ -107,7 +105,7 @@ def arithmetic_of(
     candidates = [Arithmetic(each, form) for each in precisions for form in formats]
     if len(candidates) == 1 or updates < LEAST_UPDATES:
         return candidates[0]
-    return _fastest(candidates, config, network, size=size, device=device)
+    return _fastest(candidates, config, network, size=size)
 
 
 def _fastest(
@@ -116,17 +114,12 @@ def _fastest(
     network: SegmentationNetwork,
     *,
     size: SensorSize,
-    device: torch.device,
 ) -> Arithmetic:
     times: list[float] = []
     batch = min(config.batch_size, 2)  # batch norms need two values
-    channels = network.in_channels
-    # The numbers of the training itself must not depend on whether it was probed.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        x = torch.randn(batch, channels, size.height, size.width, device=device)
-        for candidate in candidates:
-            best = min(times, default=math.inf)
-            times.append(_step_s(candidate, network, x, best=best))
+    for candidate in candidates:
+        best = min(times, default=math.inf)
+        times.append(step_seconds(candidate, network, size=size, batch=batch, best=best))
     step_ms = {
         f"{each.amp.replace('off', 'float32')} {each.memory_format}": round(1000 * seconds, 1)
         for each, seconds in zip(candidates, times, strict=True)
@@ -140,17 +133,40 @@ def _fastest(
     return replace(candidates[chosen], step_ms=step_ms)
 
 
-def _step_s(candidate: Arithmetic, network: nn.Module, x: Tensor, *, best: float) -> float:
-    """Return the least seconds of a training step, infinite where the first one is hopeless."""
+def step_seconds(
+    arithmetic: Arithmetic,
+    network: SegmentationNetwork,
+    *,
+    size: SensorSize,
+    batch: int,
+    best: float = math.inf,
+) -> float:
+    """Return the least seconds of a training step on random inputs, infinite where hopeless.
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    network : SegmentationNetwork
+        It is left as it is.
+    size : SensorSize
+        Height and width of the inputs.
+    batch : int
+        Samples of a step.
+    best : float
+        Seconds of a better candidate; a first step of :data:`HOPELESS` times them ends the
+        measurement.
+    """
+    device = next(network.parameters()).device
     copy = deepcopy(network).train()
-    in_memory_format(copy, candidate.memory_format)
-    if candidate.memory_format == "channels_last":
-        x = x.contiguous(memory_format=torch.channels_last)
-    found = [_timed_step(candidate, copy, x)]
-    if found[0] > HOPELESS * best:
-        return math.inf
-    found = [_timed_step(candidate, copy, x) for _ in range(STEPS)]
-    return min(found)
+    in_memory_format(copy, arithmetic.memory_format)
+    # The numbers of the training itself must not depend on whether something was measured.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        x = torch.randn(batch, network.in_channels, size.height, size.width, device=device)
+        if arithmetic.memory_format == "channels_last":
+            x = x.contiguous(memory_format=torch.channels_last)
+        if _timed_step(arithmetic, copy, x) > HOPELESS * best:
+            return math.inf
+        return min(_timed_step(arithmetic, copy, x) for _ in range(STEPS))
 
 
 def _timed_step(candidate: Arithmetic, network: nn.Module, x: Tensor) -> float:

@@ -147,7 +147,6 @@ def prepare_run(
         config,
         network,
         size=config.size.crop or config.size.resized(source.size),
-        device=device,
         updates=updates,
         held=held_arithmetic(root),
     )

@@ -26,6 +26,7 @@ from eventseg.recordings import Recording
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.source import Source, open_source
 from eventseg.training import trainer
+from eventseg.training.budget import fit_to_budget
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.config.options import overrides_of
 from eventseg.training.pictures import history_figure
@@ -39,7 +40,7 @@ from eventseg.training.run_folder import (
     read_metrics,
     read_run,
 )
-from eventseg.windows import MAX_FRAME_AGE_US
+from eventseg.windows import MAX_FRAME_AGE_US, to_us
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +53,7 @@ def train(
     out: str | Path | None = None,
     *,
     config: TrainConfig | str | Path | None = None,
+    budget: str | int | None = None,
     device: str | torch.device = "auto",
     resume: bool = False,
     tensorboard: bool = False,
@@ -70,6 +72,9 @@ def train(
         The run folder; by default that of :func:`default_run_folder`.
     config : TrainConfig, str or Path, optional
         Settings to begin with: a configuration, the name of a recipe, or a ``.toml`` file.
+    budget : str or int, optional
+        Time such as ``"10min"`` or microseconds that batch, crop and length are fitted to, see
+        :func:`eventseg.training.budget.fit_to_budget`; not for a complete configuration.
     device : str or torch.device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     resume : bool
@@ -107,23 +112,29 @@ def train(
     1
     """
     if isinstance(config, TrainConfig):
-        if settings:
+        if beside := [*settings, *(["budget"] if budget is not None else [])]:
             raise TrainingError(
-                f"settings {', '.join(settings)} beside a complete configuration: put them into "
+                f"settings {', '.join(beside)} beside a complete configuration: put them into "
                 "the configuration, with load_config(..., overrides=...)"
             )
     else:
         config = load_config(config, overrides=overrides_of(settings))
+    chosen = choose_device(device) if isinstance(device, str) else device
     of_path = isinstance(data, str | Path)
     source = (
         open_source(data, label_set=config.labels.set) if isinstance(data, str | Path) else data
     )
     try:
+        if budget is not None:
+            given = overrides_of(settings)
+            config = fit_to_budget(
+                source, config, budget_us=to_us(budget), device=chosen, given=given
+            ).config
         result = trainer.train(
             source,
             out if out is not None else default_run_folder(config),
             config=config,
-            device=choose_device(device) if isinstance(device, str) else device,
+            device=chosen,
             resume=resume,
             tensorboard=tensorboard,
             command=command,

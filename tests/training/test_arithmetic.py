@@ -16,7 +16,7 @@ from eventseg.training import arithmetic
 from eventseg.training.arithmetic import Arithmetic, arithmetic_of
 from eventseg.training.reproduce import reproduce
 
-CPU, SIZE = torch.device("cpu"), SensorSize(32, 48)
+SIZE = SensorSize(32, 48)
 AUTO = {"amp": "auto", "memory_format": "auto"}
 
 
@@ -28,7 +28,7 @@ def network() -> SegmentationNetwork:
 
 def chosen(network: SegmentationNetwork, *, updates: int = 1000, **settings: object) -> Arithmetic:
     config = tiny(**{**AUTO, **settings})
-    return arithmetic_of(config, network, size=SIZE, device=CPU, updates=updates)
+    return arithmetic_of(config, network, size=SIZE, updates=updates)
 
 
 def test_a_probe_times_all_candidates_and_leaves_network_and_random_numbers(
@@ -65,7 +65,7 @@ def test_the_fastest_is_chosen_and_bfloat16_only_for_a_fifth(
     expected: tuple[str, str],
 ) -> None:
     left = iter(times_s)
-    monkeypatch.setattr(arithmetic, "_step_s", lambda *_args, **_options: next(left))
+    monkeypatch.setattr(arithmetic, "step_seconds", lambda *_args, **_options: next(left))
     found = chosen(network)
     assert (found.amp, found.memory_format) == expected
     assert len(found.step_ms) == sum(each < float("inf") for each in times_s)
@@ -74,14 +74,16 @@ def test_the_fastest_is_chosen_and_bfloat16_only_for_a_fifth(
 def test_what_is_asked_is_not_probed(
     network: SegmentationNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arithmetic, "_step_s", lambda *_args, **_options: pytest.fail("probed"))
+    monkeypatch.setattr(
+        arithmetic, "step_seconds", lambda *_args, **_options: pytest.fail("probed")
+    )
     assert chosen(network, amp="bf16", memory_format="contiguous") == Arithmetic(
         "bf16", "contiguous"
     )
     assert chosen(network, updates=99) == Arithmetic("off", "contiguous")
     held = {"amp": "bf16", "memory_format": "channels_last", "step_ms": {}}
     config = tiny(**AUTO)
-    continued = arithmetic_of(config, network, size=SIZE, device=CPU, updates=1000, held=held)
+    continued = arithmetic_of(config, network, size=SIZE, updates=1000, held=held)
     assert continued == Arithmetic("bf16", "channels_last")
 
 

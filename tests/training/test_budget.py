@@ -1,0 +1,94 @@
+"""Settings that a budget has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from training_fixtures import tiny
+
+import eventseg
+from eventseg.errors import TrainingError
+from eventseg.sources.source import open_source
+from eventseg.training import budget
+from eventseg.training.budget import BudgetPlan, fit_to_budget
+from eventseg_cli.main import main
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BudgetPlan]:
+    """Plan for a network that takes a time a pixel, and data that takes none."""
+    monkeypatch.setattr(budget, "_load_seconds", lambda *_args: 0.0)
+
+    def planned(seconds: float, *, sample_s: float, given: Any = (), **settings: Any) -> BudgetPlan:
+        def measured(*_args: Any, size: Any, **_options: Any) -> float:
+            return sample_s * size.height * size.width / (48 * 64)
+
+        monkeypatch.setattr(budget, "_sample_seconds", measured)
+        monkeypatch.setattr(budget, "SMALLEST_SIDE", 12)
+        source = open_source(data)
+        config = tiny(**{"batch_size": 8, **settings})
+        try:
+            return fit_to_budget(
+                source, config, budget_us=round(seconds * 1e6), device=CPU, given=given
+            )
+        finally:
+            source.close()
+
+    return planned
+
+
+def test_updates_and_validations_fill_the_budget(plan: Callable[..., BudgetPlan]) -> None:
+    found = plan(1000, sample_s=0.01)
+    assert found.config.batch_size == 8
+    assert found.config.size.crop is None
+    assert found.config.epochs == 0
+    assert found.update_s == pytest.approx(0.08)
+    epochs = -(-found.config.iterations // 1)  # one batch an epoch: the part has 12 samples
+    took = found.config.iterations * found.update_s + epochs * found.validation_s
+    assert 0.95 * 900 < took <= 900
+
+
+def test_what_does_not_fit_gets_smaller_batches_then_crops(
+    plan: Callable[..., BudgetPlan],
+) -> None:
+    smaller = plan(15, sample_s=0.008).config
+    assert (smaller.batch_size, smaller.size.crop) == (4, None)
+    cropped = plan(15, sample_s=0.03).config
+    assert (cropped.batch_size, str(cropped.size.crop)) == (4, "32x24")
+    kept = plan(15, sample_s=0.03, given=("batch_size", "size.crop")).config
+    assert (kept.batch_size, kept.size.crop) == (8, None)
+    assert kept.iterations < cropped.iterations
+
+
+def test_a_length_or_no_room_is_refused(plan: Callable[..., BudgetPlan]) -> None:
+    with pytest.raises(TrainingError, match="a budget decides the length: leave epochs out"):
+        plan(10, sample_s=0.01, given=("epochs",))
+    with pytest.raises(TrainingError, match="has room for no update of 75 s"):
+        plan(10, sample_s=300.0)
+
+
+@pytest.mark.usefixtures("blind")
+def test_the_command_plans_prints_and_trains(data: Path, tmp_path: Path) -> None:
+    called = ["train", str(data), "--device", "cpu", "--workers", "0", "--network", "enet"]
+    out = tmp_path / "run"
+    planned = CliRunner().invoke(
+        main, [*called, "--recipe", "auto", "--budget", "8s", "--print-config"]
+    )
+    assert planned.exit_code == 0, planned.output
+    assert "recipe auto: " in planned.output
+    assert "batch_size = " in planned.output
+    wrong = CliRunner().invoke(main, [*called, "--budget", "8s"])
+    assert wrong.exit_code == 2
+    assert "--budget is for --recipe auto" in wrong.output
+    run = eventseg.train(data, out, network="enet", workers=0, device="cpu", budget="4s")
+    assert run.config.epochs == 0
+    assert run.history[-1].iteration == run.config.iterations > 0
+    with pytest.raises(TrainingError, match="settings budget beside a complete configuration"):
+        eventseg.train(data, tmp_path / "other", config=run.config, budget="4s")
