@@ -9,6 +9,7 @@ from typing import Any
 
 from eventseg.errors import CheckpointError
 from eventseg.networks.checkpoints import TrainedNetwork, is_ours, restore_network
+from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.converters.layout import State
 from eventseg.networks.inputs import InputSpec
 from eventseg.networks.named import NamedCheckpoint, parse_named
@@ -85,10 +86,15 @@ def read_initial(
     try:
         published = load_published(network, file, unsafe_pickle=unsafe_pickle)
     except CheckpointError:
-        # A part of a network, such as an encoder: its names alone decide.
+        # A part of a network, such as an encoder, or one that lacks some: its names alone decide.
         state = read_weights(file, unsafe_pickle=unsafe_pickle)
-        channels, _ = sizes_of(network, state, dict(options))
-        return InitialWeights(state, channels, file, f"tensors of {file.name}")
+        names = frozenset(state)
+        known = [layout for layout in LAYOUTS if network in layout.networks]
+        layout = next((layout for layout in known if layout.recognise(names)), None)
+        ours = state if layout is None else layout.convert(state)
+        channels, _ = sizes_of(network, ours, dict(options))
+        of_layout = "" if layout is None else f" of layout {layout.name}"
+        return InitialWeights(ours, channels, file, f"tensors of {file.name}{of_layout}")
     return _of_published(NamedCheckpoint(network, file), published)
 
 

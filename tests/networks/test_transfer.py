@@ -22,6 +22,7 @@ from eventseg.networks import (
     TrainedNetwork,
     save_network,
 )
+from eventseg.networks.converters.unet import RULES
 from eventseg.networks.initial_weights import InitialWeights, read_initial
 from eventseg.networks.inputs import IMAGENET
 from eventseg.networks.published import COUNTER
@@ -49,9 +50,14 @@ def built(name: str, channels: int, *, seed: int, classes: int = 3, **more: Any)
     network = blueprint.build().eval().double()
     with torch.no_grad():
         for norm in (m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-            for tensor in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
-                assert isinstance(tensor, Tensor)
-                tensor.fill_(float(torch.rand(())) + 0.5)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            # Such that a map's differences reach the end of deep networks too.
+            for tensor, least in (
+                (norm.running_mean, 0.0), (norm.running_var, 0.1), (norm.weight, 0.5),
+                (norm.bias, 0.0),
+            ):  # fmt: skip
+                tensor.fill_(least + 0.1 * float(torch.rand(())))
     return blueprint, network
 
 
@@ -91,6 +97,8 @@ def test_equal_channels_have_the_response_of_before(name: str, channels: int) ->
     source, network, report = moved(name, ("rgb", 3), ("events", channels))
     gray = random(2, 1, 48, 64)
     before = logits(source, gray.expand(-1, 3, -1, -1))
+    darker = logits(source, gray.expand(-1, 3, -1, -1) / 2)
+    assert (before - darker).abs().max() > 1e-3  # it does not shine through norms alone
     after = logits(network, gray.expand(-1, channels, -1, -1))
     torch.testing.assert_close(after, before)
     assert report.share == 1.0
@@ -264,3 +272,23 @@ def test_files_of_every_kind_are_read(tmp_path: Path) -> None:
     assert (found.in_channels, set(found.state)) == (6, set(part))
     with pytest.raises(CheckpointError, match="of no known layout of cgnet"):
         read_initial(f"cgnet:{bare}", network="fastscnn", options={})
+
+
+def test_published_file_that_lacks_tensors_is_taken_as_far_as_it_goes(tmp_path: Path) -> None:
+    _, source = built("unet", 3, seed=1)
+    theirs = {}
+    for name, tensor in source.state_dict().items():
+        old, new = next((old, new) for old, new in RULES.items() if name.startswith(new))
+        theirs[old + name.removeprefix(new)] = tensor
+    lost = theirs.pop("down2.maxpool_conv.1.double_conv.0.weight")
+    torch.save(theirs, tmp_path / "unet.pth")
+    blueprint, network = built("unet", 6, seed=2)
+    weights = read_initial(str(tmp_path / "unet.pth"), network="unet", options=blueprint.options)
+    assert (weights.source, weights.in_channels) == ("tensors of unet.pth of layout milesial", 3)
+    report = transfer(
+        network, weights, blueprint=blueprint, inputs=InputSpec("events", 6), classes=NAMES
+    )
+    assert report.counts == {"loaded": len(outcomes(report)) - 2, "inflated": 1, "random": 1}
+    assert outcomes(report)["encoder.2.0.weight"] == "random"
+    sizes = [parameter.numel() for parameter in network.parameters()]
+    assert report.share == pytest.approx(1 - lost.numel() / sum(sizes))
