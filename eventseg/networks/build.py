@@ -166,6 +166,22 @@ def _has_trunk(name: str) -> bool:
         return build_network(name, in_channels=3, classes=2).imagenet_trunk() is not None
 
 
+def imagenet_source(network: SegmentationNetwork) -> str:
+    """Return torchvision's file of the ImageNet weights of a trunk; its name holds a digest.
+
+    Such as ``resnet50-11ad3fa6.pth``, eight digits of the SHA-256 that torchvision checks; empty
+    for a network whose trunk has none.
+    """
+    from torchvision.models import get_model_weights
+
+    part = network.of_frame if isinstance(network, LateFusion) else network
+    trunk = part.imagenet_trunk()
+    if trunk is None:
+        return ""
+    url: str = get_model_weights(trunk)["DEFAULT"].url
+    return url.rpartition("/")[2]
+
+
 def _fetched(trunk: str) -> dict[str, Tensor]:
     """Return torchvision's default ImageNet weights of a trunk, from its cache or the network."""
     from torchvision.models import get_model_weights

@@ -15,7 +15,7 @@ import torch
 from eventseg.errors import CheckpointError, TrainingError
 from eventseg.files import digest_of, write_whole
 from eventseg.networks import Blueprint, InputSpec
-from eventseg.networks.build import load_imagenet
+from eventseg.networks.build import imagenet_source, load_imagenet
 from eventseg.networks.initial_weights import read_initial
 from eventseg.networks.named import parse_named
 from eventseg.networks.network import SegmentationNetwork
@@ -46,7 +46,7 @@ class Initialisation:
     file : Path, optional
         File that the weights come from; None for those that torchvision fetches.
     sha256 : str
-        Digest of that file.
+        Digest of that file; empty without one.
     report : TransferReport
     """
 
@@ -196,4 +196,5 @@ def _from_imagenet(
         rule = other_input.get(name, "")
         outcomes.append(TensorOutcome(name, "inflated" if rule else "loaded", rule))
     share = loaded / sum(parameter.numel() for parameter in parameters.values())
-    return TransferReport(f"ImageNet weights of the trunk, {spec}", tuple(outcomes), share)
+    file = imagenet_source(network) if spec == "imagenet" else spec.removeprefix("imagenet:")
+    return TransferReport(f"ImageNet weights of the trunk, {file}", tuple(outcomes), share)

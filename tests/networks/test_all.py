@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from eventseg.networks import (
     parameter_count,
 )
 from eventseg.networks.blocks.late_fusion import LateFusion
+from eventseg.networks.build import imagenet_source
 from eventseg.networks.cost import layers, smallest_stride
 from eventseg.networks.network import batch_norms
 from eventseg_cli.main import main
@@ -250,6 +252,13 @@ def test_imagenet_weights_of_another_trunk_are_refused(tmp_path: Path, imagenet_
         on_meta("deeplabv3_resnet101", 3, 2, init=f"imagenet:{imagenet_file}")
     with pytest.raises(CheckpointError, match="no file of weights"):
         on_meta("deeplabv3_resnet50", 3, 2, init=f"imagenet:{tmp_path / 'gone.pth'}")
+
+
+def test_source_of_imagenet_weights_has_the_digest_that_torchvision_checks() -> None:
+    named = {name: imagenet_source(on_meta(name, 3, 2)) for name in ("segnet", "cgnet")}
+    assert named == {"segnet": "vgg16_bn-6c64b313.pth", "cgnet": ""}
+    late = on_meta("deeplabv3_resnet50", 7, 2, fusion="late")
+    assert re.fullmatch(r"resnet50-[0-9a-f]{8}\.pth", imagenet_source(late))
 
 
 @pytest.mark.parametrize("fusion", ["early", "late"])
