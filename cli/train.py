@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,12 @@ from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.describe import describe_settings
 from eventseg.training.config.options import SHORT_NAMES
 
-from . import options
+from . import options, train_run
 from .group import TitledCommand, option_group
 from .progress import Messages
 
 if TYPE_CHECKING:
     from .group import Decorator
-
-ENCODED = {
-    "nowhere": "",
-    "workers": ", events encoded by the workers",
-    "device": ", events encoded on the device",
-}
-"""What is said of the place where live events are encoded."""
 
 ENCODE = {False: "stored", True: "live"}
 """Values of ``--encode`` by the setting ``input.live``."""
@@ -54,7 +46,8 @@ Examples:
   eventseg train drives.eventseg --encode live --device cuda --set augmentation.drop=0.2
   eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
   eventseg train drives.eventseg --out runs/teacher --resume
-  for s in 0 1 2; do eventseg train drives.eventseg --seed $s; done
+  eventseg train drives.eventseg --seeds 3
+  eventseg train drives.eventseg --sweep lr=1e-3,5e-3 --seeds 3 --out runs/rates
   torchrun --nproc-per-node 2 --no-python eventseg train drives.eventseg
   eventseg train --list-recipes
 
@@ -105,6 +98,17 @@ All settings: docs/settings.md
     _setting("protocol"),
     _setting("seed"),
     click.option(
+        "--sweep",
+        "sweeps",
+        multiple=True,
+        metavar="PATH=VALUE,VALUE[,...]",
+        help="Train with each value, such as lr=1e-3,5e-4; several sweeps are combined. The run "
+        "folders lie in --out, and runs that are done are skipped.",
+    ),
+    click.option(
+        "--seeds", type=click.IntRange(1), metavar="N", help="Train with N seeds from --seed on."
+    ),
+    click.option(
         "--set",
         "settings",
         multiple=True,
@@ -142,6 +146,8 @@ def command(
     loss: str | None,
     encode: str | None,
     settings: tuple[str, ...],
+    sweeps: tuple[str, ...],
+    seeds: int | None,
     device: str,
     threads: int | None,
     out: Path | None,
@@ -172,8 +178,10 @@ def command(
     automatic = recipe == "auto"
     if budget is not None and not automatic:
         raise click.UsageError("--budget is for --recipe auto.")
-    if resume and recipe in (None, "auto") and out is not None and (out / "config.toml").is_file():
-        recipe, automatic = str(out / "config.toml"), False
+    several = bool(sweeps) or seeds is not None
+    goes_on = resume and not several and out is not None and (out / "config.toml").is_file()
+    if goes_on and recipe in (None, "auto"):
+        recipe, automatic = f"{out}/config.toml", False
     config = configs.load_config(None if automatic else recipe, overrides=overrides)
     if print_config and not automatic:
         click.echo(configs.to_toml(config), nl=False)
@@ -181,115 +189,76 @@ def command(
     if data is None:
         raise click.UsageError("Missing argument 'DATA'.")
     from eventseg.device import choose_device, set_threads
-    from eventseg.files import short_extension
     from eventseg.sources.source import open_source
-    from eventseg.training.arithmetic import Arithmetic
     from eventseg.training.distributed import rank
-    from eventseg.training.loading import encoded_where
     from eventseg.training.run import default_run_folder
-    from eventseg.training.run_folder import (
-        SKIPPED,
-        held_arithmetic,
-        read_skipped,
-        resume_notes,
-    )
-    from eventseg.training.trainer import train
+    from eventseg.training.sweep import sweep_runs
 
+    runs = sweep_runs(sweeps, seeds=seeds or 1, first_seed=config.seed) if several else []
+    # Settings that a run of the sweep cannot have are refused before the first is trained.
+    configs_of_runs = {
+        run.name: configs.load_config(
+            None if automatic else recipe, overrides={**overrides, **run.overrides}
+        )
+        for run in runs
+    }
     chosen = choose_device(device)
-    count = set_threads(threads, workers=config.workers)
-    root = out or default_run_folder(config)
-    source = open_source(data, label_set=config.labels.set)
+    threads = set_threads(threads, workers=config.workers)
     if rank() > 0:  # of several processes the first one speaks
         messages = Messages(quiet=True)
-    if automatic:
-        from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget
-
-        plan = fit_to_budget(
-            source, config, budget_us=budget or USUAL_BUDGET_US, device=chosen, given=overrides
-        )
-        config = plan.config
-        messages.note(f"recipe auto: {plan}")
-        if print_config:
-            click.echo(configs.to_toml(config), nl=False)
-            return
-    notes = resume_notes(root, configs.with_absolute_paths(config), device=chosen) if resume else ()
-
-    def started() -> None:
-        where = ENCODED[encoded_where(source, config, chosen)]
-        beside = f", {count} thread{'s' * (count > 1)}" if chosen.type == "cpu" else ""
-        name = short_extension(config.network.name)
-        options.note_left_out(data, messages)
-        messages.note(f"{name} on {chosen}{beside}{where}, run folder {root}")
-        if held := held_arithmetic(root):
-            messages.note(f"arithmetic: {Arithmetic(**held)}")
-        if not resume:
-            _note_init(root, messages)
-        for note in notes:
-            messages.note(f"resumed with another setting: {note}")
-
-    bar = messages.bar()
+    labels = config.labels.set
+    source = open_source(data, label_set=labels)
+    options.note_left_out(data, messages)
     try:
-        trained = train(
-            source,
-            root,
-            config=config,
-            device=chosen,
-            resume=resume,
-            started=started,
-            progress=bar.update,
-            tensorboard=tensorboard,
-        )
-    except KeyboardInterrupt:
-        bar.close()
-        click.echo(f"interrupted; go on with --resume --out {root}", err=True)
-        raise click.exceptions.Exit(130) from None
+        if automatic:
+            from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget
+
+            if several:
+                raise click.UsageError("--recipe auto plans one run: give its settings to a sweep.")
+            plan = fit_to_budget(
+                source, config, budget_us=budget or USUAL_BUDGET_US, device=chosen, given=overrides
+            )
+            config = plan.config
+            messages.note(f"recipe auto: {plan}")
+            if print_config:
+                click.echo(configs.to_toml(config), nl=False)
+                return
+        usual = default_run_folder(config)
+        base = out or (usual.with_name(f"{usual.name}-sweep") if several else usual)
+        found = []
+        for name, each in configs_of_runs.items() if several else [("", config)]:
+            root = base / name
+            if labels != each.labels.set:
+                source.close()
+                labels = each.labels.set
+                source = open_source(data, label_set=labels)
+            trained = train_run.train_run(
+                source,
+                root,
+                each,
+                device=chosen,
+                threads=threads,
+                resume=resume or (several and (root / "config.toml").is_file()),
+                tensorboard=tensorboard,
+                messages=messages,
+                again="the same command" if several else f"--resume --out {root}",
+            )
+            found.append((root, trained))
     finally:
-        bar.close()
         source.close()
     if rank() > 0:
         return
-    skipped = read_skipped(trained.path)
-    if skipped:
-        messages.warn(
-            f"went on without samples that cannot be read: {len(skipped)}, see "
-            f"{trained.path / SKIPPED}"
-        )
-    best = trained.best
     if as_json:
-        options.print_json(
-            {
-                "run": str(root),
-                "checkpoint": f"{root}/best.pt",
-                "best": asdict(best),
-                "epochs": len(trained.history),
-                "stop_reason": trained.stop_reason,
-                "skipped": len(skipped),
-            }
-        )
+        described = [train_run.described(root, trained) for root, trained in found]
+        options.print_json({"runs": described} if several else described[0])
         return
-    click.echo(
-        f"best epoch {best.epoch} of {len(trained.history)}: mIoU {best.selection_score:.2f} % "
-        f"over the classes in the truth ({best.val_miou:.2f} % over those in truth or prediction, "
-        f"{best.val_miou_all:.2f} % over all), accuracy {best.val_accuracy:.2f} % on the "
-        f"{'validation' if config.protocol == 'clean' else 'test'} part"
-    )
-    click.echo(f"{root}/best.pt")
+    for root, trained in found:
+        train_run.print_best(root, trained)
+    if several:
+        from eventseg.evaluation.compare.report import compare_runs
 
-
-def _note_init(root: Path, messages: Messages) -> None:
-    """Print which tensors a run that begins has from where; its folder lists all of them."""
-    from eventseg.training.run_folder import INIT, RUN, read_run
-
-    init = read_run(root / RUN).get("init")
-    if not init:
-        return
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in init["tensors"].items())
-    messages.note(
-        f"initial weights: {init['source']}, {init['share']:.0%} of the parameters; tensors: "
-        f"{counts}; see {root / INIT}"
-    )
-    for note in init["notes"]:
-        messages.warn(f"initial weights: {note}")
+        page, words = compare_runs([root for root, _ in found], out=base / "comparison")
+        click.echo(f"\n{words}{page}")
 
 
 def _terms(text: str) -> dict[str, float]:

@@ -37,7 +37,8 @@ def figure_curves(
     ----------
     epochs : sequence of int (E,)
     loss, miou : mapping
-        Curves (E,) named ``train`` and ``val``; mIoU in percent.
+        Curves (E,) named ``train``, ``val`` and, of samples without augmentation, ``train,
+        clean``; mIoU in percent.
     iou : mapping
         Curve (E,) of each class in percent, NaN where it is absent.
     classes : ClassTable
@@ -123,6 +124,34 @@ def figure_panels(
     return figure
 
 
+def figure_runs(curves: Mapping[str, tuple[Sequence[int], Curve]], *, title: str) -> Figure:
+    """Return a curve of each of several runs in one picture.
+
+    Parameters
+    ----------
+    curves : mapping of str to (sequence of int, sequence of float)
+        Updates done and the score in percent, by the name of the run.
+    title : str
+    """
+    figure = Figure(figsize=(8, 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for number, (name, (updates, values)) in enumerate(curves.items()):
+        axes.plot(
+            updates,
+            values,
+            color=f"C{number % 10}",
+            ls=("-", "--", ":")[number // 10 % 3],
+            lw=1.5,
+            label=name,
+            marker=_marker(updates),
+        )
+    axes.set_title(title, fontsize=10, loc="left")
+    _finish(axes)
+    axes.set_xlabel("updates", fontsize=9)
+    return figure
+
+
 def paint_events(counts: NDArray[np.float32], *, below: NDArray[np.uint8] | None = None) -> Rgb:
     """Return a picture of two channels of counts: ON red, OFF blue, by the larger of both.
 
@@ -171,8 +200,15 @@ def paint_input(values: NDArray[np.float32], *, kind: str, scaling: Scaling) -> 
 
 def _curves(axes: Axes, epochs: Sequence[int], curves: Mapping[str, Curve], *, title: str) -> None:
     for name, values in curves.items():
-        colour = TRAIN_COLOUR if name == "train" else VAL_COLOUR
-        axes.plot(epochs, values, color=colour, lw=1.6, label=name, marker=_marker(epochs))
+        axes.plot(
+            epochs,
+            values,
+            color=VAL_COLOUR if name == "val" else TRAIN_COLOUR,
+            ls="--" if name == "train, clean" else "-",
+            lw=1.6,
+            label=name,
+            marker=_marker(epochs),
+        )
     axes.set_title(title, fontsize=10, loc="left")
     _finish(axes)
 

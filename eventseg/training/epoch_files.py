@@ -10,6 +10,7 @@ from eventseg.training.prepare import PreparedRun
 from eventseg.training.run_folder import (
     BEST,
     FAILED,
+    KEPT,
     LAST,
     write_metrics,
     write_skipped,
@@ -40,6 +41,10 @@ def write_epoch_files(run: PreparedRun, *, best: bool, skipped: Mapping[int, str
         trained = run.trained_network(validated)
         save_network(root / BEST, trained, epoch=len(history.scores), val_miou=history.val_miou)
         picture_samples(root, trained, run.pictured, ids=ids, device=run.training.device)
+    epoch = len(history.scores)
+    if epoch in run.training.config.keep_epochs:
+        kept = root / KEPT.format(epoch=epoch)
+        save_network(kept, run.trained_network(validated), epoch=epoch, val_miou=history.val_miou)
     write_metrics(root, history.scores, classes=table.names)
     write_timing(root, history.costs)
     write_skipped(root, {ids[index]: reason for index, reason in skipped.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,14 +32,23 @@ def history_figure(
     best_epoch : int
         Epoch to mark, that of ``best.pt``.
     """
+    loss = {"train": [r.train_loss for r in history], "val": [r.val_loss for r in history]}
+    miou = {"train": [r.train_miou for r in history], "val": [r.val_miou for r in history]}
+    if history[-1].clean_loss is not None:
+        loss["train, clean"] = [_number(r.clean_loss) for r in history]
+        miou["train, clean"] = [_number(r.clean_miou) for r in history]
     return figure_curves(
         [row.epoch for row in history],
-        loss={"train": [r.train_loss for r in history], "val": [r.val_loss for r in history]},
-        miou={"train": [r.train_miou for r in history], "val": [r.val_miou for r in history]},
+        loss=loss,
+        miou=miou,
         iou={name: [r.val_iou[k] for r in history] for k, name in enumerate(classes.names)},
         classes=classes,
         best_epoch=best_epoch,
     )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def picture_curves(

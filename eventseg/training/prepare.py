@@ -65,6 +65,8 @@ class PreparedRun:
         Classes that are learnt.
     training_batches, validation_batches : DataLoader
         Batches of the training part and of the part that chooses the best checkpoint.
+    clean_batches : DataLoader, optional
+        Batches of training samples without augmentation, where these are scored too.
     training : NetworkInTraining
     history : RunHistory
     blueprint : Blueprint
@@ -80,6 +82,7 @@ class PreparedRun:
     classes: ClassTable
     training_batches: DataLoader[Batch]
     validation_batches: DataLoader[Batch]
+    clean_batches: DataLoader[Batch] | None
     training: NetworkInTraining
     history: RunHistory
     blueprint: Blueprint
@@ -210,6 +213,7 @@ def prepare_run(
         validation_batches=load_batches(
             plain, validation_order, workers=config.workers, device=device
         ),
+        clean_batches=_clean_batches(plain, training_part, config, device=device),
         training=training,
         history=history,
         blueprint=blueprint,
@@ -241,6 +245,18 @@ def _orders(
         validation_part, batch_size=config.batch_size, rank=rank(), world=world()
     )
     return shuffled, in_order
+
+
+def _clean_batches(
+    samples: Samples, part: NDArray[np.int64], config: TrainConfig, *, device: torch.device
+) -> DataLoader[Batch] | None:
+    """Return batches of samples that are spread over the training part, if any are wanted."""
+    count = min(config.clean_train_samples, len(part))
+    if not count:
+        return None
+    spread = part[np.linspace(0, len(part) - 1, count).round().astype(np.int64)]
+    order = EpochBatches(spread, batch_size=config.batch_size, rank=rank(), world=world())
+    return load_batches(samples, order, workers=config.workers, device=device)
 
 
 def blueprint_of(config: TrainConfig, source: Source, table: ClassTable) -> Blueprint:

@@ -28,6 +28,7 @@ from eventseg.training.layout import CONFIG as CONFIG
 from eventseg.training.layout import CURVES as CURVES
 from eventseg.training.layout import FAILED as FAILED
 from eventseg.training.layout import INIT as INIT
+from eventseg.training.layout import KEPT as KEPT
 from eventseg.training.layout import LAST as LAST
 from eventseg.training.layout import METRICS as METRICS
 from eventseg.training.layout import RUN as RUN
@@ -75,6 +76,8 @@ class EpochScores:
         Mean IoU over the classes in the truth of the validation part, and over all classes with
         absent ones as 0. The first chooses the best epoch: one pixel taken for an absent class
         does not move it. Runs of earlier versions have neither (NaN).
+    clean_loss, clean_accuracy, clean_miou : float, optional
+        Scores over training samples without augmentation; None where none are scored.
     """
 
     epoch: int
@@ -89,6 +92,9 @@ class EpochScores:
     val_iou: tuple[float, ...]
     val_miou_truth: float = math.nan
     val_miou_all: float = math.nan
+    clean_loss: float | None = None
+    clean_accuracy: float | None = None
+    clean_miou: float | None = None
 
     @property
     def selection_score(self) -> float:
@@ -404,7 +410,7 @@ def _by_path(table: Mapping[str, Any], *, parent: str = "") -> dict[str, str]:
 def _epoch(line: Mapping[str, str], classes: Sequence[str]) -> EpochScores:
     """Return one line of ``metrics.csv``; earlier versions had fewer columns."""
     whole = {name: int(line[name]) for name in ("epoch", "iteration")}
-    real = {name: float(line[name]) for name in COLUMNS[2:] if name in line}
+    real = {name: float(line[name]) for name in COLUMNS[2:] if line.get(name)}
     iou = tuple(float(line[f"val_iou_{name}"]) for name in classes)
     return EpochScores(**whole, **real, val_iou=iou)  # type: ignore[arg-type]
 
@@ -413,7 +419,9 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _text(value: float) -> str:
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
     return str(value) if isinstance(value, int) else repr(float(value))
 
 

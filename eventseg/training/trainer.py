@@ -213,10 +213,20 @@ def _train_epoch(run: PreparedRun, progress: Callable[[TrainingProgress], None])
         classes=training.classes,
         loss=training.loss,
     )
+    clean = None
+    if run.clean_batches is not None:
+        clean = validation_pass(
+            training.validated,
+            each_batch(run.clean_batches, skipped=skipped),
+            config=config,
+            device=training.device,
+            classes=training.classes,
+            loss=training.loss,
+        )
     val_s = time.perf_counter() - begin
     memory_mib = peak_memory_mib(training.device)
     cost = EpochCost(epoch + 1, train_s, val_s, images / train_s, memory_mib)
-    best = history.add(_epoch_scores(run, trained, validated), cost, config)
+    best = history.add(_epoch_scores(run, trained, validated, clean), cost, config)
     all_skipped = {i: reason for part in gathered(skipped) for i, reason in part.items()}
     if rank() == 0:
         write_epoch_files(run, best=best, skipped=all_skipped)
@@ -224,7 +234,9 @@ def _train_epoch(run: PreparedRun, progress: Callable[[TrainingProgress], None])
     return EpochEnd(run.root, history.scores[-1], best, run.trained_network(training.validated))
 
 
-def _epoch_scores(run: PreparedRun, trained: PassResult, validated: PassResult) -> EpochScores:
+def _epoch_scores(
+    run: PreparedRun, trained: PassResult, validated: PassResult, clean: PassResult | None
+) -> EpochScores:
     """Return the scores of an epoch in percent."""
     training = run.training
     train, val = scores(trained.confusion), scores(validated.confusion)
@@ -241,4 +253,17 @@ def _epoch_scores(run: PreparedRun, trained: PassResult, validated: PassResult) 
         val_iou=tuple(100 * iou for iou in val.iou),
         val_miou_truth=100 * val.miou_truth,
         val_miou_all=100 * val.miou_all,
+        **_clean_scores(clean),
     )
+
+
+def _clean_scores(clean: PassResult | None) -> dict[str, float]:
+    """Return the scores of training samples without augmentation, in percent, if there are any."""
+    if clean is None:
+        return {}
+    found = scores(clean.confusion)
+    return {
+        "clean_loss": clean.loss,
+        "clean_accuracy": 100 * found.pixel_accuracy,
+        "clean_miou": 100 * found.miou_present,
+    }

@@ -126,7 +126,8 @@ def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) 
     assert "same data" not in result.stdout
     page = (out / "compare.html").read_text()
     # The samples that judged all of them, in one picture though classes and inputs differ.
-    assert page.count("<img") == 1
+    assert page.count("<img") == 2
+    assert page.count("predictions of each run") == page.count("learning curves") == 1
     assert (out / "compare.md").read_text() == result.stdout.rpartition(f"{out}")[0]
 
 
@@ -215,7 +216,7 @@ def test_runs_of_other_data_have_no_common_picture(runs: Path, tmp_path: Path) -
         result = CliRunner().invoke(main, ["compare", *paths, "--out", str(tmp_path / "c")])
         assert result.exit_code == 0, result.output
         page = (tmp_path / "c/compare.html").read_text()
-        assert "<img" not in page
+        assert "predictions of each run" not in page
         assert reason in page
 
 

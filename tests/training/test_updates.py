@@ -14,9 +14,14 @@ from training_fixtures import random_batch, tiny, train_tiny, training_of
 
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import add_confusion, confusion, new_counts
-from eventseg.metrics.scores import confusion_matrix
+from eventseg.metrics.scores import confusion_matrix, scores
+from eventseg.networks import load_network
 from eventseg.networks.memory_format import in_memory_format
+from eventseg.sources.source import open_source
+from eventseg.training.parts import pick
 from eventseg.training.passes import train_pass
+from eventseg.training.run_folder import read_metrics
+from eventseg.training.samples import EpochSample, Samples
 from eventseg.training.state import NetworkInTraining
 
 PLAIN: dict[str, Any] = {
@@ -164,3 +169,30 @@ def test_a_compiled_network_learns_the_same(data: Path, tmp_path: Path) -> None:
     kept = torch.load(tmp_path / "compiled/best.pt", weights_only=True)["state_dict"]
     plain = torch.load(tmp_path / "plain/best.pt", weights_only=True)["state_dict"]
     assert kept.keys() == plain.keys()
+
+
+@pytest.mark.usefixtures("blind")
+def test_chosen_epochs_and_clean_train_scores_are_kept(data: Path, tmp_path: Path) -> None:
+    """A clean score is that of the kept checkpoint on the training samples as they are."""
+    source = open_source(data)
+    config = tiny(epochs=2, keep_epochs=[1], clean_train_samples=5, optimiser__learning_rate=0.02)
+    made = train_tiny(data, tmp_path / "out", config=config)
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.pt")) == [
+        "best.pt", "epoch-1.pt", "last.pt",
+    ]  # fmt: skip
+    part = pick(source, config, split="train")
+    spread = part[np.linspace(0, len(part) - 1, 5).round().astype(int)]
+    trained = load_network(tmp_path / "out/epoch-1.pt")
+    samples = Samples(source, config, len(trained.classes), training=False)
+    counts = np.zeros((len(trained.classes),) * 2, np.int64)
+    for index in spread.tolist():
+        sample = samples[EpochSample(0, index)]
+        with torch.inference_mode():
+            found = trained.network(sample["x"][None]).argmax(1)[0].numpy()
+        counts += confusion_matrix(sample["labels"].numpy(), found, classes=len(counts))
+    found = scores(counts)
+    assert made.history[0].clean_miou == pytest.approx(100 * found.miou_present)
+    assert made.history[0].clean_accuracy == pytest.approx(100 * found.pixel_accuracy)
+    kept = [row.clean_miou for row in read_metrics(tmp_path / "out")[0]]
+    assert kept == [row.clean_miou for row in made.history]
+    source.close()

@@ -27,7 +27,10 @@ from eventseg.evaluation.compare.runs import (
 )
 from eventseg.html import markdown, page, paragraph, picture, table, write_text
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
+from eventseg.plots.events import Figure
+from eventseg.plots.training import figure_runs
 from eventseg.training.config.config import TrainConfig
+from eventseg.training.run_folder import read_metrics
 
 EVERY_HEADER = (
     "run",
@@ -129,6 +132,7 @@ def compare_runs(
         else picture(figure, alternative="predictions of each run") + paragraph(reason, kind="soft")
     )
     sections.insert(1, ("Same samples", shown))
+    sections.insert(1, ("Learning curves", picture(_curves(runs), alternative="learning curves")))
     lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
     described: dict[str, Any] = {"runs": [_described(run, names) for run in groups]}
@@ -138,6 +142,18 @@ def compare_runs(
     write_text(root / "compare.md", text)
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
     return root / "compare.html", text
+
+
+def _curves(runs: Sequence[str | Path]) -> Figure:
+    """Return the validation scores of all runs over their updates."""
+    curves = {}
+    for run in runs:
+        history, _ = read_metrics(Path(run))
+        name = Path(run).name
+        while name in curves:  # runs of one name in several folders
+            name += "'"
+        curves[name] = ([row.iteration for row in history], [row.val_miou for row in history])
+    return figure_runs(curves, title="validation mIoU, %")
 
 
 def _described(run: RunSummary, names: Mapping[Evaluation, str]) -> dict[str, Any]:

@@ -54,6 +54,11 @@ class TrainConfig:
         Part that chooses the best checkpoint, by the mean IoU over the classes in its truth: the
         validation part (``clean``), or, as published, the test part (``paper``), with nothing held
         back of training.
+    keep_epochs : tuple of int
+        Epochs whose checkpoint is kept as ``epoch-N.pt``, beside the best and the last.
+    clean_train_samples : int
+        Training samples, spread over the part, that are scored as they are, without augmentation,
+        after each epoch; 0 for none. The train scores are those of the samples as they were seen.
     patience : int
         Epochs without a better score after which training stops; 0 for never.
     min_delta : float
@@ -105,6 +110,8 @@ class TrainConfig:
     min_covered: float = 1.0
     validation_share: float = 0.0
     protocol: Literal["clean", "paper"] = "clean"
+    keep_epochs: tuple[int, ...] = ()
+    clean_train_samples: int = 0
     patience: int = 0
     min_delta: float = 0.0
     gradient_clip: float = 0.0
@@ -127,6 +134,7 @@ class TrainConfig:
             "min_delta",
             "gradient_clip",
             "batch_norm_batches",
+            "clean_train_samples",
             "workers",
             "shuffle_block",
             "seed",
@@ -138,6 +146,8 @@ class TrainConfig:
                 f"give epochs or iterations, got {self.epochs} epochs and {self.iterations} "
                 "iterations; set one of them to 0"
             )
+        if any(epoch < 1 for epoch in self.keep_epochs):
+            raise TrainingError(f"keep_epochs count from 1, got {self.keep_epochs}")
         if not 0 < self.fraction <= 1 or not 0 <= self.min_covered <= 1:
             raise TrainingError(
                 f"fraction must be in (0, 1] and min_covered in [0, 1], got {self.fraction} and "
