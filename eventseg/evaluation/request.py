@@ -30,7 +30,7 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     settings : mapping
         Fields of :class:`EvaluationRequest`; ``window`` or ``windows`` may be a text such as
         ``10ms,50ms``, microseconds, or a sequence of those; ``by`` may be a text such as
-        ``speed,turn``.
+        ``speed,turn``, ``boundary`` one width.
 
     Raises
     ------
@@ -52,8 +52,9 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     if isinstance(lengths, int):
         lengths = (lengths,)
     values["windows"] = tuple(format_duration(to_us(length)) for length in lengths)
-    if isinstance(values.get("by"), str):
-        values["by"] = tuple(values["by"].split(","))
+    by, boundary = values.get("by", ()), values.get("boundary", ())
+    values["by"] = tuple(by.split(",") if isinstance(by, str) else by)
+    values["boundary"] = (boundary,) if isinstance(boundary, int) else tuple(boundary)
     return EvaluationRequest(**values)
 
 

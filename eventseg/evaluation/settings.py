@@ -126,7 +126,7 @@ class EvaluationRequest:
             if name not in known:
                 raise TrainingError(f"unknown condition {name!r}; choose from {', '.join(known)}")
         for width in self.boundary:
-            if not 1 <= width <= WIDEST:
+            if not isinstance(width, int) or not 1 <= width <= WIDEST:
                 raise TrainingError(
-                    f"boundaries of {width} pixels; allowed are 1 to {WIDEST}, such as 1,2,4,8"
+                    f"boundaries of {width!r} pixels; allowed are 1 to {WIDEST}, such as 1,2,4,8"
                 )

@@ -363,3 +363,5 @@ def test_the_command_takes_further_measures(tiny_drive_folder: Path, tmp_path: P
 def test_requests_out_of_range_are_refused() -> None:
     with pytest.raises(TrainingError, match="boundaries of 0 pixels; allowed are 1 to 100"):
         EvaluationRequest(boundary=(0,))
+    with pytest.raises(TrainingError, match="boundaries of '1' pixels"):
+        EvaluationRequest(boundary=("1",))  # type: ignore[arg-type]
