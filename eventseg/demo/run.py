@@ -74,8 +74,8 @@ QUICK = Plan(
         teacher_drives=streets(("day",), count=4, seed=101, duration_us=800_000),
         drives=streets(("day",), count=6, seed=201, duration_us=1_000_000),
         unseen=streets(("day",), count=3, seed=301, duration_us=600_000),
-        teacher_iterations=60,
-        iterations=90,
+        teacher_iterations=80,
+        iterations=200,
     ),
     moments=3,
 )

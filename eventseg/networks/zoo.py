@@ -191,7 +191,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         Size(499_044, 1.19, 8),
         "Wu et al., CGNet, TIP 2021",
         "Cityscapes test: 64.8; CamVid test: 65.6, 63.2 (ENet study)",
-        learning_rate=5e-3,
+        learning_rate=1e-2,
     ),
     "fastscnn": Architecture(
         "fastscnn:FastSCNN",

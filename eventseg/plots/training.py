@@ -46,9 +46,11 @@ def figure_curves(
     best_epoch : int
         Marked.
     """
-    figure = Figure(figsize=(13.5, 4.0), dpi=110, layout="constrained")
+    figure = Figure(figsize=(13.5, 4.0), dpi=110)
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
+    # Fixed: a layout that is solved for takes longer than an epoch of a small data set.
+    figure.subplots_adjust(left=0.035, right=0.875, bottom=0.12, top=0.92, wspace=0.12)
     _curves(left, epochs, loss, title="Loss")
     _curves(middle, epochs, miou, title="mIoU, %")
     middle.axvline(best_epoch, color="0.6", lw=0.8, ls=":")
