@@ -304,6 +304,12 @@ def test_published_rows_stand_beside_ours_where_the_data_is_the_same() -> None:
     events, *others = (line for line in rows if line["published"].startswith("EV-SegNet, settings"))
     assert events["comparable"] == "same data, labels of another teacher"
     assert events["ours, mIoU %"].startswith("a: 10ms 1.00, 50ms 2.00, 250ms 3.00 (batch ")
+    assert events["ours, mIoU %"].endswith(", without the validation rows)")
+    as_published = replace(ours, config=replace(network, protocol="paper"))
+    lines = [
+        dict(zip(PUBLISHED_HEADER, line, strict=True)) for line in published_rows([as_published])
+    ]
+    assert not any("validation rows" in line["ours, mIoU %"] for line in lines)
     assert {line["ours, mIoU %"] for line in others[:2]} == {"-"}  # gray and both
 
 

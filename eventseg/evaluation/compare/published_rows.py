@@ -101,6 +101,8 @@ def _ours(run: RunSummary, row: Published) -> str:
     else:
         return ""
     setting = f"batch {run.config.batch_size}, rate {run.config.optimiser.learning_rate:g}"
+    if run.published_data == DDD17 and run.config.protocol == "clean":
+        setting += ", without the validation rows"
     return f"{run.name}: {text} ({setting})"
 
 
