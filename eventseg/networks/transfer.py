@@ -174,12 +174,16 @@ def inflated(theirs: Tensor, shape: torch.Size, *, before: int, channels: int) -
     """Return a tensor over other input channels, or None where no rule fits its shape.
 
     An axis over ``f + before`` channels, of which the input's are the last, becomes one over ``f +
-    channels``: the first f stay, each of the others is the mean over the input's channels. Along
-    the summed axis of a convolution the mean is multiplied by ``before / channels``, so that an
-    input of equal channels has the same response: the rule of
-    :func:`eventseg.networks.blocks.inflate.inflate`, with any number of channels before. Means of
-    norms and slopes, which are not summed, are not multiplied; where such channels differ, as in
-    the inputs that CGNet injects, the response is near to that of before and not equal.
+    channels``; the first f stay. An input of equal channels keeps its response, since along the
+    summed axis of a convolution
+
+    - each channel of the input alone (f = 0) is the mean over those before, times ``before /
+      channels``: the rule of :func:`eventseg.networks.blocks.inflate.inflate`;
+    - channels that join others behind norms and activations of their own, as in CGNet (f > 0), are
+      repeated in turn, each divided by the number of its repetitions. Into fewer channels they
+      cannot be repeated: there they are means as above, and the response is another one.
+
+    Means and repetitions of norms and slopes, which are not summed, are not scaled.
 
     Parameters
     ----------
@@ -198,13 +202,25 @@ def inflated(theirs: Tensor, shape: torch.Size, *, before: int, channels: int) -
         fixed = size - channels
         if fixed < 0 or theirs.shape[axis] - before != fixed:
             return None
-        stay = value.narrow(axis, 0, fixed)
-        of_input = value.narrow(axis, fixed, before)
-        mean = of_input.mean(axis, keepdim=True)
-        if theirs.dim() > 1 and axis == 1:
-            mean = mean * (before / channels)
-        value = torch.cat([stay, mean.repeat_interleave(channels, dim=axis)], dim=axis)
+        summed = theirs.dim() > 1 and axis == 1
+        stay, of_input = value.narrow(axis, 0, fixed), value.narrow(axis, fixed, before)
+        shares = _shares(before, channels, repeated=fixed > 0 and channels >= before).to(value)
+        if not summed:
+            shares = shares / shares.sum(1, keepdim=True)
+        mixed = torch.tensordot(shares, of_input, dims=([1], [axis])).movedim(0, axis)
+        value = torch.cat([stay, mixed], dim=axis)
     return value
+
+
+def _shares(before: int, channels: int, *, repeated: bool) -> Tensor:
+    """Return the share of each channel before in each new one, (channels, before).
+
+    Each channel before has shares of sum 1, so that sums over equal channels stay.
+    """
+    if not repeated:
+        return torch.full((channels, before), 1 / channels, dtype=torch.float64)
+    shares = torch.eye(before, dtype=torch.float64)[torch.arange(channels) % before]
+    return shares / shares.sum(0)
 
 
 def shared_channels(theirs: str, own: str, *, before: int, channels: int) -> list[int] | None:
@@ -263,8 +279,17 @@ def _decide(
             return ("inflated", note), padded[:, places]
         value = inflated(theirs, own.shape, before=before, channels=channels)
         if value is not None:
-            return ("inflated", f"mean of {before} input channels x {before}/{channels}"), value
+            return ("inflated", _rule(theirs, own, before=before, channels=part.channels)), value
     return ("random", shapes), None
+
+
+def _rule(theirs: Tensor, own: Tensor, *, before: int, channels: int) -> str:
+    """Return the rule of :func:`inflated` for a tensor in words."""
+    sizes = zip(theirs.shape, own.shape, strict=True)
+    joined = any(old != new and new > channels for old, new in sizes)
+    if joined and channels >= before:
+        return f"{before} input channels in turn for {channels}"
+    return f"mean of {before} input channels x {before}/{channels}"
 
 
 def network_parts(blueprint: Blueprint, inputs: InputSpec) -> Iterator[Part]:

@@ -39,11 +39,11 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def built(name: str, channels: int, *, seed: int, classes: int = 3, **more: Any) -> Any:
-    """Return blueprint and network, in float64; each norm has numbers of its own.
+    """Return blueprint and network, in float64; norms have numbers of their own.
 
-    The channels of a norm are alike: those that CGNet has for its input have their mean's response
-    only so, as an activation follows them.
+    With ``alike`` the channels of a norm are.
     """
+    alike = more.pop("alike", False)
     torch.manual_seed(seed)
     options = {**SMALL.get(name, {}), **more.pop("options", {})}
     blueprint = Blueprint(name, channels, classes, options=options, **more)
@@ -57,7 +57,8 @@ def built(name: str, channels: int, *, seed: int, classes: int = 3, **more: Any)
                 (norm.running_mean, 0.0), (norm.running_var, 0.1), (norm.weight, 0.5),
                 (norm.bias, 0.0),
             ):  # fmt: skip
-                tensor.fill_(least + 0.1 * float(torch.rand(())))
+                spread = torch.rand(()) if alike else torch.rand_like(tensor)
+                tensor.copy_(least + 0.1 * spread)
     return blueprint, network
 
 
@@ -73,7 +74,7 @@ def moved(
     name: str, theirs: tuple[str, int], ours: tuple[str, int], **more: Any
 ) -> tuple[Any, Any, TransferReport]:
     """Return a network, the one that began with its weights, and the report."""
-    _, source = built(name, theirs[1], seed=1)
+    _, source = built(name, theirs[1], seed=1, alike=more.pop("alike", False))
     blueprint, network = built(name, ours[1], seed=2, **more)
     report = transfer(
         network, weights_of(source, theirs[0]), blueprint=blueprint,
@@ -92,9 +93,12 @@ def outcomes(report: TransferReport) -> dict[str, str]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("channels", [1, 6])
+@pytest.mark.parametrize("channels", [1, 5, 6])
 def test_equal_channels_have_the_response_of_before(name: str, channels: int) -> None:
-    source, network, report = moved(name, ("rgb", 3), ("events", channels))
+    # Into fewer channels than it injects, CGNet keeps its response only where norms are alike.
+    source, network, report = moved(
+        name, ("rgb", 3), ("events", channels), alike=name == "cgnet" and channels == 1
+    )
     gray = random(2, 1, 48, 64)
     before = logits(source, gray.expand(-1, 3, -1, -1))
     darker = logits(source, gray.expand(-1, 3, -1, -1) / 2)
@@ -103,8 +107,10 @@ def test_equal_channels_have_the_response_of_before(name: str, channels: int) ->
     torch.testing.assert_close(after, before)
     assert report.share == 1.0
     assert set(outcomes(report).values()) == {"loaded", "inflated"}
-    note = next(tensor.note for tensor in report.tensors if tensor.outcome == "inflated")
-    assert note == f"mean of 3 input channels x 3/{channels}"
+    notes = [tensor.note for tensor in report.tensors if tensor.outcome == "inflated"]
+    assert notes[0] == f"mean of 3 input channels x 3/{channels}"
+    repeated = f"3 input channels in turn for {channels}"
+    assert (repeated in notes) == (name == "cgnet" and channels > 1)
     assert list(outcomes(report)) == [n for n in network.state_dict() if not n.endswith(COUNTER)]
 
 
@@ -133,6 +139,9 @@ def test_frame_that_joins_events_changes_nothing_and_one_that_leaves_is_0() -> N
         ((4, 3, 2, 2), (4, 6, 2, 2), 3, 6),
         ((4, 5, 1, 1), (4, 8, 1, 1), 3, 6),
         ((5,), (8,), 3, 6),
+        ((5,), (7,), 3, 5),
+        ((5,), (3,), 3, 1),
+        ((4, 5, 1, 1), (4, 7, 1, 1), 3, 5),
         ((6, 1, 2, 2), (3, 1, 2, 2), 6, 3),
         ((7, 5, 1, 1), (4, 2, 1, 1), 4, 1),
     ],
