@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 @options.rotate180_option
 @options.json_option
 def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: bool) -> None:
-    """Show what a recording holds, or the settings and counts of a data set.
+    """Show what a recording holds, or settings, counts and class shares of a data set.
 
     \b
     eventseg info rec1487339175.hdf5
     eventseg info rec1487339175.eventseg --json
+    eventseg info CamVid
     """  # noqa: D301
     from eventseg.dataset.describe import (
         dataset_lines,
@@ -33,12 +34,17 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
     )
     from eventseg.dataset.reader import dataset_folders, open_dataset
     from eventseg.recordings import open_recording
+    from eventseg.sources.describe import describe_folder, folder_lines
+    from eventseg.sources.image_folders import open_folder
 
     described = []
-    if path.is_dir():
+    folder = open_folder(path) if path.is_dir() else None
+    if folder is not None:
+        described.append((found := describe_folder(folder), folder_lines(found)))
+    elif path.is_dir():
         # A folder of data sets, one a window length, is shown as each of them.
-        for folder in dataset_folders(path) or [path]:
-            with open_dataset(folder) as dataset:
+        for each in dataset_folders(path) or [path]:
+            with open_dataset(each) as dataset:
                 described.append((info := describe_dataset(dataset), dataset_lines(info)))
     else:
         with open_recording(path, sensor=sensor, rotate180=rotate180) as recording:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,30 @@ def test_camvid_layout(tmp_path: Path, suffix: str) -> None:
         source.events(0, "50ms", normalise="evsegnet")
     with pytest.raises(TrainingError, match="label set truth only"):
         open_source(tmp_path / "CamVid", label_set="guess")
+
+
+def test_info_counts_samples_and_pixels_by_split(tmp_path: Path) -> None:
+    root = camvid(tmp_path / "CamVid")
+    (root / "train/notes.txt").write_text("by hand")
+    (root / "valannot/0001TP_val0.png").unlink()
+    asked = CliRunner().invoke(main, ["info", str(root), "--json"])
+    assert asked.exit_code == 1
+    assert "0001TP_val0" in asked.output
+    picture(root / "valannot/0001TP_val0.png", (64, 48), value=8)
+    asked = CliRunner().invoke(main, ["info", str(root), "--json"])
+    info = json.loads(asked.stdout)
+    assert (info["size"], info["samples"]) == ("64x48", 12)
+    # Label maps hold 11, 10, 9 and 8 in turn; 11 is void.
+    train, val = info["splits"]["train"], info["splits"]["val"]
+    assert (train["samples"], train["labelled"], train["sequences"]) == (4, 4, 1)
+    counts = {name: n for name, n in train["pixels"].items() if n}
+    assert counts == {"bicyclist": 3072, "pedestrian": 3072, "car": 3072, "ignored": 3072}
+    assert val["pixels"]["car"] == 2 * 3072
+    assert val["pixels"]["ignored"] == 0
+    assert sum(info["left_out"].values()) == 1
+    text = CliRunner().invoke(main, ["info", str(root)]).stdout
+    assert "25.000   50.000" in next(line for line in text.splitlines() if " car " in line)
+    assert "left out: 1 " in text
 
 
 def test_picture_in_two_formats_is_one_sample(tmp_path: Path) -> None:

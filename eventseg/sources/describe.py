@@ -1,0 +1,63 @@
+"""Description of an image folder: its samples by split, and the share of each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eventseg.labels.maps import IGNORED
+from eventseg.sources.image_folders import Folder
+
+
+def describe_folder(folder: Folder) -> dict[str, Any]:
+    """Return the samples and pixels of an image folder by split.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. ``splits`` has for each split the samples, the sequences and, by class and
+        for ``ignored``, the pixels of the labels.
+    """
+    names = [*folder.classes.names]
+    splits: dict[str, Any] = {}
+    for split in sorted(set(folder.splits)):
+        mine = [i for i, of in enumerate(folder.splits) if of == split]
+        total = np.zeros(256, np.int64)
+        labelled = [i for i in mine if folder.labelled[i]]
+        for i in labelled:
+            total += np.bincount(folder.labels(i).ravel(), minlength=256)
+        pixels = {name: int(total[k]) for k, name in enumerate(names)}
+        splits[split] = {
+            "samples": len(mine),
+            "labelled": len(labelled),
+            "sequences": len({folder.sequences[i] for i in mine}),
+            "pixels": {**pixels, "ignored": int(total[IGNORED])},
+        }
+    return {
+        "path": str(folder.path),
+        "size": str(folder.size),
+        "samples": len(folder.ids),
+        "classes": names,
+        "splits": splits,
+        "left_out": dict(folder.left_out),
+    }
+
+
+def folder_lines(info: dict[str, Any]) -> list[str]:
+    """Return a description of an image folder as lines for people: shares of pixels in percent."""
+    splits = info["splits"]
+    lines = [
+        f"{info['path']}  {info['samples']:,} samples of {info['size']}, "
+        f"{len(info['classes'])} classes",
+        *(
+            f"  {name:<6} {of['samples']:>9,} samples of {of['sequences']:,} sequences, "
+            f"{of['labelled']:,} with labels"
+            for name, of in splits.items()
+        ),
+        f"{'pixels, %':<17}" + "".join(f"{name:>9}" for name in splits),
+    ]
+    for name in (*info["classes"], "ignored"):
+        shares = (of["pixels"][name] / max(1, sum(of["pixels"].values())) for of in splits.values())
+        lines.append(f"  {name:<15}" + "".join(f"{100 * share:9.3f}" for share in shares))
+    return [*lines, *(f"left out: {count:,} {why}" for why, count in info["left_out"].items())]
