@@ -31,6 +31,7 @@ from .networks import build_network as build_network
 from .networks import load_network as load_network
 from .plots import figure_moment as figure_moment
 from .plots import figure_sample as figure_sample
+from .plots import figure_windows as figure_windows
 from .prediction import predict as predict
 from .prediction import predictor as predictor
 from .pseudolabel import label_dataset as label_dataset

@@ -1,10 +1,12 @@
-from .events import figure_moment as figure_moment
 from .events import figure_sample as figure_sample
 from .events import render_events as render_events
 from .events import save_figure as save_figure
+from .moments import figure_moment as figure_moment
+from .moments import figure_windows as figure_windows
 from .scores import figure_bars as figure_bars
 from .scores import figure_calibration as figure_calibration
 from .scores import figure_confusion as figure_confusion
 from .scores import figure_reliability as figure_reliability
 from .training import figure_curves as figure_curves
 from .training import figure_panels as figure_panels
+from .training import figure_runs as figure_runs

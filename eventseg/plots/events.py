@@ -12,11 +12,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure as Figure
 from numpy.typing import NDArray
 
-from eventseg.encoding.tensors import encode
-from eventseg.errors import EventsError, OutputError, WindowError
+from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream
-from eventseg.recordings import Recording
-from eventseg.windows import check_window, format_duration, to_us
 
 ON_RGB = (220, 38, 38)
 OFF_RGB = (37, 99, 235)
@@ -236,58 +233,6 @@ def figure_sample(
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
-
-
-def figure_moment(
-    recording: Recording, *, at: str | int | None = None, window: str | int = "50ms"
-) -> Figure:
-    """Return a figure of the window that ends at a moment, with the latest frame by then.
-
-    Parameters
-    ----------
-    recording : Recording
-        An open recording, with frames or without.
-    at : str or int, optional
-        End of the window after the first event: a duration such as ``"1.5s"``, or microseconds.
-        By default the window is in the middle of the recording.
-    window : str or int
-        Length of the window, a duration or microseconds.
-
-    Raises
-    ------
-    WindowError
-        An invalid duration, a moment outside the recording, or a window longer than it.
-
-    Examples
-    --------
-    >>> figure = figure_moment(recording, at="100ms", window="50ms")
-    """
-    window_us = check_window(to_us(window))
-    span_us = recording.t_last_us + 1 - recording.t_first_us
-    if window_us > span_us:
-        raise WindowError(
-            f"a window of {format_duration(window_us)} is longer than {recording.name}, "
-            f"which lasts {span_us / 1e6:.6f} s"
-        )
-    after_us = max(window_us, (span_us + window_us) // 2) if at is None else to_us(at)
-    if not 0 <= after_us <= span_us:
-        raise WindowError(
-            f"{recording.name} lasts {span_us / 1e6:.6f} s, nothing is at {after_us / 1e6:.6f} s "
-            f"after its first event, which stands at {recording.t_first_us} us of its clock"
-        )
-    t1_us = recording.t_first_us + after_us
-    events = recording.events(t1_us - window_us, t1_us)
-    latest = int(np.searchsorted(recording.frames.t_us, t1_us, side="right")) - 1
-    place = f"{recording.name}, {format_duration(window_us)} up to {after_us / 1e6:g} s"
-    if latest < 0:
-        return figure_sample(events, encode(events), title=place)
-    age_ms = (t1_us - int(recording.frames.t_us[latest])) / 1e3
-    return figure_sample(
-        events,
-        encode(events),
-        frame=recording.frames.image(latest),
-        title=f"{place}; frame {latest}, exposed {age_ms:.3f} ms before the end",
-    )
 
 
 def save_figure(figure: Figure, path: Path) -> None:

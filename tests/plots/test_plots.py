@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from recording_fixtures import write_recording
 
+import eventseg
 from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.plots.events import (
     OFF_RGB,
     ON_RGB,
-    figure_moment,
     figure_sample,
     render_events,
     save_figure,
 )
+from eventseg.plots.moments import figure_moment, figure_windows
 from eventseg.recordings import open_recording
+from eventseg_cli.main import main
 
 SENSOR = SensorSize(3, 4)
 
@@ -103,6 +107,29 @@ def test_moment_outside_the_recording_is_refused(tmp_path: Path) -> None:
             figure_moment(recording, at=3_000_000)
         with pytest.raises(WindowError, match="longer than rec"):
             figure_moment(recording, window=3_000_000)
+
+
+def test_windows_of_several_lengths_stand_side_by_side(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "rec.hdf5")
+    with open_recording(path) as recording:
+        figure = figure_windows(recording, at=550_000, windows=["10ms", 50_000])
+        titles = [axes.get_title() for axes in figure.axes]
+        for window, title in zip(("10ms", "50ms"), titles[:2], strict=True):
+            t1_us = recording.t_first_us + 550_000
+            events = recording.events(t1_us - eventseg.parse_duration(window), t1_us)
+            assert title == f"{window}, {len(events):,} events"
+            assert titles[titles.index(title) + 2].startswith("events a pixel, 0 to ")
+        assert "rec, up to 0.55 s; frame 4, exposed" in figure.get_suptitle()
+        with pytest.raises(WindowError, match="at least one window"):
+            figure_windows(recording, windows=[])
+        with pytest.raises(WindowError, match="longer than rec"):
+            figure_windows(recording, windows=["10ms", 3_000_000])
+    out = str(tmp_path / "a.png")
+    asked = ["view", str(path), "--window", "10ms,50ms", "--out", out, "--json"]
+    found = json.loads(CliRunner().invoke(main, asked).stdout)
+    assert found["windows"] == ["10ms", "50ms"]
+    with Image.open(found["picture"]) as picture:
+        assert picture.size[0] > 600
 
 
 def test_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
