@@ -23,6 +23,7 @@ from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.measures.plan import plan_measures
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import HEADER, summary_rows
+from eventseg.evaluation.report.warning import warning_of
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import (
     EvaluationRequest,
@@ -44,7 +45,6 @@ from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
-from eventseg.training.config.config import TrainConfig
 from eventseg.training.parts import published_parts
 from eventseg.training.pictures import history_figure, sample_panels
 from eventseg.training.run_folder import BEST, METRICS, best_of, read_metrics
@@ -250,7 +250,7 @@ def evaluate_run(
                 sample, trained, source, table, windows[0], protocol, device
             ),
             curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
-            warning=_warning(training_config, source, protocol, labels),
+            warning=warning_of(training_config, source, protocol, labels),
             sections=sections,
             notes=notes,
         )
@@ -289,36 +289,6 @@ def _about(
         about["trained on inputs"] = file.run["inputs"]
         about["versions"] = file.run["versions"]
     return about
-
-
-def _warning(config: TrainConfig | None, source: Source, protocol: Protocol, labels: str) -> str:
-    """Return warnings about figures that are optimistic or misleading."""
-    reasons = []
-    if config is not None:
-        if config.protocol == "paper" and protocol.split == "test":
-            reasons.append(
-                "The checkpoint was chosen by its score on the test part, as published: its "
-                "figures are optimistic."
-            )
-        splits = source.published_splits if published_parts(config) else source.splits
-        trained_on = {
-            own for own, used in zip(source.splits, splits, strict=True) if used == "train"
-        }
-        # A share held back of the training part leaves the data's own part val unseen.
-        chose = protocol.split == "val" and config.protocol == "clean"
-        chose = chose and not config.validation_share
-        if protocol.split in trained_on or chose:
-            did = "was chosen by its score on" if chose else "was trained on"
-            reasons.append(
-                f"The network {did} the part {protocol.split}: its figures are optimistic where "
-                "the data is the same."
-            )
-    if labels != "truth":
-        reasons.append(
-            f"The labels are those of the teacher {labels}: a score measures agreement with it, "
-            "not with the world."
-        )
-    return " ".join(reasons)
 
 
 def _curves(file: NetworkFile, classes: ClassTable) -> Figure:
