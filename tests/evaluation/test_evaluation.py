@@ -460,9 +460,9 @@ def test_recordings_that_have_moved_cost_the_late_clock_only(
 
 def test_train_then_evaluate(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_nothing(monkeypatch)
-    settings = [
-        f"--set={name}={json.dumps(value)}" for name, value in TINY.items() if name != "epochs"
-    ]
+    # A JSON object is an inline table of TOML but for its colons.
+    values = {name: json.dumps(value).replace('": ', '" = ') for name, value in TINY.items()}
+    settings = [f"--set={name}={value}" for name, value in values.items() if name != "epochs"]
     out = tmp_path / "run"
     called = ["train", str(data), *settings, "--protocol", "paper", "--epochs", "1", "--device",
               "cpu", "--out", str(out)]  # fmt: skip
