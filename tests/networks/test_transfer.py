@@ -22,11 +22,12 @@ from eventseg.networks import (
     TrainedNetwork,
     save_network,
 )
+from eventseg.networks.blocks.inflate import inflated
 from eventseg.networks.converters.unet import RULES
 from eventseg.networks.initial_weights import InitialWeights, read_initial
 from eventseg.networks.inputs import IMAGENET
 from eventseg.networks.published import COUNTER
-from eventseg.networks.transfer import TransferReport, inflated, transfer
+from eventseg.networks.transfer import TransferReport, transfer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
