@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -192,8 +191,7 @@ def test_leftovers_and_missing_parts_of_folders_are_counted(tmp_path: Path) -> N
 def test_commands_print_what_is_left_out_of_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def begin(*_arguments: object, started: Callable[[], None], **_settings: object) -> None:
-        started()
+    def begin(*_arguments: object, **_settings: object) -> None:
         raise TrainingError("long enough")
 
     monkeypatch.setattr("eventseg.training.trainer.train", begin)
