@@ -62,11 +62,12 @@ def evaluated(folder: Path, out: Path, **settings: Any) -> Any:
 def predictions(folder: Path, ids: tuple[str, ...], window: str) -> list[tuple[Any, Any, Any]]:
     """Return truth, probabilities and prediction of samples, one after the other."""
     source: Any = open_source(folder / "drives", label_set="truth")
-    predict = predictor(load_network(folder / "run" / "best.pt"), device="cpu")
+    trained = load_network(folder / "run" / "best.pt")
+    predict = predictor(trained, device="cpu")
     found = []
     for name in ids:
         i = source.ids.index(name)
-        likelihood = predict(source.events(i, window, normalise="evsegnet"))
+        likelihood = predict(network_input(source, i, inputs=trained.inputs, window=window).numpy())
         found.append((source.labels(i), likelihood, likelihood.argmax(0)))
     source.close()
     return found
