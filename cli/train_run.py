@@ -120,7 +120,7 @@ def _note_init(root: Path, messages: Messages) -> None:
     """Print which tensors a run that begins has from where; its folder lists all of them."""
     from eventseg.training.run_folder import INIT, RUN, read_run
 
-    init = read_run(root / RUN).get("init")
+    init = read_run(root / RUN).get("init") if (root / RUN).is_file() else None
     if not init:
         return
     counts = ", ".join(f"{count} {outcome}" for outcome, count in init["tensors"].items())
