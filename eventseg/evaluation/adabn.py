@@ -9,8 +9,7 @@ training; the moments of the batches are pooled exactly, in float64 (Chan et al.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,41 +17,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.rows import Row
 from eventseg.networks import InputSpec, TrainedNetwork
+from eventseg.networks.batch_norms import retake_statistics
 from eventseg.networks.network import batch_norms
 from eventseg.networks.resizing import resize_inputs
 from eventseg.prediction.predictor import network_input
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.source import Source
 from eventseg.training.loading import each_batch, loading_advice
-
-
-@dataclass(slots=True)
-class Moments:
-    """Count, mean and summed squared deviation of each channel so far, in float64."""
-
-    count: int = 0
-    mean: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
-    deviation: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
-
-    def add(self, x: Tensor) -> None:
-        """Add a map, float (N, C, H, W)."""
-        values = x.double().transpose(0, 1).flatten(1)  # (C, N H W)
-        count = values.shape[1]
-        mean = values.mean(1)
-        deviation = (values - mean[:, None]).square().sum(1)
-        total = self.count + count
-        distance = mean - self.mean.to(mean)
-        self.mean = self.mean.to(mean) + distance * (count / total)
-        between = distance.square() * (self.count * count / total)
-        self.deviation = self.deviation.to(mean) + deviation + between
-        self.count = total
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -156,40 +134,8 @@ def with_statistics_of(
         raise TrainingError(
             f"{trained.blueprint.name} has no batch norm with statistics: AdaBN changes nothing"
         )
-    moments = [Moments() for _ in norms]
-    with _watched(norms, moments):
-        for x in batches:
-            network(x)
-    for norm, seen in zip(norms, moments, strict=True):
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        if seen.count > 1:
-            norm.running_mean.copy_(seen.mean)
-            norm.running_var.copy_(seen.deviation / (seen.count - 1))
+    retake_statistics(network, norms, batches)
     return replace(trained, network=network)
-
-
-@contextmanager
-def _watched(norms: Sequence[nn.BatchNorm2d], moments: Sequence[Moments]) -> Iterator[None]:
-    """Let norms normalise by their batches and add the moments of their inputs."""
-    momenta = [norm.momentum for norm in norms]
-    hooks = []
-    for norm, seen in zip(norms, moments, strict=True):
-        norm.train()
-        norm.momentum = 0.0  # the statistics of training stay until all batches are seen
-
-        def add(_norm: nn.Module, args: tuple[Any, ...], seen: Moments = seen) -> None:
-            seen.add(args[0])
-
-        hooks.append(norm.register_forward_pre_hook(add))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-            norm.eval()
 
 
 def adabn_rows(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import new_counts
 from eventseg.networks.batch_norms import retake_statistics
-from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.network import SegmentationNetwork, batch_norms
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.training.arithmetic import autocast
 from eventseg.training.config.config import TrainConfig
@@ -164,8 +164,10 @@ def batch_norm_pass(
             x, _ = to_device(batch, device, memory_format=config.memory_format)
             yield x
 
+    network.train()
+    norms = [norm for norm in batch_norms(network) if norm.training]  # frozen ones are not
     with autocast(config.amp, device):
-        retake_statistics(network, inputs())
+        retake_statistics(network, norms, inputs())
 
 
 @memory_advice()

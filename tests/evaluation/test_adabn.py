@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from training_fixtures import one_thread, street_dataset, train_tiny
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.adabn import Moments, adapted_to, with_statistics_of
+from eventseg.evaluation.adabn import adapted_to, with_statistics_of
 from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.labels.maps import ClassTable
@@ -24,6 +24,7 @@ from eventseg.networks import (
     TrainedNetwork,
     load_network,
 )
+from eventseg.networks.batch_norms import Moments
 from eventseg.networks.network import batch_norms
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
@@ -161,7 +162,7 @@ def test_row_is_of_the_scored_inputs_and_reads_no_label(
     monkeypatch.setattr(type(source), "labels", forbidden)
     indices = np.flatnonzero(np.array(source.splits) == "test")[:3]
     network = adapted_to(trained, source, indices, window="50ms", device=CPU, batch_size=2).network
-    x = [source.events(int(i), "50ms", normalise="evsegnet") for i in indices]
+    x = [source.events(int(i), "50ms", normalise=trained.inputs.normalise) for i in indices]
     expected = with_statistics_of(
         trained, [torch.from_numpy(np.stack(x[:2])), torch.from_numpy(x[2][None])], device=CPU
     ).network.state_dict()

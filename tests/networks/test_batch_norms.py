@@ -1,4 +1,4 @@
-"""Statistics of batch norms taken anew: means over batches, nothing else changed."""
+"""Statistics of batch norms taken anew: those of the inputs, nothing else changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from eventseg.networks import build_network
 from eventseg.networks.batch_norms import retake_statistics
+from eventseg.networks.network import batch_norms
 
 
 def batches(count: int, *, channels: int = 3) -> list[torch.Tensor]:
@@ -19,45 +20,41 @@ def batches(count: int, *, channels: int = 3) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_statistics_are_means_over_batches(count: int) -> None:
+def test_statistics_are_those_of_all_pixels(count: int) -> None:
     norm = nn.BatchNorm2d(3, momentum=0.007)
     network = nn.Sequential(norm, nn.Dropout(0.9))
     inputs = batches(count)
-    assert retake_statistics(network, inputs) == count
-    moments = [
-        (x.numpy().mean((0, 2, 3)), x.numpy().transpose(1, 0, 2, 3).reshape(3, -1).var(1, ddof=1))
-        for x in inputs
-    ]
-    mean, variance = (np.mean(values, axis=0) for values in zip(*moments, strict=True))
-    np.testing.assert_allclose(norm.running_mean.numpy(), mean, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(norm.running_var.numpy(), variance, rtol=1e-5)
+    retake_statistics(network, [norm], inputs)
+    values = np.concatenate([x.numpy().transpose(1, 0, 2, 3).reshape(3, -1) for x in inputs], 1)
+    np.testing.assert_allclose(norm.running_mean.numpy(), values.mean(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var.numpy(), values.var(1, ddof=1), rtol=1e-5)
     assert norm.momentum == 0.007
     assert not network.training
     assert not norm.training
+    assert not norm._forward_pre_hooks
 
 
-def test_weights_and_frozen_batch_norms_stay() -> None:
+def test_all_but_the_statistics_of_given_norms_stays() -> None:
     torch.manual_seed(0)
-    for frozen in (False, True):
-        network = build_network("enet", in_channels=6, classes=3)
-        if frozen:
-            network.freeze_batch_norm()
-        before = {name: value.clone() for name, value in network.state_dict().items()}
-        retake_statistics(network, [torch.randn(2, 6, 32, 32) for _ in range(2)])
-        changed = {
-            name
-            for name, value in network.state_dict().items()
-            if not torch.equal(value, before[name])
-        }
-        statistics = {name for name in before if "running" in name or "num_batches" in name}
-        assert changed == (set() if frozen else statistics)
+    network = build_network("enet", in_channels=6, classes=3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    norms = list(batch_norms(network))[:3]
+    inputs = [torch.randn(2, 6, 32, 32) for _ in range(2)]
+    retake_statistics(network, norms, inputs)
+    changed = {
+        name for name, value in network.state_dict().items() if not torch.equal(value, before[name])
+    }
+    names = {module: name for name, module in network.named_modules()}
+    expected = {f"{names[n]}.{of}" for n in norms for of in ("running_mean", "running_var")}
+    assert changed - {f"{names[n]}.num_batches_tracked" for n in norms} == expected
 
 
 def test_without_a_batch_nothing_changes_and_an_error_leaves_the_momentum() -> None:
     norm = nn.BatchNorm2d(3)
-    assert retake_statistics(norm, []) == 0
+    retake_statistics(norm, [norm], [])
     assert torch.equal(norm.running_mean, torch.zeros(3))
-    with pytest.raises(ValueError, match="4D input"):
-        retake_statistics(norm, [torch.zeros(3)])
+    with pytest.raises(IndexError):
+        retake_statistics(norm, [norm], [torch.zeros(3)])
     assert norm.momentum == 0.1
     assert not norm.training
+    assert not norm._forward_pre_hooks

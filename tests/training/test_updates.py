@@ -16,8 +16,11 @@ from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import add_confusion, confusion, new_counts
 from eventseg.metrics.scores import confusion_matrix, scores
 from eventseg.networks import load_network
+from eventseg.networks.batch_norms import retake_statistics
 from eventseg.networks.memory_format import in_memory_format
+from eventseg.networks.network import batch_norms
 from eventseg.sources.source import open_source
+from eventseg.training.loading import shuffled
 from eventseg.training.parts import pick
 from eventseg.training.passes import train_pass
 from eventseg.training.run_folder import read_metrics
@@ -195,4 +198,26 @@ def test_chosen_epochs_and_clean_train_scores_are_kept(data: Path, tmp_path: Pat
     assert made.history[0].clean_accuracy == pytest.approx(100 * found.pixel_accuracy)
     kept = [row.clean_miou for row in read_metrics(tmp_path / "out")[0]]
     assert kept == [row.clean_miou for row in made.history]
+    source.close()
+
+
+@pytest.mark.usefixtures("blind")
+def test_statistics_are_those_of_training_batches_before_validation(
+    data: Path, tmp_path: Path
+) -> None:
+    """With one batch of all samples, unaugmented: those of a pass over the training part."""
+    still = {"augmentation__flip": 0.0, "batch_size": 12, "epochs": 1, "batch_norm_batches": 1}
+    config = tiny(**still)
+    train_tiny(data, tmp_path / "out", config=config)
+    source = open_source(data)
+    part = pick(source, config, split="train")
+    trained = load_network(tmp_path / "out/last.pt")
+    samples = Samples(source, config, len(trained.classes), training=False)
+    order = shuffled(part, seed=config.seed, epoch=0)[:12]
+    x = torch.stack([samples[EpochSample(0, int(i))]["x"] for i in order])
+    found = [norm.running_mean.clone() for norm in batch_norms(trained.network)]
+    norms = list(batch_norms(trained.network))
+    retake_statistics(trained.network, norms, [x])
+    for before, norm in zip(found, norms, strict=True):
+        torch.testing.assert_close(before, norm.running_mean, rtol=1e-4, atol=1e-5)
     source.close()
