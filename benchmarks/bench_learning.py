@@ -36,7 +36,8 @@ from eventseg.recordings.truth import truth_path
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
-from eventseg.training.run_folder import BEST, read_timing
+from eventseg.training.epoch_tables import read_timing
+from eventseg.training.run_folder import BEST
 from eventseg.training.trainer import train
 
 SENSOR = SensorSize(128, 176)

@@ -32,11 +32,11 @@ from eventseg.labels.maps import IGNORED
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import load_config
+from eventseg.training.epoch_tables import read_timing
 from eventseg.training.loading import each_batch, to_device
 from eventseg.training.passes import train_pass
 from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.progress import TrainingProgress
-from eventseg.training.run_folder import read_timing
 from eventseg.training.trainer import train
 
 NETWORKS: dict[str, dict[str, Any]] = {

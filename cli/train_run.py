@@ -41,8 +41,9 @@ def train_run(
     from eventseg.files import short_extension
     from eventseg.training.arithmetic import Arithmetic
     from eventseg.training.config.config import with_absolute_paths
+    from eventseg.training.epoch_tables import read_skipped
     from eventseg.training.loading import encoded_where
-    from eventseg.training.run_folder import SKIPPED, held_arithmetic, read_skipped, resume_notes
+    from eventseg.training.run_folder import SKIPPED, held_arithmetic, resume_notes
     from eventseg.training.trainer import train
 
     notes = resume_notes(root, with_absolute_paths(config), device=device) if resume else ()
@@ -88,7 +89,7 @@ def train_run(
 
 def described(root: Path, trained: TrainingResult) -> dict[str, Any]:
     """Return the result of a run as JSON has it."""
-    from eventseg.training.run_folder import read_skipped
+    from eventseg.training.epoch_tables import read_skipped
 
     return {
         "run": str(root),

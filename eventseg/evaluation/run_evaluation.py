@@ -45,9 +45,10 @@ from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
+from eventseg.training.epoch_tables import best_of, read_metrics
 from eventseg.training.parts import published_parts
 from eventseg.training.pictures import history_figure, sample_panels
-from eventseg.training.run_folder import BEST, METRICS, best_of, read_metrics
+from eventseg.training.run_folder import BEST, METRICS
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eventseg.networks import save_network
+from eventseg.training.epoch_tables import write_metrics, write_skipped, write_timing
 from eventseg.training.pictures import picture_curves, picture_samples
 from eventseg.training.prepare import PreparedRun
-from eventseg.training.run_folder import (
-    BEST,
-    FAILED,
-    KEPT,
-    LAST,
-    write_metrics,
-    write_skipped,
-    write_timing,
-)
+from eventseg.training.run_folder import BEST, FAILED, KEPT, LAST
 from eventseg.training.state import training_state
 
 

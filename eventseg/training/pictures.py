@@ -15,7 +15,8 @@ from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.plots.events import Figure, save_figure
 from eventseg.plots.training import figure_curves, figure_panels, paint_input
 from eventseg.prediction.scored import ScoredBatch
-from eventseg.training.run_folder import CURVES, SAMPLES, EpochScores
+from eventseg.training.epoch_tables import EpochScores
+from eventseg.training.run_folder import CURVES, SAMPLES
 from eventseg.training.samples import Batch
 
 

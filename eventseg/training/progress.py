@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eventseg.networks import TrainedNetwork
 from eventseg.recordings.progress import Progress
-from eventseg.training.run_folder import EpochScores
+from eventseg.training.epoch_tables import EpochScores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,17 +29,10 @@ from eventseg.training import trainer
 from eventseg.training.budget import fit_to_budget
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.config.options import overrides_of
+from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics
 from eventseg.training.pictures import history_figure
 from eventseg.training.progress import EpochCallback, TrainingProgress
-from eventseg.training.run_folder import (
-    BEST,
-    CONFIG,
-    RUN,
-    EpochScores,
-    best_of,
-    read_metrics,
-    read_run,
-)
+from eventseg.training.run_folder import BEST, CONFIG, RUN, read_run
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
 
 if TYPE_CHECKING:

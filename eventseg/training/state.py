@@ -15,7 +15,7 @@ from eventseg.errors import CheckpointError, NetworkError
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import load_file
 from eventseg.training.config.config import TrainConfig, to_toml
-from eventseg.training.run_folder import EpochCost, EpochScores
+from eventseg.training.epoch_tables import EpochCost, EpochScores
 from eventseg.training.schedules import Plateau, after_score
 
 

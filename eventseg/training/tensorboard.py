@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eventseg.errors import MissingExtraError
-from eventseg.training.run_folder import EpochScores
+from eventseg.training.epoch_tables import EpochScores
 
 
 def check_tensorboard() -> None:

@@ -24,6 +24,7 @@ from eventseg.training.distributed import (
     wait_for_all,
 )
 from eventseg.training.epoch_files import write_epoch_files, write_failed_network
+from eventseg.training.epoch_tables import EpochCost, EpochScores
 from eventseg.training.loading import each_batch, loading_advice
 from eventseg.training.passes import (
     LossError,
@@ -39,7 +40,7 @@ from eventseg.training.progress import (
     TrainingProgress,
     TrainingResult,
 )
-from eventseg.training.run_folder import FAILED, EpochCost, EpochScores
+from eventseg.training.run_folder import FAILED
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
 
 

@@ -50,7 +50,6 @@ LONG = {
     "simulate street", "train",
 }  # fmt: skip
 WITH_DEVICE = {"encode", "evaluate", "pseudolabel", "train"}
-WITH_RESULTS = set(EVERY) - {"view"}
 GROUPED = {"audit", "encode", "evaluate", "pseudolabel", "train", *(n for n in EVERY if " " in n)}
 OUT = set(EVERY) - {"check", "info", "networks", "simulate street", "simulate images"}
 
@@ -72,7 +71,7 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("--threads", COMPUTE),
         ("--device", WITH_DEVICE),
         ("--workers", {"encode", "evaluate", "train"}),
-        ("--json", WITH_RESULTS),
+        ("--json", set(EVERY)),
         ("--quiet", LONG),
         ("-q", LONG),
         ("--progress", LONG),

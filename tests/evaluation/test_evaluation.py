@@ -51,7 +51,7 @@ from eventseg.prediction.predictor import (
 )
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
-from eventseg.training.run_folder import read_metrics
+from eventseg.training.epoch_tables import read_metrics
 from eventseg_cli.main import main
 
 

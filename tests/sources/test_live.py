@@ -28,6 +28,7 @@ from eventseg.events import EventStream, SensorSize
 from eventseg.sources.live import LiveWindow, batch_windows
 from eventseg.sources.source import Source, open_source
 from eventseg.training.config.config import TrainConfig
+from eventseg.training.epoch_tables import read_skipped, write_skipped
 from eventseg.training.loading import (
     EpochBatches,
     each_batch,
@@ -37,7 +38,6 @@ from eventseg.training.loading import (
 )
 from eventseg.training.parts import pick
 from eventseg.training.passes import memory_advice
-from eventseg.training.run_folder import read_skipped, write_skipped
 from eventseg.training.samples import Samples
 from eventseg_cli.main import main
 

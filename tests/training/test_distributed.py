@@ -29,12 +29,13 @@ from eventseg.networks import load_network
 from eventseg.sources.source import EventSource, open_source
 from eventseg.training import epoch_files
 from eventseg.training.distributed import rank, world
+from eventseg.training.epoch_tables import read_metrics
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.losses.losses import segmentation_loss
 from eventseg.training.parts import parts_of
 from eventseg.training.passes import train_pass, validation_pass
 from eventseg.training.progress import TrainingProgress
-from eventseg.training.run_folder import read_metrics, read_run
+from eventseg.training.run_folder import read_run
 from eventseg.training.samples import Samples
 
 SGD: dict[str, Any] = {

@@ -11,21 +11,18 @@ import pytest
 
 from eventseg.errors import TrainingError
 from eventseg.training import load_config
-from eventseg.training.layout import CONFIG, METRICS, RUN, SKIPPED, TIMING
-from eventseg.training.run_folder import (
-    RUN_KEYS,
+from eventseg.training.epoch_tables import (
     EpochCost,
     EpochScores,
-    check_run_folder,
-    claim_run,
     read_metrics,
-    read_run,
     read_skipped,
     read_timing,
     write_metrics,
     write_skipped,
     write_timing,
 )
+from eventseg.training.layout import CONFIG, METRICS, RUN, SKIPPED, TIMING
+from eventseg.training.run_folder import RUN_KEYS, check_run_folder, claim_run, read_run
 
 SAVED_AS = {
     "mark": lambda text: b"\xef\xbb\xbf" + text.encode(),

@@ -31,21 +31,20 @@ from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
 from eventseg.training import trainer
 from eventseg.training.config.config import load_config
+from eventseg.training.epoch_tables import (
+    EpochCost,
+    EpochScores,
+    best_of,
+    read_metrics,
+    read_timing,
+    write_metrics,
+)
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.parts import pick
 from eventseg.training.progress import TrainingProgress
 from eventseg.training.reproduce import first_difference, reproduce
 from eventseg.training.run import default_run_folder
-from eventseg.training.run_folder import (
-    EpochCost,
-    EpochScores,
-    best_of,
-    read_metrics,
-    read_run,
-    read_timing,
-    resume_notes,
-    write_metrics,
-)
+from eventseg.training.run_folder import read_run, resume_notes
 from eventseg.training.samples import EpochSample, Samples, draw_window
 from eventseg.training.state import RunHistory
 from eventseg_cli.main import main

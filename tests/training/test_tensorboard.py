@@ -12,7 +12,7 @@ from training_fixtures import street_dataset, train_tiny
 
 from eventseg.labels.maps import load_class_table
 from eventseg.training import epoch_files
-from eventseg.training.run_folder import EpochScores
+from eventseg.training.epoch_tables import EpochScores
 from eventseg.training.tensorboard import write_epoch
 from eventseg_cli.main import main
 

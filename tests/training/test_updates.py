@@ -20,10 +20,10 @@ from eventseg.networks.batch_norms import retake_statistics
 from eventseg.networks.memory_format import in_memory_format
 from eventseg.networks.network import batch_norms
 from eventseg.sources.source import open_source
+from eventseg.training.epoch_tables import read_metrics
 from eventseg.training.loading import shuffled
 from eventseg.training.parts import pick
 from eventseg.training.passes import train_pass
-from eventseg.training.run_folder import read_metrics
 from eventseg.training.samples import EpochSample, Samples
 from eventseg.training.state import NetworkInTraining
 

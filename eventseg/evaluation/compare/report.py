@@ -30,7 +30,7 @@ from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_runs
 from eventseg.training.config.config import TrainConfig
-from eventseg.training.run_folder import read_metrics
+from eventseg.training.epoch_tables import read_metrics
 
 EVERY_HEADER = (
     "run",

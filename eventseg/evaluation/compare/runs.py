@@ -18,7 +18,8 @@ from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, sho
 from eventseg.files import digest_of, read_text
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.config.tables import from_table
-from eventseg.training.run_folder import RUN, best_of, read_metrics, read_run, read_timing
+from eventseg.training.epoch_tables import best_of, read_metrics, read_timing
+from eventseg.training.run_folder import RUN, read_run
 from eventseg.windows import format_duration, parse_duration
 
 

@@ -1,0 +1,195 @@
+"""Tables of a run folder: scores and costs by epoch, and samples that could not be read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from eventseg.errors import TrainingError
+from eventseg.files import read_csv, write_whole
+from eventseg.training.layout import METRICS, SKIPPED, TIMING
+
+
+@dataclass(frozen=True, slots=True)
+class EpochScores:
+    """Scores of an epoch, one line of ``metrics.csv``; equal runs have equal lines.
+
+    Parameters
+    ----------
+    epoch, iteration : int
+        Epochs and updates done.
+    learning_rate : float
+        Learning rate of the last update.
+    train_loss, train_accuracy, train_miou : float
+        Scores in percent over the samples of the epoch, as they were seen.
+    val_loss, val_accuracy, val_miou : float
+        Scores in percent over the validation part; the mean IoU is over the classes in its truth
+        or prediction.
+    val_iou : tuple of float (K,)
+        IoU of each class in percent, NaN for one in neither truth nor prediction.
+    val_miou_truth, val_miou_all : float
+        Mean IoU over the classes in the truth of the validation part, and over all classes with
+        absent ones as 0. The first chooses the best epoch: one pixel taken for an absent class
+        does not move it. Runs of earlier versions have neither (NaN).
+    clean_loss, clean_accuracy, clean_miou : float, optional
+        Scores over training samples without augmentation; None where none are scored.
+    """
+
+    epoch: int
+    iteration: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    train_miou: float
+    val_loss: float
+    val_accuracy: float
+    val_miou: float
+    val_iou: tuple[float, ...]
+    val_miou_truth: float = math.nan
+    val_miou_all: float = math.nan
+    clean_loss: float | None = None
+    clean_accuracy: float | None = None
+    clean_miou: float | None = None
+
+    @property
+    def selection_score(self) -> float:
+        """Score that chooses the best epoch, in percent."""
+        return self.val_miou if math.isnan(self.val_miou_truth) else self.val_miou_truth
+
+
+COLUMNS = tuple(name for name in EpochScores.__dataclass_fields__ if name != "val_iou")
+"""Columns of ``metrics.csv`` before those of each class."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCost:
+    """Cost of an epoch, one line of ``timing.csv``; it differs from run to run."""
+
+    epoch: int
+    train_s: float
+    val_s: float
+    images_per_s: float
+    peak_memory_mib: float
+
+
+def write_metrics(root: Path, scores: Sequence[EpochScores], *, classes: Sequence[str]) -> None:
+    """Write ``metrics.csv``; numbers in the shortest digits that read back the same."""
+    header = [*COLUMNS, *(f"val_iou_{name}" for name in classes)]
+    rows = [
+        [*(_text(getattr(epoch, name)) for name in COLUMNS), *map(_text, epoch.val_iou)]
+        for epoch in scores
+    ]
+    _write_csv(root / METRICS, [header, *rows])
+
+
+def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
+    """Return the rows of ``metrics.csv``, and the names of the classes.
+
+    Raises
+    ------
+    TrainingError
+        The file is missing or damaged.
+    """
+    try:
+        header, *lines = read_csv(root / METRICS).values()
+        classes = tuple(n.removeprefix("val_iou_") for n in header if n.startswith("val_iou_"))
+        scores = [_epoch(dict(zip(header, line, strict=True)), classes) for line in lines]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"cannot read {root / METRICS}: {error}") from error
+    if not scores:
+        raise TrainingError(f"{root / METRICS} holds no epoch")
+    return scores, classes
+
+
+def best_of(history: Sequence[EpochScores], *, min_delta: float) -> EpochScores:
+    """Return the epoch of ``best.pt``: the last one that beat the best before by `min_delta`."""
+    best = history[0]
+    for row in history:
+        if row.selection_score > best.selection_score + min_delta:
+            best = row
+    return best
+
+
+def write_timing(root: Path, costs: Sequence[EpochCost]) -> None:
+    """Write ``timing.csv``."""
+    names = list(EpochCost.__dataclass_fields__)
+    rows = [[f"{value:.6g}" for value in asdict(cost).values()] for cost in costs]
+    _write_csv(root / TIMING, [names, *rows])
+
+
+def read_timing(root: Path) -> list[EpochCost]:
+    """Return the rows of ``timing.csv``; none where it is missing."""
+    if not (root / TIMING).is_file():
+        return []
+    try:
+        _, *lines = read_csv(root / TIMING).values()
+        return [EpochCost(int(line[0]), *map(float, line[1:])) for line in lines]
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise TrainingError(f"cannot read {root / TIMING}: {error}") from error
+
+
+def _epoch(line: Mapping[str, str], classes: Sequence[str]) -> EpochScores:
+    """Return one line of ``metrics.csv``; earlier versions had fewer columns."""
+    whole = {name: int(line[name]) for name in ("epoch", "iteration")}
+    real = {name: float(line[name]) for name in COLUMNS[2:] if line.get(name)}
+    iou = tuple(float(line[f"val_iou_{name}"]) for name in classes)
+    return EpochScores(**whole, **real, val_iou=iou)  # type: ignore[arg-type]
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else repr(float(value))
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def write_skipped(root: Path, skipped: Mapping[str, str]) -> None:
+    """Add samples that could not be read to the run folder's list; without any it has none.
+
+    Parameters
+    ----------
+    root : Path
+    skipped : mapping
+        Reason of each, by sample id. An id that the list holds keeps its first reason.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    if not skipped:
+        return
+    rows = io.StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(("sample", "reason"))
+    table.writerows(({**skipped, **read_skipped(root)}).items())
+    write_whole(root / SKIPPED, lambda file: file.write(rows.getvalue().encode()))
+
+
+def read_skipped(root: Path) -> dict[str, str]:
+    """Return the reason of each sample that a run left out, by sample id.
+
+    Raises
+    ------
+    TrainingError
+        The file is damaged.
+    """
+    if not (root / SKIPPED).is_file():
+        return {}
+    try:
+        _, *lines = read_csv(root / SKIPPED).values()
+        return dict(lines)
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"cannot read {root / SKIPPED}: {error}; delete it, which loses the list of samples "
+            "that were left out"
+        ) from error
