@@ -72,7 +72,7 @@ QUICK = Plan(
     Lesson(
         SMALL,
         teacher_drives=streets(("day",), count=4, seed=101, duration_us=800_000),
-        drives=streets(("day",), count=6, seed=201, duration_us=1_000_000),
+        drives=streets(("day",), count=12, seed=201, duration_us=800_000),
         unseen=streets(("day",), count=3, seed=301, duration_us=600_000),
         teacher_iterations=80,
         iterations=200,
