@@ -45,7 +45,7 @@ class BudgetPlan:
     config : TrainConfig
         Settings with batch, crop, length and rate.
     update_s, validation_s : float
-        Seconds of an update and of a validation, measured.
+        Seconds of an update, and of a validation with the statistics of batch norms, measured.
     budget_s : float
     """
 
@@ -105,23 +105,25 @@ def fit_to_budget(
     budget_s = budget_us / 1e6
     config = with_learning_rate(config)
     training_part, validation_part = parts_of(source, config).values()
-    size = config.size.crop or config.size.resized(source.size)
+    whole = size = config.size.crop or config.size.resized(source.size)
     load_s = _load_seconds(source, config, training_part)
     batch = config.batch_size
     while True:
         planned = replace(
             config,
             batch_size=batch,
-            size=replace(config.size, crop=size) if size != source.size else config.size,
+            size=replace(config.size, crop=size) if size != whole else config.size,
         )
         sample_s = _sample_seconds(source, planned, size=size, device=device)
         # Loading processes work beside the network; without any the two take turns.
         beside = bool(planned.workers) and device.type == "cuda"
         loaded_s = load_s / max(1, planned.workers)
         update_s = batch * _both(sample_s, loaded_s, beside=beside)
-        # A forward pass is about a third of a step.
-        validation_s = len(validation_part) * _both(sample_s / 3, loaded_s, beside=beside)
         per_epoch = max(1, len(training_part) // batch)
+        # A forward pass is about a third of a step; batch norms see training samples by it too.
+        forward_s = _both(sample_s / 3, loaded_s, beside=beside)
+        retaken = batch * min(config.batch_norm_batches, per_epoch)
+        validation_s = (len(validation_part) + retaken) * forward_s
         updates = _updates(SPARE * budget_s, update_s, validation_s, per_epoch=per_epoch)
         if updates >= ENOUGH_UPDATES:
             break

@@ -74,7 +74,8 @@ def sweep_runs(sweeps: Sequence[str], *, seeds: int = 1, first_seed: int = 0) ->
     Raises
     ------
     TrainingError
-        A setting twice, the seed among them, or fewer than one seed.
+        A setting twice, the seed among them, fewer than one seed, or values whose folders would
+        have one name.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def sweep_runs(sweeps: Sequence[str], *, seeds: int = 1, first_seed: int = 0) ->
     if seeds < 1:
         raise TrainingError(f"seeds must be 1 or more, got {seeds}")
     names = {path: name for name, path in SHORT_NAMES.items()}
-    return [
+    runs = [
         SweepRun(
             "-".join(
                 [
@@ -107,6 +108,9 @@ def sweep_runs(sweeps: Sequence[str], *, seeds: int = 1, first_seed: int = 0) ->
         for values in product(*(values for _, values in parsed))
         for seed in range(first_seed, first_seed + seeds)
     ]
+    if len({run.name for run in runs}) < len(runs):
+        raise TrainingError("two values of a sweep would have one folder: train them apart")
+    return runs
 
 
 def _word(value: Any) -> str:

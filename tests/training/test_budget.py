@@ -55,6 +55,17 @@ def test_updates_and_validations_fill_the_budget(plan: Callable[..., BudgetPlan]
     assert 0.95 * 900 < took <= 900
 
 
+def test_statistics_of_batch_norms_and_a_rescale_are_planned(
+    plan: Callable[..., BudgetPlan],
+) -> None:
+    without = plan(1000, sample_s=0.01)
+    found = plan(1000, sample_s=0.01, batch_norm_batches=32)
+    # One batch of 8 an epoch, seen again by a forward pass of a third of a step.
+    assert found.validation_s - without.validation_s == pytest.approx(8 * 0.01 / 3)
+    assert found.config.iterations < without.config.iterations
+    assert plan(1000, sample_s=0.01, size__rescale=0.5).config.size.crop is None
+
+
 def test_what_does_not_fit_gets_smaller_batches_then_crops(
     plan: Callable[..., BudgetPlan],
 ) -> None:

@@ -46,6 +46,8 @@ def test_all_combinations_have_all_seeds_and_a_name_each() -> None:
     for wrong in (["lr=1", "learning_rate=2"], ["seed=1,2"]):
         with pytest.raises(TrainingError, match="must be given once"):
             sweep_runs(wrong)
+    with pytest.raises(TrainingError, match="would have one folder"):
+        sweep_runs(["network=smp:Unet/resnet18,smp_Unet_resnet18"])
     with pytest.raises(TrainingError, match="seeds must be 1 or more"):
         sweep_runs(["lr=1"], seeds=0)
 
