@@ -8,32 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from training_fixtures import one_thread, street_dataset, train_tiny
+from training_fixtures import train_tiny
 
 from eventseg.errors import EventsegError, NetworkError
 from eventseg.networks import build_network, load_network
-from eventseg.training import epoch_files
 from eventseg.training.config.config import load_config, to_toml
 from eventseg.training.run_folder import read_run
 
 TRUNK = ("stem.", "down1.", "stage1.")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    """Compute on one thread, and draw no pictures: they are most of the time here."""
-    before = torch.get_num_threads()
-    one_thread()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
-        patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
-        yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street_dataset(tmp_path_factory.mktemp("data"))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])

@@ -12,14 +12,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from networks_fixtures import on_meta
-from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+from training_fixtures import tiny, train_tiny
 
 from eventseg.errors import CheckpointError, TrainingError
 from eventseg.files import digest_of
 from eventseg.networks import load_network
 from eventseg.networks.named import absolute_init
 from eventseg.sources.source import open_source
-from eventseg.training import epoch_files
 from eventseg.training.initial import initial_file
 from eventseg.training.prepare import prepare_run
 from eventseg.training.reproduce import reproduce
@@ -27,22 +26,7 @@ from eventseg.training.run import train
 from eventseg.training.run_folder import read_run
 from eventseg_cli.main import main
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    """Compute on one thread, and draw no pictures: they are most of the time here."""
-    before = torch.get_num_threads()
-    one_thread()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
-        patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
-        yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return street_dataset(tmp_path_factory.mktemp("data"))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")
