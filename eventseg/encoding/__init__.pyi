@@ -11,5 +11,6 @@ from .representation import parse_representation as parse_representation
 from .representations.mean_std import CHANNELS as CHANNELS
 from .settings import Encoding as Encoding
 from .settings import encoding_of as encoding_of
+from .sliding import LiveWindow as LiveWindow
 from .tensors import encode as encode
 from .tensors import encode_windows as encode_windows

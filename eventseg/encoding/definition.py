@@ -96,6 +96,12 @@ class Definition:
         own.
     table : function
         ``table(parameter)`` returns float64 (A, B) values that ``finish`` looks up.
+    move : function, optional
+        ``move(value, plane, shift_us, parameter)`` returns the int64 value of a plane after the
+        window's begin has moved ``shift_us`` later. What events before the new begin added to sums
+        has been taken away before; of a maximum they are still part, and the value is 0 where no
+        other event is left. With it, :class:`eventseg.encoding.LiveWindow` slides; None where the
+        value of a sum does not follow from the one before.
     default : int
         Parameter of a name without one.
     read : function, optional
@@ -123,6 +129,7 @@ class Definition:
     steps: tuple[Step, ...] = ()
     finish: Callable[..., Any] | None = None
     table: Callable[[int], NDArray[np.float64]] = no_table
+    move: Callable[..., Any] | None = None
     default: int = 0
     read: Callable[[str], int] | None = None
     write: Callable[[int], str] = str

@@ -67,6 +67,20 @@ def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
 
 
 @compiled
+def move_origin(count_time, square, shift_us):
+    """Move the origin of dt forward by ``shift_us`` in the two packed words of every cell.
+
+    By ``sum(dt - s) = s1 - n s`` and ``sum((dt - s)^2) = s2 - 2 s s1 + n s^2``. Every dt must be at
+    least ``shift_us``: then both sums stay in their words.
+    """
+    for i in range(len(count_time)):
+        n = count_time[i] >> COUNT_SHIFT
+        s1 = count_time[i] & TIME_MASK
+        count_time[i] -= n * shift_us
+        square[i] += shift_us * (n * shift_us - 2 * s1)
+
+
+@compiled
 def largest_count(count_time, cells):
     """Return the largest number of events in any of the first ``cells`` cells."""
     largest = np.int64(0)

@@ -32,8 +32,13 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 pixel = inlined(pixel_of)
-MERGED = {"sum": inlined(lambda a, b: a + b), "max": inlined(lambda a, b: max(a, b))}
-"""How the value of an event is merged into a sum, by the name of the rule."""
+MERGED = {
+    "sum": inlined(lambda a, b: a + b),
+    "max": inlined(lambda a, b: max(a, b)),
+    "difference": inlined(lambda a, b: a - b),
+}
+"""How the value of an event is merged into a sum, by the name of the rule; ``difference`` undoes
+``sum``."""
 
 
 @cache
@@ -59,6 +64,32 @@ def event_loop(add: Callable[..., Any], combine: str) -> Any:
 
     digest = source_digest(add)
     return compiled(loop, inner=None if digest is None else f"{combine} {digest}")
+
+
+@cache
+def move_loop(move: Callable[..., Any]) -> Any:
+    """Return the loop that moves the origin of time in the sums to a later one."""
+    moved = inlined(move)
+
+    def loop(sums, shift_us, parameter):
+        for plane in range(sums.shape[0]):
+            for c in range(sums.shape[1]):
+                sums[plane, c] = moved(sums[plane, c], plane, shift_us, parameter)
+
+    return compiled(loop, inner=source_digest(move))
+
+
+@cache
+def write_loop(finish: Callable[..., Any]) -> Any:
+    """Return the loop that writes the sums as floats and keeps them."""
+    value_of = inlined(finish)
+
+    def loop(sums, window_us, parameter, table, out):
+        for plane in range(sums.shape[0]):
+            for c in range(sums.shape[1]):
+                out[plane, c] = value_of(sums[plane, c], plane, window_us, parameter, table)
+
+    return compiled(loop, inner=source_digest(finish))
 
 
 @cache

@@ -21,8 +21,14 @@ def finish(value, _plane, _window_us, _parameter, _table):
     return np.float32(value)
 
 
+def move(value, _plane, _shift_us, _parameter):
+    """Return the count, which has no time in it."""
+    return value
+
+
 DEFINITION = Definition(
     channels=lambda _: (count_channel("count+"), count_channel("count-")),
     steps=(Step(add),),
     finish=finish,
+    move=move,
 )

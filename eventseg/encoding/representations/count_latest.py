@@ -28,6 +28,11 @@ def finish(value, plane, window_us, _parameter, _table):
     return np.float32(np.float64(value) / np.float64(unit))
 
 
+def move(value, plane, shift_us, _parameter):
+    """Return counts as they are and marks from the new begin on, 0 where the event has left."""
+    return max(value - shift_us, np.int64(0)) if plane >= 2 else value
+
+
 DEFINITION = Definition(
     channels=lambda _: (
         count_channel("count+"),
@@ -37,4 +42,5 @@ DEFINITION = Definition(
     ),
     steps=(Step(add), Step(latest, "max")),
     finish=finish,
+    move=move,
 )

@@ -36,6 +36,11 @@ def finish(value, _plane, window_us, _decay_us, table):
     return np.float32(decayed if value > 0 else 0.0)
 
 
+def move(value, _plane, shift_us, _decay_us):
+    """Return the mark from the new begin on, 0 where the event has left the window."""
+    return max(value - shift_us, np.int64(0))
+
+
 def decay_table(decay_us: int) -> NDArray[np.float64]:
     """Return exp(-age / tau) for each digit of an age in us, float64 (3, 2048)."""
     ages = np.arange(DECAY_STEPS) * 2.0 ** (DECAY_BITS * np.arange(DECAY_TABLES))[:, np.newaxis]
@@ -49,6 +54,7 @@ DEFINITION = Definition(
     ),
     steps=(Step(latest, "max"),),
     finish=finish,
+    move=move,
     table=decay_table,
     default=50_000,
     read=parse_duration,
