@@ -19,6 +19,7 @@ Examples:
   eventseg audit drives.eventseg --labels segformer-b5 --truth truth
   eventseg audit rec1487339175.eventseg --labels segformer-b5 --truth drawn-by-hand
   eventseg audit ddd17 --labels segformer-b5 --against pspnet --classes evsegnet6
+  eventseg audit CamVid --labels segformer-b5 --truth truth --split test
   eventseg audit made --truth testannot --confidence sure --classes evsegnet6
     --other-classes camvid11
 """,
@@ -26,7 +27,7 @@ Examples:
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @option_group(
     "Labels",
-    click.option("--labels", metavar="SET", help="Label set of the data set to audit."),
+    click.option("--labels", metavar="SET", help="Label set of DATA to audit."),
     click.option("--truth", metavar="SET|DIR", help="Known labels: a set, or a folder of PNGs."),
     click.option(
         "--against", metavar="SET|DIR", help="Another teacher's labels, to be compared with."
@@ -41,7 +42,7 @@ Examples:
         type=click.Choice(["all", "train", "val", "test", "other"]),
         default="all",
         show_default=True,
-        help="Part of the data set.",
+        help="Part of DATA.",
     ),
 )
 @option_group(
@@ -83,7 +84,7 @@ def command(
     as_json: bool,
     messages: Messages,
 ) -> None:
-    """Measure the labels of DATA, a data set or a folder of label PNGs.
+    """Measure the labels of DATA, a data set, a folder of labelled pictures, or of label PNGs.
 
     With --truth: IoU, accuracy and share ignored of each class, and whether a confidence of 0.9
     means 90 %. With --against: how far two teachers agree. Writes audit.html and audit.json.
@@ -93,7 +94,7 @@ def command(
         raise click.UsageError("give either --truth or --against")
 
     from eventseg.evaluation.audit.audit import audit
-    from eventseg.evaluation.audit.maps import open_pair
+    from eventseg.evaluation.audit.pair import open_pair
     from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
     from eventseg.files import check_folder
     from eventseg.html import markdown

@@ -50,6 +50,7 @@ Examples:
   eventseg pseudolabel ddd17 --teacher hf:./segformer --threshold 0.7 --quantile 0.2
   eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --labels both
   eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher gray.pt
+  eventseg pseudolabel CamVid --teacher hf:./segformer --labels segformer
   eventseg pseudolabel drive.mp4 --out labelled.mp4 --side-by-side --scales 1
 """,
 )
@@ -165,7 +166,7 @@ def command(
     """Label the frames of a data set by a teacher network, or show its labels over a film.
 
     A data set gets the label set labels/NAME beside others, with how sure the teacher is in
-    confidence/NAME. A run that was stopped goes on where it was when it is started again, and
+    confidence/NAME; a folder of labelled pictures gets them in label_sets/. A run that was stopped goes on where it was when it is started again, and
     ends with the same bytes. The licence of the teacher's weights is printed.
     """
     if old_name is not None:

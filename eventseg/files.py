@@ -7,6 +7,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import json
 import logging
 import os
 import re
@@ -16,7 +17,7 @@ import sys
 import time
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -180,6 +181,11 @@ def digest_of(path: Path) -> str:
     if state[0] <= REREAD_BYTES:
         return _computed_digest(path)
     return _known_digest(path, state)
+
+
+def table_digest(table: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a table of settings, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def state_of(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from eventseg.events import SensorSize
 from eventseg.files import composed, on_disk, read_toml, write_whole
 from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.maps import ClassTable
+from eventseg.labels.sets import LabelSets
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1
@@ -236,7 +237,7 @@ class Manifest:
             **({"finished": list(self.finished)} if self.finished else {}),
             **self.settings.to_dict(),
             "channels": [{"name": name, "unit": unit} for name, unit in units.items()],
-            **({"labels": self._label_sets()} if self.labels else {}),
+            **({"labels": self.label_sets.to_dict()} if self.labels else {}),
             "recordings": [
                 {**entry.to_dict(), "sensor": self.settings.to_dict()["sensor"]}
                 for entry in self.recordings
@@ -245,17 +246,10 @@ class Manifest:
         content = tomli_w.dumps(table).encode(errors="replace")
         write_whole(path, lambda file: file.write(content))
 
-    def _label_sets(self) -> dict[str, Any]:
-        return {
-            name: {
-                **({"settings": settings} if (settings := self.label_settings.get(name)) else {}),
-                "classes": [
-                    {"id": i, "name": word, "colour": list(colour)}
-                    for i, (word, colour) in enumerate(zip(table.names, table.colours, strict=True))
-                ],
-            }
-            for name, table in self.labels.items()
-        }
+    @property
+    def label_sets(self) -> LabelSets:
+        """The label sets and how they were made."""
+        return LabelSets(self.labels, self.label_settings)
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -276,23 +270,14 @@ class Manifest:
                 "encode again or use the version of eventseg that made it"
             )
         try:
+            sets = LabelSets.from_dict(table.get("labels", {}))
             return cls(
                 settings=Settings.from_dict(table),
                 recordings=tuple(map(RecordingEntry.from_dict, table["recordings"])),
                 version=str(table["version"]),
                 finished=tuple(table.get("finished", ())),
-                labels={
-                    name: ClassTable(
-                        tuple(str(row["name"]) for row in labels["classes"]),
-                        tuple(_colour(row["colour"]) for row in labels["classes"]),
-                    )
-                    for name, labels in table.get("labels", {}).items()
-                },
-                label_settings={
-                    name: dict(labels["settings"])
-                    for name, labels in table.get("labels", {}).items()
-                    if "settings" in labels
-                },
+                labels=sets.tables,
+                label_settings=sets.settings,
             )
         except KeyError as error:
             raise DatasetError(f"{path} lacks {error}") from error
@@ -358,11 +343,6 @@ def _integer(value: Any) -> int:
     if not -(2**63) <= number < 2**63:
         raise ValueError(f"the number {str(number)[:40]} does not fit into 64 bits")
     return number
-
-
-def _colour(values: Sequence[int]) -> tuple[int, int, int]:
-    red, green, blue = map(int, values)
-    return red, green, blue
 
 
 def _word(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Label filters over all frames of a data set, in at most two passes."""
+"""Label filters over all frames of a label set, in at most two passes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import confidence_file, label_file
-from eventseg.dataset.reader import EventDataset
 from eventseg.images import read_image, write_image
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import IGNORED, ClassTable
@@ -20,17 +18,16 @@ from eventseg.pseudolabel.confidence import (
     least_level,
     quantile_levels,
 )
-from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder
+from eventseg.pseudolabel.label_set_folder import LabelSetFolder
 from eventseg.pseudolabel.recipes import LabelRecipe
+from eventseg.pseudolabel.target import Frame
 from eventseg.recordings.progress import Progress, Report
 
 Image = NDArray[np.uint8]
 
 
 def filter_frames(
-    dataset: EventDataset,
     folder: LabelSetFolder,
-    frames: Sequence[Frame],
     *,
     classes: ClassTable,
     recipe: LabelRecipe,
@@ -40,11 +37,8 @@ def filter_frames(
 
     Parameters
     ----------
-    dataset : EventDataset
     folder : LabelSetFolder
         Label set that holds the raw labels of every frame.
-    frames : sequence of Frame
-        Frames of the data set, ordered by recording and time.
     classes : ClassTable
     recipe : LabelRecipe
     report : callable
@@ -55,7 +49,7 @@ def filter_frames(
     tuple of int (K + 1,)
         Pixels of each class and, last, ignored, over all frames.
     """
-    filters, shape = recipe.filters, dataset.manifest.settings.sensor
+    filters, shape, frames = recipe.filters, folder.target.size, folder.target.frames
     ego = np.zeros(shape, bool) if filters.ego is None else filters.ego.of_shape(shape)
 
     def raw_labels(frame: Frame) -> tuple[Image, Image]:
@@ -80,9 +74,9 @@ def filter_frames(
                 kept = consistent(kept, raw_labels(other)[0], radius=filters.temporal)
         counts += np.bincount(kept.ravel(), minlength=256)
         for sample in frame.samples:
-            at = {"labels": folder.name, "sample_id": dataset.ids[sample]}
-            write_labels(label_file(dataset.path, **at), kept, classes)
-            write_image(confidence_file(dataset.path, **at), confidence)
+            label_path, confidence_path = folder.label_files(sample)
+            write_labels(label_path, kept, classes)
+            write_image(confidence_path, confidence)
     report(Progress("filter", len(frames), len(frames), "frame"))
     return (*counts[: len(classes)].tolist(), int(counts[IGNORED]))
 
@@ -94,5 +88,9 @@ def _neighbours(frames: Sequence[Frame], i: int) -> list[Frame]:
         for j in (i - 1, i + 1)
         if 0 <= j < len(frames)
         and frames[j].recording == frames[i].recording
-        and abs(frames[j].t_us - frames[i].t_us) <= NEIGHBOUR_US
+        and _near(frames[j].t_us, frames[i].t_us)
     ]
+
+
+def _near(one_us: int | None, other_us: int | None) -> bool:
+    return one_us is not None and other_us is not None and abs(one_us - other_us) <= NEIGHBOUR_US

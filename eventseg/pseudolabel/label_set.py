@@ -1,4 +1,4 @@
-"""Labelling of a data set: raw labels by teachers, then label filters, into ``labels/SET``."""
+"""Labelling of frames: raw labels by teachers, then label filters, into ``labels/SET``."""
 
 from __future__ import annotations
 
@@ -9,33 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eventseg.dataset.reader import EventDataset, open_dataset
-from eventseg.errors import DatasetError
-from eventseg.files import locked
+from eventseg.errors import LabelError
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, merge_of
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.filtering import filter_frames
-from eventseg.pseudolabel.label_set_folder import Frame, LabelSetFolder, check_set_name, frames_of
+from eventseg.pseudolabel.label_set_folder import LabelSetFolder, check_set_name
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
+from eventseg.pseudolabel.target import open_target
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.pseudolabel.views import plan_views
 from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 from eventseg.recordings.progress import Progress, Report, no_report
 
-Image = NDArray[np.uint8]
-
 
 @dataclass(frozen=True, slots=True)
 class LabelSummary:
-    """Result of labelling a data set.
+    """Result of labelling a data set or a folder of pictures.
 
     Parameters
     ----------
     path : Path
-        The data set.
+        The data set or folder.
     name : str
         Name of the set.
     classes : ClassTable
@@ -97,16 +93,18 @@ def label_dataset(
     progress: Report = no_report,
     say: Callable[[str], None] | None = None,
 ) -> LabelSummary:
-    """Label every frame of a data set, or finish what a killed run began.
+    """Label every frame of a data set or a folder of pictures, or finish what a killed run began.
 
     Frames that several samples share are labelled once. ``labels/SET`` gets the labels,
     ``confidence/SET`` the confidence of each pixel, also of ignored ones; the manifest gets
-    recipe, class table and digests of the teachers.
+    recipe, class table and digests of the teachers. The sets of a folder of pictures lie in
+    ``label_sets/`` within it, which lists them in ``label_sets.toml``; its own labels stay.
 
     Parameters
     ----------
     path : path
-        Folder of the data set.
+        Folder of the data set, or of labelled pictures in the layout of CamVid, Cityscapes or
+        EV-SegNet's released files.
     teachers : sequence of Teacher
         Networks that label; pixels on which several disagree are ignored.
     name : str
@@ -137,7 +135,8 @@ def label_dataset(
         No data set, one without frames or with frames of mixed size, or a set of this name that
         was made otherwise.
     LabelError
-        A name that no set may have, or no way to merge the teacher's classes into these.
+        A name that no set may have, no way to merge the teacher's classes into these, or a filter
+        over neighbours in time for pictures whose times are not known.
     OutputError
         The folder cannot be written, or another process writes into it.
     """
@@ -145,39 +144,35 @@ def label_dataset(
     teacher_votes = [
         TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers
     ]
-    with open_dataset(path) as dataset, locked(dataset.path, doing="writing"):
+    with open_target(path) as target:
         plan = plan_views(
             teachers,
-            dataset.manifest.settings.sensor,
+            target.size,
             test_time=recipe.test_time,
             batch=batch,
             needs_agreement=recipe.filters.agreement > 0,
         )
         recipe = replace(recipe, test_time=plan.test_time)
-        frames = frames_of(dataset)
-        if not frames:
-            raise DatasetError(f"{dataset.path} has no frames to label")
-        if recipe.filters.ego is not None:  # refused before any work
-            recipe.filters.ego.of_shape(dataset.manifest.settings.sensor)
-        folder = LabelSetFolder(
-            dataset.path,
-            name,
-            settings_of(teachers, classes, recipe),
-            frames,
-            ids=dataset.ids,
-            overwrite=overwrite,
-        )
+        frames = target.frames
+        # Whatever can be refused is refused before any work.
+        if recipe.filters.ego is not None:
+            recipe.filters.ego.of_shape(target.size)
+        if recipe.filters.temporal is not None and all(frame.t_us is None for frame in frames):
+            raise LabelError(
+                f"{target.path} does not tell the times of its pictures, which --temporal needs; "
+                "leave it out"
+            )
+        settings = settings_of(teachers, classes, recipe)
+        folder = LabelSetFolder(target, name, settings, overwrite=overwrite)
         samples = sum(len(frame.samples) for frame in frames)
         if folder.whole:
-            return LabelSummary(dataset.path, name, classes, len(frames), samples)
+            return LabelSummary(target.path, name, classes, len(frames), samples)
         folder.begin()
         if say is not None:
             for line in plan.lines:
                 say(line)
         _predict_raw_labels(
-            dataset,
             folder,
-            frames,
             teacher_votes,
             classes=len(classes),
             recipe=recipe,
@@ -186,12 +181,10 @@ def label_dataset(
             say=say,
         )
         folder.open_final()
-        pixels = filter_frames(
-            dataset, folder, frames, classes=classes, recipe=recipe, report=progress
-        )
+        pixels = filter_frames(folder, classes=classes, recipe=recipe, report=progress)
         folder.finish(classes)
     warning = warning_of(pixels[-1] / max(1, sum(pixels)), recipe.filters, teachers=len(teachers))
-    return LabelSummary(dataset.path, name, classes, len(frames), samples, pixels, warning)
+    return LabelSummary(target.path, name, classes, len(frames), samples, pixels, warning)
 
 
 def settings_of(
@@ -215,9 +208,7 @@ def settings_of(
 
 
 def _predict_raw_labels(
-    dataset: EventDataset,
     folder: LabelSetFolder,
-    frames: Sequence[Frame],
     teacher_votes: Sequence[TeacherVote],
     *,
     classes: int,
@@ -234,12 +225,13 @@ def _predict_raw_labels(
     estimated = say is None or any(
         teacher_vote.teacher.device.type != "cpu" for teacher_vote in teacher_votes
     )
+    frames, picture = folder.target.frames, folder.target.picture
     for start in range(0, len(frames), batch):
         group = frames[start : start + batch]
         report(Progress("label", start, len(frames), "frame"))
         if all(folder.has_raw_labels(frame) for frame in group):
             continue
-        pictures = np.stack([_picture(dataset, frame) for frame in group])
+        pictures = np.stack([picture(frame.samples[0]) for frame in group])
         began_s = time.monotonic()
         predicted = predict_labels(
             teacher_votes,
@@ -272,13 +264,3 @@ def estimate(seconds: float, frames: int) -> str:
         f"{seconds:.2g} s a frame on the CPU: about {total / size:.1f} {unit} for {frames:,} more; "
         "a smaller teacher or fewer --scales are faster"
     )
-
-
-def _picture(dataset: EventDataset, frame: Frame) -> Image:
-    image, sensor = dataset.frame(frame.samples[0]), dataset.manifest.settings.sensor
-    if image.shape != tuple(sensor):
-        raise DatasetError(
-            f"frame {frame.key} is {image.shape[1]}x{image.shape[0]}, the sensor is {sensor}: "
-            "frames of one data set must be of one size; encode again"
-        )
-    return image

@@ -1,7 +1,7 @@
-"""Label set of a data set on disk: new, stopped half-way, or complete.
+"""Label set on disk: new, stopped half-way, or complete.
 
 While it is on its way, ``labels.partial/SET`` holds its settings and the raw labels of
-each frame, before filters that need all frames. The set's own files and its entry in the manifest
+each frame, before filters that need all frames. The set's own files and its entry among the sets
 are written when that is complete.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +17,20 @@ import tomli_w
 
 from eventseg.dataset.layout import (
     LIMITS,
-    MANIFEST,
     PARTIAL_LABELS,
     checked_name,
     confidence_file,
     label_file,
 )
-from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import read_toml, temporary_files, write_whole
 from eventseg.labels.maps import ClassTable
+from eventseg.pseudolabel.target import Frame, LabelTarget
 
 SETTINGS = "settings.toml"
 
 Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame of a data set and the samples that have it.
-
-    Parameters
-    ----------
-    key : str
-        Id of the first of its samples.
-    samples : tuple of int
-        Indices of its samples.
-    recording : str
-    t_us : int
-        Time of the first of its samples.
-    """
-
-    key: str
-    samples: tuple[int, ...]
-    recording: str
-    t_us: int
-
-
-def frames_of(dataset: EventDataset) -> list[Frame]:
-    """Return the frames of a data set by recording and time, each once."""
-    table = dataset.samples
-    found: dict[tuple[str, int], list[int]] = {}
-    for i, frame in enumerate(table.frame.tolist()):
-        if frame >= 0:
-            found.setdefault((table.recording[i], frame), []).append(i)
-    return [
-        Frame(table.ids[indices[0]], tuple(indices), recording, int(table.t_us[indices[0]]))
-        for (recording, _), indices in sorted(found.items())
-    ]
 
 
 def check_set_name(name: str) -> str:
@@ -95,55 +58,43 @@ def set_name_of(teachers: Sequence[str]) -> str:
 
 
 class LabelSetFolder:
-    """A label set that is being written, in a data set that is locked.
+    """A label set that is being written, in a folder that is locked.
 
     Parameters
     ----------
-    root : Path
-        Folder of the data set.
+    target : LabelTarget
+        What is labelled.
     name : str
         Name of the set.
     settings : mapping
         Everything that decides its labels, as TOML holds it.
-    frames : sequence of Frame
-        Frames of the data set.
-    ids : sequence of str
-        Ids of its samples.
     overwrite : bool
         Replace a set of other settings, or one that something else made.
 
     Attributes
     ----------
     whole : bool
-        The data set has this set already.
+        The set is there already.
 
     Raises
     ------
     DatasetError
-        The data set has a set of this name that was made otherwise.
+        There is a set of this name that was made otherwise.
     """
 
     def __init__(
-        self,
-        root: Path,
-        name: str,
-        settings: Settings,
-        frames: Sequence[Frame],
-        *,
-        ids: Sequence[str],
-        overwrite: bool = False,
+        self, target: LabelTarget, name: str, settings: Settings, *, overwrite: bool = False
     ) -> None:
-        self.root = root
+        self.target = target
         self.name = name
         self.settings = settings
-        self._frames = frames
-        self._ids = ids
+        root = target.root
         self._partial = root / PARTIAL_LABELS / name
         self.whole = False
-        manifest = Manifest.read(root / MANIFEST)
+        sets = target.read_sets()
         stopped = _read_settings(self._partial / SETTINGS)
-        made = manifest.label_settings.get(name)
-        foreign = made is None and (name in manifest.labels or (root / "labels" / name).exists())
+        made = sets.settings.get(name)
+        foreign = made is None and (name in sets.tables or (root / "labels" / name).exists())
         if not overwrite:
             if made is not None:
                 self._compare(made, "holds a label set")
@@ -151,8 +102,8 @@ class LabelSetFolder:
                 self._compare(stopped, "holds a stopped run of a label set")
             elif foreign:
                 raise DatasetError(
-                    f"{root} has labels {name} that were not made by a teacher; "
-                    "give another --set, or --overwrite"
+                    f"{target.path} has labels {name} that were not made by a teacher; "
+                    "give another --labels, or --overwrite"
                 )
         self.whole = (
             made is not None
@@ -179,47 +130,45 @@ class LabelSetFolder:
         return self.raw_label_files(frame.key)[0].exists()
 
     def open_final(self) -> None:
-        """Take the set out of the manifest while its files change."""
-        self._edit_manifest(None)
+        """Take the set out of the list of sets while its files change."""
+        self.target.write_sets(self.target.read_sets().without(self.name))
         for folder in self._folders():
             for path in temporary_files(folder):
                 path.unlink()
 
     def finish(self, table: ClassTable) -> None:
-        """Remove files of no sample and enter the set into the manifest, which completes it."""
+        """Remove files of no sample and enter the set into the list, which completes it."""
         expected = set(self._files())
         for folder in self._folders():
             for path in set(folder.glob("*")) - expected:
                 path.unlink()
-        self._edit_manifest(table)
+        sets = self.target.read_sets().with_set(self.name, table, self.settings)
+        self.target.write_sets(sets)
         _remove(self._partial)
 
     def _compare(self, made: Settings, what: str) -> None:
         differs = difference(made, self.settings)
         if differs:
             raise DatasetError(
-                f"{self.root} {what} {self.name} of other settings: {differs}; "
-                "label as before, give another --set, or --overwrite"
+                f"{self.target.path} {what} {self.name} of other settings: {differs}; "
+                "label as before, give another --labels, or --overwrite"
             )
 
-    def _edit_manifest(self, table: ClassTable | None) -> None:
-        path = self.root / MANIFEST
-        manifest = Manifest.read(path)
-        labels = {name: t for name, t in manifest.labels.items() if name != self.name}
-        settings = {n: s for n, s in manifest.label_settings.items() if n != self.name}
-        if table is not None:
-            labels[self.name] = table
-            settings[self.name] = self.settings
-        replace(manifest, labels=labels, label_settings=settings).write(path)
-
     def _folders(self) -> list[Path]:
-        return [self.root / kind / self.name for kind in ("labels", "confidence")]
+        return [self.target.root / kind / self.name for kind in ("labels", "confidence")]
 
     def _files(self) -> Iterator[Path]:
-        for frame in self._frames:
+        for frame in self.target.frames:
             for i in frame.samples:
-                yield label_file(self.root, labels=self.name, sample_id=self._ids[i])
-                yield confidence_file(self.root, labels=self.name, sample_id=self._ids[i])
+                yield from self.label_files(i)
+
+    def label_files(self, i: int) -> tuple[Path, Path]:
+        """Return the files of the labels and of the confidence of a sample."""
+        root, sample = self.target.root, self.target.ids[i]
+        return (
+            label_file(root, labels=self.name, sample_id=sample),
+            confidence_file(root, labels=self.name, sample_id=sample),
+        )
 
 
 def difference(made: Settings, asked: Settings) -> str | None:

@@ -40,6 +40,7 @@ def describe_folder(folder: Folder) -> dict[str, Any]:
         "samples": len(folder.ids),
         "classes": names,
         "splits": splits,
+        "label_sets": list(folder.label_sets),
         "left_out": dict(folder.left_out),
     }
 
@@ -60,4 +61,5 @@ def folder_lines(info: dict[str, Any]) -> list[str]:
     for name in (*info["classes"], "ignored"):
         shares = (of["pixels"][name] / max(1, sum(of["pixels"].values())) for of in splits.values())
         lines.append(f"  {name:<15}" + "".join(f"{100 * share:9.3f}" for share in shares))
+    lines.append(f"label sets: {', '.join(info['label_sets'])}")
     return [*lines, *(f"left out: {count:,} {why}" for why, count in info["left_out"].items())]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.dataset.layout import LIMITS, confidence_file, label_file
+from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
-from eventseg.images import picture_size, read_picture, read_wide_image
+from eventseg.files import table_digest
+from eventseg.images import picture_size, read_image, read_picture, read_wide_image
+from eventseg.labels.files import read_labels
 from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples
 from eventseg.labels.maps import ClassTable, Labels, load_class_table
+from eventseg.labels.sets import FOLDER, read_label_sets
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.picture_source import PictureSource
 from eventseg.splits import EVSEGNET_BIN_US, evsegnet_splits, export_row, hold_back_stretches
@@ -41,6 +46,8 @@ class Folder(PictureSource):
         Split of each sample; of a folder without a part ``val`` see :func:`clean_splits`.
     left_out : mapping of str to int
         Number of entries that are no samples, by reason.
+    label_set : str
+        ``truth`` for the labels of the folder itself, or a set of ``label_sets/``.
     """
 
     path: Path
@@ -49,6 +56,7 @@ class Folder(PictureSource):
     classes: ClassTable
     splits: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    label_set: str = TRUTH
 
     def __repr__(self) -> str:
         size = f"{len(self.items):,} samples of {self.size}, {len(self.classes)} classes"
@@ -85,7 +93,35 @@ class Folder(PictureSource):
                 if path is not None:
                     name = path.relative_to(self.path).as_posix()
                     listed.update(f"{name} {path.stat().st_size}\n".encode())
-        return {"files": listed.hexdigest()}
+        found = {"files": listed.hexdigest()}
+        if self.label_set != TRUTH:
+            settings = read_label_sets(self.path / FOLDER).settings.get(self.label_set, {})
+            made = {"classes": self.classes.names, **settings}
+            made.pop(LIMITS, None)
+            found[f"labels {self.label_set}"] = table_digest(made)
+        return found
+
+    @property
+    def label_sets(self) -> tuple[str, ...]:
+        """Names of the label sets: ``truth``, and those that were made."""
+        return (TRUTH, *read_label_sets(self.path / FOLDER).tables)
+
+    def with_labels(self, name: str) -> Folder:
+        """Return the same samples with the labels of another set.
+
+        Raises
+        ------
+        TrainingError
+            There is no such set.
+        """
+        if name == TRUTH:
+            return self
+        tables = read_label_sets(self.path / FOLDER).tables
+        if name not in tables:
+            raise TrainingError(
+                f"{self.path} has no label set {name!r}; it has {', '.join(self.label_sets)}"
+            )
+        return replace(self, classes=tables[name], label_set=name)
 
     @property
     def encoding(self) -> Encoding | None:
@@ -98,9 +134,21 @@ class Folder(PictureSource):
         """Return labels, uint8 (H, W)."""
         item = self.items[i]
         try:
-            return self._checked(labels_of(item), item.labels)
+            if self.label_set == TRUTH:
+                return self._checked(labels_of(item), item.labels)
+            path = label_file(self.path / FOLDER, labels=self.label_set, sample_id=item.id)
+            return self._checked(read_labels(path, colours=self.classes), path)
         except LabelError as error:
             raise DatasetError(str(error)) from error
+
+    def confidence(self, i: int) -> NDArray[np.uint8] | None:
+        """Return the confidence of a sample's labels, uint8 (H, W); None of the folder's own."""
+        root = self.path / FOLDER
+        if self.label_set == TRUTH or not (root / "confidence" / self.label_set).is_dir():
+            return None
+        path = confidence_file(root, labels=self.label_set, sample_id=self.items[i].id)
+        confidence: NDArray[np.uint8] = self._checked(read_image(path), path)
+        return confidence
 
     def instances(self, i: int) -> NDArray[np.int32] | None:
         """Return which thing each pixel is of, int32 (H, W), 0 for none; None without the file."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +17,7 @@ from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
+from eventseg.files import table_digest
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
 from eventseg.splits import split_of
@@ -105,8 +103,8 @@ class EventSource:
             found |= {f"{e.name} truth": e.truth_sha256 for e in manifest.recordings}
         made = {"classes": self.classes.names, **manifest.label_settings.get(name, {})}
         made.pop(LIMITS, None)
-        found["settings"] = _digest(manifest.settings.to_dict())
-        found[f"labels {name}"] = _digest(made)
+        found["settings"] = table_digest(manifest.settings.to_dict())
+        found[f"labels {name}"] = table_digest(made)
         return found
 
     def stores(self, window: str) -> bool:
@@ -212,8 +210,3 @@ class EventSource:
                 f"{settings.sensor}; make them again"
             )
         return whole[slice(*settings.rows)]
-
-
-def _digest(settings: Mapping[str, Any]) -> str:
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -119,14 +119,14 @@ def open_source(path: str | Path, *, label_set: str = "truth") -> Source:
         A folder made by ``eventseg encode``; or one of Cityscapes, CamVid, or EV-SegNet's
         released tensors.
     label_set : str
-        Label set of a data set folder; image folders have one, ``truth``.
+        Label set, ``truth`` for the labels that an image folder came with.
 
     Raises
     ------
     DatasetError
         No such folder or a layout that is not known.
     TrainingError
-        The data set has no such label set.
+        There is no such label set.
 
     Examples
     --------
@@ -135,9 +135,7 @@ def open_source(path: str | Path, *, label_set: str = "truth") -> Source:
     """
     folder: Folder | None = open_folder(Path(path))
     if folder is not None:
-        if label_set != "truth":
-            raise TrainingError(f"{path} has the label set truth only, not {label_set!r}")
-        return folder
+        return folder.with_labels(label_set)
     dataset = open_dataset(path)
     known = dataset.manifest.labels
     if label_set not in known:

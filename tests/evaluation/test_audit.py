@@ -20,7 +20,7 @@ from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, LabelError
 from eventseg.evaluation.audit.audit import audit
-from eventseg.evaluation.audit.maps import open_pair
+from eventseg.evaluation.audit.pair import open_pair
 from eventseg.evaluation.baselines import teacher_row
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.events import SensorSize

@@ -59,7 +59,7 @@ def test_camvid_layout(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_allclose(source.image(1, colour=False), 40 / 255, rtol=1e-6)
     with pytest.raises(TrainingError, match="pictures and no events"):
         source.events(0, "50ms", normalise="evsegnet")
-    with pytest.raises(TrainingError, match="label set truth only"):
+    with pytest.raises(TrainingError, match="no label set 'guess'; it has truth"):
         open_source(tmp_path / "CamVid", label_set="guess")
 
 

@@ -1,25 +1,17 @@
-"""Two sets of label maps of the same frames: of a data set, or in plain folders."""
+"""Two sets of label maps of the same frames, in the classes that both merge into."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
-from eventseg.errors import DatasetError, LabelError
-from eventseg.images import list_pictures, read_image
-from eventseg.labels.files import read_labels
+from eventseg.errors import LabelError
 from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_of, table_of
-from eventseg.pseudolabel.label_set_folder import frames_of
 
 Read = Callable[[str], NDArray[np.uint8]]
-
-SHOWN = 4
-"""Names that an error shows."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,74 +78,10 @@ class Pair:
         labels, other = matches
         if labels.shape != other.shape:
             raise LabelError(
-                f"{name} is {_size(labels)} in {self.labels.name} and {_size(other)} in "
+                f"{name} is {size_text(labels)} in {self.labels.name} and {size_text(other)} in "
                 f"{self.other.name}; bring them to one size"
             )
         return labels, other
-
-
-def open_pair(
-    path: str | Path,
-    *,
-    other: str,
-    labels: str | None = None,
-    classes: ClassTable | None = None,
-    labels_classes: ClassTable | None = None,
-    other_classes: ClassTable | None = None,
-    confidence: Path | None = None,
-    split: str = "all",
-) -> Pair:
-    """Open the labels of a data set or of a folder, and the reference they are compared with.
-
-    Parameters
-    ----------
-    path : path
-        A data set, or a folder of label PNGs.
-    other : str
-        A label set of the data set, or a folder of label PNGs: named by the ids of samples, of
-        which it need not have all, or for a plain folder named as its files.
-    labels : str, optional
-        Label set of the data set.
-    classes : ClassTable, optional
-        Classes that both are merged into; by default those of the one that the other merges into.
-    labels_classes, other_classes : ClassTable, optional
-        Classes of files in plain folders; by default `classes`, or for files named by samples
-        those of the label set.
-    confidence : Path, optional
-        Folder of confidence PNGs named as the labels of a plain folder.
-    split : {"all", "train", "val", "test", "other"}
-        Part of a data set.
-
-    Raises
-    ------
-    DatasetError
-        No such label set or folder, or no frame that both have.
-    LabelError
-        Classes that are unknown or do not merge, or files without a partner.
-    """
-    root = Path(path)
-    if dataset_folders(root):
-        if confidence is not None or labels_classes is not None:
-            raise LabelError(
-                f"{root} is a data set, whose label sets have confidences and classes of their "
-                "own; leave out those given"
-            )
-        dataset = open_dataset(root)
-        return _of_dataset(
-            dataset, labels, other, classes=classes, other_classes=other_classes, split=split
-        )
-    if labels is not None or split != "all":
-        raise LabelError(
-            f"{root} is no data set: a plain folder of label PNGs has neither sets nor splits"
-        )
-    return _of_folders(
-        root,
-        Path(other),
-        classes=classes,
-        labels_classes=labels_classes,
-        other_classes=other_classes,
-        confidence=confidence,
-    )
 
 
 def common_classes(labels: ClassTable, other: ClassTable) -> ClassTable:
@@ -179,133 +107,6 @@ def common_classes(labels: ClassTable, other: ClassTable) -> ClassTable:
     )
 
 
-def _of_dataset(
-    dataset: EventDataset,
-    labels: str | None,
-    other: str,
-    *,
-    classes: ClassTable | None,
-    other_classes: ClassTable | None,
-    split: str,
-) -> Pair:
-    known = ", ".join(dataset.manifest.labels) or "none: run eventseg pseudolabel"
-    if labels is None or labels not in dataset.manifest.labels:
-        asked = "name the label set to audit" if labels is None else f"no label set {labels!r}"
-        raise DatasetError(f"{dataset.path}: {asked}; it has {known}")
-    ours = _set(dataset, labels)
-    if other in dataset.manifest.labels:
-        if other_classes is not None:
-            raise LabelError(f"label set {other} has classes of its own; leave out those given")
-        theirs = _set(dataset, other)
-        has = _names(dataset.path / "labels" / other)
-    elif Path(other).is_dir():
-        theirs = _folder(Path(other), other_classes or ours.classes, crop=dataset)
-        has = _names(Path(other))
-        strange = sorted(has - set(dataset.ids))
-        if strange:
-            raise LabelError(f"{other} has files of no sample of {dataset.path}: {_some(strange)}")
-    else:
-        raise DatasetError(
-            f"{dataset.path} has no label set {other!r}, nor is there such a folder; it has {known}"
-        )
-    rows = dataset.samples
-    part = {name for name, of in zip(rows.ids, rows.split, strict=True) if split in ("all", of)}
-    both = part & has & _names(dataset.path / "labels" / labels)
-    chosen: list[tuple[str, str]] = []
-    frames = 0
-    # A frame that several samples share counts once.
-    for frame in frames_of(dataset):
-        names = [dataset.ids[i] for i in frame.samples]
-        frames += any(name in part for name in names)
-        chosen += [(name, frame.recording) for name in names if name in both][:1]
-    if not chosen:
-        raise DatasetError(
-            f"{labels} and {other} have no frame in common in split {split} of {dataset.path}; "
-            f"samples are of {', '.join(sorted(set(dataset.samples.split)))}"
-        )
-    place = {name: i for i, name in enumerate(dataset.ids)}
-    return Pair(
-        ours,
-        theirs,
-        classes or common_classes(ours.classes, theirs.classes),
-        tuple(name for name, _ in chosen),
-        tuple(recording for _, recording in chosen),
-        frames - len(chosen),
-        lambda name: _cropped(dataset, dataset.frame(place[name])),
-    )
-
-
-def _of_folders(
-    root: Path,
-    other: Path,
-    *,
-    classes: ClassTable | None,
-    labels_classes: ClassTable | None,
-    other_classes: ClassTable | None,
-    confidence: Path | None,
-) -> Pair:
-    first, second = labels_classes or classes, other_classes or classes
-    if first is None or second is None:
-        raise LabelError(f"files in {root} do not tell their classes; name the table (--classes)")
-    names = _names(root)
-    if not names:
-        raise DatasetError(f"{root} is neither a data set nor a folder of label PNGs")
-    for folder in (other, *([] if confidence is None else [confidence])):
-        if not folder.is_dir():
-            raise DatasetError(f"there is no folder {folder}")
-        orphans = [f"{root / name}.png" for name in sorted(names - _names(folder))]
-        orphans += [f"{folder / name}.png" for name in sorted(_names(folder) - names)]
-        if orphans:
-            raise LabelError(
-                f"{root} and {folder} need files of the same names; only one has {_some(orphans)}"
-            )
-    ours = _folder(root, first)
-    sure = None if confidence is None else lambda name: read_image(confidence / f"{name}.png")
-    return Pair(
-        LabelMaps(ours.name, first, ours.read, sure),
-        _folder(other, second),
-        classes or common_classes(first, second),
-        tuple(sorted(names)),
-        (ours.name,) * len(names),
-    )
-
-
-def _set(dataset: EventDataset, name: str) -> LabelMaps:
-    """Return a label set of a data set within its crop, as training and evaluation see it."""
-    place = {sample: i for i, sample in enumerate(dataset.ids)}
-    return LabelMaps(
-        name,
-        dataset.manifest.labels[name],
-        lambda sample: _cropped(dataset, dataset.labels(place[sample], name)),
-        (lambda sample: _cropped(dataset, dataset.confidence(place[sample], name)))
-        if (dataset.path / "confidence" / name).is_dir()
-        else None,
-    )
-
-
-def _folder(folder: Path, table: ClassTable, *, crop: EventDataset | None = None) -> LabelMaps:
-    def read(name: str) -> Labels:
-        labels = read_labels(folder / f"{name}.png", table=table)
-        return labels if crop is None else _cropped(crop, labels)
-
-    return LabelMaps(folder.resolve().name, table, read)
-
-
-def _cropped(dataset: EventDataset, whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    settings = dataset.manifest.settings
-    if whole.shape != tuple(settings.sensor):
-        raise LabelError(f"a picture of {_size(whole)} in a data set of {settings.sensor}")
-    return whole[slice(*settings.rows)]
-
-
-def _names(folder: Path) -> set[str]:
-    return {path.stem for path in list_pictures(folder, endings=(".png",)).files}
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"
-
-
-def _size(image: NDArray[np.uint8]) -> str:
+def size_text(image: NDArray[np.uint8]) -> str:
+    """Return the size of a picture in words."""
     return f"{image.shape[1]}x{image.shape[0]}"
