@@ -166,8 +166,9 @@ def command(
     """Label the frames of a data set by a teacher network, or show its labels over a film.
 
     A data set gets the label set labels/NAME beside others, with how sure the teacher is in
-    confidence/NAME; a folder of labelled pictures gets them in label_sets/. A run that was stopped goes on where it was when it is started again, and
-    ends with the same bytes. The licence of the teacher's weights is printed.
+    confidence/NAME; a folder of labelled pictures gets them in label_sets/. A run that was stopped
+    goes on where it was when it is started again, and ends with the same bytes. The licence of the
+    teacher's weights is printed.
     """
     if old_name is not None:
         messages.warn("--set is now called --labels; the old name goes with the next release")
