@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": "Measure a teacher's labels against the truth or against another's.",
     "train": "Train a network on a data set.",
     "evaluate": "Score a trained network, beside what it must beat.",
+    "predict": "Label recordings, data sets or pictures by a trained network.",
     "compare": "Put runs side by side, and beside published results.",
     "reproduce": "Train a run again and compare its scores.",
     "networks": "Show networks: parameters, cost, output stride, published results.",

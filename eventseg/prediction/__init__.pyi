@@ -1,6 +1,10 @@
-from .predict import Prediction as Prediction
+from .folder import PredictionFolder as PredictionFolder
+from .folder import open_predictions as open_predictions
 from .predict import Predictions as Predictions
 from .predict import predict as predict
+from .predict_into import PredictionSummary as PredictionSummary
+from .predict_into import predict_into as predict_into
+from .prediction import Prediction as Prediction
 from .predictor import Predictor as Predictor
 from .predictor import TestTimeAugmentation as TestTimeAugmentation
 from .predictor import network_input as network_input

@@ -1,11 +1,13 @@
-"""Names of the files in a prediction folder, and of the checkpoint that predicts for a run."""
+"""Names of the files in a prediction folder, and of those of a run folder that predict."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-BEST = "best.pt"
-"""Checkpoint of a run folder that predicts: that of the best epoch."""
+from eventseg.dataset.layout import checked_name
+
+BEST, RUN = "best.pt", "run.json"
+"""In a run folder: the checkpoint of the best epoch, and where it comes from."""
 
 MANIFEST, UNFINISHED, SAMPLES = "predictions.toml", "unfinished.toml", "samples.csv"
 LABELS, PROBABILITIES = "labels", "probabilities"
@@ -13,9 +15,9 @@ LABELS, PROBABILITIES = "labels", "probabilities"
 
 def label_file(root: Path, sample_id: str) -> Path:
     """Return the file of a sample's label map."""
-    return root / LABELS / f"{sample_id}.png"
+    return root / LABELS / checked_name(f"{sample_id}.png")
 
 
 def probability_file(root: Path, sample_id: str) -> Path:
     """Return the file of a sample's class probabilities."""
-    return root / PROBABILITIES / f"{sample_id}.npz"
+    return root / PROBABILITIES / checked_name(f"{sample_id}.npz")

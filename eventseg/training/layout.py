@@ -1,8 +1,9 @@
 """Names of the files in a run folder."""
 
 from eventseg.prediction.layout import BEST as BEST
+from eventseg.prediction.layout import RUN as RUN
 
-CONFIG, RUN, METRICS, TIMING = "config.toml", "run.json", "metrics.csv", "timing.csv"
+CONFIG, METRICS, TIMING = "config.toml", "metrics.csv", "timing.csv"
 LAST, FAILED, KEPT = "last.pt", "failed.pt", "epoch-{epoch}.pt"
 SKIPPED, INIT = "skipped.csv", "init.csv"
 CURVES, SAMPLES = "curves.png", "samples.png"

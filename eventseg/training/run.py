@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg import html
-from eventseg.dataset.layout import MANIFEST
-from eventseg.dataset.manifest import Manifest
 from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import TrainingError
 from eventseg.files import short_extension
 from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork, load_network
+from eventseg.prediction.checkpoint_file import data_encoding
 from eventseg.prediction.predict import Predictions, predict
 from eventseg.recordings import Recording
 from eventseg.recordings.progress import Report, no_report
@@ -264,7 +263,9 @@ class Run:
             times_us=times_us,
             window=window,
             max_frame_age_us=max_frame_age_us,
-            encoding=encoding or self.network.inputs.encoding or self._data_encoding(),
+            encoding=encoding
+            or self.network.inputs.encoding
+            or data_encoding(self.data, self.network.inputs),
             filters=filters,
             device=device,
         )
@@ -298,14 +299,6 @@ class Run:
             for row in self.history
         ]
         return html.paragraph(repr(self)) + html.table(header, rows)
-
-    def _data_encoding(self) -> Encoding | None:
-        """Return the encoding of the training data, where these are recordings."""
-        if not (self.data / MANIFEST).is_file():
-            return None
-        stored = Manifest.read(self.data / MANIFEST).settings.encoding
-        sees_events = self.network.inputs.kind in ("events", "both")
-        return stored.normalised(self.network.inputs.normalise) if sees_events else stored
 
 
 def open_run(path: str | Path) -> Run:

@@ -1,0 +1,201 @@
+"""``eventseg predict``: label maps of recordings, data sets and pictures by a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+from .group import TitledCommand, option_group
+from .progress import Messages
+
+if TYPE_CHECKING:
+    from eventseg.events import SensorSize
+
+
+def _scales(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[float, ...] | None:
+    """Return the numbers that ``0.75,1,1.5`` names."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
+
+
+def _times(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """Return ``1s,1.5s`` in microseconds."""
+    if text is None:
+        return None
+    found = (options.time_after_start(ctx, param, part) for part in text.split(","))
+    return tuple(time_us for time_us in found if time_us is not None)
+
+
+@click.command(
+    "predict",
+    cls=TitledCommand,
+    short_help="Label recordings, data sets or pictures.",
+    epilog="""\b
+Examples:
+  eventseg predict runs/fastscnn rec1487339175.hdf5
+  eventseg predict runs/fastscnn rec1487339175.hdf5 --every 20ms --out maps
+  eventseg predict runs/fastscnn rec*.hdf5 --window 50ms --jobs 4
+  eventseg predict runs/fastscnn rec1487339175.hdf5 --at 1.5s,12s --probabilities
+  eventseg predict runs/fastscnn drives.eventseg --split test
+  eventseg predict runs/teacher pictures/ --json | jq .class_shares
+""",
+)
+@click.argument("run", metavar="RUN")
+@click.argument(
+    "inputs",
+    metavar="INPUT...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+)
+@option_group(
+    "Instants",
+    click.option(
+        "--every",
+        callback=options.duration,
+        metavar="LENGTH",
+        help="Distance of the instants of a recording from its first event on, such as 20ms.  "
+        "[default: its frames]",
+    ),
+    click.option(
+        "--at",
+        callback=_times,
+        metavar="TIME[,TIME...]",
+        help="Instants of a recording after its first event, such as 1.5s,12s.",
+    ),
+    click.option(
+        "--window",
+        callback=options.duration,
+        metavar="LENGTH",
+        help="Length of the windows of events.  [default: the one that the network was trained on]",
+    ),
+    click.option(
+        "--split",
+        metavar="SPLIT",
+        help="Part of a data set or image folder, such as test.  [default: all samples]",
+    ),
+)
+@option_group(
+    "Network",
+    click.option(
+        "--checkpoint",
+        default="best.pt",
+        show_default=True,
+        metavar="FILE",
+        help="Checkpoint in the run folder.",
+    ),
+    click.option(
+        "--scales",
+        callback=_scales,
+        metavar="S[,S...]",
+        help="Scales whose probabilities are averaged, such as 0.75,1,1.5.  [default: 1]",
+    ),
+    click.option("--flip/--no-flip", default=False, help="Average mirrored views too."),
+)
+@option_group(
+    "Recordings",
+    options.sensor_option,
+    options.rotate180_option,
+)
+@option_group(
+    "Output",
+    options.out_option("Folder of the predictions.  [default: predictions/RUN-INPUT]"),
+    click.option(
+        "--probabilities",
+        is_flag=True,
+        help="Write the probabilities of all classes too: probabilities/ID.npz, float16 (classes, "
+        "rows, columns).",
+    ),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace predictions that are complete or of other settings.",
+    ),
+    options.json_option,
+    options.message_options,
+)
+@option_group(
+    "Machine",
+    options.device_option(),
+    options.threads_option("the processors"),
+    click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Processes; each takes a share of the samples, with its share of the threads.",
+    ),
+)
+def command(
+    run: str,
+    inputs: tuple[Path, ...],
+    every: int | None,
+    at: tuple[int, ...] | None,
+    window: int | None,
+    split: str | None,
+    checkpoint: str,
+    scales: tuple[float, ...] | None,
+    flip: bool,
+    sensor: SensorSize | None,
+    rotate180: bool,
+    out: Path | None,
+    probabilities: bool,
+    overwrite: bool,
+    device: str,
+    threads: int | None,
+    jobs: int,
+    as_json: bool,
+    messages: Messages,
+) -> None:
+    """Label every INPUT by the network of RUN: recordings, data sets, image folders or pictures.
+
+    RUN is a run folder or a checkpoint. The events are encoded as in its training. OUT gets
+    labels/ID.png, indexed PNG in the colours of the classes, samples.csv and predictions.toml,
+    which says how they were made. A run that was stopped goes on where it was when it is started
+    again, and ends with the same bytes.
+    """
+    if every is not None and at is not None:
+        raise click.UsageError("--every and --at exclude each other")
+    from eventseg.device import set_threads
+    from eventseg.prediction.predict_into import predict_into
+    from eventseg.prediction.predictor import TestTimeAugmentation
+
+    set_threads(threads)
+    with messages.bar() as bar:
+        try:
+            summary = predict_into(
+                run,
+                inputs,
+                out,
+                every=every,
+                at=at,
+                window=window,
+                split=split,
+                probabilities=probabilities,
+                test_time=TestTimeAugmentation(scales or (1.0,), flip),
+                sensor=sensor,
+                rotate180=rotate180,
+                checkpoint=checkpoint,
+                overwrite=overwrite,
+                device=device,
+                jobs=jobs,
+                threads=threads,
+                progress=bar.update,
+                say=messages.note,
+            )
+        except KeyboardInterrupt:
+            click.echo("interrupted; run the same command again to go on", err=True)
+            raise click.exceptions.Exit(130) from None
+    if as_json:
+        options.print_json(summary.to_dict())
+    else:
+        click.echo("\n".join(summary.lines()))

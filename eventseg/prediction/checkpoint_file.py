@@ -1,0 +1,108 @@
+"""Checkpoint that a text names: that of a run folder, or a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventseg.dataset.layout import MANIFEST
+from eventseg.dataset.manifest import Manifest
+from eventseg.encoding.settings import Encoding
+from eventseg.errors import CheckpointError
+from eventseg.files import digest_of, read_text
+from eventseg.networks import InputSpec
+from eventseg.prediction.layout import BEST, RUN
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """Checkpoint of eventseg that predicts.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        Name of the run folder, or of the file where it lies in none.
+    data : Path, optional
+        Data that the network was trained on, where the run folder tells.
+    """
+
+    path: Path
+    name: str
+    data: Path | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file."""
+        return digest_of(self.path)
+
+
+def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFile:
+    """Return the checkpoint that a text names, without reading it.
+
+    Parameters
+    ----------
+    spec : str or Path
+        Run folder, or checkpoint of eventseg.
+    checkpoint : str
+        Name of the checkpoint in a run folder.
+
+    Raises
+    ------
+    CheckpointError
+        Neither, or a run folder without that checkpoint.
+    """
+    path = Path(spec)
+    if path.is_file():
+        beside = path.parent / RUN
+        return CheckpointFile(
+            path,
+            path.resolve().parent.name if beside.is_file() else path.stem,
+            _data_of(path.parent),
+        )
+    if not path.is_dir():
+        raise CheckpointError(
+            f"there is no run folder or checkpoint {str(spec)!r}; give a folder that eventseg "
+            "train made, or one of its .pt files"
+        )
+    if (path / checkpoint).is_file():
+        return CheckpointFile(path / checkpoint, path.resolve().name, _data_of(path))
+    if (path / MANIFEST).is_file():
+        raise CheckpointError(
+            f"{path} is a data set and no run folder; the run comes first: eventseg predict RUN "
+            "INPUT"
+        )
+    there = sorted(file.name for file in path.glob("*.pt"))
+    if there or (path / RUN).is_file():
+        others = f"it has {', '.join(there)}: name one with --checkpoint" if there else ""
+        raise CheckpointError(
+            f"{path} has no {checkpoint}; {others or 'its training has not ended an epoch'}"
+        )
+    raise CheckpointError(f"{path} is no run folder: it has no {checkpoint} and no {RUN}")
+
+
+def data_encoding(data: Path | None, inputs: InputSpec) -> Encoding | None:
+    """Return the encoding of the data set that a network was trained on, None where it is gone.
+
+    Parameters
+    ----------
+    data : Path or None
+        Data of the training.
+    inputs : InputSpec
+        Input of the network, whose normalisation holds where it sees events.
+    """
+    if data is None or not (data / MANIFEST).is_file():
+        return None
+    stored = Manifest.read(data / MANIFEST).settings.encoding
+    sees_events = inputs.kind in ("events", "both")
+    return stored.normalised(inputs.normalise) if sees_events else stored
+
+
+def _data_of(folder: Path) -> Path | None:
+    """Return the data that the ``run.json`` of a folder names."""
+    try:
+        named = json.loads(read_text(folder / RUN))["data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Path(named) if isinstance(named, str) else None

@@ -1,0 +1,130 @@
+"""Job of predicting some consecutive samples of an input into a prediction folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset.jobs import Tick
+from eventseg.device import set_threads
+from eventseg.encoding.settings import Encoding
+from eventseg.labels.files import read_labels, write_labels
+from eventseg.labels.maps import Labels
+from eventseg.prediction.inputs import PredictedSample
+from eventseg.prediction.layout import label_file, probability_file
+from eventseg.prediction.open_input import open_input
+from eventseg.prediction.prediction import labels_of, write_probabilities
+from eventseg.prediction.predictor import Predictor, predictor
+from eventseg.prediction.settings import PredictionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PartJob:
+    """Some consecutive samples of an input.
+
+    Parameters
+    ----------
+    checkpoint : Path
+    input : Path
+        Recording, data set, image folder or pictures.
+    start, stop : int
+        Samples from one number to before another.
+    out : Path
+        The prediction folder.
+    settings : PredictionSettings
+    encoding : Encoding, optional
+        Encoding of the training data, for checkpoints that hold none.
+    device : str
+    threads : int
+        Threads of the network where a process of its own does the job.
+    """
+
+    checkpoint: Path
+    input: Path
+    start: int
+    stop: int
+    out: Path
+    settings: PredictionSettings
+    encoding: Encoding | None
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PartResult:
+    """Samples of a part, the pixels of each class, int64 (K,), and how many were predicted anew."""
+
+    samples: tuple[PredictedSample, ...]
+    pixels: NDArray[np.int64]
+    predicted: int
+
+
+def predict_part_alone(job: PartJob, tick: Tick) -> PartResult:
+    """Load the network and predict a part, in a process that does nothing else."""
+    set_threads(job.threads)
+    chosen = predictor(job.checkpoint, test_time=job.settings.test_time, device=job.device)
+    return predict_part(job, tick, predictor=chosen)
+
+
+def predict_part(job: PartJob, tick: Tick, *, predictor: Predictor) -> PartResult:
+    """Predict the samples of a part that the folder lacks; ticks in samples.
+
+    Parameters
+    ----------
+    job : PartJob
+    tick : callable
+    predictor : Predictor
+        The network of the job's checkpoint.
+    """
+    trained, settings = predictor.trained, job.settings
+    opened = open_input(job.input, trained.inputs, settings, encoding=job.encoding)
+    try:
+        ids = opened.ids[job.start : job.stop]
+        done = np.array([_is_done(job.out, name, settings.probabilities) for name in ids], np.bool_)
+        samples = []
+        pixels = np.zeros(256, np.int64)
+        for number, (sample, x) in enumerate(opened.samples(job.start, job.stop, done), start=1):
+            path = label_file(job.out, sample.id)
+            labels: Labels
+            if x is None:
+                labels = read_labels(path, table=trained.classes)
+            else:
+                probabilities = predictor(x)
+                labels = labels_of(probabilities)
+                # The labels come last and stand for the sample.
+                if settings.probabilities:
+                    write_probabilities(probability_file(job.out, sample.id), probabilities)
+                write_labels(path, labels, trained.classes)
+            pixels += np.bincount(labels.ravel(), minlength=256)
+            samples.append(sample)
+            tick(number)
+    finally:
+        opened.close()
+    return PartResult(tuple(samples), pixels[: len(trained.classes)], int((~done).sum()))
+
+
+def split_parts(counts: list[int], *, jobs: int) -> list[tuple[int, int, int]]:
+    """Return the parts of inputs with so many samples: number of the input, start and stop.
+
+    Each input gets as many parts as its share of the samples allows the jobs, one at least.
+
+    Examples
+    --------
+    >>> split_parts([10, 2], jobs=3)
+    [(0, 0, 4), (0, 4, 8), (0, 8, 10), (1, 0, 2)]
+    """
+    most = max(1, -(-sum(counts) // jobs))
+    return [
+        (number, start, min(start + most, count))
+        for number, count in enumerate(counts)
+        for start in range(0, count, most)
+    ]
+
+
+def _is_done(out: Path, name: str, probabilities: bool) -> bool:
+    return label_file(out, name).is_file() and (
+        not probabilities or probability_file(out, name).is_file()
+    )

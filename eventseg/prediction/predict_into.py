@@ -1,0 +1,374 @@
+"""Prediction of recordings, data sets and pictures into a folder, which can be resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eventseg.dataset.jobs import run_jobs
+from eventseg.dataset.manifest import canonical
+from eventseg.device import choose_device, thread_count
+from eventseg.errors import DatasetError, OutputError
+from eventseg.events import SensorSize
+from eventseg.files import check_folder, locked, temporary_files
+from eventseg.networks import InputSpec, TrainedNetwork, load_network
+from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
+from eventseg.prediction.folder import PredictionFolder, open_predictions, write_predicted
+from eventseg.prediction.layout import (
+    BEST,
+    LABELS,
+    MANIFEST,
+    PROBABILITIES,
+    SAMPLES,
+    UNFINISHED,
+)
+from eventseg.prediction.manifest import PredictionManifest, difference, path_entries
+from eventseg.prediction.open_input import open_input
+from eventseg.prediction.part import (
+    PartJob,
+    PartResult,
+    predict_part,
+    predict_part_alone,
+    split_parts,
+)
+from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation, predictor
+from eventseg.prediction.settings import PredictionSettings
+from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.windows import MAX_FRAME_AGE_US, to_us
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PredictionSummary:
+    """Result of :func:`predict_into`.
+
+    Parameters
+    ----------
+    folder : PredictionFolder
+    predicted : int
+        Samples that this call predicted; the others were there before.
+    notes : tuple of str
+        Remarks on the inputs, such as another sensor than in training.
+    """
+
+    folder: PredictionFolder
+    predicted: int
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON holds it."""
+        return {**self.folder.summary(), "predicted": self.predicted, "notes": list(self.notes)}
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines of text."""
+        lines = self.folder.lines()
+        kept = len(self.folder) - self.predicted
+        if kept:
+            lines.append(f"  {kept:,} of them were there before")
+        return lines
+
+
+def predict_into(
+    network: str | Path,
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    every: str | int | None = None,
+    at: Sequence[str | int] | None = None,
+    window: str | int | None = None,
+    split: str | None = None,
+    probabilities: bool = False,
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US,
+    test_time: TestTimeAugmentation = SINGLE,
+    sensor: SensorSize | None = None,
+    rotate180: bool = False,
+    checkpoint: str = BEST,
+    overwrite: bool = False,
+    device: str = "auto",
+    jobs: int = 1,
+    threads: int | None = None,
+    progress: Report = no_report,
+    say: Callable[[str], object] | None = None,
+) -> PredictionSummary:
+    """Predict recordings, data sets or pictures into a folder, or finish what was stopped.
+
+    The folder gets ``labels/ID.png``, indexed PNG in the colours of the classes, ``samples.csv``
+    and, when all is there, ``predictions.toml``. A stopped call goes on where it was and ends with
+    the same bytes.
+
+    Parameters
+    ----------
+    network : path
+        Run folder or checkpoint.
+    inputs : path or sequence of path
+        Recordings, data set folders, image folders, pictures or folders of pictures.
+    out : path, optional
+        Folder to write; by default that of :func:`default_folder`.
+    every : str or int, optional
+        Distance of the instants of a recording, a duration or microseconds.
+    at : sequence of str or int, optional
+        Instants of a recording after its first event. Without either, at its frames.
+    window : str or int, optional
+        Length of the windows; may be left out where the network was trained on one.
+    split : str, optional
+        Part of data sets and image folders; by default all samples.
+    probabilities : bool
+        Write ``probabilities/ID.npz`` too, float16 (K, H, W).
+    max_frame_age_us : int or None
+        Largest age of a frame at an instant that it does not anchor.
+    test_time : TestTimeAugmentation
+    sensor : SensorSize, optional
+        Size of the sensor of recordings, where the file does not tell.
+    rotate180 : bool
+        Turn recordings by 180 degrees.
+    checkpoint : str
+        Name of the checkpoint in a run folder.
+    overwrite : bool
+        Replace predictions that are complete or of other settings.
+    device : str
+    jobs : int
+        Processes; a script that asks for more than one needs ``if __name__ == "__main__":``.
+    threads : int, optional
+        Threads of all processes together; by default the processors.
+    progress : callable
+        Called after every sample.
+    say : callable, optional
+        Called with each note on the inputs before the work begins.
+
+    Returns
+    -------
+    PredictionSummary
+
+    Raises
+    ------
+    CheckpointError, RecordingError, DatasetError, NetworkError, DeviceError
+        A network, an input or a device that cannot be used; sample ids that occur twice; a folder
+        of predictions made otherwise.
+    WindowError
+        Instants or windows that cannot be had.
+    OutputError
+        A folder that cannot be written or holds something else.
+
+    Examples
+    --------
+    >>> summary = predict_into(run.path, "drive.hdf5", "predicted", every="100ms", device="cpu")
+    >>> summary.folder.labels(summary.folder.ids[0]).shape
+    (48, 64)
+    """
+    paths = [Path(inputs)] if isinstance(inputs, str | Path) else list(map(Path, inputs))
+    if not paths:
+        raise DatasetError("give at least one recording, data set or picture to predict")
+    if jobs < 1:
+        raise DatasetError(f"jobs must be 1 or more, got {jobs}")
+    settings = PredictionSettings(
+        every_us=None if every is None else to_us(every),
+        at_us=None if at is None else tuple(sorted(map(to_us, at))),
+        window_us=None if window is None else to_us(window),
+        split=split,
+        probabilities=probabilities,
+        max_frame_age_us=max_frame_age_us,
+        test_time=test_time,
+        sensor=sensor,
+        rotate180=rotate180,
+    )
+    choose_device(device)  # one that is not there is refused before anything is read
+    file = find_checkpoint(network, checkpoint=checkpoint)
+    trained = load_network(file.path)
+    root = default_folder(file, paths) if out is None else Path(out)
+    check_folder(root)
+    plan = _plan(file, trained, paths, settings, root=root, progress=progress)
+    for note in plan.notes:
+        if say is not None:
+            say(note)
+    with _begun(root, plan.manifest, ids=plan.ids, overwrite=overwrite) as whole:
+        if whole is not None:
+            return PredictionSummary(whole, 0, plan.notes)
+        each = max(1, thread_count(threads) // jobs)
+        parts = [
+            PartJob(
+                file.path,
+                canonical(paths[number]),
+                start,
+                stop,
+                root,
+                settings,
+                plan.encoding,
+                device,
+                each,
+            )
+            for number, start, stop in split_parts(plan.counts, jobs=jobs)
+        ]
+        workers = min(jobs, len(parts))
+        results: dict[int, PartResult] = {}
+        alone = (
+            predict_part_alone
+            if workers > 1
+            else partial(
+                predict_part,
+                predictor=predictor(trained, test_time=settings.test_time, device=device),
+            )
+        )
+        run_jobs(
+            alone,
+            parts,
+            workers=workers,
+            progress=_with_rate(progress, total=sum(plan.counts)),
+            finished=results.__setitem__,
+        )
+        ordered = [results[number] for number in range(len(parts))]
+        samples = [sample for result in ordered for sample in result.samples]
+        pixels = np.sum([result.pixels for result in ordered], axis=0)
+        write_predicted(root / SAMPLES, samples)
+        _complete(plan.manifest, pixels.tolist(), len(samples)).write(root / MANIFEST)
+        (root / UNFINISHED).unlink()
+    predicted = sum(result.predicted for result in ordered)
+    return PredictionSummary(open_predictions(root), predicted, plan.notes)
+
+
+def default_folder(file: CheckpointFile, inputs: Sequence[Path]) -> Path:
+    """Return the usual prediction folder, ``predictions/RUN-INPUT``, in the working folder."""
+    first = inputs[0].resolve()
+    name = first.name if first.is_dir() else first.stem
+    more = f"+{len(inputs) - 1}" if len(inputs) > 1 else ""
+    return Path("predictions") / f"{file.name}-{name}{more}"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Plan:
+    """Work of a call: the manifest as it will be, ids and number of samples of each input."""
+
+    manifest: PredictionManifest
+    ids: tuple[str, ...]
+    counts: list[int]
+    notes: tuple[str, ...]
+    encoding: Any
+
+
+def _plan(
+    file: CheckpointFile,
+    trained: TrainedNetwork,
+    paths: Sequence[Path],
+    settings: PredictionSettings,
+    *,
+    root: Path,
+    progress: Report,
+) -> _Plan:
+    encoding = None if trained.inputs.encoding else data_encoding(file.data, trained.inputs)
+    entries: list[dict[str, Any]] = []
+    counts: list[int] = []
+    notes: dict[str, None] = {}
+    owners: dict[str, Path] = {}
+    for path in paths:
+        opened = open_input(path, trained.inputs, settings, encoding=encoding, progress=progress)
+        try:
+            entries.append({**opened.facts(), **path_entries(canonical(path), root)})
+            notes |= dict.fromkeys(opened.notes)
+            for name in opened.ids:
+                if name in owners:
+                    raise DatasetError(
+                        f"{owners[name]} and {path} both have a sample {name}; predict them into "
+                        "two folders"
+                    )
+                owners[name] = path
+            counts.append(len(opened.ids))
+        finally:
+            opened.close()
+    manifest = PredictionManifest(
+        network={
+            "name": file.name,
+            "checkpoint": file.path.name,
+            "sha256": file.sha256,
+            "network": trained.blueprint.name,
+            "input": trained.inputs.kind,
+        },
+        settings=settings.to_dict(),
+        classes=trained.classes,
+        inputs=tuple(entries),
+        encoding=_encoding_table(trained.inputs),
+    )
+    return _Plan(manifest, tuple(owners), counts, tuple(notes), encoding)
+
+
+def _encoding_table(inputs: InputSpec) -> dict[str, Any]:
+    return {} if inputs.encoding is None else inputs.encoding.to_dict()
+
+
+@contextlib.contextmanager
+def _begun(
+    root: Path, asked: PredictionManifest, *, ids: Sequence[str], overwrite: bool
+) -> Iterator[PredictionFolder | None]:
+    """Hold a folder that is to be written; yield its predictions where they are complete."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {root}: {error.strerror or error}") from error
+    with locked(root, doing="predicting"):
+        made = [name for name in (MANIFEST, UNFINISHED) if (root / name).is_file()]
+        if not made and any(root.iterdir()):
+            raise OutputError(
+                f"{root} holds files but no predictions; give a folder that is new with --out"
+            )
+        if overwrite and (root / MANIFEST).is_file():
+            _clear(root)
+        for path in (root / name for name in made if (root / name).is_file()):
+            differs = difference(PredictionManifest.read(path), asked)
+            if differs and not overwrite:
+                raise DatasetError(
+                    f"{root} holds predictions made otherwise: {differs}; predict as before, give "
+                    "another --out, or --overwrite"
+                )
+            if differs:
+                _clear(root)
+        if (root / MANIFEST).is_file():
+            folder = open_predictions(root)
+            wanted = asked.settings["probabilities"]
+            lost = folder.missing() or (
+                [n for n in ids if not (root / PROBABILITIES / f"{n}.npz").is_file()]
+                if wanted
+                else []
+            )
+            if not lost:
+                yield folder
+                return
+            (root / MANIFEST).unlink()
+        for path in temporary_files(root):
+            path.unlink()
+        asked.write(root / UNFINISHED)
+        yield None
+
+
+def _clear(root: Path) -> None:
+    """Remove predictions; the manifests go last, so that the folder stays known for what it is."""
+    for name in (LABELS, PROBABILITIES):
+        shutil.rmtree(root / name, ignore_errors=True)
+    for name in (SAMPLES, MANIFEST, UNFINISHED):
+        (root / name).unlink(missing_ok=True)
+
+
+def _complete(
+    manifest: PredictionManifest, pixels: Sequence[int], samples: int
+) -> PredictionManifest:
+    counted = dict(zip(manifest.classes.names, pixels, strict=True))
+    return replace(manifest, pixels=counted, samples=samples)
+
+
+def _with_rate(progress: Report, *, total: int) -> Callable[[float], None]:
+    """Return a function that reports samples with their rate since the first report."""
+    begin_s, first = time.monotonic(), None
+
+    def report(done: float) -> None:
+        nonlocal begin_s, first
+        if first is None:
+            first, begin_s = done, time.monotonic()
+        spent_s = time.monotonic() - begin_s
+        rate = f"{(done - first) / spent_s:.1f} images/s" if spent_s > 0.5 else ""
+        progress(Progress("predict", done, total, "image", rate))
+
+    return report
