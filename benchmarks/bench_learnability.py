@@ -66,7 +66,7 @@ def samples(folder: Path, seeds: range) -> dict[str, torch.Tensor]:
     recordings = []
     for seed in seeds:
         path = folder / f"world{seed}.hdf5"
-        simulate_street(path, duration_us=DURATION_US, seed=seed, sensor=SENSOR)
+        simulate_street(path, duration_us=DURATION_US, seed=seed, sensor=SENSOR, version=1)
         recordings.append(path)
     out = folder / f"data{seeds.start}"
     encode_dataset(recordings, out, windows_us=[WINDOW_US], sensor=SENSOR)

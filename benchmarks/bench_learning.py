@@ -44,6 +44,8 @@ SENSOR = SensorSize(128, 176)
 SCENARIOS = ("day", "glare", "day", "night", "day", "fast-turn", "day", "crossing")
 TRAIN_SEEDS, TEST_SEEDS = range(1000, 1096), range(2000, 2024)
 DURATION_US = 1_500_000
+VERSION = 1
+"""Version of the streets, that of the figures in the docs."""
 WINDOWS = ("10ms", "50ms", "250ms")
 
 COMMON: dict[str, Any] = {
@@ -104,7 +106,12 @@ def drive(folder: Path, seeds: range) -> list[Path]:
             path.unlink(missing_ok=True)
             scenario = SCENARIOS[place % len(SCENARIOS)]
             simulate_street(
-                path, duration_us=DURATION_US, seed=seed, scenario=scenario, sensor=SENSOR
+                path,
+                duration_us=DURATION_US,
+                seed=seed,
+                scenario=scenario,
+                sensor=SENSOR,
+                version=VERSION,
             )
         paths.append(path)
     return paths
@@ -238,7 +245,8 @@ def main() -> None:
         "machine": machine(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "data": f"synthetic, {len(recordings)} drives to learn, {len(unseen)} to score, "
+        "data": f"synthetic, streets of version {VERSION}, {len(recordings)} drives to learn, "
+        f"{len(unseen)} to score, "
         f"{DURATION_US / 1e6:g} s each at {SENSOR}, 6 classes",
         "runs": {name: summary(of_run, done[name]) for name, of_run in rows.items()},
         "baselines": {f"{row.name}, {row.window}": measured(row) for row in baselines},

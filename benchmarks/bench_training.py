@@ -61,7 +61,7 @@ DURATION_US = 2_200_000
 def drive(folder: Path, sensor: SensorSize) -> Path:
     """Return a data set of one simulated drive with stored tensors."""
     path = folder / f"{sensor.height}x{sensor.width}.hdf5"
-    simulate_street(path, duration_us=DURATION_US, seed=7, sensor=sensor)
+    simulate_street(path, duration_us=DURATION_US, seed=7, sensor=sensor, version=1)
     root = path.with_suffix(".eventseg")
     encode_dataset([path], root, windows_us=(50_000,), normalise="raw")
     return root

@@ -97,7 +97,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for scenario in SCENARIOS:
             out = Path(folder) / f"{scenario}.hdf5"
-            simulate_street(out, duration_us=DURATION_US, seed=7, scenario=scenario)
+            simulate_street(out, duration_us=DURATION_US, seed=7, scenario=scenario, version=1)
             with open_recording(out) as recording:
                 found[scenario] = statistics(recording)
     for name, numbers in found.items():

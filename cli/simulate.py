@@ -30,6 +30,7 @@ SCENARIOS = (
     "clock-reset",
     "wrap",
     "voltmeter",
+    "random",
 )
 """Names for the help, which loads no simulator; a test holds them equal to the simulator's."""
 
@@ -97,7 +98,30 @@ def command() -> None:
         default="day",
         show_default=True,
         metavar="NAME",
-        help=f"One of {', '.join(SCENARIOS)}.",
+        help=f"One of {', '.join(SCENARIOS)}; the last draws one from the seed.",
+    ),
+    click.option(
+        "--version",
+        type=click.IntRange(1, 2),
+        default=2,
+        show_default=True,
+        help="2: sensor, camera and look differ from seed to seed, with few strong edges, thin "
+        "things and vibration. 1: the street of the first releases.",
+    ),
+    click.option(
+        "--mounting",
+        type=click.Choice(["windscreen", "roof"]),
+        default="windscreen",
+        show_default=True,
+        help="Where the camera sits; of version 2.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        callback=options.key_value,
+        metavar="NAME=VALUE",
+        help="Fix a setting that version 2 draws, such as threshold_on=0.3; may be repeated.",
     ),
     click.option("--no-rare", is_flag=True, help="Do not place all 19 classes along the street."),
     sensor_option,
@@ -110,6 +134,9 @@ def street(
     seed: int,
     scenario: str,
     no_rare: bool,
+    version: int,
+    mounting: str,
+    settings: dict[str, Any],
     packets: PacketOrder,
     sensor: SensorSize,
     threads: int | None,
@@ -125,7 +152,9 @@ def street(
     eventseg simulate street drive.hdf5 --duration 10s --seed 7
     eventseg simulate street night.hdf5 --duration 5s --scenario night --threads 2
     eventseg simulate street small.hdf5 --duration 2s --sensor 240x180
-    eventseg simulate street camera.hdf5 --packets containers
+    eventseg simulate street any.hdf5 --scenario random --seed 8 --mounting roof
+    eventseg simulate street coarse.hdf5 --set threshold_on=0.4 --set threshold_off=0.4
+    eventseg simulate street old.hdf5 --version 1
     """  # noqa: D301
     from eventseg.recordings.truth import truth_path
     from eventseg.simulate.street import simulate_street
@@ -143,6 +172,9 @@ def street(
             threads=threads,
             rare=not no_rare,
             packets=packets,
+            version=version,
+            mounting=mounting,
+            settings=settings,
             progress=bar.update,
         )
     _print([summary], as_json=as_json)

@@ -57,7 +57,9 @@ def street_dataset(
     """Simulate a training and a test drive into ``root/NAME``."""
     train, test = (root / f"{recording}.hdf5" for recording in recordings)
     for path, seed, duration_us in ((train, 7, 600_000), (test, 2, 300_000)):
-        simulate_street(path, duration_us=duration_us, seed=seed, sensor=SENSOR, threads=1)
+        simulate_street(
+            path, duration_us=duration_us, seed=seed, sensor=SENSOR, threads=1, version=1
+        )
     encode_dataset(
         [train, test], root / name, held_out=[test.stem], windows_us=(10_000, 50_000), **settings
     )

@@ -13,6 +13,9 @@ from eventseg.recordings.progress import Progress, Report
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.simulate.street import simulate_street
 
+VERSION = 1
+"""Version of the demo's streets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drive:
@@ -54,6 +57,7 @@ def simulate_drive(
         scenario=drive.scenario,
         sensor=sensor,
         threads=threads,
+        version=VERSION,
         progress=progress,
     )
     return True
@@ -94,10 +98,11 @@ def _is_simulated(recording: Path, drive: Drive, *, sensor: SensorSize) -> bool:
         return False
     try:
         with Truth(truth_path(recording)) as truth:
-            made = (truth.recipe["scenario"], truth.recipe["seed"], truth.sensor)
-            lasts_us = truth.recipe["t1_us"] - truth.recipe["t0_us"]
+            recipe = truth.recipe
+            made = (recipe.get("version", 1), recipe["scenario"], recipe["seed"], truth.sensor)
+            lasts_us = recipe["t1_us"] - recipe["t0_us"]
             belongs = truth.belongs_to(recording)
     except EventsegError:
         return False
-    wanted = (drive.scenario, drive.seed, sensor)
+    wanted = (VERSION, drive.scenario, drive.seed, sensor)
     return belongs and made == wanted and lasts_us == drive.duration_us

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,16 @@ from eventseg.simulate.files import Summary, check_numbers, finished_files, summ
 from eventseg.simulate.recorder import Recorder
 from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.classes import CLASS_NAMES
-from eventseg.simulate.scene.scenarios import Scenario, scenario_named
+from eventseg.simulate.scene.scenarios import Scenario, SimulationError, scenario_named
 from eventseg.simulate.scene.scenes import street_scene
+from eventseg.simulate.scene.settings import (
+    aps_of,
+    check_version,
+    draw_settings,
+    dvs_of,
+    scenario_of,
+    settings_table,
+)
 from eventseg.simulate.sensor.aps import frame_times
 from eventseg.simulate.sensor.dvs import DvsSensor
 
@@ -43,6 +53,9 @@ def simulate_street(
     rare: bool = True,
     step_us: int = STEP_US,
     packets: PacketOrder = "sorted",
+    version: int = 2,
+    mounting: str = "windscreen",
+    settings: Mapping[str, Any] | None = None,
     progress: Report = no_report,
 ) -> Summary:
     """Drive through a street and write the recording of a DAVIS, with its truth file.
@@ -58,7 +71,8 @@ def simulate_street(
     seed : int
         Everything follows from it: street, traffic, drive, pixels and noise.
     scenario : str
-        One of :data:`eventseg.simulate.scene.scenarios.SCENARIOS`.
+        One of :data:`eventseg.simulate.scene.scenarios.SCENARIOS`, or ``random``: one of them,
+        drawn from the seed.
     sensor : SensorSize
         Height and width in pixels; the field of view stays that of a DAVIS346.
     threads : int, optional
@@ -69,13 +83,22 @@ def simulate_street(
         Time between two renders.
     packets : {"sorted", "containers"}
         Order of the packets in the file, see :class:`eventseg.recordings.DDD17Writer`.
+    version : {1, 2}
+        2: sensor, camera and look are drawn from the seed, so that drives differ as real ones do.
+        1: the street of the first releases, one camera and texture everywhere.
+    mounting : {"windscreen", "roof"}
+        Where the camera of version 2 sits; its height, pitch and lens are drawn.
+    settings : mapping, optional
+        Values of :class:`eventseg.simulate.scene.settings.StreetSettings` that are not to be drawn,
+        such as ``{"threshold_on": 0.3, "vibration_deg": 0.0}``; version 2 only.
     progress : callable
         Called with the simulated seconds, many times a second.
 
     Raises
     ------
     SimulationError
-        Unknown scenario, no duration, a negative seed or a sensor too small.
+        Unknown scenario, version, mounting or setting, no duration, a negative seed or a sensor
+        too small.
     OutputError
         The files cannot be written. Nothing half-written is left behind.
 
@@ -87,9 +110,17 @@ def simulate_street(
     >>> open_recording("short.hdf5").n_events > 0
     True
     """
-    kind = scenario_named(scenario)
     check_numbers(duration_us=duration_us, seed=seed, sensor=sensor, step_us=step_us)
-    film, path = street_scene(seed, scenario, sensor, rare=rare)
+    check_version(version)
+    scenario = scenario_of(seed, scenario)
+    kind = scenario_named(scenario)
+    dvs, aps, chosen = kind.dvs, kind.aps, None
+    if version == 2:
+        chosen = draw_settings(seed, kind, mounting=mounting, given=settings)
+        dvs, aps = dvs_of(chosen, kind), aps_of(chosen, kind)
+    elif settings or mounting != "windscreen":
+        raise SimulationError("settings and mountings are of version 2: give version=2")
+    film, path = street_scene(seed, scenario, sensor, rare=rare, settings=chosen)
     t0_us = WRAP_US - duration_us // 2 if kind.wraps else kind.start_us
     recipe = {
         "kind": "street",
@@ -100,6 +131,8 @@ def simulate_street(
         "t0_us": t0_us,
         "t1_us": t0_us + duration_us,
     }
+    if chosen is not None:
+        recipe |= {"version": version, "mounting": mounting, "settings": settings_table(chosen)}
     reset_us = None if kind.reset_at is None else round(kind.reset_at * duration_us)
     workers = thread_count(threads)
     target = Path(out)
@@ -110,8 +143,8 @@ def simulate_street(
                 recorder = Recorder(
                     writer,
                     truth,
-                    dvs=DvsSensor(sensor, kind.dvs, seed=seed),
-                    aps=kind.aps,
+                    dvs=DvsSensor(sensor, dvs, seed=seed),
+                    aps=aps,
                     seed=seed,
                     step_us=step_us,
                     t0_us=t0_us,
@@ -126,7 +159,7 @@ def simulate_street(
 
                 frames = [
                     times
-                    for times in frame_times(kind.aps, 0, duration_us)
+                    for times in frame_times(aps, 0, duration_us)
                     if reset_us is None or not times.t_start_us <= reset_us < times.t_end_us
                 ]
                 recorder.shoot(film, 0, duration_us, frames, aside=aside)

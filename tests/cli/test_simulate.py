@@ -35,7 +35,7 @@ def labelled(tmp_path: Path) -> Path:
 
 
 def test_help_knows_every_scenario_and_has_examples() -> None:
-    assert tuple(scenarios.SCENARIOS) == SCENARIOS
+    assert (*scenarios.SCENARIOS, scenarios.RANDOM) == SCENARIOS
     assert "eventseg simulate street drive.hdf5" in run("street", "--help").stdout
     assert "eventseg simulate images CamVid" in run("images", "--help").stdout
 

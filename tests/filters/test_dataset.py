@@ -205,7 +205,13 @@ def test_encode_command_takes_filters_and_tells_what_they_drop(recording, tmp_pa
 def test_hot_pixels_and_noise_of_the_simulator_are_found(tmp_path):
     path, sensor, seed = tmp_path / "drive.hdf5", SensorSize(90, 120), 7
     simulate_street(
-        path, duration_us=1_000_000, seed=seed, scenario="faulty-pixels", sensor=sensor, threads=1
+        path,
+        duration_us=1_000_000,
+        seed=seed,
+        scenario="faulty-pixels",
+        sensor=sensor,
+        threads=1,
+        version=1,
     )
     with h5py.File(path.with_suffix(".truth.h5")) as truth:
         signal = truth["events/signal"][:].astype(bool)

@@ -64,7 +64,7 @@ def test_recording_reads_back_whole(drive):
         assert recording.imu()["ay"].mean() == pytest.approx(1.0, abs=0.2)
         speed = recording.signals["vehicle_speed"]
         assert len(speed.value) == 4
-        assert (speed.value > 3.6 * 6).all()
+        assert (speed.value > 3.6 * 2).all()
         assert "steering_wheel_angle" in recording.signals
         assert {14, 15, 16, 17} <= set(recording.specials["type"].tolist())
 
@@ -214,7 +214,12 @@ def test_truth_refuses_other_files(tmp_path, drive):
 def test_noise_flags_where_nothing_moves(tmp_path):
     """At a standstill without traffic in view, what fires is noise: the sky never changes."""
     summary = simulate_street(
-        tmp_path / "still.hdf5", duration_us=300_000, seed=2, scenario="standstill", sensor=SENSOR
+        tmp_path / "still.hdf5",
+        duration_us=300_000,
+        seed=2,
+        scenario="standstill",
+        sensor=SENSOR,
+        settings={"vibration_deg": 0.0, "wires": 0, "shot_hz": 0.3},
     )
     with Truth(summary.truth) as truth:
         label, signal = truth.events()

@@ -8,7 +8,7 @@ acceleration are exact at any time and nothing has to be integrated.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,13 +41,15 @@ class CameraPath:
     """A drive along +Z.
 
     ``speed`` is the mean in m/s; ``z``, ``x``, ``y``, ``yaw``, ``pitch`` and ``roll`` hold the
-    sines on top of it (metres, radians; yaw to the right, pitch up, roll clockwise).
+    sines on top of it (metres, radians; yaw to the right, pitch up, roll clockwise). ``tilt`` is
+    the pitch at which the camera is mounted.
     """
 
     focal: float
     speed: float
     lane_x: float
     height: float
+    tilt: float = 0.0
     z: tuple[Wave, ...] = ()
     x: tuple[Wave, ...] = ()
     y: tuple[Wave, ...] = ()
@@ -100,6 +102,7 @@ class CameraPath:
 
     def _rotation(self, t: float) -> NDArray[np.float64]:
         yaw, pitch, roll = (sines(waves, t, 0) for waves in (self.yaw, self.pitch, self.roll))
+        pitch += self.tilt
         cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
         cr, sr = math.cos(roll), math.sin(roll)
         turn = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
@@ -154,4 +157,52 @@ def drive(
         yaw=(wave(math.radians(yaw_deg), yaw_hz), wave(0.05 * shake, 3.1)),
         pitch=(wave(0.35 * shake, 1.3), wave(0.12 * shake, 3.7), wave(0.03 * shake, 11.0)),
         roll=(wave(0.3 * shake, 0.9),),
+    )
+
+
+def mounted(
+    path: CameraPath, seed: int, *, height: float, tilt: float, vibration: float
+) -> CameraPath:
+    """Return a drive with its camera mounted elsewhere and shaken by the engine and the road.
+
+    Parameters
+    ----------
+    path : CameraPath
+    seed : int
+        Seed of the world.
+    height, tilt : float
+        Height above the road in metres and pitch in radians, up.
+    vibration : float
+        Root mean square of the angle of the vibration in radians, at the mean speed; an eighth of
+        it remains at a standstill, when the engine idles.
+    """
+    rng = np.random.default_rng([seed, 8])
+    moving = min(1.0, path.speed / 6.0)
+    strength = vibration * (0.125 + 0.875 * moving)
+
+    # Shaking comes in bursts as the wheels meet bumps: all axes share the envelope
+    # ((1 + cos) / 2)^2, which multiplies a sine into five.
+    swell, offset = 2.0 * math.pi * rng.uniform(1.2, 2.8), rng.uniform(0.0, 2.0 * math.pi)
+    parts = {-2: 0.0625, -1: 0.25, 0: 0.375, 1: 0.25, 2: 0.0625}
+    envelope_rms = math.sqrt(0.375**2 + 0.5 * 0.5**2 + 0.5 * 0.125**2)
+
+    def shaken(share: float, *, count: int) -> tuple[Wave, ...]:
+        waves: list[Wave] = []
+        for _ in range(count):
+            amplitude = share * strength * math.sqrt(2.0 / count) / envelope_rms
+            rate = 2.0 * math.pi * rng.uniform(11.0, 24.0)
+            phase = rng.uniform(0.0, 2.0 * math.pi)
+            waves += [
+                (amplitude * size, float(rate + k * swell), float(phase + k * offset))
+                for k, size in parts.items()
+            ]
+        return tuple(waves)
+
+    return replace(
+        path,
+        height=height,
+        tilt=tilt,
+        pitch=path.pitch + shaken(0.8, count=3),
+        yaw=path.yaw + shaken(0.5, count=2),
+        roll=path.roll + shaken(0.35, count=2),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eventseg.events import SensorSize
 from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.render import View, render_luminance, render_view, stretch
-from eventseg.simulate.scene.shade import Light
+from eventseg.simulate.scene.shade import TEXTURED, Light, Style
 from eventseg.simulate.scene.world import World
 
 
@@ -34,10 +34,18 @@ class Film(Protocol):
 class StreetFilm:
     """The street of a world as its camera sees it."""
 
-    def __init__(self, world: World, path: CameraPath, light: Light, sensor: SensorSize) -> None:
+    def __init__(
+        self,
+        world: World,
+        path: CameraPath,
+        light: Light,
+        sensor: SensorSize,
+        style: Style = TEXTURED,
+    ) -> None:
         self._world = world
         self._path = path
         self._light = light
+        self._style = style
         self._sensor = sensor
 
     def pictures(
@@ -53,7 +61,15 @@ class StreetFilm:
         def render(k: int) -> None:
             t = float(t_us[k])
             pose = self._path.pose(t)
-            render_luminance(scene, pose, self._light, t, luminance=luminance[k], label=label[k])
+            render_luminance(
+                scene,
+                pose,
+                self._light,
+                t,
+                style=self._style,
+                luminance=luminance[k],
+                label=label[k],
+            )
 
         for _ in pool.map(render, range(len(t_us))):
             pass
@@ -61,4 +77,4 @@ class StreetFilm:
     def view(self, t_us: float) -> View:
         """Render labels, depth and flow at one time."""
         scene = stretch(self._world, self._path, t_us, t_us)
-        return render_view(scene, self._path.pose(t_us), t_us, self._sensor)
+        return render_view(scene, self._path.pose(t_us), t_us, self._sensor, style=self._style)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from eventseg.events import SensorSize
 from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.camera import CameraPath, Pose
-from eventseg.simulate.scene.shade import Light, shade
-from eventseg.simulate.scene.trace import trace_background, trace_objects
+from eventseg.simulate.scene.shade import TEXTURED, Light, Style, shade
+from eventseg.simulate.scene.trace import BONNET, trace_background, trace_objects
 from eventseg.simulate.scene.world import World
 
 
@@ -59,16 +59,18 @@ def render_luminance(
     light: Light,
     t_us: float,
     *,
+    style: Style = TEXTURED,
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],
 ) -> None:
     """Render one instant into ``luminance`` and ``label``, both (H, W)."""
-    _render(
-        pose, light, scene.objects, scene.blocks, scene.first_block, t_us * 1e-6, luminance, label
-    )
+    objects, blocks, first = scene.objects, scene.blocks, scene.first_block
+    _render(pose, light, style, objects, blocks, first, t_us * 1e-6, luminance, label)
 
 
-def render_view(scene: Stretch, pose: Pose, t_us: float, sensor: SensorSize) -> View:
+def render_view(
+    scene: Stretch, pose: Pose, t_us: float, sensor: SensorSize, *, style: Style = TEXTURED
+) -> View:
     """Render labels, depth and optical flow of one instant."""
     height, width = sensor
     surface = np.empty((height, width), np.int16)
@@ -77,7 +79,7 @@ def render_view(scene: Stretch, pose: Pose, t_us: float, sensor: SensorSize) -> 
     row, col = 0.5 * (height - 1), 0.5 * (width - 1)
     blocks, first = scene.blocks, scene.first_block
     known = np.zeros(sensor, np.bool_)
-    trace_background(pose, blocks, first, row, col, known, surface, depth, label)
+    trace_background(pose, blocks, first, row, col, style.bonnet, known, surface, depth, label)
     trace_objects(pose, scene.objects, t_us * 1e-6, row, col, known, surface, depth, label)
     motion = np.zeros((2, height, width), np.float32)
     _flow(pose, scene.objects, row, col, surface, depth, motion)
@@ -88,6 +90,7 @@ def render_view(scene: Stretch, pose: Pose, t_us: float, sensor: SensorSize) -> 
 def _render(
     pose: Pose,
     light: Light,
+    style: Style,
     objects: NDArray[np.void],
     blocks: NDArray[np.void],
     first_block: int,
@@ -100,11 +103,14 @@ def _render(
     surface = np.empty((height, width), np.int16)
     depth = np.empty((height, width), np.float32)
     known = np.zeros((height + 1, width + 1), np.bool_)
-    trace_background(pose, blocks, first_block, row, col, known, surface, depth, label)
+    trace_background(
+        pose, blocks, first_block, row, col, style.bonnet, known, surface, depth, label
+    )
     trace_objects(pose, objects, t_s, row, col, known, surface, depth, label)
     shade(
         pose,
         light,
+        style,
         objects,
         blocks,
         first_block,
@@ -145,12 +151,22 @@ def _render(
     corner_depth = np.empty((height + 1, width + 1), np.float32)
     corner_label = np.empty((height + 1, width + 1), np.uint8)
     trace_background(
-        pose, blocks, first_block, row, col, known, corner_surface, corner_depth, corner_label
+        pose,
+        blocks,
+        first_block,
+        row,
+        col,
+        style.bonnet,
+        known,
+        corner_surface,
+        corner_depth,
+        corner_label,
     )
     trace_objects(pose, objects, t_s, row, col, known, corner_surface, corner_depth, corner_label)
     shade(
         pose,
         light,
+        style,
         objects,
         blocks,
         first_block,
@@ -186,6 +202,9 @@ def _flow(
         for j in range(flow.shape[2]):
             a = (j - centre_col) / focal
             # Of unit depth; the sky only turns.
+            if surface[i, j] == BONNET:
+                # It moves with the camera.
+                continue
             du = spin[0, 0] * a + spin[0, 1] * b + spin[0, 2]
             dv = spin[1, 0] * a + spin[1, 1] * b + spin[1, 2]
             dw = spin[2, 0] * a + spin[2, 1] * b + spin[2, 2]

@@ -109,6 +109,9 @@ SCENARIOS: dict[str, Scenario] = {
 }
 """All scenarios by name."""
 
+RANDOM = "random"
+"""Scenario that is drawn from the seed, for streets of version 2."""
+
 
 def scenario_named(name: str) -> Scenario:
     """Return a scenario.
@@ -119,5 +122,7 @@ def scenario_named(name: str) -> Scenario:
         There is none of that name.
     """
     if name not in SCENARIOS:
-        raise SimulationError(f"unknown scenario {name!r}: choose one of {', '.join(SCENARIOS)}")
+        raise SimulationError(
+            f"unknown scenario {name!r}: choose one of {', '.join((*SCENARIOS, RANDOM))}"
+        )
     return SCENARIOS[name]

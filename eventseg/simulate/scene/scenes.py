@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.truth import Truth
 from eventseg.simulate.image_film import ImageFilm, Motion
-from eventseg.simulate.scene.camera import CameraPath, drive
+from eventseg.simulate.scene.camera import CameraPath, drive, mounted
 from eventseg.simulate.scene.film import StreetFilm
 from eventseg.simulate.scene.render import View
 from eventseg.simulate.scene.scenarios import scenario_named
+from eventseg.simulate.scene.settings import VERSIONS, StreetSettings, light_of, style_of
 from eventseg.simulate.scene.world import World
 
 
 def street_scene(
-    seed: int, scenario: str, sensor: SensorSize, *, rare: bool
+    seed: int,
+    scenario: str,
+    sensor: SensorSize,
+    *,
+    rare: bool,
+    settings: StreetSettings | None = None,
 ) -> tuple[StreetFilm, CameraPath]:
-    """Return the film of a street and the drive through it."""
+    """Return the film of a street and the drive through it.
+
+    Parameters
+    ----------
+    seed, scenario, sensor
+        As in ``simulate_street``.
+    rare : bool
+        Place each class near the start.
+    settings : StreetSettings, optional
+        Settings of a street of version 2; None for version 1.
+    """
     kind = scenario_named(scenario)
+    # The lens of the original camera: a sensor of any size sees the same width of street.
+    focal = 260.0 * sensor.width / 346.0
     path = drive(
         seed,
-        # The lens of the original camera: a sensor of any size sees the same width of street.
-        focal=260.0 * sensor.width / 346.0,
-        speed=kind.speed,
+        focal=focal if settings is None else focal * settings.focal,
+        speed=kind.speed if settings is None else settings.speed_m_s,
         yaw_deg=kind.yaw_deg,
         yaw_hz=kind.yaw_hz,
     )
-    world = World(seed, rare, path.speed, kind.crossing)
-    return StreetFilm(world, path, kind.light, sensor), path
+    if settings is None:
+        world = World(seed, rare, path.speed, kind.crossing)
+        return StreetFilm(world, path, kind.light, sensor), path
+    path = mounted(
+        path,
+        seed,
+        height=settings.height_m,
+        tilt=math.radians(settings.pitch_deg),
+        vibration=math.radians(settings.vibration_deg),
+    )
+    world = World(
+        seed,
+        rare,
+        path.speed,
+        kind.crossing,
+        plain=settings.plain,
+        thin=settings.thin,
+        wired=settings.wires > 0,
+    )
+    style = style_of(settings, half_height=0.5 * sensor.height / path.focal)
+    return StreetFilm(world, path, light_of(settings, kind), sensor, style), path
 
 
 def scene_of(truth: Truth) -> Callable[[float], View]:
@@ -62,12 +99,24 @@ def scene_of(truth: Truth) -> Callable[[float], View]:
     return at
 
 
+def _settings_of(truth: Truth) -> StreetSettings | None:
+    """Return the settings of a street of version 2, None of version 1, which names no version."""
+    version = truth.recipe.get("version", 1)
+    if version not in VERSIONS:
+        raise RecordingError(f"{truth.path} holds a street of version {version}: update eventseg")
+    return None if version == 1 else StreetSettings(**truth.recipe["settings"])
+
+
 def _view_of(truth: Truth) -> Callable[[float], View]:
     """Return the function that renders a view, in us from the recording's begin."""
     recipe = truth.recipe
     if recipe["kind"] == "street":
         film, _ = street_scene(
-            recipe["seed"], recipe["scenario"], truth.sensor, rare=recipe["rare"]
+            recipe["seed"],
+            recipe["scenario"],
+            truth.sensor,
+            rare=recipe["rare"],
+            settings=_settings_of(truth),
         )
         return film.view
     if recipe["kind"] == "images":

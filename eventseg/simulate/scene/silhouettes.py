@@ -10,8 +10,17 @@ from __future__ import annotations
 import math
 
 from eventseg.kernels.compiled import compiled
-from eventseg.simulate.scene.things import BICYCLE, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, TREE
-from eventseg.simulate.sensor.noise import value_noise
+from eventseg.simulate.scene.things import (
+    BARE,
+    BICYCLE,
+    LIGHT,
+    MOTORCYCLE,
+    PERSON,
+    POLE,
+    RIDER,
+    TREE,
+)
+from eventseg.simulate.sensor.noise import lattice, value_noise
 
 
 @compiled
@@ -105,6 +114,37 @@ def inside_tree(u: float, y: float, width: float, height: float, seed: int) -> b
 
 
 @compiled
+def inside_bare_tree(u: float, y: float, width: float, height: float, seed: int) -> bool:
+    """Return whether a point is on the trunk or a branch of a tree without leaves."""
+    if abs(u) < 0.16 - 0.11 * y / height:
+        return True
+    # Branches leave the trunk on either side in turn and grow shorter toward the top.
+    for k in range(9):
+        foot = height * (0.28 + 0.075 * k)
+        reach = 0.5 * width * (1.0 - 0.08 * k) * (0.6 + 0.4 * lattice(k, 1, seed))
+        side = 1.0 if (k + seed) % 2 == 0 else -1.0
+        if side * u < -0.1 or abs(u) > reach:
+            continue
+        rise = reach * (0.5 + 0.9 * lattice(k, 2, seed))
+        top = min(height, foot + rise)
+        if near_segment(u, y, 0.0, foot, side * reach, top, 0.045):
+            return True
+        half = foot + 0.5 * (top - foot)
+        if near_segment(u, y, side * 0.5 * reach, half, side * 0.75 * reach, half + reach, 0.025):
+            return True
+    return False
+
+
+@compiled
+def inside_railing(along: float, y: float, height: float) -> bool:
+    """Return whether a point of a railing is on a post or one of its three rails."""
+    if abs(along - 2.0 * math.floor(0.5 * along + 0.5)) < 0.045:
+        return True
+    share = y / height
+    return share > 0.93 or 0.55 < share < 0.61 or 0.2 < share < 0.26
+
+
+@compiled
 def inside(
     shape: int, u: float, y: float, width: float, height: float, stride: float, seed: int
 ) -> bool:
@@ -119,6 +159,8 @@ def inside(
         return inside_motorcycle(u, y)
     if shape == TREE:
         return inside_tree(u, y, width, height, seed)
+    if shape == BARE:
+        return inside_bare_tree(u, y, width, height, seed)
     if shape == POLE:
         # A lamp post is widest at its foot and carries an arm over the road.
         radius = 0.04 if width < 1.0 else 0.11 if y < 1.0 else 0.07

@@ -24,6 +24,7 @@ from eventseg.simulate.scene.classes import (
     WALL,
 )
 from eventseg.simulate.scene.things import (
+    BARE,
     BICYCLE,
     BOX,
     CABIN,
@@ -40,13 +41,20 @@ from eventseg.simulate.sensor.noise import grain, lattice, pulses, stripe
 
 @compiled
 def shade_ground(
-    x: float, z: float, label: int, foot_x: float, foot_z: float, crossing: bool, from_corner: float
+    x: float,
+    z: float,
+    label: int,
+    foot_x: float,
+    foot_z: float,
+    crossing: bool,
+    from_corner: float,
+    texture: float,
 ) -> float:
     """Return the albedo of the ground at (x, z) metres."""
     wide = max(foot_x, foot_z)
     if label == ROAD:
-        albedo = 0.2 + 0.06 * grain(0.35 * x, 0.35 * z, 0.35 * wide, 5, 1)
-        albedo += 0.13 * grain(5.0 * x, 5.0 * z, 5.0 * wide, 6, 2)
+        albedo = 0.2 + 0.06 * texture * grain(0.35 * x, 0.35 * z, 0.35 * wide, 5, 1)
+        albedo += 0.13 * texture * grain(5.0 * x, 5.0 * z, 5.0 * wide, 6, 2)
         paint = 0.0
         if abs(x) < ROAD_M and not crossing:
             if abs(x) < 0.08 + foot_x:
@@ -58,21 +66,36 @@ def shade_ground(
                 paint += pulses(x, foot_x, 1.0, 0.5)
         return albedo + min(1.0, paint) * 0.5
     if label == SIDEWALK:
-        albedo = 0.36 + 0.12 * grain(1.5 * x, 1.5 * z, 1.5 * wide, 8, 2)
+        albedo = 0.36 + 0.12 * texture * grain(1.5 * x, 1.5 * z, 1.5 * wide, 8, 2)
         joint = max(pulses(x, foot_x, 0.75, 0.04), pulses(z, foot_z, 0.75, 0.04))
-        albedo *= 1.0 - 0.5 * joint
+        albedo *= 1.0 - 0.5 * texture * joint
         kerb = stripe(abs(x), foot_x, ROAD_M, KERB_M)
         return albedo * (1.0 - kerb) + 0.58 * kerb
-    return 0.2 + 0.2 * grain(1.2 * x, 1.2 * z, 1.2 * wide, 9, 3)
+    return 0.2 + 0.2 * texture * grain(1.2 * x, 1.2 * z, 1.2 * wide, 9, 3)
 
 
 @compiled
 def shade_facade(
-    u: float, y: float, label: int, foot: float, foot_y: float, block: np.record, glow: float
+    u: float,
+    y: float,
+    label: int,
+    foot: float,
+    foot_y: float,
+    block: np.record,
+    glow: float,
+    texture: float,
+    leaves: float,
 ) -> tuple[float, float]:
     """Return albedo and own light of a facade at ``u`` metres along it and ``y`` above ground."""
     if label == BUILDING:
-        albedo = block.albedo * (1.0 + 0.35 * grain(0.8 * u, 0.8 * y, 0.8 * foot, block.seed, 2))
+        albedo = block.albedo * (
+            1.0 + 0.35 * texture * grain(0.8 * u, 0.8 * y, 0.8 * foot, block.seed, 2)
+        )
+        if block.duty <= 0.0:
+            # A plain wall with a plinth and a cornice.
+            plinth = stripe(y, foot_y, 0.0, 0.6)
+            cornice = stripe(y, foot_y, block.height - 0.5, block.height)
+            return albedo * (1.0 - 0.5 * plinth) * (1.0 - 0.4 * cornice), 0.0
         storey = 3.4
         floor = math.floor(y / storey)
         pitch, sill, pane = block.pitch, 1.0, 1.6
@@ -94,20 +117,22 @@ def shade_facade(
         albedo = albedo * (1.0 - window) + pane_albedo * window
         # A ledge between the storeys.
         ledge = pulses(y + 0.1, foot_y, storey, 0.16)
-        albedo *= 1.0 - 0.25 * ledge
+        albedo *= 1.0 - 0.25 * texture * ledge
         lit = glow * window if lattice(column, int(floor), block.seed + 3) < 0.3 else 0.0
         return albedo, lit
     if label == WALL:
-        albedo = block.albedo * (1.0 + 0.5 * grain(1.5 * u, 1.5 * y, 1.5 * foot, block.seed, 2))
+        albedo = block.albedo * (
+            1.0 + 0.5 * texture * grain(1.5 * u, 1.5 * y, 1.5 * foot, block.seed, 2)
+        )
         joint = max(pulses(u, foot, 1.2, 0.05), pulses(y, foot_y, 0.5, 0.04))
         coping = stripe(y, foot_y, block.height - 0.2, block.height)
-        return albedo * (1.0 - 0.45 * joint) * (1.0 + 0.4 * coping), 0.0
+        return albedo * (1.0 - 0.45 * texture * joint) * (1.0 + 0.4 * coping), 0.0
     if label == FENCE:
         bars = max(pulses(u, foot, 0.3, 0.13), pulses(u, foot, 2.4, 0.22))
         rails = max(stripe(y, foot_y, 0.2, 0.32), stripe(y, foot_y, 1.15, 1.27))
         bars = max(bars, rails)
         return block.albedo * bars + 0.1 * (1.0 - bars), 0.0
-    albedo = 0.17 + 0.3 * grain(1.6 * u, 1.6 * y, 1.6 * foot, block.seed, 3)
+    albedo = 0.17 + 0.3 * leaves * grain(1.6 * u, 1.6 * y, 1.6 * foot, block.seed, 3)
     return max(0.03, albedo), 0.0
 
 
@@ -161,15 +186,21 @@ def shade_vehicle(
 
 @compiled
 def shade_upright(
-    thing: np.record, u: float, y: float, foot: float, t_s: float
+    thing: np.record,
+    u: float,
+    y: float,
+    foot: float,
+    t_s: float,
+    texture: float,
+    leaves: float,
 ) -> tuple[float, float]:
     """Return albedo and emitted light of an object that faces the camera."""
     if thing.form == TREE:
         if abs(u) < 0.16 and y < 0.4 * thing.y1:
             return 0.12, 0.0
-        leaves = grain(1.8 * u, 1.8 * y, 1.8 * foot, thing.seed, 3)
+        leaf = leaves * grain(1.8 * u, 1.8 * y, 1.8 * foot, thing.seed, 3)
         # The crown is lighter on top.
-        return max(0.02, 0.1 + 0.14 * y / thing.y1 + 0.3 * leaves), 0.0
+        return max(0.02, 0.1 + 0.14 * y / thing.y1 + 0.3 * leaf), 0.0
     if thing.form == LIGHT:
         lamp = math.floor((y - 2.7) / 0.3)
         v = y - 2.7 - 0.3 * lamp - 0.15
@@ -180,6 +211,8 @@ def shade_upright(
         rim = min(1.0, max(0.0, (abs(u) - 0.24) / foot + 0.5))
         bar = stripe(y, foot, thing.y1 - 0.45, thing.y1 - 0.3)
         return (0.75 * (1.0 - rim) + 0.25 * rim) * (1.0 - 0.6 * bar), 0.0
+    if thing.form == BARE:
+        return 0.09, 0.0
     if thing.form == POLE:
         return thing.albedo * (0.8 + 2.0 * u), 0.0
     if thing.form == PERSON or thing.form == RIDER:
@@ -189,7 +222,9 @@ def shade_upright(
             return (0.12 if y > 1.66 * scale else 0.5), 0.0
         if y < 0.92 * scale:
             coat = 0.08 + 0.35 * lattice(3, 4, thing.seed)
-        return coat * (1.0 + 0.4 * grain(5.0 * u, 5.0 * y, 5.0 * foot, thing.seed, 2)), 0.0
+        return coat * (
+            1.0 + 0.4 * texture * grain(5.0 * u, 5.0 * y, 5.0 * foot, thing.seed, 2)
+        ), 0.0
     if thing.form == BICYCLE:
         return (0.08 if y < 0.7 else thing.albedo), 0.0
     return (0.05 if y < 0.55 else thing.albedo), 0.0

@@ -10,7 +10,9 @@ from eventseg.simulate.scene import classes
 from eventseg.simulate.sensor.noise import lattice
 
 (BOX, CABIN, SHADOW, PERSON, RIDER, BICYCLE, MOTORCYCLE, TREE, POLE, LIGHT, SIGN) = range(11)
-"""Shapes of objects: two kinds of boxes, a shadow on the ground, and what faces the camera."""
+BARE, RAIL = 11, 12
+"""Shapes of objects: two kinds of boxes, a shadow on the ground, and what faces the camera; of
+version 2 a tree without leaves, and a railing, which is a thin box with gaps."""
 
 OBJECT = np.dtype(
     [

@@ -9,14 +9,20 @@ from numpy.typing import NDArray
 
 from eventseg.kernels.compiled import compiled
 from eventseg.simulate.scene.camera import Pose
-from eventseg.simulate.scene.classes import BUILDING, ROAD, SIDEWALK, SKY, TERRAIN
-from eventseg.simulate.scene.silhouettes import inside
-from eventseg.simulate.scene.things import BOX, CABIN, SHADOW
+from eventseg.simulate.scene.classes import BUILDING, IGNORED, ROAD, SIDEWALK, SKY, TERRAIN
+from eventseg.simulate.scene.silhouettes import inside, inside_railing
+from eventseg.simulate.scene.things import BOX, CABIN, RAIL, SHADOW
 from eventseg.simulate.scene.world import BLOCK_M, VIEW_M
 
-GROUND, NEAR, FAR, OPEN, GABLE = -1, -2, -3, -4, -5
-"""Surfaces that are no object: the ground, near and far facades, the sky, and the side walls that
-buildings show next to a gap or a low block."""
+GROUND, NEAR, FAR, OPEN, GABLE, BONNET = -1, -2, -3, -4, -5, -6
+"""Surfaces that are no object: the ground, near and far facades, the sky, the side walls that
+buildings show next to a gap or a low block, and the bonnet of the camera's own car."""
+
+BONNET_CURVE = 0.12
+"""How much lower the bonnet ends at the sides, in tangents for each squared tangent."""
+
+BONNET_M = 1.0
+"""Depth that its pixels get; nothing comes nearer."""
 
 ROAD_M, KERB_M, STRIP_M, NEAR_M, FAR_M = 5.2, 5.4, 7.8, 9.5, 22.0
 """Half-widths of the street: road edge, kerb, strip before the facades, both facades."""
@@ -31,6 +37,7 @@ def trace_background(
     first_block: int,
     centre_row: float,
     centre_col: float,
+    bonnet: float,
     skip: NDArray[np.bool_],
     surface: NDArray[np.int16],
     depth: NDArray[np.float32],
@@ -40,7 +47,8 @@ def trace_background(
 
     The ray of grid point (i, j) passes ``j - centre_col`` pixels right of the axis and
     ``centre_row - i`` above it; those to ``skip`` are left alone. Depth is along the
-    camera's axis, in metres, infinite for sky.
+    camera's axis, in metres, infinite for sky. ``bonnet`` is the tangent of the angle at which the
+    bonnet begins, minus infinity without one; it moves with the camera and counts as ignored.
     """
     rotation, position, focal = pose.rotation, pose.position, pose.focal
     n_blocks = blocks.shape[1]
@@ -50,6 +58,11 @@ def trace_background(
             if skip[i, j]:
                 continue
             a = (j - centre_col) / focal
+            if b < bonnet - BONNET_CURVE * a * a:
+                surface[i, j] = BONNET
+                depth[i, j] = BONNET_M
+                label[i, j] = IGNORED
+                continue
             dx = rotation[0, 0] * a + rotation[0, 1] * b + rotation[0, 2]
             dy = rotation[1, 0] * a + rotation[1, 1] * b + rotation[1, 2]
             dz = rotation[2, 0] * a + rotation[2, 1] * b + rotation[2, 2]
@@ -131,7 +144,7 @@ def trace_objects(
         if abs(x + position[0]) > NEAR_M - 0.2 or z > VIEW_M or z < -14.0:
             continue
         y0, y1 = thing.y0 - position[1], thing.y1 - position[1]
-        solid = thing.form == BOX or thing.form == CABIN
+        solid = thing.form == BOX or thing.form == CABIN or thing.form == RAIL
         distance = math.sqrt(x * x + z * z) + 1e-9
         # Half extents along X and Z; what faces the camera turns with the line of sight.
         if solid or thing.form == SHADOW:
@@ -182,6 +195,10 @@ def trace_objects(
                     s = hit_box(x - ex, x + ex, y0, y1, z - ez, z + ez, dx, dy, dz)
                     # The wheel arches leave a gap above the ground.
                     if s <= 0.0 or s >= depth[i, j]:
+                        continue
+                    if thing.form == RAIL and not inside_railing(
+                        s * dz - z, s * dy + position[1], thing.y1
+                    ):
                         continue
                 elif thing.form == SHADOW:
                     if dy > -1e-9:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.simulate.scene import classes
+from eventseg.simulate.scene.thin import plain_block, thin_cell
 from eventseg.simulate.scene.things import OBJECT, make, unit
 
 BLOCK_M = 14.0
@@ -69,12 +70,21 @@ class World:
         Mean speed of the camera in m/s, which the traffic ahead of it keeps.
     crossing : bool
         Pedestrians cross in front of the camera all the time.
+    plain : float, optional
+        Share of plain facades of a street of version 2; None makes one of version 1.
+    thin : float
+        Density of thin occluders of a street of version 2.
+    wired : bool
+        Poles carry overhead wires, in a street of version 2.
     """
 
     seed: int
     rare: bool
     speed: float
     crossing: bool
+    plain: float | None = None
+    thin: float = 0.0
+    wired: bool = False
     lanes: tuple[Lane, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,7 +97,10 @@ class World:
         table = np.zeros((2, count), BLOCK)
         for side in range(2):
             for k in range(count):
-                table[side, k] = _block(self.seed, side, first + k, self.rare)
+                row = _block(self.seed, side, first + k, self.rare)
+                if self.plain is not None:
+                    row = plain_block(row, self.seed, side, first + k, self.plain)
+                table[side, k] = row
         return table, first
 
     def objects(self, t0_us: float, t1_us: float, z0: float, z1: float) -> NDArray[np.void]:
@@ -96,6 +109,8 @@ class World:
         placed: list[NDArray[np.void]] = []
         for cell in range(math.floor(low / CELL_M), math.floor(high / CELL_M) + 1):
             placed.append(_cell(self.seed, cell, self.rare))
+            if self.plain is not None:
+                placed.append(thin_cell(self.seed, cell, self.thin, wired=self.wired))
         for index, lane in enumerate(self.lanes):
             shift = [lane.speed * t * 1e-6 for t in (t0_us, t1_us)]
             start = math.floor((low - max(shift)) / lane.spacing)
