@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ Examples:
   eventseg predict runs/fastscnn rec*.hdf5 --window 50ms --jobs 4
   eventseg predict runs/fastscnn rec1487339175.hdf5 --at 1.5s,12s --probabilities
   eventseg predict runs/fastscnn drives.eventseg --split test
+  eventseg predict runs/fastscnn rec1487339175.hdf5 --film rec.mp4
+  eventseg predict runs/events drives.eventseg --beside runs/gray --film both.gif
   eventseg predict runs/teacher pictures/ --json | jq .class_shares
 """,
 )
@@ -124,6 +127,39 @@ Examples:
     options.message_options,
 )
 @option_group(
+    "Film",
+    click.option(
+        "--film",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Film to write, .mp4 (extra video) or .gif, or a folder for PNG: frame, events, "
+        "labels where there are some, prediction and its errors.",
+    ),
+    click.option(
+        "--beside",
+        multiple=True,
+        metavar="RUN|PREDICTIONS",
+        help="Another run, which predicts the same into OUT-RUN, or a prediction folder, to show "
+        "beside. The option can be given several times.",
+    ),
+    click.option(
+        "--labels",
+        metavar="SET",
+        help="Label set of data sets to show.  [default: truth, or the only one]",
+    ),
+    click.option(
+        "--fps",
+        type=click.FloatRange(min=0, min_open=True, max=1000),
+        help="Pictures a second.  [default: as the moments follow each other, at most 60]",
+    ),
+    click.option(
+        "--film-width",
+        type=click.IntRange(160, 7680),
+        metavar="PIXELS",
+        help="Width of the film.  [default: 1600, of a GIF 960]",
+    ),
+)
+@option_group(
     "Machine",
     options.device_option(),
     options.threads_option("the processors"),
@@ -150,6 +186,11 @@ def command(
     out: Path | None,
     probabilities: bool,
     overwrite: bool,
+    film: Path | None,
+    beside: tuple[str, ...],
+    labels: str | None,
+    fps: float | None,
+    film_width: int | None,
     device: str,
     threads: int | None,
     jobs: int,
@@ -165,37 +206,61 @@ def command(
     """
     if every is not None and at is not None:
         raise click.UsageError("--every and --at exclude each other")
+    if film is None and (beside or labels or fps is not None or film_width is not None):
+        raise click.UsageError("--beside, --labels, --fps and --film-width need --film")
+    from functools import partial
+
     from eventseg.device import set_threads
-    from eventseg.prediction.predict_into import predict_into
+    from eventseg.plots.film import check_out
+    from eventseg.prediction.film import film_predictions
+    from eventseg.prediction.predict_into import predict_beside, predict_into
     from eventseg.prediction.predictor import TestTimeAugmentation
 
     set_threads(threads)
+    if film is not None:
+        check_out(film)
     with messages.bar() as bar:
+        predict_inputs = partial(
+            predict_into,
+            inputs=inputs,
+            every=every,
+            at=at,
+            window=window,
+            split=split,
+            probabilities=probabilities,
+            test_time=TestTimeAugmentation(scales or (1.0,), flip),
+            sensor=sensor,
+            rotate180=rotate180,
+            checkpoint=checkpoint,
+            overwrite=overwrite,
+            device=device,
+            jobs=jobs,
+            threads=threads,
+            progress=bar.update,
+            say=messages.note,
+        )
         try:
-            summary = predict_into(
-                run,
-                inputs,
-                out,
-                every=every,
-                at=at,
-                window=window,
-                split=split,
-                probabilities=probabilities,
-                test_time=TestTimeAugmentation(scales or (1.0,), flip),
-                sensor=sensor,
-                rotate180=rotate180,
-                checkpoint=checkpoint,
-                overwrite=overwrite,
-                device=device,
-                jobs=jobs,
-                threads=threads,
-                progress=bar.update,
-                say=messages.note,
-            )
+            summary = predict_inputs(run, out=out)
+            others = predict_beside(predict_inputs, beside, out=summary.folder.path)
+            shown = None
+            if film is not None:
+                shown = film_predictions(
+                    [summary.folder, *others],
+                    film,
+                    labels=labels,
+                    fps=fps,
+                    width=film_width,
+                    progress=bar.update,
+                )
         except KeyboardInterrupt:
             click.echo("interrupted; run the same command again to go on", err=True)
             raise click.exceptions.Exit(130) from None
     if as_json:
-        options.print_json(summary.to_dict())
-    else:
-        click.echo("\n".join(summary.lines()))
+        told = {} if shown is None else {"film": asdict(shown)}
+        options.print_json({**summary.to_dict(), **told})
+        return
+    click.echo("\n".join(summary.lines()))
+    for other in others:
+        click.echo("\n".join(other.lines()))
+    if shown is not None:
+        click.echo(shown)

@@ -1,3 +1,5 @@
+from .film import FilmOfPredictions as FilmOfPredictions
+from .film import film_predictions as film_predictions
 from .folder import PredictionFolder as PredictionFolder
 from .folder import open_predictions as open_predictions
 from .predict import Predictions as Predictions

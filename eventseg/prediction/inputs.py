@@ -156,7 +156,7 @@ class StoredInput:
 
     def samples(self, start: int, stop: int, done: NDArray[np.bool_]) -> Iterator[SampleInput]:
         """Yield the samples from one number to before another."""
-        covered = self.source.covered(self.window)
+        covered, name = self.source.covered(self.window), self.source.path.resolve().name
         for k, i in enumerate(self.indices[start:stop].tolist()):
             x = None
             if not done[k]:
@@ -164,7 +164,7 @@ class StoredInput:
             yield SampleInput(
                 PredictedSample(
                     self.source.ids[i],
-                    self.source.sequences[i],
+                    name,
                     *self._instant(i),
                     float(covered[i]),
                     self._events(i),

@@ -232,6 +232,39 @@ def predict_into(
     return PredictionSummary(open_predictions(root), predicted, plan.notes)
 
 
+def predict_beside(
+    predict_inputs: Callable[..., PredictionSummary], others: Sequence[str], *, out: Path
+) -> list[PredictionFolder]:
+    """Return the predictions of other runs, or those that prediction folders hold already.
+
+    Parameters
+    ----------
+    predict_inputs : callable
+        :func:`predict_into` with all but network and folder.
+    others : sequence of str
+        Run folders, checkpoints or prediction folders.
+    out : Path
+        Folder of the first run; another run predicts into ``OUT-RUN``.
+
+    Raises
+    ------
+    EventsegError
+        As :func:`predict_into` and :func:`open_predictions`.
+    """
+    folders = []
+    for number, other in enumerate(others, start=2):
+        if any((Path(other) / name).is_file() for name in (MANIFEST, UNFINISHED)):
+            folders.append(open_predictions(other))
+            continue
+        name = find_checkpoint(other).name
+        taken = {folder.path.name for folder in folders}
+        beside = out.with_name(f"{out.name}-{name}")
+        if beside.name in taken:  # runs of one name in several folders
+            beside = out.with_name(f"{out.name}-{name}{number}")
+        folders.append(predict_inputs(other, out=beside).folder)
+    return folders
+
+
 def default_folder(file: CheckpointFile, inputs: Sequence[Path]) -> Path:
     """Return the usual prediction folder, ``predictions/RUN-INPUT``, in the working folder."""
     first = inputs[0].resolve()

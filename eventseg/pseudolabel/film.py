@@ -1,25 +1,19 @@
-"""Films in and out: a folder of pictures or a video, one size throughout."""
+"""Films in: a folder of pictures or a video, one size throughout."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from eventseg.errors import DatasetError, LabelError, MissingExtraError, OutputError
-from eventseg.files import write_whole
+from eventseg.errors import DatasetError, LabelError
 from eventseg.images import PICTURES, list_pictures, picture_size, read_picture
+from eventseg.plots.film import Picture as Picture
+from eventseg.plots.film import import_av
 
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,55 +59,6 @@ def open_film(path: str | Path) -> Film:
     )
 
 
-def write_film(
-    out: str | Path, pictures: Iterable[Picture], *, names: tuple[str, ...] = (), fps: Fraction
-) -> None:
-    """Write an MP4 (H.264), or PNG into a new folder where the name does not end in ``.mp4``.
-
-    Parameters
-    ----------
-    out : path
-    pictures : iterable of uint8 (H, W, 3)
-        RGB, of one size.
-    names : tuple of str
-        Names of the PNG; numbers without.
-    fps : Fraction
-        Pictures a second of the MP4.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, or the folder holds something.
-    MissingExtraError
-        An MP4, and PyAV is not installed.
-    """
-    out = Path(out)
-    check_out(out)
-    if out.suffix.lower() == ".mp4":
-        write_whole(out, lambda file: _encode(file, pictures, fps=fps, path=out))
-        return
-    for i, picture in enumerate(pictures):
-        image = Image.fromarray(picture)
-        name = names[i] if names else f"{i:06d}"
-        write_whole(out / f"{name}.png", lambda file, image=image: image.save(file, format="PNG"))  # type: ignore[misc]
-
-
-def check_out(out: Path) -> None:
-    """Refuse an output that :func:`write_film` cannot write, before any work.
-
-    Raises
-    ------
-    OutputError, MissingExtraError
-        As :func:`write_film`.
-    """
-    if out.suffix.lower() == ".mp4":
-        _av()
-    elif out.suffix:
-        raise OutputError(f"output {out} must end in .mp4, or be a folder for PNG")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"output {out} is there already; give a folder that is new or empty")
-
-
 def _folder(path: Path) -> Film:
     files = sorted(list_pictures(path).files, key=_by_number)
     if not files:
@@ -153,18 +98,8 @@ def _read(path: Path) -> Picture:
         raise LabelError(f"cannot read picture {path}: {error}") from error
 
 
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtraError(
-            "videos need the extra video: uv sync --extra video; folders of pictures do not"
-        ) from error
-    return av
-
-
 def _video(path: Path) -> Film:
-    av = _av()
+    av = import_av()
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -191,22 +126,3 @@ def _video(path: Path) -> Film:
             raise LabelError(f"cannot read video {path}: {error}") from error
 
     return Film((), count, fps, pictures)
-
-
-def _encode(file: BinaryIO, pictures: Iterable[Picture], *, fps: Fraction, path: Path) -> None:
-    av = _av()
-    try:
-        with av.open(file, mode="w", format="mp4") as container:
-            stream = None
-            for picture in pictures:
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
-                    # Colours are stored for squares of 2x2 pixels: odd sizes lose a line.
-                    stream.height, stream.width = (n - n % 2 for n in picture.shape[:2])
-                    stream.pix_fmt = "yuv420p"
-                even = np.ascontiguousarray(picture[: stream.height, : stream.width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-            if stream is not None:
-                container.mux(stream.encode())
-    except av.FFmpegError as error:
-        raise OutputError(f"cannot write video {path}: {error}") from error

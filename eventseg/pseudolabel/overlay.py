@@ -13,9 +13,10 @@ import numpy as np
 from eventseg.errors import LabelError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_of, paint_labels
+from eventseg.plots.film import Picture, check_out, write_film
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import confident, least_level
-from eventseg.pseudolabel.film import Picture, check_out, open_film, write_film
+from eventseg.pseudolabel.film import open_film
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.pseudolabel.views import plan_views

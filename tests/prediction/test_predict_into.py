@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from prediction_fixtures import TABLE, random_network
 from recording_fixtures import tree
 from training_fixtures import SENSOR, street_dataset
 
@@ -25,13 +26,10 @@ from eventseg.errors import (
 )
 from eventseg.events import EventStream
 from eventseg.labels.files import read_labels
-from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, save_network
 from eventseg.prediction import part
 from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.recordings import DDD17Writer
 from eventseg_cli.main import main
-
-TABLE = eventseg.ClassTable(("a", "b", "c"), ((10, 20, 30), (40, 50, 60), (70, 80, 90)))
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +37,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("into")
     street_dataset(folder)
-    network(folder / "events.pt", "events", folder / "streets")
-    network(folder / "gray.pt", "gray")
-    network(folder / "rgb.pt", "rgb")
+    random_network(folder / "events.pt", "events", folder / "streets")
+    random_network(folder / "gray.pt", "gray")
+    random_network(folder / "rgb.pt", "rgb")
     return folder
-
-
-def network(path: Path, kind: str, data: Path | None = None) -> Path:
-    """A network with random weights, of events in the encoding of a data set or of pictures."""
-    channels = {"events": 6, "gray": 1, "rgb": 3}[kind]
-    encoding = None
-    if data is not None:
-        encoding = eventseg.open_source(data).encoding.normalised("evsegnet")
-    torch.manual_seed(1)
-    blueprint = Blueprint("enet", channels, 3)
-    inputs = InputSpec(kind, channels, windows=("50ms",), encoding=encoding)
-    save_network(path, TrainedNetwork(blueprint.build().eval(), blueprint, inputs, TABLE))
-    return path
 
 
 def test_a_folder_holds_labels_probabilities_samples_and_manifest(root, tmp_path):

@@ -13,8 +13,9 @@ from pseudolabel_teachers import CITYSCAPES, SIX, StubTeacher, by_gray
 
 from eventseg.errors import LabelError, MissingExtraError, OutputError
 from eventseg.labels.maps import merge_of
+from eventseg.plots.film import write_film
 from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
-from eventseg.pseudolabel.film import open_film, write_film
+from eventseg.pseudolabel.film import open_film
 from eventseg.pseudolabel.overlay import label_film, overlay
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.pseudolabel.test_time import TestTimeAugmentation
@@ -134,8 +135,8 @@ def test_outputs_and_filters_that_cannot_be_are_refused(folder: Path, tmp_path: 
         recipe = LabelRecipe(ONCE.test_time, filters=LabelFilters(**filters))  # type: ignore[arg-type]
         label_film(folder, tmp_path / out, [StubTeacher(by_gray)], classes=SIX, recipe=recipe)
 
-    with pytest.raises(OutputError, match=r"must end in \.mp4, or be a folder"):
-        run("out.gif")
+    with pytest.raises(OutputError, match=r"must end in \.mp4 or \.gif, or be a folder"):
+        run("out.avi")
     with pytest.raises(OutputError, match="is there already"):
         run("in")
     with pytest.raises(LabelError, match="need a data set"):
