@@ -182,13 +182,13 @@ def draw_settings(
     def scaled(low: float, high: float) -> float:
         return math.exp(between(math.log(low), math.log(high)))
 
-    threshold, balance = scaled(0.16, 0.38), scaled(0.85, 1.18)
+    threshold, balance = scaled(0.16, 0.36), scaled(0.85, 1.18)
     usual = DvsModel()
     drawn = StreetSettings(
         threshold_on=threshold * math.sqrt(balance),
         threshold_off=threshold / math.sqrt(balance),
-        threshold_sigma=threshold * between(0.05, 0.15),
-        shot_hz=scaled(0.015, 0.15) * scenario.dvs.shot_hz / usual.shot_hz,
+        threshold_sigma=threshold * between(0.03, 0.1),
+        shot_hz=scaled(0.015, 0.12) * scenario.dvs.shot_hz / usual.shot_hz,
         leak_hz=scaled(0.005, 0.04) * scenario.dvs.leak_hz / usual.leak_hz,
         hot_share=scaled(0.00002, 0.0003),
         cutoff_hz=scaled(120.0, 400.0),
@@ -197,14 +197,14 @@ def draw_settings(
         height_m=between(*seat.height_m),
         pitch_deg=between(*seat.pitch_deg),
         bonnet=between(0.06, 0.2) * (rng.random() < seat.bonnet_share),
-        speed_m_s=scaled(3.0, 12.0),
-        vibration_deg=scaled(0.06, 0.36),
-        texture=scaled(0.02, 0.12),
-        leaves=scaled(0.1, 0.6),
-        plain=between(0.5, 0.95),
+        speed_m_s=scaled(3.0, 11.0),
+        vibration_deg=scaled(0.13, 0.42),
+        texture=scaled(0.01, 0.1),
+        leaves=scaled(0.05, 0.4),
+        plain=between(0.55, 0.95),
         thin=between(0.2, 0.9),
         wires=int(rng.integers(0, 4)),
-        light=scaled(0.4, 1.1),
+        light=scaled(0.5, 1.2),
         mirrored=bool(rng.random() < 0.5),
     )
     if scenario.speed is not None:
