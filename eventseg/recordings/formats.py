@@ -54,11 +54,16 @@ class Format(NamedTuple):
 
 
 _DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd17")
+_PROPHESEE = Format(
+    "Prophesee RAW or DAT", "eventseg.recordings.prophesee.reader", "open_prophesee"
+)
 
 FORMATS: dict[str, tuple[Format, ...]] = {
     ".hdf5": (_DDD17,),
     ".h5": (_DDD17,),
     ".aedat4": (Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4"),),
+    ".raw": (_PROPHESEE,),
+    ".dat": (_PROPHESEE,),
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
@@ -82,10 +87,11 @@ def open_recording(
     Parameters
     ----------
     path : str or Path
-        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20, ``.hdf5`` or ``.h5``.
+        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 4
+        (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``).
     sensor : SensorSize, optional
-        Size of the sensor; by default that of the frames, or else the smallest well-known sensor
-        that holds all events. Events and frames outside are dropped and counted.
+        Size of the sensor; by default that of the header or of the frames, or else the smallest
+        well-known sensor that holds all events. Events and frames outside are dropped and counted.
     rotate180 : bool, default False
         Turn events and frames by 180 degrees: for DDD20, whose camera hung upside down.
     progress : callable
@@ -113,7 +119,7 @@ def open_recording(
     if candidates is None:
         raise RecordingError(
             f"{path}: the suffix {path.suffix!r} is none of {', '.join(FORMATS)}, "
-            "the formats that can be read"
+            f"the formats that can be read{_first_bytes(path)}"
         )
     try:
         path = on_disk(path)
@@ -133,6 +139,19 @@ def open_recording(
             return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=report)
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")
+
+
+def _first_bytes(path: Path) -> str:
+    """Return in words what a file begins with, and which formats do so; nothing of no file."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(16)
+    except (OSError, ValueError):
+        return ""
+    known = {each for formats in FORMATS.values() for each in formats}
+    alike = sorted(each.name for each in known if each.recognises(path))
+    hint = f"; it looks like {' or '.join(alike)}: rename it" if alike else ""
+    return f"; the file begins with {begin!r}{hint}"
 
 
 def _refusal(candidate: Format, path: Path) -> str:

@@ -5,6 +5,8 @@ times and the reverse running minimum of their earliest times bound, for any mom
 that can hold events before or after it.
 """
 
+# mypy: disable-error-code="untyped-decorator, return-value"
+
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
+from eventseg.kernels.compiled import compiled
 from eventseg.recordings.base import GAP_US, Recording
 from eventseg.recordings.report import Tally
 
@@ -90,6 +93,8 @@ class EventColumns:
 
 def joined(parts: Sequence[EventColumns]) -> EventColumns:
     """Return the events of several parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
     if not parts:
         empty = np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16)
         return EventColumns(*empty, np.empty(0, np.int8))
@@ -100,9 +105,21 @@ def joined(parts: Sequence[EventColumns]) -> EventColumns:
 
 def packet_row(offset: int, size: int, events: EventColumns) -> tuple[int, ...]:
     """Return the index entry of a packet, in the order of :data:`PACKET_DTYPE`."""
-    t = np.sort(events.t)
-    gap = int(np.diff(t).max(initial=0))
-    return offset, size, len(t), int(t[0]), int(t[-1]), gap
+    first, last, gap, ordered = span_of(events.t)
+    if not ordered:
+        first, last, gap, _ = span_of(np.sort(events.t))
+    return offset, size, len(events), first, last, gap
+
+
+@compiled
+def span_of(t: NDArray[np.int64]) -> tuple[int, int, int, bool]:
+    """Return the first and last of some times, their longest step, and whether none is negative."""
+    gap, back = np.int64(0), False
+    for i in range(1, len(t)):
+        step = t[i] - t[i - 1]
+        gap = max(gap, step)
+        back |= step < 0
+    return t[0], t[-1], gap, not back
 
 
 def running_bounds(packets: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -161,10 +178,13 @@ class PacketReader:
     def stream(self, t0_us: int, t1_us: int, *, max_events: int) -> Iterator[EventStream]:
         """Yield the same events in consecutive spans of at most `max_events`."""
         chosen = self._overlapping(t0_us, t1_us)
-        held, start = joined([]), t0_us
+        parts: list[EventColumns] = []
+        start = t0_us
         for batch in self._batches(chosen):
-            parts = [self._within(k, t0_us, t1_us) for k in batch]
-            held = joined([held, *parts]).in_order()
+            parts += [self._within(k, t0_us, t1_us) for k in batch]
+            if sum(map(len, parts)) <= max_events:
+                continue  # joined once, when a span is full
+            held = joined(parts).in_order()
             after = int(batch[-1]) + 1
             complete = int(self._earliest[after]) if after < len(self._packets) else t1_us
             ready = int(np.searchsorted(held.t, min(complete, t1_us)))
@@ -176,8 +196,8 @@ class PacketReader:
                 stop = int(np.searchsorted(held.t, end))
                 yield held[first:stop].stream(self._sensor, start, end)
                 first, start = stop, end
-            held = held[first:]
-        yield held.stream(self._sensor, start, t1_us)
+            parts = [held[first:]]
+        yield joined(parts).in_order().stream(self._sensor, start, t1_us)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the stretches between events longer than ``GAP_US``, as (before, after) in us."""

@@ -1,4 +1,4 @@
-"""The contract of readers, for DDD17, AEDAT 4 and a toy format of one file and one line."""
+"""The contract of readers, for all formats and a toy format of one file and one line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
+from recordings.prophesee_files import EVT2, EVT3, EVT21, EVT21_LEGACY, write_dat, write_raw
 from recordings.toy_format import write_toy
 
 from eventseg.errors import RecordingError
@@ -46,6 +47,35 @@ class TestAedat4(ReaderContract):
             packets.append((1, frame_content(image, t=stamps)))
         xml = stream_xml([(0, "EVTS", SENSOR, "A"), (1, "FRME", SENSOR, "A")])
         write_aedat4(path, packets, xml=xml, compression=1)
+
+
+class TestEvt3(ReaderContract):
+    suffix = ".raw"
+    has_frames = False
+    coding = EVT3
+
+    def write(self, path: Path) -> None:
+        write_raw(path, written_events(), name=self.coding)
+
+
+class TestEvt2(TestEvt3):
+    coding = EVT2
+
+
+class TestEvt21(TestEvt3):
+    coding = EVT21
+
+
+class TestEvt21Legacy(TestEvt3):
+    coding = EVT21_LEGACY
+
+
+class TestDat(ReaderContract):
+    suffix = ".dat"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        write_dat(path, written_events())
 
 
 @pytest.fixture
@@ -88,4 +118,10 @@ def test_the_error_lists_what_was_tried_and_why_each_refused(tmp_path, monkeypat
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, monkeypatch):
     monkeypatch.setitem(FORMATS, ".toy", (TOY,))
     with pytest.raises(RecordingError, match=r"'\.bin' is none of \.hdf5.*\.toy"):
+        open_recording(tmp_path / "rec.bin")
+    (tmp_path / "rec.bin").write_bytes(b"bag of words")
+    with pytest.raises(RecordingError, match=r"begins with b'bag of words'$"):
+        open_recording(tmp_path / "rec.bin")
+    TestEvt3().write(tmp_path / "rec.bin")
+    with pytest.raises(RecordingError, match="looks like Prophesee RAW or DAT: rename it"):
         open_recording(tmp_path / "rec.bin")

@@ -125,7 +125,7 @@ def test_progress_ends_at_one(path: Path) -> None:
         ("no.hdf5", None, "no such file"),
         ("text.hdf5", b"not hdf5 at all", "not an HDF5 file"),
         ("empty.hdf5", b"", "not an HDF5 file"),
-        ("rec.raw", b"", "suffix '.raw' is none of .hdf5"),
+        ("rec.bin", b"", "suffix '.bin' is none of .hdf5"),
     ],
 )
 def test_not_a_recording(tmp_path: Path, name: str, content: bytes | None, match: str) -> None:

@@ -1,0 +1,41 @@
+"""Independent readers of the package index read what ours reads; they are in the group bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recordings.prophesee_files import EVT2, EVT3, write_dat, write_raw
+
+from eventseg.events import EventStream, SensorSize
+from eventseg.recordings import open_recording
+
+
+def bursts() -> EventStream:
+    rng = np.random.default_rng(1)
+    t = np.repeat(np.sort(rng.integers(5_000, 300_000, 400)), 4)
+    y = np.repeat(rng.integers(0, 480, 400), 4)
+    x = (rng.integers(0, 620, 400)[:, None] + np.arange(0, 12, 3)).ravel()
+    return EventStream.from_arrays(t, x, y, np.repeat(rng.integers(0, 2, 400), 4), sensor=SIZE)
+
+
+SIZE = SensorSize(480, 640)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its open files
+@pytest.mark.parametrize("kind", [EVT2, EVT3, "vectors", "DAT"])
+def test_evutils_reads_the_same(tmp_path: Path, kind: str) -> None:
+    io = pytest.importorskip("evutils.io")
+    path = tmp_path / ("rec.dat" if kind == "DAT" else "rec.raw")
+    if kind == "DAT":
+        write_dat(path, bursts())
+    else:
+        write_raw(
+            path, bursts(), name=EVT3 if kind == "vectors" else kind, vectors=kind == "vectors"
+        )
+    theirs = io.EventReader(path).read_all()
+    with open_recording(path) as recording:
+        ours = recording.events()
+    for name in "txyp":
+        np.testing.assert_array_equal(getattr(ours, name), np.asarray(theirs[name]), err_msg=name)
