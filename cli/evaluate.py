@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import click
 
@@ -46,7 +46,7 @@ def _widths(
     return tuple(map(int, parts))
 
 
-def _network(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+def _checked_network(text: str) -> str:
     """Return the text of a run folder, a file, or ``NETWORK:PATH``."""
     if not Path(text).exists() and ":" not in text:
         raise click.BadParameter(
@@ -81,11 +81,12 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --by speed,light,rate
   eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
   eventseg evaluate cgnet:model_camvid.pth CamVid
+  eventseg evaluate runs/fastscnn drives.eventseg --save-predictions
+  eventseg evaluate drives.eventseg --predictions maps
   eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].miou_present'
 """,
 )
-@click.argument("run", callback=_network)
-@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.argument("names", metavar="RUN DATA", nargs=-1, required=True)
 @option_group(
     "Input",
     _setting("window", path="windows", callback=options.durations, metavar="LENGTH[,LENGTH...]"),
@@ -123,6 +124,24 @@ Examples:
     _setting("time"),
 )
 @option_group(
+    "Predictions",
+    click.option(
+        "--predictions",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
+        help="Score the label maps of a prediction folder, or PNG named by sample id, instead of a "
+        "RUN.",
+    ),
+    click.option(
+        "--save-predictions",
+        is_flag=False,
+        flag_value="",
+        metavar="[DIR]",
+        help="Write the scored label maps into a prediction folder.  [default of DIR: predictions "
+        "in the folder of the report]",
+    ),
+)
+@option_group(
     "Output",
     options.out_option(
         "Folder of the report. compare finds those in RUN.  "
@@ -140,8 +159,9 @@ Examples:
     _setting("batch_size"),
 )
 def command(
-    run: str,
-    data: Path,
+    names: tuple[str, ...],
+    predictions: Path | None,
+    save_predictions: str | None,
     window: tuple[int, ...] | None,
     threads: int | None,
     out: Path | None,
@@ -150,6 +170,8 @@ def command(
     **given: Any,
 ) -> None:
     """Score RUN, a run folder, a checkpoint or NETWORK:PATH, on a part of DATA.
+
+    With --predictions DIR no RUN is given: label maps that are there are scored on DATA.
 
     NETWORK:PATH is a published checkpoint of another project, scored with the input that it was
     trained on: scaling, order of colours and size; its reports lie in runs/NETWORK-FILE.
@@ -161,6 +183,7 @@ def command(
     clock 50 ms off; with --teacher also the labels of a frame teacher.
     """
     from eventseg.device import set_threads
+    from eventseg.evaluation.evaluate_predictions import evaluate_predictions
     from eventseg.evaluation.report.tables import HEADER, group_tables, summary_rows
     from eventseg.evaluation.run_evaluation import evaluate_run
     from eventseg.html import markdown
@@ -169,11 +192,22 @@ def command(
     chosen = {name: value for name, value in given.items() if value is not None}
     if window is not None:
         chosen["windows"] = tuple(map(format_duration, window))
+    run, data = _run_and_data(names, predictions)
     request = EvaluationRequest(**chosen)
     set_threads(threads, workers=request.workers)
     options.note_left_out(data, messages)
     with messages.bar() as bar:
-        found = evaluate_run(run, data, request=request, out=out, progress=bar.update)
+        if predictions is not None:
+            found = evaluate_predictions(
+                predictions, data, out=out, progress=bar.update, **_of_label_maps(chosen)
+            )
+        else:
+            saved: str | Literal[True] | None = save_predictions
+            if save_predictions == "":
+                saved = True
+            found = evaluate_run(
+                run, data, request=request, out=out, predictions=saved, progress=bar.update
+            )
     for note in found.notes:
         messages.note(note)
     if as_json:
@@ -187,3 +221,31 @@ def command(
     for section in found.sections:
         click.echo(f"\n{section.title}\n\n{section.markdown()}")
     click.echo(f"{found.page}")
+
+
+def _run_and_data(names: tuple[str, ...], predictions: Path | None) -> tuple[str, Path]:
+    """Return RUN and DATA, or an empty RUN where label maps are scored."""
+    needed = ("DATA",) if predictions is not None else ("RUN", "DATA")
+    if len(names) != len(needed):
+        raise click.UsageError(
+            f"give {' and '.join(needed)}{' with --predictions' if predictions else ''}, not "
+            f"{len(names)} names"
+        )
+    data = Path(names[-1])
+    if not data.exists():
+        raise click.BadParameter(f"no folder {names[-1]!r}", param_hint="DATA")
+    return ("" if predictions is not None else _checked_network(names[0])), data
+
+
+def _of_label_maps(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of :func:`evaluate_predictions`, where no others are given."""
+    known = ("labels", "classes", "split", "size", "network_classes", "baselines")
+    plain = EvaluationRequest()
+    neutral = ("device", "workers", "batch_size", "checkpoint")
+    for name, value in chosen.items():
+        option = "window" if name == "windows" else name
+        if name not in (*known, *neutral) and value != getattr(plain, name):
+            raise click.UsageError(
+                f"--{option.replace('_', '-')} needs a network: with --predictions leave it out"
+            )
+    return {name: chosen[name] for name in known if name in chosen}

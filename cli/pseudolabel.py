@@ -124,7 +124,9 @@ Examples:
 )
 @option_group(
     "Output",
-    options.out_option("For a video or a folder of pictures: the MP4, or folder of PNG, to make."),
+    options.out_option(
+        "For a video or a folder of pictures: the MP4, GIF or folder of PNG to make."
+    ),
     click.option(
         "--side-by-side", is_flag=True, help="With --out: the picture itself on the left."
     ),

@@ -17,6 +17,7 @@ from .errors import EventsegError as EventsegError
 from .evaluation import audit as audit
 from .evaluation import compare_runs as compare_runs
 from .evaluation import evaluate as evaluate
+from .evaluation import evaluate_predictions as evaluate_predictions
 from .evaluation import evaluate_run as evaluate_run
 from .events import EVENT_DTYPE as EVENT_DTYPE
 from .events import EventStream as EventStream

@@ -4,6 +4,7 @@ from .audit.report import write_audit as write_audit
 from .compare.report import compare_runs as compare_runs
 from .evaluate import Protocol as Protocol
 from .evaluate import evaluate as evaluate
+from .evaluate_predictions import evaluate_predictions as evaluate_predictions
 from .report.sections import Section as Section
 from .rows import Row as Row
 from .run_evaluation import Evaluation as Evaluation

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from eventseg.evaluation.request import (
     windows_of,
 )
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.saved_predictions import SavedPredictions
 from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
 from eventseg.events import SensorSize
 from eventseg.files import check_folder, digest_of
@@ -41,6 +42,7 @@ from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.plots.events import Figure
+from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into
@@ -98,6 +100,7 @@ def evaluate_run(
     *,
     request: EvaluationRequest | None = None,
     out: str | Path | None = None,
+    predictions: str | Path | Literal[True] | None = None,
     progress: Report = no_report,
     **settings: Any,
 ) -> Evaluation:
@@ -114,6 +117,9 @@ def evaluate_run(
     out : path, optional
         Folder of the report; by default one in the run folder, for a published checkpoint in
         ``runs/NETWORK-FILE``, see :func:`eventseg.evaluation.request.folder_name`.
+    predictions : path or True, optional
+        Prediction folder to write the scored label maps into, one folder a window where there are
+        several; True for ``predictions`` in the folder of the report. By default none is written.
     progress : callable
         Called after every batch; the stage is the name of the scored predictor.
     **settings
@@ -213,9 +219,31 @@ def evaluate_run(
             workers=request.workers,
             progress=progress,
         )
-        with closing(plan_measures(request, scoring)) as plan:
-            rows = score(file.name, scored, observe=plan.observe)
+        with closing(plan_measures(request, scoring)) as plan, ExitStack() as held:
+            saved: SavedPredictions | None = None
+            if predictions is not None:
+                saved = SavedPredictions.begin(
+                    folder / "predictions" if predictions is True else Path(predictions),
+                    file,
+                    trained,
+                    source,
+                    parts=parts,
+                    protocol=protocol,
+                    classes=table,
+                    label_set=labels,
+                    overwrite=predictions is True,
+                )
+                held.enter_context(closing(saved))
+
+            def observe(window: str, batch: ScoredBatch) -> None:
+                plan.observe(window, batch)
+                if saved is not None:
+                    saved.observe(window, batch)
+
+            rows = score(file.name, scored, observe=observe)
             sections = plan.sections(rows)
+            if saved is not None:
+                saved.finish()
         if request.adabn:
             rows += adabn_rows(score, scoring, name=file.name, progress=progress)
         notes: list[str] = []

@@ -17,6 +17,7 @@ from eventseg.errors import DatasetError, OutputError
 from eventseg.files import check_folder
 from eventseg.labels.common import CommonTable, common_table
 from eventseg.labels.maps import ClassTable, Labels, paint_labels
+from eventseg.networks.resizing import resize_nearest
 from eventseg.plots.events import OFF_RGB, ON_RGB
 from eventseg.plots.film import Picture, check_out, write_film
 from eventseg.plots.film_frame import (
@@ -208,6 +209,9 @@ class _Film:
         errors: list[Panel | None] = []
         for number, folder in enumerate(self.folders):
             labels = self.common.labels(folder.labels(sample.id), number)
+            if truth is not None and labels.shape != truth.shape:
+                # An evaluation may have scored at another size.
+                labels = resize_nearest(labels, (truth.shape[0], truth.shape[1]), rule="centres")
             name = str(folder.manifest.network["name"])
             predicted.append(Panel(_title(name, folder), paint_labels(labels, self.common.classes)))
             if "labels" in self.shows:

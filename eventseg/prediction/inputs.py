@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -117,7 +118,7 @@ class RecordedInput:
         self.instants.recording.close()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class StoredInput:
     """Samples of a data set or of an image folder."""
 
@@ -156,39 +157,35 @@ class StoredInput:
 
     def samples(self, start: int, stop: int, done: NDArray[np.bool_]) -> Iterator[SampleInput]:
         """Yield the samples from one number to before another."""
-        covered, name = self.source.covered(self.window), self.source.path.resolve().name
         for k, i in enumerate(self.indices[start:stop].tolist()):
             x = None
             if not done[k]:
                 x = network_input(self.source, i, inputs=self.inputs, window=self.window).numpy()
-            yield SampleInput(
-                PredictedSample(
-                    self.source.ids[i],
-                    name,
-                    *self._instant(i),
-                    float(covered[i]),
-                    self._events(i),
-                ),
-                x,
-            )
+            yield SampleInput(self.sample(i), x)
+
+    def sample(self, i: int) -> PredictedSample:
+        """Return the row of a sample, by its index in the source."""
+        name, covered = self.source.path.resolve().name, float(self._covered[i])
+        if not isinstance(self.source, EventSource):
+            return PredictedSample(self.source.ids[i], name, None, -1, covered, None)
+        table = self.source.dataset.samples
+        counted = self.inputs.kind in ("events", "both") and self.window in table.windows
+        return PredictedSample(
+            self.source.ids[i],
+            name,
+            int(table.t_us[i]),
+            int(table.frame[i]),
+            covered,
+            int(table.events[i, table.windows.index(self.window)]) if counted else None,
+        )
 
     def close(self) -> None:
         """Close the recordings of the data set."""
         self.source.close()
 
-    def _instant(self, i: int) -> tuple[int | None, int]:
-        if not isinstance(self.source, EventSource):
-            return None, -1
-        samples = self.source.dataset.samples
-        return int(samples.t_us[i]), int(samples.frame[i])
-
-    def _events(self, i: int) -> int | None:
-        if not isinstance(self.source, EventSource) or self.inputs.kind not in ("events", "both"):
-            return None
-        samples = self.source.dataset.samples
-        if self.window not in samples.windows:
-            return None
-        return int(samples.events[i, samples.windows.index(self.window)])
+    @cached_property
+    def _covered(self) -> NDArray[np.float64]:
+        return self.source.covered(self.window)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

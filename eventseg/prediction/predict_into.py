@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,19 @@ import numpy as np
 from eventseg.dataset.jobs import run_jobs
 from eventseg.dataset.manifest import canonical
 from eventseg.device import choose_device, thread_count
-from eventseg.errors import DatasetError, OutputError
+from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
-from eventseg.files import check_folder, locked, temporary_files
+from eventseg.files import check_folder
 from eventseg.networks import InputSpec, TrainedNetwork, load_network
 from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
-from eventseg.prediction.folder import PredictionFolder, open_predictions, write_predicted
+from eventseg.prediction.folder import PredictionFolder, open_predictions
+from eventseg.prediction.folder_state import begun_folder, complete_folder
 from eventseg.prediction.layout import (
     BEST,
-    LABELS,
     MANIFEST,
-    PROBABILITIES,
-    SAMPLES,
     UNFINISHED,
 )
-from eventseg.prediction.manifest import PredictionManifest, difference, path_entries
+from eventseg.prediction.manifest import PredictionManifest, path_entries
 from eventseg.prediction.open_input import open_input
 from eventseg.prediction.part import (
     PartJob,
@@ -187,7 +183,7 @@ def predict_into(
     for note in plan.notes:
         if say is not None:
             say(note)
-    with _begun(root, plan.manifest, ids=plan.ids, overwrite=overwrite) as whole:
+    with begun_folder(root, plan.manifest, ids=plan.ids, overwrite=overwrite) as whole:
         if whole is not None:
             return PredictionSummary(whole, 0, plan.notes)
         each = max(1, thread_count(threads) // jobs)
@@ -225,9 +221,7 @@ def predict_into(
         ordered = [results[number] for number in range(len(parts))]
         samples = [sample for result in ordered for sample in result.samples]
         pixels = np.sum([result.pixels for result in ordered], axis=0)
-        write_predicted(root / SAMPLES, samples)
-        _complete(plan.manifest, pixels.tolist(), len(samples)).write(root / MANIFEST)
-        (root / UNFINISHED).unlink()
+        complete_folder(root, plan.manifest, samples, pixels=pixels.tolist())
     predicted = sum(result.predicted for result in ordered)
     return PredictionSummary(open_predictions(root), predicted, plan.notes)
 
@@ -331,65 +325,6 @@ def _plan(
 
 def _encoding_table(inputs: InputSpec) -> dict[str, Any]:
     return {} if inputs.encoding is None else inputs.encoding.to_dict()
-
-
-@contextlib.contextmanager
-def _begun(
-    root: Path, asked: PredictionManifest, *, ids: Sequence[str], overwrite: bool
-) -> Iterator[PredictionFolder | None]:
-    """Hold a folder that is to be written; yield its predictions where they are complete."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {root}: {error.strerror or error}") from error
-    with locked(root, doing="predicting"):
-        made = [name for name in (MANIFEST, UNFINISHED) if (root / name).is_file()]
-        if not made and any(root.iterdir()):
-            raise OutputError(
-                f"{root} holds files but no predictions; give a folder that is new with --out"
-            )
-        if overwrite and (root / MANIFEST).is_file():
-            _clear(root)
-        for path in (root / name for name in made if (root / name).is_file()):
-            differs = difference(PredictionManifest.read(path), asked)
-            if differs and not overwrite:
-                raise DatasetError(
-                    f"{root} holds predictions made otherwise: {differs}; predict as before, give "
-                    "another --out, or --overwrite"
-                )
-            if differs:
-                _clear(root)
-        if (root / MANIFEST).is_file():
-            folder = open_predictions(root)
-            wanted = asked.settings["probabilities"]
-            lost = folder.missing() or (
-                [n for n in ids if not (root / PROBABILITIES / f"{n}.npz").is_file()]
-                if wanted
-                else []
-            )
-            if not lost:
-                yield folder
-                return
-            (root / MANIFEST).unlink()
-        for path in temporary_files(root):
-            path.unlink()
-        asked.write(root / UNFINISHED)
-        yield None
-
-
-def _clear(root: Path) -> None:
-    """Remove predictions; the manifests go last, so that the folder stays known for what it is."""
-    for name in (LABELS, PROBABILITIES):
-        shutil.rmtree(root / name, ignore_errors=True)
-    for name in (SAMPLES, MANIFEST, UNFINISHED):
-        (root / name).unlink(missing_ok=True)
-
-
-def _complete(
-    manifest: PredictionManifest, pixels: Sequence[int], samples: int
-) -> PredictionManifest:
-    counted = dict(zip(manifest.classes.names, pixels, strict=True))
-    return replace(manifest, pixels=counted, samples=samples)
 
 
 def _with_rate(progress: Report, *, total: int) -> Callable[[float], None]:
