@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a network on a data set.",
     "evaluate": "Score a trained network, beside what it must beat.",
     "predict": "Label recordings, data sets or pictures by a trained network.",
+    "stream": "Label live events as they come.",
     "compare": "Put runs side by side, and beside published results.",
     "reproduce": "Train a run again and compare its scores.",
     "networks": "Show networks: parameters, cost, output stride, published results.",

@@ -38,6 +38,7 @@ from .prediction import open_predictions as open_predictions
 from .prediction import predict as predict
 from .prediction import predict_into as predict_into
 from .prediction import predictor as predictor
+from .prediction import stream as stream
 from .pseudolabel import label_dataset as label_dataset
 from .pseudolabel import load_teacher as load_teacher
 from .recordings import DDD17Writer as DDD17Writer

@@ -73,6 +73,8 @@ class LiveWindow:
         Whether sums are kept; else each window is encoded again from the events.
     fresh, slid : int
         Number of tensors made from all events of their window, and from the window before.
+    count : int
+        Number of events of the latest window.
 
     Raises
     ------
@@ -93,7 +95,7 @@ class LiveWindow:
         self.encoding = encoding
         self.window_us = check_window(window_us)
         self.slides = can_slide(encoding.representation, window_us=window_us)
-        self.fresh = self.slid = 0
+        self.fresh = self.slid = self.count = 0
         self._events = _HeldEvents()
         self._sums: _Sums | None = None
         if self.slides:
@@ -170,7 +172,7 @@ class LiveWindow:
             self._bring(self._sums, lo, hi, t0_us)
             if not self._sums.finish(self.window_us, out):
                 self._encode(lo, hi, t0_us, out)
-        self._t0_us = t0_us
+        self._t0_us, self.count = t0_us, hi - lo
         self._events.drop_before(lo)
         return out
 

@@ -13,3 +13,9 @@ from .predictor import network_input as network_input
 from .predictor import predictor as predictor
 from .predictor import probabilities as probabilities
 from .scored import ScoredBatch as ScoredBatch
+from .stream import LivePrediction as LivePrediction
+from .stream import LiveStream as LiveStream
+from .stream import stream as stream
+from .stream_packets import Packet as Packet
+from .stream_packets import PacketSource as PacketSource
+from .stream_summary import StreamSummary as StreamSummary

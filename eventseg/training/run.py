@@ -21,6 +21,8 @@ from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork, load_network
 from eventseg.prediction.checkpoint_file import data_encoding
 from eventseg.prediction.predict import Predictions, predict
+from eventseg.prediction.stream import LiveStream, stream
+from eventseg.prediction.stream_packets import PacketSource
 from eventseg.recordings import Recording
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.source import Source, open_source
@@ -272,6 +274,33 @@ class Run:
         if out is not None:
             predictions.save(out)
         return predictions
+
+    def stream(
+        self,
+        source: str | Path | Recording | PacketSource,
+        *,
+        every: str | int = "20ms",
+        device: str = "auto",
+        **settings: Any,
+    ) -> LiveStream:
+        """Predict live events at equal distances, as fast as they come.
+
+        Parameters
+        ----------
+        source : path, Recording or PacketSource
+            A recording, standard input, a socket or a camera's driver.
+        every : str or int
+            Distance of the instants, a duration or microseconds.
+        device : str
+        **settings
+            As for :func:`eventseg.prediction.stream`, such as ``window="50ms"``.
+
+        Returns
+        -------
+        LiveStream
+            An iterable of predictions, with ``latency_ms`` each.
+        """
+        return stream(self.path, source, every=every, device=device, **settings)
 
     def plot(self) -> Figure:
         """Return the learning curves."""

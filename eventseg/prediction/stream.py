@@ -1,0 +1,398 @@
+"""Live labels: packets in, label maps out, by threads that read, encode and predict.
+
+The reader hands packets over in order and never drops one; the encoder keeps the window's sums and
+makes a tensor at each instant; the network turns tensors into label maps. Between the two, the
+queue has a rule: ``latest`` drops the older of the tensors that wait, ``all`` makes the source
+wait. The label maps are those of :func:`eventseg.predict` at the same instants.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eventseg.encoding import Encoding, LiveWindow
+from eventseg.events import EventStream, SensorSize
+from eventseg.filters.rules import EventFilter, Filters
+from eventseg.labels.maps import Labels
+from eventseg.networks import TrainedNetwork
+from eventseg.prediction.prediction import Prediction
+from eventseg.prediction.predictor import Predictor
+from eventseg.prediction.stream_instants import Instant, Instants
+from eventseg.prediction.stream_packets import Packet, PacketOrder, PacketSource
+from eventseg.prediction.stream_queue import Handover, QueueRule
+from eventseg.prediction.stream_setup import StreamSetup, no_note, set_up
+from eventseg.prediction.stream_sources import PACKET_US, Note
+from eventseg.prediction.stream_summary import StreamSummary
+from eventseg.recordings import Recording
+from eventseg.windows import (
+    MAX_FRAME_AGE_US,
+    Anchor,
+    Windows,
+    format_duration,
+    sample_ids,
+)
+
+STALL_S = 3.0
+"""Silence of a source after which a line says so."""
+
+READ_S = 0.1
+"""Longest wait for a packet before the end of the stream is looked for."""
+
+PACKETS_WAITING = 64
+TENSORS_WAITING = 1
+LABELS_WAITING = 2
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LivePrediction(Prediction):
+    """Prediction at one instant of a live stream.
+
+    Parameters
+    ----------
+    latency_ms : float
+        From the arrival of the packet that completed the window to the label map.
+    steps_ms : dict of str to float
+        Parts of it: ``encode``, ``wait``, ``network`` and ``argmax``.
+    """
+
+    latency_ms: float
+    steps_ms: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Tensor:
+    """Input of the network at one instant."""
+
+    t1_us: int
+    frame: int
+    covered: float
+    events: int | None
+    x: NDArray[np.float32]
+    arrived_s: float
+    encode_ms: float
+    made_s: float
+
+
+class LiveStream:
+    """Predictions of a live source; iterating runs it, once.
+
+    Parameters
+    ----------
+    setup : StreamSetup
+
+    Attributes
+    ----------
+    summary : StreamSummary
+        Counts and times, up to date while it runs.
+    """
+
+    def __init__(self, setup: StreamSetup) -> None:
+        self.setup = setup
+        self.order = PacketOrder(setup.encoding.sensor, lateness_us=setup.lateness_us)
+        self.summary = StreamSummary(packets=self.order.counts)
+        self._packets: Handover[tuple[Packet, float]] = Handover(PACKETS_WAITING, "all")
+        self._tensors: Handover[_Tensor] = Handover(TENSORS_WAITING, setup.queue)
+        self._labels: Handover[LivePrediction] = Handover(LABELS_WAITING, "all")
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+        self._first_s: float | None = None
+
+    def __iter__(self) -> Iterator[LivePrediction]:
+        """Yield the predictions in order of time, until the source ends."""
+        for work, ended in (
+            (self._read, self._packets.end),
+            (self._encode, self._tensors.end),
+            (self._predict, self._labels.end),
+        ):
+            thread = threading.Thread(target=self._run, args=(work, ended), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        try:
+            while (prediction := self._labels.take()) is not None:
+                yield prediction
+        finally:
+            self.close()
+        if self._error is not None:
+            raise self._error
+
+    def run(self, callback: Callable[[LivePrediction], object]) -> StreamSummary:
+        """Call a function with each prediction until the source ends, and return the summary."""
+        for prediction in self:
+            callback(prediction)
+        return self.summary
+
+    def close(self) -> None:
+        """End the stream and close the source; a second call does nothing."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        for queue in (self._packets, self._tensors, self._labels):
+            queue.stop()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
+        self.setup.close()
+
+    def __repr__(self) -> str:
+        setup = self.setup
+        window, every = (format_duration(us) for us in (setup.window_us, setup.every_us))
+        return f"LiveStream({setup.name}, window {window} every {every}, queue {setup.queue!r})"
+
+    def _run(self, work: Callable[[], None], ended: Callable[[], None]) -> None:
+        """Do the work of one thread; an error ends the stream and is raised by the iteration."""
+        try:
+            work()
+        except BaseException as error:
+            if self._error is None and not self._stop.is_set():
+                self._error = error
+            for queue in (self._packets, self._tensors, self._labels):
+                queue.stop()
+        finally:
+            ended()
+
+    def _read(self) -> None:
+        setup, noted = self.setup, False
+        last_s = time.monotonic()
+        while not self._stop.is_set():
+            packet = setup.source.read(READ_S)
+            if packet is None:
+                return
+            if len(packet) or packet.now_us is not None:
+                last_s, noted = time.monotonic(), False
+                self._packets.put((packet, time.perf_counter()))
+                continue
+            silent_s = time.monotonic() - last_s
+            if setup.timeout_s is not None and silent_s > setup.timeout_s:
+                setup.note(f"{setup.name} has been silent for {silent_s:.0f} s: the stream ends")
+                return
+            if silent_s > STALL_S and not noted:
+                noted = True
+                self.summary.stalls += 1
+                setup.note(f"{setup.name} has been silent for {silent_s:.0f} s")
+
+    def _encode(self) -> None:
+        setup, order = self.setup, self.order
+        window = LiveWindow(setup.encoding, window_us=setup.window_us)
+        instants = Instants(every_us=setup.every_us, window_us=setup.window_us)
+        keep = None
+        if setup.filters:
+            keep = EventFilter(setup.filters, sensor=setup.encoding.sensor, hot=setup.hot)
+
+        sees_events = setup.predictor.trained.inputs.kind in ("events", "both")
+
+        def take_in(parts: list[EventStream]) -> None:
+            parts = [part for part in parts if len(part)]
+            if not parts:
+                return
+            events = joined_parts(parts)
+            instants.see(events.t)
+            if sees_events:
+                window.add(events if keep is None else keep(events))
+            if keep is not None:
+                self.summary.filtered = sum(keep.dropped.values())
+
+        arrived_s = 0.0
+        while batch := self._packets.take_all():
+            parts: list[EventStream] = []
+            for packet, arrived_s in batch:
+                self._first_s = arrived_s if self._first_s is None else self._first_s
+                parts += order.push(packet)
+                next_us, complete_us = instants.next_us, order.complete_us
+                # Small packets are taken in together, up to the one that completes a window.
+                if next_us is not None and complete_us is not None and complete_us < next_us:
+                    continue
+                take_in(parts)
+                parts = []
+                due = list(instants.due(complete_us, waiting=order.waiting))
+                for instant in due:
+                    if setup.queue == "latest" and instant != due[-1] and self._tensors.full:
+                        self.summary.dropped += 1
+                        continue
+                    self._make(window, instant, arrived_s)
+            take_in(parts)
+            self.summary.blank = instants.blank
+        if self._stop.is_set():
+            return
+        take_in([order.flush()])
+        for instant in instants.rest():
+            self._make(window, instant, arrived_s)
+        self.summary.blank = instants.blank
+
+    def _make(self, window: LiveWindow, instant: Instant, arrived_s: float) -> None:
+        """Make the tensor of an instant and hand it over."""
+        t1_us, covered = instant
+        setup, inputs = self.setup, self.setup.predictor.trained.inputs
+        frame = setup.frame_at(t1_us)
+        if frame < 0 and inputs.kind != "events":
+            self.summary.without_frame += 1
+            return
+        begin_s = time.perf_counter()
+        parts = [] if inputs.kind == "events" else [setup.frame_input(frame)]
+        if inputs.kind in ("events", "both"):
+            parts.append(window.tensor(t1_us))
+        x = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        events = window.count if inputs.kind in ("events", "both") else None
+        made_s = time.perf_counter()
+        encode_ms = 1e3 * (made_s - begin_s)
+        self.summary.dropped += self._tensors.put(
+            _Tensor(t1_us, frame, covered, events, x, arrived_s, encode_ms, made_s)
+        )
+
+    def _predict(self) -> None:
+        setup = self.setup
+        trained = setup.predictor.trained
+        while (tensor := self._tensors.take()) is not None:
+            begin_s = time.perf_counter()
+            likelihood = setup.predictor(tensor.x)
+            found_s = time.perf_counter()
+            labels: Labels = torch.from_numpy(likelihood).argmax(0).to(torch.uint8).numpy()
+            end_s = time.perf_counter()
+            latency_ms = 1e3 * (end_s - tensor.arrived_s)
+            steps_ms = {
+                "encode": tensor.encode_ms,
+                "wait": 1e3 * (begin_s - tensor.made_s),
+                "network": 1e3 * (found_s - begin_s),
+                "argmax": 1e3 * (end_s - found_s),
+            }
+            self.summary.empty += tensor.events == 0
+            self.summary.seconds = end_s - (self._first_s or end_s)
+            self.summary.add(latency_ms, steps_ms)
+            prediction = LivePrediction(
+                _id_of(setup, tensor.t1_us, tensor.frame),
+                tensor.t1_us,
+                tensor.frame,
+                tensor.covered,
+                tensor.x,
+                likelihood,
+                trained.classes,
+                trained.inputs,
+                tensor.events,
+                latency_ms=latency_ms,
+                steps_ms=steps_ms,
+            )
+            vars(prediction)["labels"] = labels  # as the property would find them, only faster
+            self._labels.put(prediction)
+
+
+def joined_parts(parts: list[EventStream]) -> EventStream:
+    """Return events in order as one stream; parts may share a microsecond."""
+    if len(parts) == 1:
+        return parts[0]
+    t, x, y, p = (np.concatenate([getattr(part, name) for part in parts]) for name in "txyp")
+    return EventStream(t, x, y, p, parts[0].sensor, parts[0].t0_us, parts[-1].t1_us)
+
+
+def _id_of(setup: StreamSetup, t1_us: int, frame: int) -> str:
+    one = np.array([t1_us])
+    window = Windows("", one - setup.window_us, one, one * 0 + frame, one * 0 - 1)
+    anchor = Anchor("stride", setup.every_us)
+    return sample_ids(setup.sequence, anchor=anchor, windows=window)[0]
+
+
+def stream(
+    network: str | Path | TrainedNetwork | Predictor,
+    source: str | Path | Recording | PacketSource,
+    *,
+    every: str | int = "20ms",
+    window: str | int | None = None,
+    queue: QueueRule | None = None,
+    lateness: str | int = 0,
+    speed: float = 1.0,
+    packet: str | int = PACKET_US,
+    sensor: SensorSize | None = None,
+    encoding: Encoding | None = None,
+    filters: Filters | None = None,
+    hot: NDArray[np.bool_] | None = None,
+    max_frame_age_us: int | None = MAX_FRAME_AGE_US,
+    timeout_s: float | None = None,
+    device: str = "auto",
+    note: Note = no_note,
+) -> LiveStream:
+    """Predict live events at equal distances, as fast as they come.
+
+    The window holds the sums of its events and is updated by those that enter and leave. Label maps
+    are those of :func:`eventseg.predict` at the same instants.
+
+    Parameters
+    ----------
+    network : path, TrainedNetwork or Predictor
+        A run folder, a checkpoint or a loaded network.
+    source : path, Recording or PacketSource
+        A recording, which is replayed at its own pace; ``-``, packed events on standard input;
+        ``tcp://127.0.0.1:PORT`` or ``udp://127.0.0.1:PORT``; ``FILE.py:NAME``, a function that
+        returns a source; or an object with the two methods of :class:`PacketSource`.
+    every : str or int
+        Distance of the instants from the first event on, a duration or microseconds.
+    window : str or int, optional
+        Length of the window; may be left out where the network was trained on one.
+    queue : {"latest", "all"}, optional
+        Rule where the network is slower than the instants: drop the older tensors, or make the
+        source wait. By default ``latest``, and ``all`` for a recording at infinite speed.
+    lateness : str or int
+        How long to wait for packets that are out of order; it adds to the latency.
+    speed : float
+        Factor of a recording's pace; ``math.inf`` for no waiting.
+    packet : str or int
+        Length of the packets that a recording is cut into.
+    sensor : SensorSize, optional
+        Size of the sensor where the source does not tell; by default that of the training.
+    encoding, filters
+        As for :func:`eventseg.predict`.
+    hot : bool (H, W), optional
+        Hot pixels; found by reading a recording before, and otherwise unknown, so that this filter
+        is left out with a note.
+    max_frame_age_us : int or None
+        As for :func:`eventseg.predict`; networks that see frames work from recordings only.
+    timeout_s : float, optional
+        Silence of the source after which the stream ends; by default it waits.
+    device : str
+        Device of the network.
+    note : callable
+        Takes one line for the user: a silent source, bytes that are no event.
+
+    Returns
+    -------
+    LiveStream
+        An iterable of :class:`LivePrediction`, with ``summary`` and ``close()``.
+
+    Raises
+    ------
+    CheckpointError, RecordingError, DeviceError, WindowError, NetworkError
+        A network, source, device, duration or encoding that cannot be used.
+
+    Examples
+    --------
+    >>> import math
+    >>> live = stream(run.path, recording, every="50ms", speed=math.inf, device="cpu")
+    >>> [prediction.labels.shape for prediction in live][0]
+    (48, 64)
+    """
+    return LiveStream(
+        set_up(
+            network,
+            source,
+            every=every,
+            window=window,
+            queue=queue,
+            lateness=lateness,
+            speed=speed,
+            packet=packet,
+            sensor=sensor,
+            encoding=encoding,
+            filters=filters,
+            hot=hot,
+            max_frame_age_us=max_frame_age_us,
+            timeout_s=timeout_s,
+            device=device,
+            note=note,
+        )
+    )

@@ -1,0 +1,343 @@
+"""Live streams: the label maps of `predict` at the same instants, whatever packets do."""
+
+from __future__ import annotations
+
+import math
+import threading
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stream_fixtures import SENSOR, Given, MemoryRecording, events_at, packet, pixel_network
+
+from eventseg.errors import CheckpointError, EventsError, NetworkError, RecordingError, WindowError
+from eventseg.events import SensorSize
+from eventseg.prediction import Packet, predict, stream
+from eventseg.prediction.stream_packets import RESTART_US, PacketOrder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def same(live, predictions, *, inputs: bool = True) -> None:
+    made, expected = list(live), list(predictions)
+    assert [p.t_us for p in made] == [p.t_us for p in expected]
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+        np.testing.assert_array_equal(one.input, other.input)
+        assert (one.id, one.covered, one.frame) == (other.id, other.covered, other.frame) or (
+            one.id.startswith("live_t")
+        )
+
+
+@st.composite
+def times(draw):
+    """Draw times with bursts, gaps on either side of 100 ms and equal times."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    n = draw(st.integers(25, 150))
+    rare = rng.choice([30_000, 100_000, 100_001, 450_000], n)
+    kind = rng.random(n)
+    steps = np.where(kind < 0.3, 0, np.where(kind < 0.95, rng.integers(1, 3_000, n), rare))
+    return draw(st.sampled_from([0, 1, 11_570_005, 2**31 - 500, 2**40])) + np.cumsum(steps)
+
+
+def cut(events, data) -> list[Packet]:
+    edges = data.draw(st.lists(st.integers(0, len(events)), max_size=20))
+    edges = sorted({0, *edges, len(events)})
+    return [packet(events, slice(a, b)) for a, b in pairwise(edges)]
+
+
+REPRESENTATIONS = ["mean-std", "count-latest", "voxel:3"]
+
+
+@given(t=times(), data=st.data())
+@settings(max_examples=20)
+def test_labels_are_those_of_predict_for_any_packets(t, data):
+    events = events_at(t)
+    name = data.draw(st.sampled_from(REPRESENTATIONS))
+    filters = data.draw(st.sampled_from([(), ("refractory:1ms",), ("background:4ms",)]))
+    own = {} if name == "mean-std" else {"normalise": "raw"}
+    network = pixel_network(representation=name, filters=filters, **own)
+    window, every = data.draw(st.sampled_from([(20_000, 7_000), (5_000, 13_000), (150_000, 9_000)]))
+    recording = MemoryRecording(events)
+    if recording.t_last_us - recording.t_first_us < window:
+        return
+    expected = predict(network, recording, every=every, window=window, device="cpu")
+    live = stream(
+        network, Given(cut(events, data)), every=every, window=window, queue="all", device="cpu"
+    )
+    same(live, expected)
+    assert live.summary.packets.events == len(events)
+    assert live.summary.labels == len(expected)
+    assert live.summary.blank == expected.windows.left_out
+    assert (live.summary.dropped, live.summary.packets.late) == (0, 0)
+    replay = stream(
+        network, recording, every=every, window=window, speed=math.inf, device="cpu",
+        packet=data.draw(st.sampled_from([1_000, 40_000])),
+    )  # fmt: skip
+    same(replay, predict(network, recording, every=every, window=window, device="cpu"))
+
+
+@given(t=times(), data=st.data())
+@settings(max_examples=20)
+def test_packets_within_the_lateness_are_put_in_order(t, data):
+    events = events_at(np.sort(t))
+    lateness = 50_000
+    # Every event may come late, by less than the lateness.
+    delay = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, lateness, len(t))
+    order = np.argsort(events.t + delay, kind="stable")
+    size = data.draw(st.integers(1, 9))
+    packets = [packet(events, order[i : i + size]) for i in range(0, len(t), size)]
+    live = stream(
+        pixel_network(), Given(packets), every=11_000, queue="all", lateness=lateness, device="cpu"
+    )
+    made = {p.t_us: p.labels for p in live}
+    assert live.summary.packets.late == 0
+    # Equal times may change places, which changes no sum.
+    if events.t[-1] - events.t[0] < 20_000:
+        return
+    expected = predict(pixel_network(), MemoryRecording(events), every=11_000, device="cpu")
+    assert made.keys() == {p.t_us for p in expected}
+    for prediction in expected:
+        np.testing.assert_array_equal(made[prediction.t_us], prediction.labels)
+
+
+@given(t=times(), data=st.data())
+@settings(max_examples=20)
+def test_events_from_the_past_are_dropped_and_counted(t, data):
+    events = events_at(t)
+    moves = data.draw(st.permutations(range(len(t)))) if data.draw(st.booleans()) else None
+    order = np.arange(len(t)) if moves is None else np.array(moves)
+    order = order[:60]
+    size = data.draw(st.integers(1, 9))
+    packets, kept, latest = [], [], None
+    for i in range(0, len(order), size):
+        chosen = np.sort(order[i : i + size])
+        # Within a second, or the clock has restarted.
+        if latest is not None and events.t[chosen].max() < latest - RESTART_US:
+            continue
+        packets.append(packet(events, order[i : i + size]))
+        kept += [j for j in chosen.tolist() if latest is None or events.t[j] >= latest]
+        latest = max(events.t[chosen].max(), -(2**62) if latest is None else latest)
+    live = stream(
+        pixel_network(), Given(packets), every=11_000, window=15_000, queue="all", device="cpu"
+    )
+    made = list(live)
+    assert live.summary.packets.late == sum(map(len, packets)) - len(kept)
+    selected = packet(events, np.array(kept))
+    recording = MemoryRecording(events_at(selected.t))
+    recording._events = type(events)(
+        selected.t, selected.x, selected.y, selected.p, SENSOR,
+        int(selected.t[0]), int(selected.t[-1]) + 1,
+    )  # fmt: skip
+    if selected.t[-1] - selected.t[0] < 15_000:
+        return
+    same(made, predict(pixel_network(), recording, every=11_000, window=15_000, device="cpu"))
+
+
+@given(first=times(), second=times(), data=st.data())
+@settings(max_examples=12)
+def test_time_goes_on_after_the_clock_restarts(first, second, data):
+    first = first + 2 * RESTART_US
+    restarted = second - second[0]
+    whole = events_at(np.concatenate([first, first[-1] + 1 + restarted]))
+    sent = type(whole)(
+        np.concatenate([first, restarted]), whole.x, whole.y, whole.p, SENSOR, 0, 2**62
+    )
+    size, n = data.draw(st.integers(1, 30)), len(first)
+    if restarted[min(size, len(restarted)) - 1] > first[-1] - RESTART_US - 1:
+        return
+    edges = [*range(0, n, size), *range(n, len(whole), size), len(whole)]
+    packets = [packet(sent, slice(a, b)) for a, b in pairwise(edges)]
+    live = stream(pixel_network(), Given(packets), every=9_000, queue="all", device="cpu")
+    made = list(live)
+    assert live.summary.packets.restarts == 1
+    if whole.t[-1] - whole.t[0] >= 20_000:
+        same(made, predict(pixel_network(), MemoryRecording(whole), every=9_000, device="cpu"))
+
+
+def test_time_marks_end_windows_while_nothing_moves():
+    events = events_at([0, 5_000, 12_000])
+    quiet = [Packet(*(column[:0] for column in (events.t, events.x, events.y, events.p)), now_us=us)
+             for us in (20_000, 40_000, 60_000, 300_000)]  # fmt: skip
+    live = stream(
+        pixel_network(), Given([packet(events, slice(None)), *quiet]), every=10_000, queue="all",
+        device="cpu",
+    )  # fmt: skip
+    made = list(live)
+    # Until 100 ms of silence a quiet scene is seen, then a gap.
+    assert [p.t_us for p in made] == [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]
+    assert [p.events for p in made] == [2, 3, 1, 0, 0, 0]
+    assert live.summary.empty == 3
+    assert live.summary.blank == 24
+
+
+def test_the_latest_rule_drops_old_windows_and_counts_them():
+    events = events_at(np.arange(0, 1_000_000, 500))
+    free, network = threading.Event(), pixel_network()
+
+    class Waiting(type(network.network)):
+        def heads(self, x):
+            free.wait()
+            return super().heads(x)
+
+    slow = Waiting(6, 3).eval()
+    live = stream(
+        type(network)(slow, network.blueprint, network.inputs, network.classes),
+        Given([packet(events, slice(i, i + 40)) for i in range(0, len(events), 40)]),
+        every=10_000, queue="latest", device="cpu",
+    )  # fmt: skip
+    threading.Timer(0.3, free.set).start()
+    made = [p.t_us for p in live]
+    assert made[-1] == 1_000_000
+    assert made == sorted(made)
+    assert len(made) + live.summary.dropped == 100
+    assert live.summary.dropped > 50
+    assert live.summary.labels == len(made)
+
+
+@pytest.mark.parametrize(
+    "packets", [6_000, pytest.param(1_000_000, marks=pytest.mark.slow)], ids=str
+)
+def test_memory_is_flat(packets):
+    """A day in packets, its time compressed, with bursts, late packets and restarted clocks."""
+
+    class Day:
+        sensor = SENSOR
+
+        def __init__(self):
+            self.k = 0
+            self.events = events_at(np.arange(8))
+
+        def read(self, timeout_s):
+            self.k += 1
+            if self.k == packets // 2:
+                tracemalloc.start()
+            if self.k > packets:
+                return None
+            late = 400 if self.k % 97 == 0 else 0
+            t = np.sort((self.k % 200_000) * 86 + 10 * np.arange(8)) - late
+            return Packet(t, self.events.x, self.events.y, self.events.p)
+
+        def close(self):
+            pass
+
+    live = stream(
+        pixel_network(window="2ms", filters=("refractory:1ms",)), Day(), every=8_600, queue="all",
+        device="cpu",
+    )  # fmt: skip
+    labels = sum(1 for _ in live)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert live.summary.packets.packets == packets
+    assert labels == live.summary.labels > packets // 120
+    assert live.summary.packets.late > packets // 100
+    assert peak < 8_000_000
+
+
+def test_networks_of_frames_need_a_recording():
+    network = pixel_network(kind="both")
+    with pytest.raises(NetworkError, match="sees both and Given sends events alone"):
+        stream(network, Given([]), device="cpu")
+
+
+def test_what_is_not_the_sensors_is_dropped_and_counted():
+    t = np.arange(6)
+    bad = Packet(
+        np.array([0, 1, 2, 3, 2**62, 5]), np.array([0, 6, 0, 0, 0, 1], np.uint16),
+        np.array([0, 0, 4, 0, 0, 1], np.uint16), np.array([0, 1, 1, 2, 1, 1], np.int8),
+    )  # fmt: skip
+    live = stream(pixel_network(), Given([bad]), every=10, queue="all", device="cpu")
+    assert len(list(live)) == 1
+    assert live.summary.packets.invalid == 4
+    assert len(t) == live.summary.packets.events
+    assert "4 events dropped: pixel" in "\n".join(live.summary.lines())
+
+
+def test_records_of_other_types_become_packets_without_wrapping():
+    records = np.array(
+        [(1, -1, 2, -1), (2, 70_000, 3, 1), (3, 4, 1, 9)],
+        dtype=[("t", "<u4"), ("x", "<i4"), ("y", "<i4"), ("p", "<i4")],
+    )
+    found = Packet.from_records(records)
+    assert found.x.tolist() == [65_535, 65_535, 4]
+    assert found.p.tolist() == [0, 1, 2]
+    order = PacketOrder(SENSOR)
+    assert order.push(found) == []
+    assert order.counts.invalid == 3
+    with pytest.raises(EventsError, match="lack the fields"):
+        Packet.from_records(records[["t", "x"]])
+    with pytest.raises(EventsError, match="field t must hold integers"):
+        Packet.from_records(records.astype([("t", "f8"), ("x", "u2"), ("y", "u2"), ("p", "u1")]))
+
+
+def test_a_clock_that_jumps_to_the_end_of_time_is_one_error():
+    events = events_at([0])
+    ends = [2**61 - 1, 0, 2**61 - 1, 0, 2**61 - 1, 0, 2**61 - 1]
+    packets = [Packet(np.array([t]), events.x, events.y, events.p) for t in ends]
+    with pytest.raises(RecordingError, match="run out of 64 bits"):
+        list(stream(pixel_network(), Given(packets), every=10**9, queue="all", device="cpu"))
+
+
+def test_errors_of_threads_reach_the_caller_and_the_source_is_closed():
+    class Broken(Given):
+        def read(self, timeout_s):
+            raise RecordingError("the cable is out")
+
+    source = Broken([])
+    with pytest.raises(RecordingError, match="the cable is out"):
+        list(stream(pixel_network(), source, device="cpu"))
+    assert source.closed == 1
+    source = Given([packet(events_at(np.arange(0, 10**6, 100)), slice(None))])
+    live = stream(pixel_network(), source, queue="all", device="cpu")
+    for _ in live:
+        break
+    live.close()
+    assert source.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every": 0}, "every must be positive"),
+        ({"window": -5}, "duration must be positive"),
+        ({"queue": "some"}, "queue must be latest or all"),
+        ({"speed": 0.0}, "speed must be above 0"),
+        ({"lateness": -1}, "lateness must be 0 or more"),
+    ],
+)
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(WindowError, match=message):
+        stream(pixel_network(), Given([]), device="cpu", **settings)
+
+
+def test_another_sensor_and_hot_pixels_are_noted(tmp_path):
+    notes = []
+    network = pixel_network(rows=(0, 3), filters=("hot:3",), representation="voxel:3",
+                            normalise="raw")  # fmt: skip
+    other = SensorSize(8, 9)
+    events = events_at(np.arange(0, 50_000, 100), sensor=other)
+    live = stream(
+        network, Given([packet(events, slice(None))], other), queue="all", device="cpu",
+        note=notes.append,
+    )  # fmt: skip
+    assert next(iter(live)).labels.shape == (8, 9)
+    assert any(
+        "9x8, the network was trained on rows 0 to 2 of 6x4: all its 8" in note for note in notes
+    )
+    assert any("hot pixels are not dropped" in note for note in notes)
+    assert any("voxel:3 is encoded again" in note for note in notes)
+    with pytest.raises(CheckpointError, match=r"is no run folder"):
+        stream(tmp_path, Given([]), device="cpu")
+    with pytest.raises(CheckpointError, match="there is no run folder"):
+        stream(tmp_path / "none", Given([]), device="cpu")
