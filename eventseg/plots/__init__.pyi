@@ -7,6 +7,7 @@ from .scores import figure_bars as figure_bars
 from .scores import figure_calibration as figure_calibration
 from .scores import figure_confusion as figure_confusion
 from .scores import figure_reliability as figure_reliability
+from .statistics import figure_statistics as figure_statistics
 from .training import figure_curves as figure_curves
 from .training import figure_panels as figure_panels
 from .training import figure_runs as figure_runs
