@@ -42,16 +42,23 @@ def commands() -> dict[str, click.Command]:
 
 EVERY = commands()
 COMPUTE = {
-    "check", "compare", "demo", "encode", "evaluate", "pseudolabel", "simulate images",
-    "simulate street", "train",
+    "check", "compare", "demo", "encode", "evaluate", "pseudolabel", "simulate fit",
+    "simulate images", "simulate street", "train",
 }  # fmt: skip
 LONG = {
-    "audit", "demo", "encode", "evaluate", "pseudolabel", "reproduce", "simulate images",
-    "simulate street", "train",
+    "audit", "demo", "encode", "evaluate", "pseudolabel", "reproduce", "simulate fit",
+    "simulate images", "simulate street", "train",
 }  # fmt: skip
 WITH_DEVICE = {"encode", "evaluate", "pseudolabel", "train"}
 GROUPED = {"audit", "encode", "evaluate", "pseudolabel", "train", *(n for n in EVERY if " " in n)}
-OUT = set(EVERY) - {"check", "info", "networks", "simulate street", "simulate images"}
+OUT = set(EVERY) - {
+    "check",
+    "info",
+    "networks",
+    "simulate street",
+    "simulate images",
+    "simulate fit",
+}
 
 
 def run(*arguments: object) -> Result:
@@ -143,7 +150,9 @@ def test_no_default_is_typed_twice() -> None:
     described = describe_settings(TrainConfig)
     for path in ("batch_size", "optimiser.learning_rate", "network.name", "workers", "seed"):
         assert f"[default: {described[path].default_text}]" in text
-    assert EVERY["simulate street"].params[5].default == f"{DAVIS346.width}x{DAVIS346.height}"
+    sensor = option(EVERY["simulate street"], "--sensor")
+    assert sensor is not None
+    assert sensor.default == f"{DAVIS346.width}x{DAVIS346.height}"
 
 
 def test_entries_of_a_docstring_are_read_up_to_its_next_section() -> None:
