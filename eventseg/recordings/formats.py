@@ -57,6 +57,7 @@ _DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd1
 _PROPHESEE = Format(
     "Prophesee RAW or DAT", "eventseg.recordings.prophesee.reader", "open_prophesee"
 )
+_ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag")
 
 FORMATS: dict[str, tuple[Format, ...]] = {
     ".hdf5": (_DDD17,),
@@ -64,6 +65,9 @@ FORMATS: dict[str, tuple[Format, ...]] = {
     ".aedat4": (Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4"),),
     ".raw": (_PROPHESEE,),
     ".dat": (_PROPHESEE,),
+    ".db3": (_ROSBAG,),
+    ".mcap": (_ROSBAG,),
+    ".bag": (_ROSBAG,),
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
@@ -88,7 +92,8 @@ def open_recording(
     ----------
     path : str or Path
         A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 4
-        (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``).
+        (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS bags (``.db3``, ``.mcap``,
+        ``.bag``).
     sensor : SensorSize, optional
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.

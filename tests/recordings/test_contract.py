@@ -8,6 +8,14 @@ import pytest
 from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
 from recordings.prophesee_files import EVT2, EVT3, EVT21, EVT21_LEGACY, write_dat, write_raw
+from recordings.rosbag_files import (
+    PACKET,
+    PACKET_FIELDS,
+    messages,
+    write_bag,
+    write_db3,
+    write_mcap,
+)
 from recordings.toy_format import write_toy
 
 from eventseg.errors import RecordingError
@@ -76,6 +84,31 @@ class TestDat(ReaderContract):
 
     def write(self, path: Path) -> None:
         write_dat(path, written_events())
+
+
+class TestRosbagSqlite(ReaderContract):
+    suffix = ".db3"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        write_db3(path, messages(written_events(), "libcaer", ros1=False))
+
+
+class TestRosbag1(ReaderContract):
+    suffix = ".bag"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        contents = messages(written_events(), "mono", ros1=True)
+        write_bag(path, contents, kind=PACKET, fields=PACKET_FIELDS)
+
+
+class TestMcap(ReaderContract):
+    suffix = ".mcap"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        write_mcap(path, messages(written_events(), "libcaer_cmp", ros1=False))
 
 
 @pytest.fixture

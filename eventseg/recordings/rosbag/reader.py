@@ -1,0 +1,196 @@
+"""ROS bags: the events of one camera, in ROS 1, ROS 2 with SQLite, and ROS 2 with MCAP."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
+from eventseg.recordings.contents import Epoch, Frames
+from eventseg.recordings.packets import (
+    PACKET_DTYPE,
+    EventColumns,
+    PacketReader,
+    PacketRecording,
+    packet_row,
+)
+from eventseg.recordings.prophesee import state
+from eventseg.recordings.prophesee.index import REPAIRS
+from eventseg.recordings.report import Tally
+from eventseg.recordings.rosbag.bags import MCAP, ROS1, SQLITE, Bag, Topic, beginning, open_bag
+from eventseg.recordings.rosbag.encodings import events_of, no_state
+from eventseg.recordings.rosbag.messages import (
+    TYPES,
+    EventMessage,
+    MessageDamage,
+    has_known_fields,
+    normal_type,
+    parse_message,
+)
+
+BLOCK_DTYPE = np.dtype([*PACKET_DTYPE.descr, ("state", "<i8", (state.STATES,))])
+
+MOST_PIXELS = 2**14
+"""Larger sizes in a message are damage."""
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a file begins as a bag does."""
+    try:
+        return beginning(path).startswith((SQLITE, MCAP, ROS1))
+    except RecordingError:
+        return False
+
+
+def open_rosbag(
+    path: Path,
+    *,
+    sensor: SensorSize | None = None,
+    rotate180: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> RosbagRecording:
+    """Open a ROS bag; see :func:`eventseg.recordings.open_recording`."""
+    return RosbagRecording(path, sensor=sensor, rotate180=rotate180, progress=progress)
+
+
+class RosbagRecording(PacketRecording):
+    """The events of the first camera of a bag; parameters as for `open_recording`.
+
+    Times are those of the messages in microseconds: since 1970 where the driver wrote them so,
+    those of the sensor's words in the encoding ``evt3``.
+    """
+
+    _file: Bag
+
+    def _container(self, path: Path) -> Bag:
+        return open_bag(path)
+
+    def _contents(self, progress: Callable[[float], None]) -> None:
+        tally = Tally()
+        self._topic = self._choose(tally)
+        rows, size = self._index(tally, progress)
+        self.sensor = self._given_sensor or size
+        tally.notes.append(f"events of {self._topic.name}, {self._topic.type}")
+        if self._rotate:
+            tally.notes.append("events are turned by 180 degrees, as asked")
+        self.n_events = int(rows["kept"].sum())
+        self.frames, self.epochs = Frames.none(self.sensor), (Epoch(0, 0, "start"),)
+        self.report = tally.report()
+        self._set_times(rows, tally)
+        self._reader = PacketReader(rows, self._decode, sensor=self.sensor)
+        self.gaps = self._reader.gaps()
+
+    def _choose(self, tally: Tally) -> Topic:
+        """Return the first topic of events; the others are counted in a note."""
+        of_events = [each for each in self._file.topics if normal_type(each.type) in TYPES]
+        if not of_events:
+            kinds = ", ".join(sorted({each.type for each in self._file.topics})) or "none"
+            raise RecordingError(
+                f"{self.path} has no topic of events ({', '.join(TYPES)}); its types are {kinds}"
+            )
+        first = of_events[0]
+        if not has_known_fields(normal_type(first.type), first.definition):
+            raise RecordingError(
+                f"{self.path}: the fields of {first.type} in this bag are not those of the known "
+                "message; write it again with the current definition"
+            )
+        if len(of_events) > 1:
+            others = ", ".join(each.name for each in of_events[1:])
+            tally.notes.append(f"other cameras, not read: {others}")
+        return first
+
+    def _index(
+        self, tally: Tally, progress: Callable[[float], None]
+    ) -> tuple[NDArray[np.void], SensorSize]:
+        """Read all messages once."""
+        kind, ros1 = normal_type(self._topic.type), self._file.ros1
+        sizes: Counter[tuple[int, int]] = Counter()
+        rows, spans = [], np.zeros(2, np.int64)
+        before, counts = no_state(), np.zeros(state.COUNTS, np.int64)
+        expected = -1
+        for place, content in self._file.messages(self._topic):
+            tally.found["packets"] += 1
+            try:
+                message = parse_message(content, kind=kind, ros1=ros1)
+                lost = message.sequence - expected if 0 <= expected < message.sequence else 0
+                if lost:
+                    tally.repair("messages that never reached the bag, by their numbers", lost)
+                if lost or message.encoding != "evt3":
+                    before = no_state()
+                began = before.copy()
+                events = events_of(message, before, counts)
+            except MessageDamage as damage:
+                tally.skip("packets", f"damaged: {damage}")
+                before = no_state()
+                continue
+            if message.sequence >= 0:
+                expected = message.sequence + 1
+            size = self._given_sensor or _size_of(message)
+            if size is not None:
+                sizes[size] += 1
+            on, outside = _on(events, size)
+            tally.found["events"] += len(events)
+            tally.skip("events", f"outside the sensor {size}", outside)
+            if len(on):
+                spans = np.maximum(spans, [int(on.y.max()) + 1, int(on.x.max()) + 1])
+                rows.append((*packet_row(place, len(content), on), began))
+        progress(1.0)
+        for number, reason in (
+            (state.NO_TIME, "before the first time, or after a lost message"),
+            (state.NO_PLACE, "before the first row, or after a lost message"),
+        ):
+            tally.found["events"] += int(counts[number])
+            tally.skip("events", reason, int(counts[number]))
+        for number, what in REPAIRS.items():
+            tally.repair(what, int(counts[number]))
+        size = self._given_sensor
+        if size is None and sizes:
+            (most, _), *others = sizes.most_common()
+            size = SensorSize(*most)
+            tally.notes.append(f"sensor {size} from the messages")
+            if others:
+                raise RecordingError(
+                    f"{self.path}: messages of {self._topic.name} are of sensors of {size} and "
+                    f"{SensorSize(*others[0][0])}; give the size"
+                )
+        if size is None:
+            size = SensorSize(*(max(1, int(n)) for n in spans))
+            tally.notes.append(f"sensor {size} inferred from the largest row and column")
+        return np.array(rows, BLOCK_DTYPE), size
+
+    def _decode(self, block: np.void) -> EventColumns:
+        content = self._file.read(self._topic, int(block["offset"]))
+        kind = normal_type(self._topic.type)
+        try:
+            message = parse_message(content, kind=kind, ros1=self._file.ros1)
+            counts = np.zeros(state.COUNTS, np.int64)
+            events, _ = _on(events_of(message, block["state"].copy(), counts), self.sensor)
+        except MessageDamage as damage:
+            raise RecordingError(f"{self.path} cannot be read any more: {damage}") from damage
+        if not self._rotate:
+            return events
+        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
+        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
+        return EventColumns(events.t, x, y, events.p)
+
+
+def _size_of(message: EventMessage) -> SensorSize | None:
+    """Return the size that a message gives, None where it gives none that can be."""
+    height, width = message.height, message.width
+    if not (0 < height <= MOST_PIXELS and 0 < width <= MOST_PIXELS):
+        return None
+    return SensorSize(height, width)
+
+
+def _on(events: EventColumns, size: SensorSize | None) -> tuple[EventColumns, int]:
+    """Return the events on the sensor, and the number of the others."""
+    if size is None:
+        return events, 0
+    inside = (events.x < size.width) & (events.y < size.height)
+    outside = len(events) - int(inside.sum())
+    return (events[inside] if outside else events), outside
