@@ -184,7 +184,12 @@ def command(
     """
     from eventseg.device import set_threads
     from eventseg.evaluation.evaluate_predictions import evaluate_predictions
-    from eventseg.evaluation.report.tables import HEADER, group_tables, summary_rows
+    from eventseg.evaluation.report.tables import (
+        HEADER,
+        class_tables,
+        group_tables,
+        summary_rows,
+    )
     from eventseg.evaluation.run_evaluation import evaluate_run
     from eventseg.html import markdown
     from eventseg.windows import format_duration
@@ -216,7 +221,7 @@ def command(
         )
         return
     click.echo(markdown(HEADER, summary_rows(found.rows)), nl=False)
-    for title, header, lines in group_tables(found.rows):
+    for title, header, lines in (class_tables(found.rows)[0], *group_tables(found.rows)):
         click.echo(f"\n{title}, %\n\n{markdown(header, lines)}", nl=False)
     for section in found.sections:
         click.echo(f"\n{section.title}\n\n{section.markdown()}")

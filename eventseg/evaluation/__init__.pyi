@@ -2,6 +2,7 @@ from .audit.audit import Audit as Audit
 from .audit.audit import audit as audit
 from .audit.report import write_audit as write_audit
 from .compare.report import compare_runs as compare_runs
+from .compare.results import results as results
 from .evaluate import Protocol as Protocol
 from .evaluate import evaluate as evaluate
 from .evaluate_predictions import evaluate_predictions as evaluate_predictions

@@ -45,3 +45,20 @@ def common_table(tables: Sequence[ClassTable]) -> CommonTable | None:
         except LabelError:
             continue
     return None
+
+
+def union_table(tables: Sequence[ClassTable]) -> CommonTable:
+    """Return a table with every class of some once, by its name, in the colour of the first.
+
+    Examples
+    --------
+    >>> union_table([load_class_table("evsegnet6"), load_class_table("camvid11")]).merges[0]
+    (0, 1, 2, 3, 4, 5)
+    """
+    colours: dict[str, tuple[int, int, int]] = {}
+    for table in tables:
+        for name, colour in zip(table.names, table.colours, strict=True):
+            colours.setdefault(name, colour)
+    places = {name: i for i, name in enumerate(colours)}
+    merges = tuple(tuple(places[name] for name in table.names) for table in tables)
+    return CommonTable(ClassTable(tuple(colours), tuple(colours.values())), merges)

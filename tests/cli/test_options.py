@@ -42,15 +42,18 @@ def commands() -> dict[str, click.Command]:
 
 EVERY = commands()
 COMPUTE = {
-    "check", "compare", "demo", "encode", "evaluate", "pseudolabel", "simulate fit",
-    "simulate images", "simulate street", "train",
+    "check", "compare", "demo", "encode", "evaluate", "predict", "pseudolabel", "simulate fit",
+    "simulate images", "simulate street", "stream", "train",
 }  # fmt: skip
 LONG = {
-    "audit", "demo", "encode", "evaluate", "pseudolabel", "reproduce", "simulate fit",
-    "simulate images", "simulate street", "train",
+    "audit", "demo", "encode", "evaluate", "predict", "pseudolabel", "reproduce", "simulate fit",
+    "simulate images", "simulate street", "stream", "train",
 }  # fmt: skip
-WITH_DEVICE = {"encode", "evaluate", "pseudolabel", "train"}
-GROUPED = {"audit", "encode", "evaluate", "pseudolabel", "train", *(n for n in EVERY if " " in n)}
+WITH_DEVICE = {"encode", "evaluate", "predict", "pseudolabel", "stream", "train", "view"}
+GROUPED = {
+    "audit", "encode", "evaluate", "predict", "pseudolabel", "stream", "train",
+    *(n for n in EVERY if " " in n),
+}  # fmt: skip
 OUT = set(EVERY) - {
     "check",
     "info",
@@ -83,7 +86,7 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("-q", LONG),
         ("--progress", LONG),
         ("--out", OUT),
-        ("--window", {"encode", "evaluate", "train", "view"}),
+        ("--window", {"encode", "evaluate", "predict", "stream", "train", "view"}),
     ],
 )
 def test_a_shared_option_is_where_it_makes_sense(flag: str, where: set[str]) -> None:

@@ -14,7 +14,6 @@ from training_fixtures import one_thread, street_dataset, train_tiny
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.adabn import adapted_to, with_statistics_of
-from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import (
@@ -26,6 +25,7 @@ from eventseg.networks import (
 )
 from eventseg.networks.batch_norms import Moments
 from eventseg.networks.network import batch_norms
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
 from eventseg_cli.main import main
@@ -41,7 +41,7 @@ def _quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
         patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
-        patch.setattr(report_page, "picture", lambda *_a, **_k: "")
+        patch.setattr(FigureFiles, "embed", lambda *_a, **_k: "")
         yield
     torch.set_num_threads(before)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,21 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+from training_fixtures import draw_nothing, one_thread, street_dataset, tiny, train_tiny
 
+import eventseg
 from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
-from eventseg.evaluation.compare.published import CAMVID, DDD17, PUBLISHED_ON, published_data
+from eventseg.evaluation.compare.classes import class_rows, same_data_note
+from eventseg.evaluation.compare.encodings import align_encodings
+from eventseg.evaluation.compare.published import (
+    CAMVID,
+    CITYSCAPES,
+    DDD17,
+    PUBLISHED_ON,
+    published_data,
+)
 from eventseg.evaluation.compare.published_rows import PUBLISHED_HEADER, published_rows
 from eventseg.evaluation.compare.runs import (
     Evaluation,
@@ -27,10 +39,12 @@ from eventseg.evaluation.compare.runs import (
     Score,
     evaluation_names,
     group_seeds,
+    other_samples,
     pick_evaluation,
     read_run_summary,
 )
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.sample_scores import write_sample_scores
 from eventseg.files import digest_of
 from eventseg.labels.maps import load_class_table
@@ -218,6 +232,134 @@ def test_runs_of_other_data_have_no_common_picture(runs: Path, tmp_path: Path) -
         page = (tmp_path / "c/compare.html").read_text()
         assert "predictions of each run" not in page
         assert reason in page
+
+
+def test_runs_of_other_encodings_are_compared_each_on_its_own_input(
+    data: Path, runs: Path, tmp_path: Path
+) -> None:
+    recordings = [data.parent / f"{name}.hdf5" for name in ("drive", "other")]
+    voxels = tmp_path / "voxels"
+    encode_dataset(
+        recordings, voxels, held_out=["other"], windows_us=[50_000], representation="voxel:2",
+        filters="refractory:1ms",
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        train_tiny(voxels, runs / "voxel", epochs=1, input__normalise="raw")
+    for name, folder in (("first", data), ("voxel", voxels), ("gray", data)):
+        evaluate_run(runs / name, folder, device="cpu", baselines=False, classes="evsegnet6")
+    out = tmp_path / "c"
+    result = CliRunner().invoke(
+        main, ["compare", *(str(runs / n) for n in ("first", "voxel", "gray")), "--out", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    table = result.stdout.partition("## Runs")[2].splitlines()
+    header, lines = table[2], table[4:7]
+    names = [cell.strip() for cell in header.split("|")]
+    cells = [dict(zip(names, map(str.strip, line.split("|")), strict=True)) for line in lines]
+    assert [cell["representation"] for cell in cells] == ["mean-std sqrt", "voxel:2 raw", "-"]
+    assert [cell["filters"] for cell in cells] == ["none", "refractory:1ms", "-"]
+    assert [cell["data"] for cell in cells] == ["streets", "voxels", "streets"]
+    assert [cell["sensor"] for cell in cells] == ["64x48", "64x48", "-"]
+    # One column for the scores of all, though their data sets differ.
+    assert all(cell["mIoU 50ms"] != "-" for cell in cells[:2])
+    assert cells[2]["mIoU"] != "-"
+    # A network of frames needs no window, hence counts the samples at the begin too.
+    assert result.stdout.count("other samples than the first row of this evaluation") == 1
+    page = (out / "compare.html").read_text()
+    assert "predictions of each run" in page
+    assert "each run on its own data set" in page
+    for name in ("same-samples", "learning-curves"):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (out / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert "| class | first 50ms | voxel 50ms | gray |" in result.stdout
+    described = json.loads((out / "compare.json").read_text())["runs"]
+    assert described[1]["encoding"]["representation"] == "voxel:2"
+    assert set(described[0]["evaluations"][0]["scores"][0]["per_class"]) <= set(EVSEGNET_6)
+
+    records = eventseg.results(str(runs / "*"))
+    by_run = {record["run"]: record for record in records if record.get("is_network")}
+    assert [by_run[name]["representation"] for name in ("first", "voxel")] == [
+        "mean-std", "voxel:2"
+    ]  # fmt: skip
+    shown = float(cells[1]["mIoU 50ms"])
+    assert by_run["voxel"]["miou"] == pytest.approx(shown, abs=0.005)
+    assert by_run["voxel"]["window"] == "50ms"
+    assert by_run["voxel"]["split"] == "test"
+    assert "iou_flat" in by_run["gray"]
+    unscored = [record for record in records if record["run"] == "second"]
+    assert [record["seed"] for record in unscored] == [3]
+    assert "evaluation" not in unscored[0]
+    with pytest.raises(TrainingError, match="names no run folder"):
+        eventseg.results(str(tmp_path / "none*"))
+
+
+def test_evaluations_of_one_run_on_two_encodings_stay_apart() -> None:
+    def made(how: str, source: str = "s") -> Evaluation:
+        return Evaluation(how, "evsegnet6", how, "truth", "test", source)
+
+    at_one = {"50ms": score(1)}
+    one, two, other = made("a"), made("b"), made("c", "t")
+    aligned = align_encodings([summary({one: at_one}), summary({two: at_one, other: at_one})])
+    (together,) = aligned[0].scored
+    assert together.how == "a and b"
+    assert together in aligned[1].scored
+    assert other in aligned[1].scored
+    apart = align_encodings([summary({one: at_one, two: at_one}), summary({two: at_one})])
+    assert [set(run.scored) for run in apart] == [{one, two}, {two}]
+
+
+def test_label_maps_of_other_pixels_are_noted() -> None:
+    test = Evaluation("a", "evsegnet6", "x", "truth", "test")
+    rows = [(Score(9, 50.0, 1.0, NAN, NAN, NAN, "", "set", "", (), n),) for n in (100, 80)]
+    notes = other_samples([summary({test: {"50ms": row}}) for row in rows], test)
+    assert notes == {
+        (1, "50ms"): "other pixels (rows or size) than the first row of this evaluation"
+    }
+
+
+def test_tables_as_csv_and_latex(runs: Path, tmp_path: Path) -> None:
+    write_scores(runs / "first", "a", [row("50ms", 0.25)])
+    out = tmp_path / "c"
+    given = ["compare", str(runs / "first"), "--out", str(out), "--format"]
+    result = CliRunner().invoke(main, [*given, "csv,latex"])
+    assert result.exit_code == 0, result.output
+    text = (out / "compare.csv").read_text()
+    assert result.stdout.startswith(text)
+    lines = list(csv.reader(io.StringIO(text)))
+    assert lines[0][:3] == ["table", "run", "seeds"]
+    assert lines[1][:3] == ["Runs", "first", "1"]
+    latex = (out / "compare.tex").read_text()
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") > 1
+    for line in latex.splitlines():
+        if line.endswith(r"\\"):
+            assert not re.search(r"(?<!\\)[%_#]", line)
+    assert (out / "compare.md").is_file()
+    refused = CliRunner().invoke(main, [*given, "word"])
+    assert refused.exit_code == 2
+    assert "'word' is none of md, csv, latex" in refused.output
+
+
+def test_published_class_rows_stand_beside_ours() -> None:
+    config = tiny(network__name="deeplabv3_resnet50", input__kind="rgb")
+    test = Evaluation("h", "cityscapes19", "x", "truth", "val")
+    scored = (Score(9, 50.0, 1.0, NAN, NAN, NAN, per_class=(("car", 61.25), ("road", 70.0))),)
+    ours = summary({test: {"-": scored}}, name="ours", config=config)
+    header, lines = class_rows([ours], test)
+    assert header[:2] == ("class", "ours")
+    assert header[2].startswith("published: ")
+    cells = {line[0]: line[1:] for line in lines}
+    assert cells["car"] == ["61.25", "88"]
+    assert cells["truck"] == ["-", "11"]
+    assert "not of the same data" in same_data_note([ours])[0]
+    same = same_data_note([replace(ours, published_data=CITYSCAPES)])
+    assert "of the same data: DeepLabV3" in same[0]
+    assert same_data_note([summary()]) == []
+    # Seeds are mean and deviation; classes of other names have no published column.
+    two = scored[0]._replace(per_class=(("flat", 50.0),))
+    header, lines = class_rows([replace(ours, scored={test: {"-": (two, two)}})], test)
+    assert header == ("class", "ours")
+    assert lines == [["flat", "50.00 ± 0.00"]]
 
 
 def test_published_data_is_known_by_recordings_and_anchor(data: Path, tmp_path: Path) -> None:

@@ -27,12 +27,12 @@ from eventseg.evaluation.measures.conditions import CONDITIONS, UNKNOWN, sample_
 from eventseg.evaluation.measures.distance import NAMES, ScoresByDistance
 from eventseg.evaluation.measures.groups import class_scores, group_names, group_scores, groups_of
 from eventseg.evaluation.measures.measure import Scoring
-from eventseg.evaluation.report import page
 from eventseg.evaluation.request import request_of
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import EvaluationRequest
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.resizing import nearest, resize_nearest
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
@@ -319,7 +319,7 @@ def test_the_command_prints_and_writes_scores_by_condition(
     tiny_drive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The pictures of the scores themselves are tested elsewhere.
-    monkeypatch.setattr(page, "picture", lambda *_a, **_k: "")
+    monkeypatch.setattr(FigureFiles, "embed", lambda *_a, **_k: "")
     run, data, out = tiny_drive_folder / "run", tiny_drive_folder / "drives", tmp_path / "report"
     arguments = ["evaluate", str(run), str(data), "--device", "cpu", "--threads", "1"]
     arguments += ["--workers", "0", "--no-baselines", "--out", str(out), "-q"]

@@ -72,6 +72,9 @@ def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path):
         root / "events.pt", root / "streets", out=tmp_path / "report", device="cpu",
         window="10ms,50ms", predictions=True,
     )  # fmt: skip
+    figures = {path.stem for path in (tmp_path / "report" / "figures").glob("*.pdf")}
+    assert figures >= {"iou-of-classes", "confusion-10ms", "confusion-50ms"}
+    assert figures == {path.stem for path in (tmp_path / "report" / "figures").glob("*.png")}
     folders = sorted((tmp_path / "report" / "predictions").iterdir())
     assert [folder.name for folder in folders] == ["10ms", "50ms"]
     for row, folder in zip(made.rows, folders, strict=False):

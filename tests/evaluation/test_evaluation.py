@@ -33,7 +33,6 @@ from eventseg.evaluation.baselines import (
 from eventseg.evaluation.evaluate import Protocol, evaluate
 from eventseg.evaluation.late_clock import late_clock_rows
 from eventseg.evaluation.position_prior import tuned_weights
-from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.request import EvaluationRequest, evaluation_key, folder_name
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
@@ -41,6 +40,7 @@ from eventseg.evaluation.sample_scores import read_sample_scores
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, load_class_table, merge_labels, merge_of
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.prediction.predictor import (
     PUBLISHED,
     network_input,
@@ -67,7 +67,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Leave pictures of runs and reports out: they are most of the time here."""
     patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
     patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
-    patch.setattr(report_page, "picture", lambda *_a, **_k: "")
+    patch.setattr(FigureFiles, "embed", lambda *_a, **_k: "")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from eventseg.evaluation.measures import timing
 from eventseg.evaluation.measures.boundaries import boundary_scores
 from eventseg.evaluation.measures.flicker import Flicker, consecutive_samples
 from eventseg.evaluation.measures.measure import Scoring
-from eventseg.evaluation.report import page
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import EvaluationRequest
 from eventseg.labels.maps import ClassTable
@@ -35,6 +34,7 @@ from eventseg.metrics.boundaries import BoundaryCounts
 from eventseg.metrics.calibration import fit_temperature
 from eventseg.networks import load_network
 from eventseg.networks.resizing import nearest, resize_nearest
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.prediction.predictor import network_input, predictor
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.truth import Truth, truth_path
@@ -46,7 +46,7 @@ from eventseg_cli.main import main
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch):
     # The pictures of the scores themselves are tested elsewhere.
-    monkeypatch.setattr(page, "picture", lambda *_a, **_k: "")
+    monkeypatch.setattr(FigureFiles, "embed", lambda *_a, **_k: "")
     before = torch.get_num_threads()
     one_thread()
     yield

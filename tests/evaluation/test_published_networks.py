@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn import functional
 
 from eventseg.errors import CheckpointError, EventsegError, LabelError
-from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.scored_network import find_network
 from eventseg.events import SensorSize
@@ -33,6 +32,7 @@ from eventseg.networks import (
 from eventseg.networks.inputs import IMAGENET
 from eventseg.networks.named import parse_named
 from eventseg.networks.published import published_inputs
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.pseudolabel.teacher_classes import table_by_number
 from eventseg_cli.main import main
 
@@ -43,7 +43,7 @@ HEIGHT, WIDTH = 24, 40
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch):
     """Compute on one thread, and leave the pictures of reports out."""
-    monkeypatch.setattr(report_page, "picture", lambda *_a, **_k: "")
+    monkeypatch.setattr(FigureFiles, "embed", lambda *_a, **_k: "")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -12,8 +12,8 @@ from training_fixtures import draw_nothing, one_thread, street_dataset, tiny, tr
 
 from eventseg.evaluation.baselines import baseline_rows
 from eventseg.evaluation.evaluate import Protocol
-from eventseg.evaluation.report import page as report_page
 from eventseg.evaluation.run_evaluation import evaluate_run
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.sources.source import open_source
 from eventseg.training.parts import by_stretches, pick
 
@@ -91,7 +91,7 @@ def test_a_network_of_the_paper_protocol_has_seen_the_validation_part(
 ) -> None:
     one_thread()
     draw_nothing(monkeypatch)
-    monkeypatch.setattr(report_page, "picture", lambda *_a, **_k: "")
+    monkeypatch.setattr(FigureFiles, "embed", lambda *_a, **_k: "")
     train_tiny(data, tmp_path / "run", epochs=1, protocol="paper")
     page, rows = evaluate_run(tmp_path / "run", data, split="val", device="cpu")
     assert "The network was trained on the part val" in page.read_text()

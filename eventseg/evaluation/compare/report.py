@@ -9,6 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import TrainingError
+from eventseg.evaluation.compare.classes import class_rows, same_data_note
+from eventseg.evaluation.compare.encodings import align_encodings
+from eventseg.evaluation.compare.formats import (
+    ComparedTable,
+    Format,
+    as_csv,
+    as_latex,
+    as_markdown,
+)
 from eventseg.evaluation.compare.paired import paired_lines, paired_table, paired_tests
 from eventseg.evaluation.compare.picture import same_samples
 from eventseg.evaluation.compare.published_rows import PUBLISHED_HEADER, published_rows
@@ -25,9 +34,10 @@ from eventseg.evaluation.compare.runs import (
     read_run_summary,
     spread,
 )
-from eventseg.html import markdown, page, paragraph, picture, table, write_text
+from eventseg.html import page, paragraph, table, write_text
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.events import Figure
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.plots.training import figure_runs
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.epoch_tables import read_metrics
@@ -51,8 +61,12 @@ def compare_runs(
     *,
     out: str | Path,
     tests: Sequence[tuple[str | Path, str | Path]] = (),
+    formats: Sequence[Format] = ("md",),
 ) -> tuple[Path, str]:
     """Write ``compare.md``, ``compare.json`` and ``compare.html`` of runs into a folder.
+
+    Runs of other encodings are compared each on its own input. ``figures`` gets the figures of the
+    page as PNG and PDF.
 
     Parameters
     ----------
@@ -62,11 +76,13 @@ def compare_runs(
     tests : sequence of (path, path)
         Pairs of run folders whose scores are tested for a difference, each together with the runs
         that differ from it only in the seed. They are compared even where `runs` lacks them.
+    formats : sequence of {"md", "csv", "latex"}
+        Formats of the tables: ``compare.csv`` and ``compare.tex`` are written where asked for.
 
     Returns
     -------
     Path, str
-        The page, and the tables in Markdown.
+        The page, and the tables in the first format.
 
     Raises
     ------
@@ -81,7 +97,7 @@ def compare_runs(
             runs.append(folder)
     if not runs:
         raise TrainingError("give one or more run folders")
-    summaries = [read_run_summary(run) for run in runs]
+    summaries = align_encodings([read_run_summary(run) for run in runs])
     groups = group_seeds(summaries)
     chosen, names = pick_evaluation(groups), evaluation_names(groups)
     tested = [test for pair in tests for test in paired_tests(groups, pair)]
@@ -98,25 +114,19 @@ def compare_runs(
             "The scores of that evaluation are not all of the same samples: see the notes under "
             "Every evaluation."
         )
-    # Title, header, rows, and the sentences that the page shows below the table.
     tables = [
-        ("Runs", *run_rows(groups, chosen), reading),
-        *((*paired_table(test), paired_lines(test)) for test in tested),
-        ("Every evaluation", EVERY_HEADER, evaluation_rows(groups), []),
-        ("Published", PUBLISHED_HEADER, published_rows(groups), []),
+        ComparedTable("Runs", *run_rows(groups, chosen), reading),
+        *(ComparedTable(*paired_table(test), paired_lines(test)) for test in tested),
+        ComparedTable("Every evaluation", EVERY_HEADER, evaluation_rows(groups), []),
+        ComparedTable("IoU of classes", *class_rows(groups, chosen), same_data_note(groups)),
+        ComparedTable("Published", PUBLISHED_HEADER, published_rows(groups), []),
     ]
-    tables = [one for one in tables if one[2]]
-    text = "\n".join(
-        [
-            "# Runs side by side\n",
-            *(f"{line}\n" for line in reading),
-            *(
-                f"## {title}\n\n{markdown(header, rows)}"
-                + "".join(f"\n{line}\n" for line in lines if lines is not reading)
-                for title, header, rows, lines in tables
-            ),
-        ]
-    )
+    tables = [one for one in tables if one.rows]
+    texts: dict[str, str] = {
+        "md": as_markdown(tables, reading=reading),
+        "csv": as_csv(tables),
+        "latex": as_latex(tables),
+    }
     sections = [
         (
             title,
@@ -125,23 +135,30 @@ def compare_runs(
         )
         for title, header, rows, lines in tables
     ]
+    figures = FigureFiles()
     figure, reason = same_samples([Path(run) for run in runs], summaries)
     shown = (
         paragraph(reason, kind="soft")
         if figure is None
-        else picture(figure, alternative="predictions of each run") + paragraph(reason, kind="soft")
+        else figures.embed("same-samples", figure, alternative="predictions of each run")
+        + paragraph(reason, kind="soft")
     )
     sections.insert(1, ("Same samples", shown))
-    sections.insert(1, ("Learning curves", picture(_curves(runs), alternative="learning curves")))
+    curves = figures.embed("learning-curves", _curves(runs), alternative="learning curves")
+    sections.insert(1, ("Learning curves", curves))
     lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
     described: dict[str, Any] = {"runs": [_described(run, names) for run in groups]}
     if tested:
         described["tests"] = [test.to_dict() for test in tested]
     write_text(root / "compare.json", json.dumps(described, indent=2) + "\n")
-    write_text(root / "compare.md", text)
+    write_text(root / "compare.md", texts["md"])
+    for name, ending in (("csv", "csv"), ("latex", "tex")):
+        if name in formats:
+            write_text(root / f"compare.{ending}", texts[name])
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
-    return root / "compare.html", text
+    figures.write(root)
+    return root / "compare.html", texts[formats[0]]
 
 
 def _curves(runs: Sequence[str | Path]) -> Figure:
@@ -164,6 +181,8 @@ def _described(run: RunSummary, names: Mapping[Evaluation, str]) -> dict[str, An
         "input": run.config.input.kind,
         "windows": list(run.config.input.windows) if _sees_events(run.config) else [],
         "labels": run.config.labels.set,
+        "encoding": None if run.encoding is None else run.encoding.to_dict(),
+        "data": run.data_name,
         "parameters": run.parameters,
         "best_epoch": run.best_epoch,
         "val_miou": list(run.val_miou),
@@ -173,7 +192,9 @@ def _described(run: RunSummary, names: Mapping[Evaluation, str]) -> dict[str, An
             {
                 "name": names[evaluation],
                 "window": window,
-                "scores": [score._asdict() for score in scores],
+                "scores": [
+                    {**score._asdict(), "per_class": dict(score.per_class)} for score in scores
+                ],
             }
             for evaluation in sorted(run.scored)
             for window, scores in run.scored[evaluation].items()
@@ -196,6 +217,10 @@ def run_rows(
         "input",
         "windows",
         "labels",
+        "representation",
+        "filters",
+        "data",
+        "sensor",
         "parameters",
         "best epoch",
         "val mIoU",
@@ -214,6 +239,7 @@ def run_rows(
                 _input(run.config),
                 ", ".join(run.config.input.windows) if _sees_events(run.config) else "-",
                 run.config.labels.set,
+                *_encoding_cells(run),
                 f"{run.parameters:,}",
                 run.best_epoch,
                 spread(run.val_miou),
@@ -223,6 +249,16 @@ def run_rows(
             ]
         )
     return header, rows
+
+
+def _encoding_cells(run: RunSummary) -> tuple[str, str, str, str]:
+    """Return representation with normalisation, filters, data and sensor."""
+    encoding = run.encoding
+    if encoding is None:
+        return "-", "-", run.data_name or "-", "-"
+    representation = f"{encoding.representation} {encoding.normalise}"
+    filters = ", ".join(encoding.filters) or "none"
+    return representation, filters, run.data_name or "-", str(encoding.sensor)
 
 
 def evaluation_rows(runs: Sequence[RunSummary]) -> list[list[str]]:

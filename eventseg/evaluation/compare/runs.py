@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from eventseg.errors import TrainingError
+from eventseg.encoding.settings import Encoding
+from eventseg.errors import EventsegError, TrainingError
 from eventseg.evaluation.compare.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
 from eventseg.files import digest_of, read_text
+from eventseg.networks.weights import load_file
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.config.tables import from_table
 from eventseg.training.epoch_tables import best_of, read_metrics, read_timing
-from eventseg.training.run_folder import RUN, read_run
+from eventseg.training.run_folder import BEST, RUN, read_run
 from eventseg.windows import format_duration, parse_duration
 
 
@@ -35,6 +37,9 @@ class Evaluation(NamedTuple):
     data : str
         Digest of data and labels.
     labels, split : str
+    source : str
+        Digest of recordings, labels and protocol, whatever the events are encoded as; empty where
+        it is unknown.
     """
 
     how: str
@@ -42,13 +47,16 @@ class Evaluation(NamedTuple):
     data: str
     labels: str
     split: str
+    source: str = ""
 
 
 class Score(NamedTuple):
     """Scores of a network at one window in percent; NaN where a score is missing.
 
     ``scope`` is the limit of the interval in words, ``sample_set`` the digest of the samples'
-    names, both empty in reports of earlier versions; ``report`` is the folder of the report.
+    names, both empty in reports of earlier versions; ``report`` is the folder of the report;
+    ``per_class`` are pairs of class and IoU, of classes with true or predicted pixels; ``pixels``
+    is the number of those scored, 0 where it is unknown.
     """
 
     samples: int
@@ -60,6 +68,8 @@ class Score(NamedTuple):
     scope: str = ""
     sample_set: str = ""
     report: str = ""
+    per_class: tuple[tuple[str, float], ...] = ()
+    pixels: int = 0
 
 
 Scored = Mapping[Evaluation, Mapping[str, tuple[Score, ...]]]
@@ -96,6 +106,10 @@ class RunSummary:
         Those on the data and in the classes that the run was trained on, with any labels.
     folders : tuple of Path
         Run folders, one for each seed.
+    encoding : Encoding, optional
+        Encoding of the events that the network sees; None where it sees none or it is unknown.
+    data_name : str
+        Name of the data that the run was trained on.
     """
 
     name: str
@@ -110,6 +124,8 @@ class RunSummary:
     published_data: str
     own: frozenset[Evaluation] = frozenset()
     folders: tuple[Path, ...] = ()
+    encoding: Encoding | None = None
+    data_name: str = ""
 
 
 def read_run_summary(run: str | Path) -> RunSummary:
@@ -148,7 +164,18 @@ def read_run_summary(run: str | Path) -> RunSummary:
         published_data=published_data(Path(record["data"]), classes=classes),
         own=frozenset(own),
         folders=(root.resolve(),),
+        encoding=_encoding(root),
+        data_name=Path(record["data"]).name,
     )
+
+
+def _encoding(root: Path) -> Encoding | None:
+    """Return the encoding that the checkpoint of a run holds; None without one."""
+    try:
+        held = load_file(root / BEST)["inputs"]["encoding"]
+        return None if held is None else Encoding.from_dict(held)
+    except (EventsegError, KeyError, TypeError, ValueError):
+        return None
 
 
 def group_seeds(runs: Sequence[RunSummary]) -> list[RunSummary]:
@@ -215,24 +242,29 @@ def other_samples(runs: Sequence[RunSummary], evaluation: Evaluation) -> dict[tu
     Reports of earlier versions do not say which samples they are of: their number is compared.
     """
     scored = {
-        (place, window): {(score.samples, score.sample_set) for score in scores}
+        (place, window): {(score.samples, score.sample_set, score.pixels) for score in scores}
         for place, run in enumerate(runs)
         for window, scores in sorted(
             run.scored.get(evaluation, {}).items(), key=lambda item: by_length(item[0])
         )
     }
     notes: dict[tuple[int, str], str] = {}
-    reference: set[tuple[int, str]] = next(iter(scored.values()), set())
+    reference: set[_Samples] = next(iter(scored.values()), set())
     for key, sets in scored.items():
         if any(_differ(one, other) for one in sets for other in sets):
             notes[key] = "seeds scored on different samples"
         elif any(_differ(one, other) for one in sets for other in reference):
             notes[key] = "other samples than the first row of this evaluation"
+        elif any(0 not in (one[2], o[2]) and one[2] != o[2] for one in sets for o in reference):
+            notes[key] = "other pixels (rows or size) than the first row of this evaluation"
     return notes
 
 
-def _differ(one: tuple[int, str], other: tuple[int, str]) -> bool:
-    (count, digest), (other_count, other_digest) = one, other
+_Samples = tuple[int, str, int]
+
+
+def _differ(one: _Samples, other: _Samples) -> bool:
+    (count, digest, _), (other_count, other_digest, _) = one, other
     return count != other_count or ("" not in (digest, other_digest) and digest != other_digest)
 
 
@@ -265,6 +297,12 @@ def _read_scores(
             short_digest(about["data digests"]),
             about["label set"],
             record["split"],
+            short_digest(
+                [
+                    about["scored as"],
+                    {key: d for key, d in about["data digests"].items() if key != "settings"},
+                ]
+            ),
         )
         return (
             evaluation,
@@ -313,6 +351,12 @@ def _score(row: Mapping[str, object], *, report: Path) -> Score:
         scope=str(row.get("interval_scope", "")),
         sample_set=str(row.get("sample_set", "")),
         report=str(report),
+        per_class=tuple(
+            (str(one["name"]), 100 * float(one["iou"]))
+            for one in scores.get("per_class", ())
+            if one["iou"] is not None
+        ),
+        pixels=int(scores.get("pixels", 0)),
     )
 
 

@@ -23,8 +23,9 @@ from eventseg.evaluation.report.tables import (
     summary_rows,
 )
 from eventseg.evaluation.rows import Row
-from eventseg.html import page, paragraph, picture, table
+from eventseg.html import page, paragraph, table
 from eventseg.labels.maps import ClassTable
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.plots.scores import figure_bars, figure_confusion
 from eventseg.plots.training import figure_panels
 
@@ -49,8 +50,12 @@ def report_page(
     warning: str = "",
     sections: Sequence[Section] = (),
     notes: Sequence[str] = (),
+    figures: FigureFiles,
 ) -> str:
-    """Return the page; arguments as of :func:`eventseg.evaluation.report.write.write_report`."""
+    """Return the page; arguments as of :func:`eventseg.evaluation.report.write.write_report`.
+
+    Its figures are kept in `figures`.
+    """
     classes, rules = rows[0].classes, rules_of(rows)
     summary = _summary(rows)
     summary += "".join(
@@ -69,8 +74,10 @@ def report_page(
         ("Scores, %", (paragraph(warning, kind="warning") if warning else "") + summary),
         (
             "Each class",
-            picture(
-                figure_bars(bars, names=classes.names, title="IoU, %"), alternative="IoU of classes"
+            figures.embed(
+                "iou-of-classes",
+                figure_bars(bars, names=classes.names, title="IoU, %"),
+                alternative="IoU of classes",
             )
             + "<details><summary>All numbers</summary>"
             + "".join(_titled(found) for found in class_tables(rows))
@@ -86,7 +93,8 @@ def report_page(
         shown.append((f"{found.title}, %", table(found.header, found.lines) + words))
     matrices = [
         f"<div>{paragraph(column_of(row))}"
-        + picture(
+        + figures.embed(
+            f"confusion-{row.window}".removesuffix("--"),
             figure_confusion(row.matrices.sum(0), classes=classes),
             alternative=f"confusion matrix {row.window}",
         )
@@ -95,11 +103,12 @@ def report_page(
     ]
     side_by_side = ' class="two"' if len(classes) <= NARROW else ""
     shown.append(("What is taken for what", f"<div{side_by_side}>{''.join(matrices)}</div>"))
-    shown += [(section.title, section.html()) for section in sections]
+    shown += [(section.title, section.html(figures)) for section in sections]
     if curves is not None:
-        shown.append(("Learning curves", picture(curves(), alternative="learning curves")))
+        made = figures.embed("learning-curves", curves(), alternative="learning curves")
+        shown.append(("Learning curves", made))
     if panels is not None:
-        shown.append(("Worst and best samples", _extremes(rows[0], panels, classes)))
+        shown.append(("Worst and best samples", _extremes(rows[0], panels, classes, figures)))
     facts = [
         [key, value if isinstance(value, str) else json.dumps(value)]
         for key, value in about.items()
@@ -122,7 +131,7 @@ def _titled(found: Table) -> str:
     return paragraph(f"{found.title}, %") + table(found.header, found.lines)
 
 
-def _extremes(row: Row, panels: Panels, classes: ClassTable) -> str:
+def _extremes(row: Row, panels: Panels, classes: ClassTable, figures: FigureFiles) -> str:
     """Return the samples of least and most pixel accuracy as one picture."""
     accuracy = row.sample_accuracy
     known = np.flatnonzero(~np.isnan(accuracy))
@@ -138,4 +147,4 @@ def _extremes(row: Row, panels: Panels, classes: ClassTable) -> str:
     )
     return paragraph(
         f"By pixel accuracy at {row.window}: the {count} worst, then the best."
-    ) + picture(figure, alternative="worst and best samples")
+    ) + figures.embed("worst-and-best-samples", figure, alternative="worst and best samples")

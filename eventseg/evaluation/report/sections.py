@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.evaluation.report.tables import Table
-from eventseg.html import markdown, paragraph, picture, table, write_text
+from eventseg.html import markdown, paragraph, table, write_text
 from eventseg.plots.events import Figure
+from eventseg.plots.figure_files import FigureFiles
 
 PREFIX = "measure-"
 """Beginning of the names of the sections' CSV files."""
@@ -58,9 +59,12 @@ class Section:
         ]
         return {"title": self.title, "note": self.note, **self.facts, "lines": lines}
 
-    def html(self) -> str:
-        """Return picture, table and note for the page."""
-        shown = "" if self.figure is None else picture(self.figure(), alternative=self.title)
+    def html(self, figures: FigureFiles) -> str:
+        """Return picture, table and note for the page; the figure is kept in `figures`."""
+        shown = ""
+        if self.figure is not None:
+            name = f"{PREFIX}{self.key.replace('_', '-')}"
+            shown = figures.embed(name, self.figure(), alternative=self.title)
         words = paragraph(f"{self.note[0].upper()}{self.note[1:]}.", kind="soft")
         return shown + table(self.table.header, self.table.lines) + words
 

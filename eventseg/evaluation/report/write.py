@@ -25,6 +25,7 @@ from eventseg.evaluation.report.tables import (
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.sample_scores import write_sample_scores
 from eventseg.html import markdown, write_text
+from eventseg.plots.figure_files import FigureFiles
 
 
 def write_report(
@@ -41,7 +42,8 @@ def write_report(
 ) -> Path:
     """Write ``scores.json``, ``.csv``, ``.md`` and ``.npz`` and ``report.html`` into a folder.
 
-    Each section has a CSV file of its own, ``measure-KEY.csv``.
+    Each section has a CSV file of its own, ``measure-KEY.csv``; ``figures`` holds the figures
+    of the page as PNG and PDF.
 
     Parameters
     ----------
@@ -86,6 +88,7 @@ def write_report(
     write_text(out / "scores.json", json.dumps(report, indent=2) + "\n")
     write_text(out / "scores.csv", _csv(rows))
     write_text(out / "scores.md", _words(rows, protocol, warning, sections, notes))
+    figures = FigureFiles()
     write_text(
         out / "report.html",
         report_page(
@@ -97,8 +100,10 @@ def write_report(
             warning=warning,
             sections=sections,
             notes=notes,
+            figures=figures,
         ),
     )
+    figures.write(out)
     return out / "report.html"
 
 

@@ -1,0 +1,58 @@
+"""Figures of a report: in its page, and beside it as PNG and PDF."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from eventseg.files import write_whole
+from eventseg.html import embedded
+
+FOLDER = "figures"
+"""Folder beside a report."""
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFiles:
+    """Figures of a report by name, kept while its page is made.
+
+    Parameters
+    ----------
+    kept : dict of str to (Figure, bytes)
+        Figure and PNG of each name.
+    """
+
+    kept: dict[str, tuple[Figure, bytes]] = field(default_factory=dict)
+
+    def embed(self, name: str, figure: Figure, *, alternative: str) -> str:
+        """Keep a figure under a name of letters and ``-``, and return it as HTML."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        self.kept[name] = figure, buffer.getvalue()
+        return embedded(buffer.getvalue(), alternative=alternative)
+
+    def write(self, report: Path) -> None:
+        """Write the figures into ``figures`` in the folder of a report, as PNG and as PDF.
+
+        Figures of an earlier report are removed.
+
+        Raises
+        ------
+        OutputError
+            A file cannot be written.
+        """
+        folder = report / FOLDER
+        for path in [*folder.glob("*.png"), *folder.glob("*.pdf")]:
+            if path.stem not in self.kept:
+                path.unlink()
+        for name, (figure, png) in self.kept.items():
+            write_whole(folder / f"{name}.png", lambda file, png=png: file.write(png))  # type: ignore[misc]
+            write_whole(folder / f"{name}.pdf", lambda file, figure=figure: _as_pdf(file, figure))  # type: ignore[misc]
+
+
+def _as_pdf(file: io.BufferedWriter, figure: Figure) -> None:
+    # Without a date, so that equal figures are equal files.
+    figure.savefig(file, format="pdf", metadata={"CreationDate": None})
