@@ -1,9 +1,9 @@
-"""``eventseg info``: what a recording or a data set holds."""
+"""``eventseg info``: what a recording, data set, run, checkpoint or prediction folder holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from eventseg.events import SensorSize
 
 
-@click.command(short_help="Show what a recording or a data set holds.")
-@click.argument("path", metavar="FILE|DATA", type=click.Path(exists=True, path_type=Path))
+@click.command(short_help="Show what a file or folder holds.")
+@click.argument("path", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path))
 @options.sensor_option
 @options.rotate180_option
 @options.json_option
 def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: bool) -> None:
-    """Show what a recording holds, or settings, counts and class shares of a data set.
+    """Show what a recording, a data set, an image folder, a run, a checkpoint or predictions hold.
 
     \b
     eventseg info rec1487339175.hdf5
     eventseg info rec1487339175.eventseg --json
     eventseg info CamVid
+    eventseg info runs/fastscnn
+    eventseg info predictions/fastscnn-rec1487339175
     """  # noqa: D301
     from eventseg.dataset.describe import (
         dataset_lines,
@@ -33,14 +35,24 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
         recording_lines,
     )
     from eventseg.dataset.reader import dataset_folders, open_dataset
+    from eventseg.prediction.folder import open_predictions
+    from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
     from eventseg.recordings import open_recording
     from eventseg.sources.describe import describe_folder, folder_lines
     from eventseg.sources.image_folders import open_folder
+    from eventseg.training.describe_run import describe_checkpoint, describe_run, run_lines
 
-    described = []
+    described: list[tuple[dict[str, Any], list[str]]] = []
     folder = open_folder(path) if path.is_dir() else None
     if folder is not None:
         described.append((found := describe_folder(folder), folder_lines(found)))
+    elif any((path / name).is_file() for name in (MANIFEST, UNFINISHED)):
+        predicted = open_predictions(path)
+        described.append((predicted.summary(), predicted.lines()))
+    elif (path / RUN).is_file():
+        described.append((found := describe_run(path), run_lines(found)))
+    elif path.suffix == ".pt":
+        described.append((found := describe_checkpoint(path), run_lines(found)))
     elif path.is_dir():
         # A folder of data sets, one a window length, is shown as each of them.
         for each in dataset_folders(path) or [path]:

@@ -16,7 +16,7 @@ COMMANDS = {
     "demo": "The whole job on simulated drives: encode, label, train, score, show.",
     "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
-    "info": "Show what a recording or a data set holds.",
+    "info": "Show what a recording, data set, run or prediction folder holds.",
     "check": "Check that a data set is whole and consistent.",
     "pseudolabel": "Label the frames of a data set by a teacher network.",
     "audit": "Measure a teacher's labels against the truth or against another's.",
@@ -27,7 +27,7 @@ COMMANDS = {
     "compare": "Put runs side by side, and beside published results.",
     "reproduce": "Train a run again and compare its scores.",
     "networks": "Show networks: parameters, cost, output stride, published results.",
-    "view": "Draw one moment of a recording: frame, events, six channels.",
+    "view": "Draw a moment of a recording, or samples of a folder: frame, events, six channels.",
 }
 """Name and one line of help of every command; its module has the same name."""
 

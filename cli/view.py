@@ -1,4 +1,4 @@
-"""``eventseg view``: one moment of a recording as a picture."""
+"""``eventseg view``: a moment of a recording, or samples of a folder, as a picture."""
 
 from __future__ import annotations
 
@@ -13,64 +13,169 @@ if TYPE_CHECKING:
     from eventseg.events import SensorSize
 
 
-@click.command(short_help="Draw one moment of a recording.")
-@click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE"
+RECORDING_OPTIONS = ("at_us", "sensor", "rotate180")
+FOLDER_OPTIONS = ("sample_ids", "count", "split", "labels", "run")
+
+
+@click.command(
+    short_help="Draw a moment of a recording, or samples of a folder.",
+    epilog="""\b
+Examples:
+  eventseg view rec1487339175.hdf5
+  eventseg view rec1487339175.hdf5 --at 12.5s --window 10ms --out moment.png
+  eventseg view rec1487339175.hdf5 --window 10ms,50ms,250ms
+  eventseg view drives.eventseg --labels truth --count 8
+  eventseg view drives.eventseg --sample rec1487339175_f000012 --run runs/fastscnn
+  eventseg view runs/fastscnn --out sheet.pdf
+  eventseg view predictions/fastscnn-rec1487339175
+  eventseg view predictions/fastscnn-rec1487339175 --out film.mp4
+""",
 )
+@click.argument("path", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER")
 @click.option(
     "--at",
     "at_us",
     callback=options.time_after_start,
     metavar="TIME",
-    help="End of the window, after the first event, such as 12.5s.  [default: the middle]",
+    help="Of a recording: end of the window, after the first event, such as 12.5s.  [default: the "
+    "middle]",
 )
 @click.option(
     "--window",
     "windows_us",
     callback=options.durations,
-    default="50ms",
-    show_default=True,
     metavar="LENGTH[,LENGTH...]",
-    help="Length of the window; several lengths are drawn side by side.",
+    help="Length of the window; several lengths of a recording are drawn side by side.  [default: "
+    "50ms; of a folder the one of the network, or the first]",
+)
+@click.option(
+    "--sample",
+    "sample_ids",
+    multiple=True,
+    metavar="ID",
+    help="Of a folder: sample to show. The option can be given several times.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 100),
+    help="Of a folder: number of samples, spread over all.  [default: 6]",
+)
+@click.option("--split", metavar="SPLIT", help="Of a data set or run: part to choose from.")
+@click.option(
+    "--labels", metavar="SET", help="Of a data set: label set.  [default: truth, or the only one]"
+)
+@click.option(
+    "--run",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="RUN",
+    help="Of a data set: run folder or checkpoint that predicts the samples.",
 )
 @options.out_option(
-    "Picture to write, .png, .pdf or .svg.  [default: the recording's name with .png]"
+    "Picture to write, .png, .pdf or .svg; of a prediction folder also a film, .mp4 or .gif.  "
+    "[default: the name of FILE or FOLDER with .png]"
 )
 @options.sensor_option
 @options.rotate180_option
+@options.device_option()
 @options.json_option
 def command(
-    file: Path,
+    path: Path,
     at_us: int | None,
-    windows_us: tuple[int, ...],
+    windows_us: tuple[int, ...] | None,
+    sample_ids: tuple[str, ...],
+    count: int | None,
+    split: str | None,
+    labels: str | None,
+    run: Path | None,
     out: Path | None,
     sensor: SensorSize | None,
     rotate180: bool,
+    device: str,
     as_json: bool,
 ) -> None:
-    """Draw one moment of a recording: the frame, events over it, and the six channels.
+    """Draw a moment of a recording, or samples of a data set, run or prediction folder.
 
-    Of several windows: the events of each over the frame, and their counts.
+    Of a recording: the frame, events over it and the six channels; of several windows the events
+    of each over the frame, and their counts. Of a folder: a contact sheet of samples with frame,
+    events, labels, prediction and wrong pixels, as far as there are some.
+    """
+    context = click.get_current_context()
+    wrong = FOLDER_OPTIONS if path.is_file() else RECORDING_OPTIONS
+    for name in wrong:
+        if context.params[name] not in (None, (), False):
+            option = {"at_us": "at", "sample_ids": "sample"}.get(name, name)
+            what = "a folder" if path.is_file() else "a recording"
+            raise click.UsageError(f"--{option} is for {what}; {path} is none")
+    if path.is_file():
+        target = _draw_recording(path, at_us, windows_us, out, sensor, rotate180)
+    else:
+        target = _draw_folder(path, windows_us, sample_ids, count, split, labels, run, out, device)
+    if as_json:
+        from eventseg.windows import format_duration
 
-    \b
-    eventseg view rec1487339175.hdf5
-    eventseg view rec1487339175.hdf5 --at 12.5s --window 10ms --out moment.png
-    eventseg view rec1487339175.hdf5 --window 10ms,50ms,250ms
-    """  # noqa: D301
+        lengths = windows_us or ((50_000,) if path.is_file() else ())
+        kind = "recording" if path.is_file() else "folder"
+        windows = [format_duration(length_us) for length_us in lengths]
+        options.print_json({"picture": str(target), kind: str(path), "windows": windows})
+        return
+    click.echo(target)
+
+
+def _draw_recording(
+    path: Path,
+    at_us: int | None,
+    windows_us: tuple[int, ...] | None,
+    out: Path | None,
+    sensor: SensorSize | None,
+    rotate180: bool,
+) -> Path:
     from eventseg.plots.events import save_figure
     from eventseg.plots.moments import figure_moment, figure_windows
     from eventseg.recordings import open_recording
-    from eventseg.windows import format_duration
 
-    with open_recording(file, sensor=sensor, rotate180=rotate180) as recording:
-        if len(windows_us) == 1:
-            figure = figure_moment(recording, at=at_us, window=windows_us[0])
+    lengths_us = windows_us or (50_000,)
+    with open_recording(path, sensor=sensor, rotate180=rotate180) as recording:
+        if len(lengths_us) == 1:
+            figure = figure_moment(recording, at=at_us, window=lengths_us[0])
         else:
-            figure = figure_windows(recording, at=at_us, windows=windows_us)
-    target = out or Path(file.with_suffix(".png").name)
+            figure = figure_windows(recording, at=at_us, windows=lengths_us)
+    target = out or Path(path.with_suffix(".png").name)
     save_figure(figure, target)
-    if as_json:
-        windows = [format_duration(length_us) for length_us in windows_us]
-        options.print_json({"picture": str(target), "recording": str(file), "windows": windows})
-        return
-    click.echo(target)
+    return target
+
+
+def _draw_folder(
+    path: Path,
+    windows_us: tuple[int, ...] | None,
+    sample_ids: tuple[str, ...],
+    count: int | None,
+    split: str | None,
+    labels: str | None,
+    run: Path | None,
+    out: Path | None,
+    device: str,
+) -> Path:
+    from eventseg.plots.events import save_figure
+    from eventseg.prediction.contact_sheet import SHOWN, contact_sheet
+    from eventseg.prediction.film import film_predictions
+
+    if windows_us is not None and len(windows_us) > 1:
+        raise click.UsageError("several windows are for recordings; give one --window")
+    target = out or Path(f"{path.resolve().name}.png")
+    if target.suffix.lower() in (".mp4", ".gif"):
+        if sample_ids or count is not None or split is not None or run is not None:
+            raise click.UsageError("a film shows all samples of a prediction folder")
+        film_predictions(path, target, labels=labels)
+        return target
+    figure = contact_sheet(
+        path,
+        samples=sample_ids,
+        count=count or SHOWN,
+        split=split,
+        labels=labels,
+        run=run,
+        window=None if windows_us is None else windows_us[0],
+        device=device,
+    )
+    save_figure(figure, target)
+    return target

@@ -34,6 +34,7 @@ from .networks import load_network as load_network
 from .plots import figure_moment as figure_moment
 from .plots import figure_sample as figure_sample
 from .plots import figure_windows as figure_windows
+from .prediction import contact_sheet as contact_sheet
 from .prediction import film_predictions as film_predictions
 from .prediction import open_predictions as open_predictions
 from .prediction import predict as predict

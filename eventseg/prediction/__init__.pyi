@@ -1,3 +1,4 @@
+from .contact_sheet import contact_sheet as contact_sheet
 from .film import FilmOfPredictions as FilmOfPredictions
 from .film import film_predictions as film_predictions
 from .folder import PredictionFolder as PredictionFolder

@@ -1,0 +1,96 @@
+"""Description of a run folder or of a checkpoint: network, input, classes, epochs, evaluations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eventseg.networks import TrainedNetwork, load_network, parameter_count
+from eventseg.training.run import open_run
+from eventseg.training.run_folder import BEST, RUN, read_run
+
+
+def describe_run(path: str | Path) -> dict[str, Any]:
+    """Return what a run folder holds, as JSON takes it.
+
+    Raises
+    ------
+    TrainingError
+        No run folder, or one whose files are damaged.
+    CheckpointError
+        Its checkpoint cannot be read.
+    """
+    root = Path(path)
+    run, record = open_run(root), read_run(root / RUN)
+    return {
+        "path": str(root),
+        "data": str(run.data),
+        "labels": run.config.labels.set,
+        "protocol": run.config.protocol,
+        "seed": run.config.seed,
+        "device": record["device"],
+        "epochs": len(run.history),
+        "best_epoch": run.best.epoch,
+        "val_miou": run.best.val_miou,
+        "val_iou": dict(zip(run.class_names, run.best.val_iou, strict=True)),
+        "checkpoints": sorted(file.name for file in root.glob("*.pt")),
+        "evaluations": sorted(file.parent.name for file in root.glob("*/scores.json")),
+        **(_network(run.network) if (root / BEST).is_file() else {}),
+    }
+
+
+def describe_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Return what a checkpoint of eventseg holds, as JSON takes it.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, or none of eventseg.
+    """
+    return {"path": str(path), **_network(load_network(path))}
+
+
+def run_lines(info: dict[str, Any]) -> list[str]:
+    """Return a description of a run or a checkpoint as lines for people."""
+    lines = [info["path"]]
+    if "network" in info:
+        windows = f", windows {', '.join(info['windows'])}" if info["windows"] else ""
+        lines += [
+            f"  {info['network']}, {info['parameters']:,} parameters, input {info['input']} "
+            f"({info['channels']} channels{windows})",
+            f"  {len(info['classes'])} classes: {', '.join(info['classes'])}",
+        ]
+        encoding = info["encoding"]
+        if encoding is not None:
+            row0, row1 = encoding["rows"]
+            sensor = f"{encoding['sensor']['width']}x{encoding['sensor']['height']}"
+            lines.append(
+                f"  {encoding['representation']}, {encoding['normalise']}, rows {row0}-{row1 - 1} "
+                f"of {sensor}, filters {', '.join(encoding['filters']) or 'none'}"
+            )
+    if "data" in info:
+        iou = [f"{name} {value:.1f}" for name, value in info["val_iou"].items() if value == value]
+        lines += [
+            f"  trained on {info['data']}, labels {info['labels']}, seed {info['seed']}, "
+            f"{info['device']}",
+            f"  {info['epochs']} epochs, best {info['best_epoch']} with val mIoU "
+            f"{info['val_miou']:.2f} %",
+            f"  val IoU, %: {', '.join(iou)}",
+            f"  checkpoints {', '.join(info['checkpoints']) or 'none'}",
+            *(f"  {name}" for name in info["evaluations"]),
+        ]
+    return lines
+
+
+def _network(trained: TrainedNetwork) -> dict[str, Any]:
+    inputs = trained.inputs
+    return {
+        "network": trained.blueprint.name,
+        "parameters": parameter_count(trained.network),
+        "input": inputs.kind,
+        "channels": inputs.channels,
+        "windows": list(inputs.windows) if inputs.kind in ("events", "both") else [],
+        "input_size": None if inputs.size is None else list(inputs.size),
+        "classes": list(trained.classes.names),
+        "encoding": None if inputs.encoding is None else inputs.encoding.to_dict(),
+    }

@@ -1,0 +1,154 @@
+"""Contact sheets of prediction folders, data sets and runs, and what view and info make of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from prediction_fixtures import TABLE, random_network
+from training_fixtures import street_dataset
+
+import eventseg
+from eventseg.errors import CheckpointError, DatasetError, NetworkError, WindowError
+from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6
+from eventseg_cli.main import main
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("sheet")
+    data = street_dataset(folder)
+    random_network(folder / "events.pt", "events", data, table=CITYSCAPES_19)
+    random_network(folder / "six.pt", "gray", table=EVSEGNET_6)
+    random_network(folder / "abc.pt", "gray", table=TABLE)
+    eventseg.predict_into(
+        folder / "events.pt", folder / "other.hdf5", folder / "maps", device="cpu"
+    )
+    return folder
+
+
+def titles(figure) -> list[str]:
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def names(figure) -> list[str]:
+    return [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+
+
+def legend(figure) -> set[str]:
+    return {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+def test_sheets_of_predictions_show_frame_events_labels_prediction_and_errors(root):
+    figure = eventseg.contact_sheet(root / "maps", count=3)
+    assert titles(figure) == ["frame", "events", "labels", "prediction", "wrong pixels"]
+    shown = [name.split("\n")[0] for name in names(figure)]
+    ids = eventseg.open_predictions(root / "maps").ids
+    assert shown == [ids[0], ids[len(ids) // 2], ids[-1]]
+    assert all(name.endswith("% wrong") for name in names(figure))
+    assert legend(figure) == set(CITYSCAPES_19.names)
+
+
+def test_sheets_of_data_sets_show_labels_and_those_of_a_run(root):
+    plain = eventseg.contact_sheet(root / "streets", count=2, split="test")
+    assert titles(plain) == ["frame", "events", "labels"]
+    assert all(name.startswith("other_f") for name in names(plain))
+    one = eventseg.contact_sheet(
+        root / "streets", samples=["drive_f000004"], run=root / "six.pt", device="cpu"
+    )
+    assert titles(one) == ["frame", "events", "labels", "prediction", "wrong pixels"]
+    # Truth of 19 classes and predictions of 6 are painted in the six.
+    assert legend(one) == set(EVSEGNET_6.names)
+    unlike = eventseg.contact_sheet(
+        root / "streets", count=1, run=root / "abc.pt", device="cpu", window="10ms"
+    )
+    # Classes that do not merge are all shown, and no pixel is called wrong.
+    assert titles(unlike) == ["frame", "events", "labels", "prediction"]
+    assert legend(unlike) == {*CITYSCAPES_19.names, *TABLE.names}
+
+
+def test_sheets_of_runs_show_the_data_they_were_trained_on(root, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(root / "events.pt", run / "best.pt")
+    (run / "run.json").write_text(json.dumps({"data": str(root / "streets")}))
+    figure = eventseg.contact_sheet(run, count=2, device="cpu")
+    assert all(name.startswith("other_f") for name in names(figure))
+    (run / "run.json").write_text(json.dumps({"data": str(tmp_path / "gone")}))
+    with pytest.raises(DatasetError, match="was trained on is no longer at"):
+        eventseg.contact_sheet(run, device="cpu")
+
+
+def test_what_cannot_be_shown_is_named(root, tmp_path):
+    for asked, error, match in (
+        ({"samples": ["nope"]}, DatasetError, "has no sample 'nope'; it has drive_f000000"),
+        ({"split": "other"}, DatasetError, "streets, other has no sample to show"),
+        ({"labels": "taught"}, DatasetError, "no label set 'taught'; it has truth"),
+        ({"count": 0}, DatasetError, "1 sample or more"),
+        ({"window": "fast"}, WindowError, "a number and a unit"),
+        ({"run": tmp_path / "none"}, CheckpointError, "no run folder or checkpoint"),
+    ):
+        with pytest.raises(error, match=match):
+            eventseg.contact_sheet(root / "streets", device="cpu", **asked)
+    with pytest.raises(CheckpointError, match="is no run folder"):
+        eventseg.contact_sheet(tmp_path, device="cpu")
+    pictures = tmp_path / "CamVid"
+    for folder in ("test", "testannot"):
+        (pictures / folder).mkdir(parents=True)
+        Image.new("L", (24, 16)).save(pictures / folder / "a_1.png")
+    assert titles(eventseg.contact_sheet(pictures)) == ["frame", "labels"]
+    with pytest.raises(NetworkError, match=r"sees events, and .* holds none"):
+        eventseg.contact_sheet(pictures, run=root / "events.pt", device="cpu")
+
+
+def test_view_and_info_take_every_folder(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        return CliRunner().invoke(main, [*map(str, arguments)])
+
+    made = call("view", root / "maps", "--count", "1")
+    assert made.exit_code == 0, made.output
+    with Image.open("maps.png") as picture:
+        assert picture.size[0] > 1000
+    assert call("view", root / "streets", "--count", "1", "--out", "s.pdf").exit_code == 0
+    film = call("view", root / "maps", "--out", "film.gif")
+    assert film.exit_code == 0, film.output
+    assert Path("film.gif").is_file()
+    for wrong, words in (
+        ((root / "maps", "--at", "1s"), "--at is for a recording"),
+        ((root / "other.hdf5", "--sample", "x"), "--sample is for a folder"),
+        ((root / "maps", "--out", "film.gif", "--count", "2"), "a film shows all samples"),
+        ((root / "streets", "--window", "10ms,50ms"), "several windows are for recordings"),
+    ):
+        refused = call("view", *wrong)
+        assert refused.exit_code == 2, refused.output
+        assert words in refused.output
+
+    shown = call("info", root / "maps")
+    assert "label maps of events, 19 classes, frames" in shown.stdout
+    described = json.loads(call("info", root / "maps", "--json").stdout)
+    assert described["samples"] == len(eventseg.open_predictions(root / "maps"))
+    checkpoint = call("info", root / "events.pt")
+    assert "enet, " in checkpoint.stdout
+    assert "rows 0-47 of 64x48, filters none" in checkpoint.stdout
+    assert json.loads(call("info", root / "six.pt", "--json").stdout)["encoding"] is None
+
+
+def test_info_of_a_run(tiny_drive_folder):
+    path = tiny_drive_folder / "run"
+    shown = CliRunner().invoke(main, ["info", str(path)])
+    assert shown.exit_code == 0, shown.output
+    assert "1 epochs, best 1 with val mIoU" in shown.stdout
+    assert "fastscnn, " in shown.stdout
+    info = json.loads(CliRunner().invoke(main, ["info", str(path), "--json"]).stdout)
+    run = eventseg.open_run(path)
+    assert info["val_miou"] == run.best.val_miou
+    assert info["checkpoints"] == ["best.pt", "last.pt"]
+    assert set(info["val_iou"]) == set(run.class_names)
