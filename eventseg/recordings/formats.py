@@ -58,16 +58,21 @@ _PROPHESEE = Format(
     "Prophesee RAW or DAT", "eventseg.recordings.prophesee.reader", "open_prophesee"
 )
 _ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag")
+_TABLE = Format("columns of events", "eventseg.recordings.table.reader", "open_table_recording")
 
 FORMATS: dict[str, tuple[Format, ...]] = {
-    ".hdf5": (_DDD17,),
-    ".h5": (_DDD17,),
+    ".hdf5": (_DDD17, _TABLE),
+    ".h5": (_DDD17, _TABLE),
     ".aedat4": (Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4"),),
     ".raw": (_PROPHESEE,),
     ".dat": (_PROPHESEE,),
     ".db3": (_ROSBAG,),
     ".mcap": (_ROSBAG,),
     ".bag": (_ROSBAG,),
+    ".npz": (_TABLE,),
+    ".npy": (_TABLE,),
+    ".csv": (_TABLE,),
+    ".txt": (_TABLE,),
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
@@ -93,7 +98,7 @@ def open_recording(
     path : str or Path
         A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 4
         (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS bags (``.db3``, ``.mcap``,
-        ``.bag``).
+        ``.bag``), or columns of events (``.h5``, ``.npz``, ``.npy``, ``.csv``, ``.txt``).
     sensor : SensorSize, optional
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.

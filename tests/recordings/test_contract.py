@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
@@ -109,6 +111,47 @@ class TestMcap(ReaderContract):
 
     def write(self, path: Path) -> None:
         write_mcap(path, messages(written_events(), "libcaer_cmp", ros1=False))
+
+
+class TestHdf5Columns(ReaderContract):
+    suffix = ".h5"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        events = written_events()
+        with h5py.File(path, "w") as file:
+            for name in "txyp":
+                file.create_dataset(f"events/{name}", data=getattr(events, name), chunks=(500,))
+
+
+class TestNpz(ReaderContract):
+    suffix = ".npz"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        events = written_events()
+        with path.open("wb") as file:
+            np.savez(file, **{name: getattr(events, name) for name in "txyp"})
+
+
+class TestNpy(ReaderContract):
+    suffix = ".npy"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        events = written_events()
+        with path.open("wb") as file:
+            np.save(file, np.stack([getattr(events, name) for name in "xytp"], axis=1))
+
+
+class TestText(ReaderContract):
+    suffix = ".csv"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        events = written_events()
+        columns = np.stack([getattr(events, name) for name in "txyp"], axis=1)
+        np.savetxt(path, columns, fmt="%d", delimiter=",", header="t,x,y,p", comments="")
 
 
 @pytest.fixture

@@ -1,0 +1,221 @@
+"""Columns of events as files store them, and what their numbers mean.
+
+A file says more or less about its columns: names, a unit of time, the size of the sensor. What it
+does not say is inferred from the numbers, and a note tells so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
+from eventseg.recordings.packets import MOST_PIXELS, EventColumns
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+PER_US: dict[str, tuple[int, int]] = {
+    "s": (1_000_000, 1),
+    "ms": (1_000, 1),
+    "us": (1, 1),
+    "ns": (1, 1_000),
+}
+"""Microseconds in a unit, as a factor and a divisor."""
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "t": ("t", "ts", "time", "times", "timestamp", "timestamps"),
+    "x": ("x", "xs", "x_pos", "col", "column"),
+    "y": ("y", "ys", "y_pos", "row"),
+    "p": ("p", "ps", "pol", "pols", "polarity", "polarities", "on"),
+}
+"""Names that columns go by, in small letters; that of the time may end in a unit, as ``t_us``."""
+
+FEW, SLOWEST, FASTEST = 1_000, 1e3, 1e9
+"""Events a second of a sensor, for files of more than a few events."""
+
+LATEST_US = 2**61
+"""Times beyond are damage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the columns of a file hold.
+
+    Parameters
+    ----------
+    unit : {"s", "ms", "us", "ns"}
+        Unit of the times.
+    offset_us : int
+        Time that those of the file are counted from.
+    sensor : SensorSize, optional
+        Size of the sensor, where the file says it.
+    notes : tuple of str
+        What was inferred.
+    """
+
+    unit: Unit
+    offset_us: int = 0
+    sensor: SensorSize | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RawColumns:
+    """Columns of some rows as they are stored.
+
+    Parameters
+    ----------
+    t, x, y, p : (N,)
+        Numbers of any type.
+    unread : int
+        Rows in the file that are none: damaged lines.
+    """
+
+    t: NDArray[Any]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    p: NDArray[Any]
+    unread: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.t)
+
+
+class ColumnFile(Protocol):
+    """An open file of columns."""
+
+    meaning: Meaning
+
+    def places(self) -> Sequence[tuple[int, int]]:
+        """Return where blocks of rows begin and how long they are, in file order."""
+        ...
+
+    def read(self, offset: int, size: int) -> RawColumns:
+        """Return the rows of a block."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        ...
+
+
+def events_of(raw: RawColumns, meaning: Meaning) -> tuple[EventColumns, int]:
+    """Return the events of some rows in file order, and the number of rows that are none.
+
+    A polarity above 0 is ON: files have 0 and 1, -1 and 1, or truth values. Rows without a finite
+    time or a whole, non-negative place are left out.
+    """
+    t, timed = times_in_us(raw.t, meaning)
+    x, y = (np.asarray(values) for values in (raw.x, raw.y))
+    placed = timed
+    for values in (x, y):
+        whole = np.isfinite(values) if values.dtype.kind == "f" else np.True_
+        placed = placed & whole & (values >= 0) & (values < MOST_PIXELS)
+        if values.dtype.kind == "f":
+            placed = placed & (np.floor(values) == np.nan_to_num(values))
+    p = np.asarray(raw.p)
+    if not placed.all():
+        t, x, y, p = t[placed], x[placed], y[placed], p[placed]
+    events = EventColumns(t, x.astype(np.uint16), y.astype(np.uint16), (p > 0).astype(np.int8))
+    return events, len(raw) - len(events)
+
+
+def times_in_us(t: NDArray[Any], meaning: Meaning) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return times in microseconds, int64 (N,), and which of them can be, bool (N,).
+
+    Integers of nanoseconds are rounded down, floating-point times to the nearest microsecond.
+    """
+    factor, divisor = PER_US[meaning.unit]
+    if t.dtype.kind == "f":
+        scaled = t.astype(np.float64) * (factor / divisor)
+        timed = np.isfinite(scaled) & (np.abs(np.nan_to_num(scaled)) < LATEST_US)
+        us = np.rint(np.where(timed, scaled, 0)).astype(np.int64)
+    else:
+        limit = LATEST_US // factor
+        timed = (t < limit) & (t > -limit) if t.dtype.kind == "i" else t < limit
+        us = np.where(timed, t, 0).astype(np.int64) * factor // divisor
+    return us + meaning.offset_us, timed
+
+
+def column_of(name: str) -> tuple[str, Unit | None] | None:
+    """Return the column that a name stands for, and the unit of time in it; None for others."""
+    word = name.strip().strip("\"'").lower().replace(" ", "_")
+    stem, _, unit = word.rpartition("_")
+    for column, known in NAMES.items():
+        if word in known:
+            return column, None
+    if stem in NAMES["t"] and unit in PER_US:
+        return "t", unit  # type: ignore[return-value]
+    return None
+
+
+def columns_of(names: Sequence[str]) -> tuple[dict[str, int], Unit | None] | None:
+    """Return the places of the four columns among names, and the unit in that of the time."""
+    places: dict[str, int] = {}
+    unit: Unit | None = None
+    for place, name in enumerate(names):
+        found = column_of(name)
+        if found is not None and found[0] not in places:
+            places[found[0]] = place
+            unit = found[1] or unit
+    return (places, unit) if len(places) == 4 else None
+
+
+def order_of(table: NDArray[Any], *, path: object) -> dict[str, int]:
+    """Return the places of the four columns of a sample of rows, (N, 4), by their numbers.
+
+    The polarity has the values 0 and 1, or -1 and 1; the time never falls and has most values; of
+    the other two, x comes first.
+
+    Raises
+    ------
+    RecordingError
+        The numbers do not tell.
+    """
+    two = [
+        k
+        for k in range(4)
+        if set(np.unique(table[:, k])) <= {0, 1} or set(np.unique(table[:, k])) <= {-1, 1}
+    ]
+    rising = [k for k in range(4) if (np.diff(table[:, k]) >= 0).all() and k not in two[-1:]]
+    if not two or not rising:
+        raise RecordingError(
+            f"{path}: the columns cannot be told apart: one must have two values and one never "
+            "fall; name them in a first line, such as t,x,y,p"
+        )
+    p = two[-1]
+    t = max((k for k in rising if k != p), key=lambda k: len(np.unique(table[:, k])))
+    x, y = (k for k in range(4) if k not in (t, p))
+    return {"t": t, "x": x, "y": y, "p": p}
+
+
+def unit_of(t: NDArray[Any], *, events: int, span: float) -> tuple[Unit, str]:
+    """Return the unit of times that nothing names, and a note.
+
+    Parameters
+    ----------
+    t : (N,)
+        A sample of the times.
+    events : int
+        Events in the file.
+    span : float
+        Last time less the first one.
+
+    Fractions are of seconds. Of integers, microseconds are believed unless that makes less than a
+    thousand or more than a billion events a second.
+    """
+    if t.dtype.kind == "f" and (np.floor(t) != t).any():
+        return "s", "times have fractions: seconds"
+    units: tuple[Unit, ...] = ("us", "ns", "ms", "s")
+    for unit in units:
+        factor, divisor = PER_US[unit]
+        rate = events / max(1e-9, span * factor / divisor / 1e6)
+        if events >= FEW and SLOWEST <= rate <= FASTEST:
+            return unit, f"times are taken for {unit}, which makes {rate:.2g} events a second"
+    return "us", "times are taken for us: too few events to tell"

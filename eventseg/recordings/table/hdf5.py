@@ -1,0 +1,193 @@
+"""Columns of events in HDF5, in the layouts of several data sets and tools."""
+
+from __future__ import annotations
+
+import contextlib
+from numbers import Integral
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
+from eventseg.recordings.hdf5.datasets import attributes, open_table
+from eventseg.recordings.hdf5.filters import missing_filter
+from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
+from eventseg.recordings.hdf5.repack import repacked
+from eventseg.recordings.hdf5.storage import DamageError
+from eventseg.recordings.hdf5.tables import Table
+from eventseg.recordings.table.columns import Meaning, RawColumns, Unit, unit_of
+
+ROWS = 2**16
+
+MOST_ROWS = 2**36
+"""Most rows that a file may declare."""
+
+Order = dict[str, int]
+
+
+class Layout(NamedTuple):
+    """Where a data set or tool keeps its events.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    paths : tuple of str
+        Columns t, x, y, p, or one table of all.
+    order : dict, optional
+        Places of the columns in one table.
+    unit : str, optional
+        Unit of the times; None where it is inferred.
+    offset : str
+        Dataset of one number that is added to the times, in us; empty for none.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    order: Order | None = None
+    unit: Unit | None = "us"
+    offset: str = ""
+
+
+def _four(folder: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in "txyp")
+
+
+T_FIRST: Order = {"t": 0, "x": 1, "y": 2, "p": 3}
+X_FIRST: Order = {"x": 0, "y": 1, "t": 2, "p": 3}
+
+LAYOUTS = (
+    Layout("events/{t,x,y,p}, as of DSEC and RVT", _four("events"), offset="t_offset"),
+    Layout("prophesee/left/{t,x,y,p}, as of M3ED", _four("prophesee/left")),
+    Layout("CD/{t,x,y,p}", _four("CD")),
+    Layout("davis/left/events, as of MVSEC", ("davis/left/events",), X_FIRST, "s"),
+    Layout("event, as DDD20's exporter writes it", ("event",), T_FIRST),
+    Layout("events (N, 4), as of v2e", ("events",), T_FIRST),
+    Layout("t, x, y, p", ("t", "x", "y", "p"), unit=None),
+)
+"""Known layouts, in the order in which they are tried."""
+
+ECF = "CD/events"
+
+
+class Hdf5Columns:
+    """An open HDF5 file of events; see :class:`eventseg.recordings.table.columns.ColumnFile`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._copy: Path | None = None
+        self._closed = False
+        try:
+            self._file = Hdf5File(path)
+            try:
+                self._layout, self._tables = self._found()
+            except BaseException:
+                self._file.close()
+                raise
+        except UnsupportedError:
+            self._copy = repacked(path, follow=False)
+            self._file = Hdf5File(self._copy)
+            self._copy.unlink(missing_ok=True)  # it stays until it is closed
+            self._layout, self._tables = self._found()
+        try:
+            self._rows = self._checked_rows()
+            self.meaning = self._meaning()
+        except BaseException:
+            self.close()
+            raise
+
+    def places(self) -> list[tuple[int, int]]:
+        """Return the first row and the number of rows of each block."""
+        return [(first, min(ROWS, self._rows - first)) for first in range(0, self._rows, ROWS)]
+
+    def read(self, offset: int, size: int) -> RawColumns:
+        """Return the rows of a block."""
+        if self._closed:
+            raise RecordingError(f"{self._path} is closed")
+        return self._read(offset, size)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._closed = True
+        self._file.close()
+
+    def _read(self, offset: int, size: int) -> RawColumns:
+        if self._layout.order is None:
+            t, x, y, p = (table.rows(offset, offset + size) for table in self._tables)
+            return RawColumns(t, x, y, p)
+        rows = self._tables[0].rows(offset, offset + size)
+        found = {name: rows[:, place] for name, place in self._layout.order.items()}
+        return RawColumns(found["t"], found["x"], found["y"], found["p"])
+
+    def _found(self) -> tuple[Layout, tuple[Table, ...]]:
+        """Return the first layout whose datasets are all there, and those."""
+        for layout in LAYOUTS:
+            tables: list[Table] = []
+            for path in layout.paths:
+                table = open_table(self._file, path)
+                if table is None:
+                    break
+                tables.append(table)
+            width = 1 if layout.order is None else 2
+            if len(tables) == len(layout.paths) and all(len(t.shape) == width for t in tables):
+                for path, table in zip(layout.paths, tables, strict=True):
+                    reason = missing_filter(table.filters)
+                    if reason is not None:
+                        raise RecordingError(f"{self._path}: {path} is {reason}")
+                return layout, tuple(tables)
+        if open_table(self._file, ECF) is not None:
+            raise RecordingError(
+                f"{self._path}: {ECF} is Prophesee's HDF5, whose filter ECF is no package here; "
+                "convert the file to RAW"
+            )
+        names = ", ".join(self._file.names()[:30])
+        known = "; ".join(layout.name for layout in LAYOUTS)
+        raise RecordingError(f"{self._path}: no events among {names}; known are {known}")
+
+    def _checked_rows(self) -> int:
+        lengths = [table.shape[0] for table in self._tables]
+        if len(set(lengths)) > 1:
+            raise RecordingError(
+                f"{self._path}: {', '.join(self._layout.paths)} have {lengths} rows; they must "
+                "have as many"
+            )
+        if self._layout.order is not None and self._tables[0].shape[1] != 4:
+            raise RecordingError(f"{self._path}: {self._layout.paths[0]} must have 4 columns")
+        if lengths[0] > MOST_ROWS:
+            raise RecordingError(f"{self._path}: {lengths[0]:,} rows are absurdly many")
+        kinds = [table.dtype.kind for table in self._tables]
+        if any(kind not in "iufb" for kind in kinds):
+            raise RecordingError(f"{self._path}: {', '.join(self._layout.paths)} are no numbers")
+        return lengths[0]
+
+    def _meaning(self) -> Meaning:
+        notes = [f"layout {self._layout.name}"]
+        unit = self._layout.unit
+        if unit is None:
+            sample: NDArray[Any] = self._read(0, min(self._rows, ROWS)).t
+            last = self._read(max(0, self._rows - 1), 1).t
+            span = float(last[-1]) - float(sample[0]) if self._rows else 0.0
+            unit, note = unit_of(sample, events=self._rows, span=span)
+            notes.append(note)
+        offset = 0
+        if self._layout.offset:
+            table = open_table(self._file, self._layout.offset)
+            if table is not None and table.dtype.kind in "iu" and table.shape in ((), (1,)):
+                value = table.scalar() if not table.shape else table.rows(0, 1)[0]
+                offset = int(value)
+                notes.append(f"times begin at {self._layout.offset} = {offset} us")
+        return Meaning(unit, offset, self._sensor(), tuple(notes))
+
+    def _sensor(self) -> SensorSize | None:
+        for path in ("/", self._layout.paths[0].rpartition("/")[0] or "/"):
+            found: dict[str, Any] = {}
+            with contextlib.suppress(DamageError, UnsupportedError):
+                found = attributes(self._file, path)
+            width, height = (found.get(name) for name in ("width", "height"))
+            if isinstance(width, Integral) and isinstance(height, Integral):
+                size = SensorSize(int(height), int(width))
+                if min(size) > 0 and max(size) <= 2**15:
+                    return size
+        return None

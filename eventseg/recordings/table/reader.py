@@ -1,0 +1,148 @@
+"""Recordings of events in columns: HDF5, NumPy files and text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
+from eventseg.recordings.contents import Epoch, Frames
+from eventseg.recordings.packets import (
+    PACKET_DTYPE,
+    EventColumns,
+    PacketReader,
+    PacketRecording,
+    packet_row,
+)
+from eventseg.recordings.report import Tally
+from eventseg.recordings.table.arrays import ArrayColumns
+from eventseg.recordings.table.columns import ColumnFile, events_of
+from eventseg.recordings.table.hdf5 import Hdf5Columns
+from eventseg.recordings.table.text import TextColumns
+
+FILES: dict[str, Callable[[Path], ColumnFile]] = {
+    ".hdf5": Hdf5Columns,
+    ".h5": Hdf5Columns,
+    ".npz": ArrayColumns,
+    ".npy": ArrayColumns,
+    ".csv": TextColumns,
+    ".txt": TextColumns,
+}
+"""Kinds of files by their suffix."""
+
+SENSORS = (
+    SensorSize(128, 128),
+    SensorSize(180, 240),
+    SensorSize(240, 304),
+    SensorSize(260, 346),
+    SensorSize(480, 640),
+    SensorSize(720, 1280),
+)
+"""Well-known sensors, for files that do not say their size."""
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a file holds columns of events."""
+    try:
+        opened = FILES[path.suffix.lower()](path)
+    except (RecordingError, KeyError):
+        return False
+    opened.close()
+    return True
+
+
+def open_table_recording(
+    path: Path,
+    *,
+    sensor: SensorSize | None = None,
+    rotate180: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> TableRecording:
+    """Open columns of events; see :func:`eventseg.recordings.open_recording`."""
+    return TableRecording(path, sensor=sensor, rotate180=rotate180, progress=progress)
+
+
+class TableRecording(PacketRecording):
+    """Events in columns; parameters as for `open_recording`.
+
+    Times are those of the file in microseconds; what its numbers mean is in the notes of the
+    report.
+    """
+
+    _file: ColumnFile
+
+    def _container(self, path: Path) -> ColumnFile:
+        return FILES[path.suffix.lower()](path)
+
+    def _contents(self, progress: Callable[[float], None]) -> None:
+        tally, meaning = Tally(), self._file.meaning
+        tally.notes += meaning.notes
+        known = self._given_sensor or meaning.sensor
+        rows, x_max, y_max = [], 0, 0
+        places = self._file.places()
+        for k, (offset, size) in enumerate(places):
+            progress(k / len(places))
+            raw = self._file.read(offset, size)
+            events, senseless = events_of(raw, meaning)
+            tally.found["packets"] += 1
+            tally.found["events"] += len(raw) + raw.unread
+            tally.skip("events", "lines that are no four numbers", raw.unread)
+            tally.skip("events", "without a time or a place that can be", senseless)
+            on = _on(events, known)
+            tally.skip("events", f"outside the sensor {known}", len(events) - len(on))
+            if len(on):
+                x_max, y_max = max(x_max, int(on.x.max())), max(y_max, int(on.y.max()))
+                rows.append(packet_row(offset, size, on))
+        progress(1.0)
+        self.sensor = known or _inferred(SensorSize(y_max + 1, x_max + 1), tally)
+        if known is not None and self._given_sensor is None:
+            tally.notes.append(f"sensor {known} from the file")
+        if self._rotate:
+            tally.notes.append("events are turned by 180 degrees, as asked")
+        blocks = np.array(rows, PACKET_DTYPE)
+        back = int((blocks["t_min"][1:] < blocks["t_max"][:-1]).sum())
+        tally.repair("blocks that begin before the one before them ends, put in order", back)
+        self.n_events = int(blocks["kept"].sum())
+        self.frames, self.epochs = Frames.none(self.sensor), (Epoch(0, 0, "start"),)
+        self.report = tally.report()
+        self._set_times(blocks, tally)
+        self._reader = PacketReader(blocks, self._decode, sensor=self.sensor)
+        self.gaps = self._reader.gaps()
+
+    def _decode(self, block: np.void) -> EventColumns:
+        raw = self._file.read(int(block["offset"]), int(block["size"]))
+        events = _on(events_of(raw, self._file.meaning)[0], self.sensor)
+        if len(events) != block["kept"]:
+            raise RecordingError(f"{self.path} cannot be read any more: its content changed")
+        if not self._rotate:
+            return events
+        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
+        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
+        return EventColumns(events.t, x, y, events.p)
+
+
+def _on(events: EventColumns, sensor: SensorSize | None) -> EventColumns:
+    """Return the events on the sensor."""
+    if sensor is None:
+        return events
+    inside = (events.x < sensor.width) & (events.y < sensor.height)
+    return events if inside.all() else events[inside]
+
+
+def _inferred(least: SensorSize, tally: Tally) -> SensorSize:
+    for size in SENSORS:
+        if least.height <= size.height and least.width <= size.width:
+            tally.notes.append(
+                f"sensor {size} inferred: the smallest well-known one that holds x to "
+                f"{least.width - 1} and y to {least.height - 1}; give the size if it is another"
+            )
+            break
+    else:
+        size = least
+        tally.notes.append(f"sensor {size} inferred: no well-known one holds the largest x and y")
+    if least.height > least.width:
+        tally.notes.append("y reaches further than x: are the two swapped?")
+    return size

@@ -1,0 +1,243 @@
+"""Columns of events in HDF5, NumPy files and text: layouts, units, orders, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from eventseg.errors import RecordingError
+from eventseg.events import EventStream, SensorSize
+from eventseg.recordings import open_recording
+
+SENSOR = SensorSize(24, 40)
+
+
+def some_events(n: int = 2_000, *, first_us: int = 7_000) -> EventStream:
+    rng = np.random.default_rng(2)
+    t = first_us + np.sort(rng.integers(0, 90_000, n))
+    x, y = rng.integers(0, SENSOR.width, n), rng.integers(0, SENSOR.height, n)
+    return EventStream.from_arrays(t, x, y, rng.integers(0, 2, n), sensor=SENSOR)
+
+
+EVENTS = some_events()
+
+
+def rows(events: EventStream) -> list[tuple[int, int, int, int]]:
+    return list(zip(*(getattr(events, name).tolist() for name in "txyp"), strict=True))
+
+
+def read(path: Path, **options) -> tuple[list[tuple[int, int, int, int]], str]:
+    with open_recording(path, **options) as recording:
+        report = recording.report
+        for kind, found in report.found.items():
+            assert report.kept[kind] + sum(report.skipped.get(kind, {}).values()) == found
+        assert rows(recording.events()) == [
+            row for part in recording.stream(max_events=333) for row in rows(part)
+        ]
+        return rows(recording.events()), "\n".join(report.lines())
+
+
+def write_h5(path: Path, content: dict[str, np.ndarray], **options) -> Path:
+    with h5py.File(path, "w") as file:
+        for name, values in content.items():
+            file.create_dataset(name, data=values, **(options if values.ndim else {}))
+    return path
+
+
+def table(*names: str, dtype=np.int64) -> np.ndarray:
+    return np.stack([getattr(EVENTS, name).astype(dtype) for name in names], axis=1)
+
+
+def test_dsec_and_rvt(tmp_path: Path) -> None:
+    columns = {
+        "events/t": (EVENTS.t - 7_000).astype(np.uint32),
+        "events/x": EVENTS.x,
+        "events/y": EVENTS.y,
+        "events/p": EVENTS.p.astype(np.uint8),
+    }
+    index = np.zeros(100, np.uint64)
+    dsec = {**columns, "t_offset": np.array(7_000), "ms_to_idx": index}
+    found, said = read(write_h5(tmp_path / "dsec.h5", dsec, compression="gzip"))
+    assert found == rows(EVENTS)
+    assert "times begin at t_offset = 7000 us" in said
+    path = write_h5(tmp_path / "rvt.h5", columns, chunks=(300,))
+    with h5py.File(path, "a") as file:
+        file["events"].attrs.update(width=SENSOR.width, height=SENSOR.height)
+    found, said = read(path)
+    assert "sensor 40x24 from the file" in said
+    assert found == [(t - 7_000, x, y, p) for t, x, y, p in rows(EVENTS)]
+
+
+def test_other_data_sets(tmp_path: Path) -> None:
+    mvsec = np.stack(
+        [EVENTS.x, EVENTS.y, 1.5e9 + EVENTS.t / 1e6, EVENTS.p * 2.0 - 1], axis=1
+    ).astype(np.float64)
+    found, _ = read(write_h5(tmp_path / "mvsec.hdf5", {"davis/left/events": mvsec}))
+    assert found == [(t + 1_500_000_000_000_000, x, y, p) for t, x, y, p in rows(EVENTS)]
+    for name, where, order, kind in (
+        ("v2e", "events", "txyp", np.uint32),
+        ("ddd20", "event", "txyp", np.uint32),
+    ):
+        content = {where: table(*order, dtype=kind)}
+        assert read(write_h5(tmp_path / f"{name}.h5", content))[0] == rows(EVENTS)
+    m3ed = {f"prophesee/left/{name}": getattr(EVENTS, name) for name in "txyp"}
+    assert read(write_h5(tmp_path / "m3ed.h5", m3ed))[0] == rows(EVENTS)
+
+
+def test_names_of_arrays(tmp_path: Path) -> None:
+    parts = {"ts_ns": EVENTS.t * 1_000 + 999, "xs": EVENTS.x, "ys": EVENTS.y, "pol": EVENTS.p > 0}
+    np.savez_compressed(tmp_path / "rec.npz", **parts, width=40, height=24)
+    found, said = read(tmp_path / "rec.npz")
+    assert found == rows(EVENTS)
+    assert "sensor 40x24 from the file" in said
+    fields = np.zeros(len(EVENTS), [("x", "<u2"), ("timestamp", "<i8"), ("y", "<u2"), ("p", "?")])
+    fields["x"], fields["y"], fields["p"] = EVENTS.x, EVENTS.y, EVENTS.p
+    fields["timestamp"] = EVENTS.t
+    np.save(tmp_path / "rec.npy", fields)
+    assert read(tmp_path / "rec.npy")[0] == rows(EVENTS)
+
+
+@pytest.mark.parametrize("order", ["txyp", "xytp", "xypt", "ptxy"])
+def test_order_follows_from_the_numbers(tmp_path: Path, order: str) -> None:
+    np.save(tmp_path / "rec.npy", table(*order))
+    found, said = read(tmp_path / "rec.npy")
+    assert found == rows(EVENTS)
+    assert f"columns are taken for {', '.join(order)}" in said
+    np.savetxt(tmp_path / "rec.txt", table(*order), fmt="%d")
+    assert read(tmp_path / "rec.txt")[0] == rows(EVENTS)
+
+
+def test_texts_of_several_tools(tmp_path: Path) -> None:
+    lines = rows(EVENTS)
+    texts = {
+        "uzh": "".join(f"{t // 10**6}.{t % 10**6:06d}000 {x} {y} {p}\n" for t, x, y, p in lines),
+        "e2vid": "40 24\n" + "".join(f"{t / 1e6:.6f} {x} {y} {p}\n" for t, x, y, p in lines),
+        "prophesee": "".join(f"{x},{y},{p},{t}\r\n" for t, x, y, p in lines),
+        "dv": "\ufefftimestamp, x, y, polarity\n"
+        + "".join(f"{t}, {x}, {y}, {p}\n" for t, x, y, p in lines),
+        "named ns": "t_ns;x;y;p\n"
+        + "".join(f"{t * 1000};{x};{y};{2 * p - 1}\n" for t, x, y, p in lines),
+        "exponents": "# by hand\n"
+        + "".join(f"{t / 1e6:.9e}\t{x}\t{y}\t{p}\n" for t, x, y, p in lines).rstrip("\n"),
+    }
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.csv"
+        path.write_bytes(text.encode())
+        found, said = read(path)
+        assert found == lines, name
+        assert ("sensor 40x24 from the file" in said) == (name == "e2vid")
+
+
+def test_long_text_is_read_in_blocks_of_whole_lines(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("eventseg.recordings.table.text.BLOCK_BYTES", 1_000)
+    np.savetxt(tmp_path / "rec.csv", table(*"txyp"), fmt="%d", delimiter=",")
+    found, said = read(tmp_path / "rec.csv")
+    assert found == rows(EVENTS)
+    blocks = int(said.partition("packets: ")[2].partition(" of")[0])
+    assert blocks > 20
+
+
+def test_nanoseconds_since_1970_keep_their_digits(tmp_path: Path) -> None:
+    begin = 1_643_243_628_737_093
+    lines = "".join(f"{(begin + t) * 1000 + 7} {x} {y} {p}\n" for t, x, y, p in rows(EVENTS))
+    (tmp_path / "rec.txt").write_text("t_ns x y p\n" + lines)
+    assert [t for t, *_ in read(tmp_path / "rec.txt")[0]] == (EVENTS.t + begin).tolist()
+    short = "".join(f"{begin + t}.007 {x} {y} {p}\n" for t, x, y, p in rows(EVENTS))
+    (tmp_path / "us.txt").write_text("t_us x y p\n" + short)
+    assert [t for t, *_ in read(tmp_path / "us.txt")[0]] == (EVENTS.t + begin).tolist()
+
+
+def test_damaged_lines_are_counted(tmp_path: Path) -> None:
+    lines = [f"{t},{x},{y},{p}" for t, x, y, p in rows(EVENTS)]
+    bad = ["", "1,2,3", "a,b,c,d", "5,6,7,8x", "-,1,1,1", "1e,1,1,1", "9" * 30 + ",1,1,1"]
+    (tmp_path / "rec.csv").write_text("\n".join([*lines[:1_000], *bad, *lines[1_000:]]) + "\n\n")
+    found, said = read(tmp_path / "rec.csv")
+    assert found == rows(EVENTS)
+    assert f"skipped {len(bad) - 1}: lines that are no four numbers" in said
+
+
+def test_places_and_times_that_cannot_be(tmp_path: Path) -> None:
+    t = EVENTS.t.astype(float) / 1e6
+    x = EVENTS.x.astype(float)
+    t[3], t[4], x[5], x[6], x[7] = np.nan, np.inf, -1, 2.5, np.nan
+    np.savez(tmp_path / "rec.npz", t=t, x=x, y=EVENTS.y, p=EVENTS.p)
+    found, said = read(tmp_path / "rec.npz")
+    assert found == [row for i, row in enumerate(rows(EVENTS)) if i not in (3, 4, 5, 6, 7)]
+    assert "skipped 5: without a time or a place" in said
+
+
+def test_unsorted_rows_are_put_in_order(tmp_path: Path) -> None:
+    order = np.random.default_rng(1).permutation(len(EVENTS))
+    parts = {name: getattr(EVENTS, name)[order] for name in "txyp"}
+    np.savez(tmp_path / "rec.npz", **parts)
+    assert sorted(read(tmp_path / "rec.npz")[0]) == sorted(rows(EVENTS))
+
+
+def test_sides_that_may_be_swapped_are_told(tmp_path: Path) -> None:
+    parts = {name: getattr(EVENTS, name) for name in "tp"}
+    np.savez(tmp_path / "rec.npz", **parts, x=EVENTS.y, y=EVENTS.x)
+    assert "are the two swapped?" in read(tmp_path / "rec.npz")[1]
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("s", 1e-6), ("us", 1), ("ns", 1_000)])
+def test_unit_follows_from_the_rate(tmp_path: Path, unit: str, scale: float) -> None:
+    t = EVENTS.t * scale
+    parts = {name: getattr(EVENTS, name) for name in "xyp"}
+    np.savez(tmp_path / "rec.npz", t=t if unit == "s" else t.astype(np.int64), **parts)
+    found, said = read(tmp_path / "rec.npz")
+    assert found == rows(EVENTS)
+    assert unit in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.npz", {"a": EVENTS.t, "x": EVENTS.x}, "no arrays t, x, y and p among 'a', 'x'"),
+        ("b.npz", {**dict.fromkeys("xyp", EVENTS.x), "t": EVENTS.t[:5]}, "must be of one length"),
+        ("c.npz", {**dict.fromkeys("xyp", EVENTS.x), "t": np.array(["a"])}, "must be numbers"),
+        ("d.npy", np.zeros((5, 3)), "holds no events"),
+        ("e.npy", np.arange(40).reshape(10, 4) % 7, "cannot be told apart"),
+        ("f.npy", np.array([{}], object), "no file of NumPy|objects"),
+    ],
+)
+def test_what_are_no_events_is_one_line(tmp_path: Path, name: str, content, words: str) -> None:
+    if isinstance(content, dict):
+        np.savez(tmp_path / name, **content)
+    else:
+        np.save(tmp_path / name, content, allow_pickle=True)
+    with pytest.raises(RecordingError, match=words) as caught:
+        open_recording(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_hdf5_names_what_it_holds(tmp_path: Path) -> None:
+    path = write_h5(tmp_path / "other.h5", {"images": np.zeros((3, 4)), "more/x": np.zeros(3)})
+    with pytest.raises(RecordingError, match=r"no events among images, more; known are events/"):
+        open_recording(path)
+    ragged = {f"events/{name}": np.zeros(3 + (name == "p")) for name in "txyp"}
+    with pytest.raises(RecordingError, match="must have as many"):
+        open_recording(write_h5(tmp_path / "ragged.h5", ragged))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".csv", ".h5"])
+def test_file_that_shrinks_while_open(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rec{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **{name: getattr(EVENTS, name) for name in "txyp"})
+    elif suffix == ".npy":
+        np.save(path, table(*"txyp"))
+    elif suffix == ".csv":
+        np.savetxt(path, table(*"txyp"), fmt="%d")
+    else:
+        write_h5(path, {f"events/{name}": getattr(EVENTS, name) for name in "txyp"})
+    with open_recording(path) as recording:
+        path.write_bytes(path.read_bytes()[:2_000])
+        if suffix == ".npz":
+            assert len(recording.events()) == len(EVENTS)  # it is in memory
+            return
+        with pytest.raises(RecordingError) as caught:
+            recording.events()
+        assert "\n" not in str(caught.value)
