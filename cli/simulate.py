@@ -294,6 +294,12 @@ def fit(
         show_default=True,
         help="Size of the motion, up to 3.",
     ),
+    click.option(
+        "--depth",
+        is_flag=True,
+        help="Drive through the scene where FOLDER has disparities and cameras (cityscapes, "
+        "pairs): near things move more than far ones, and instances on their own.",
+    ),
     sensor_option,
 )
 @output_options
@@ -314,6 +320,7 @@ def images(
     \b
     eventseg simulate images CamVid camvid-events --layout camvid
     eventseg simulate images mine events --layout pairs --shot 300ms --limit 20
+    eventseg simulate images cityscapes events --layout cityscapes --depth
     """  # noqa: D301
     from eventseg.labels.image_folders import left_out_note
     from eventseg.recordings.truth import truth_path

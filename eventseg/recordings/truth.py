@@ -123,8 +123,15 @@ class TruthWriter:
                 self._add_map("depth", view.depth.astype(np.float16))
         self._add_map("flow", view.flow.astype(np.float16))
 
-    def add_source(self, label: NDArray[np.uint8]) -> None:
-        """Keep a label map the recording is made from, so that it can be warped again."""
+    def add_source(self, label: NDArray[np.uint8], **maps: NDArray[Any]) -> None:
+        """Keep a label map the recording is made from, so that it can be warped again.
+
+        Parameters
+        ----------
+        label : uint8 (h, w)
+        **maps : (h, w)
+            Further maps of the same size by name, such as ``depth``; all shots have the same ones.
+        """
         if "source" not in self._file:
             self._add_bytes("source/label")
             self._file.create_dataset("source/offset", (0,), "i8", maxshape=(None,), chunks=(256,))
@@ -135,6 +142,19 @@ class TruthWriter:
         _append(source["offset"], np.array([source["label"].shape[0]], np.int64))
         _append(source["size"], np.array([label.shape], np.int64))
         _append(source["label"], label.reshape(-1))
+        for name, values in maps.items():
+            if name not in source:
+                source.create_dataset(
+                    name,
+                    (0,),
+                    values.dtype,
+                    maxshape=(None,),
+                    chunks=(_EVENT_CHUNK,),
+                    compression="gzip",
+                    compression_opts=1,
+                    shuffle=True,
+                )
+            _append(source[name], values.reshape(-1))
 
     def close(self) -> None:
         """Finish the file."""

@@ -10,16 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
+from eventseg.images import picture_size
 from eventseg.labels.image_folders import Item
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
+from eventseg.simulate.depth_files import DepthFiles, depth_files, read_camera, read_depth
+from eventseg.simulate.depth_shot import at_sensor, film_of_shot
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion, low_passed
 from eventseg.simulate.image_layouts import find_images, load_pair
 from eventseg.simulate.recorder import Recorder
+from eventseg.simulate.scene.film import Film
 from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.sensor.aps import ApsModel, frame_ending_at
 from eventseg.simulate.sensor.dvs import DvsSensor
@@ -40,6 +49,7 @@ def simulate_images(
     seed: int = 0,
     shot_us: int = 120_000,
     strength: float = 1.0,
+    depth: bool = False,
     limit: int | None = None,
     sensor: SensorSize = DAVIS346,
     dvs: DvsModel | None = None,
@@ -65,6 +75,10 @@ def simulate_images(
         How long each image is looked at; its frame's exposure ends 6 ms before the shot does.
     strength : float
         Size of the motion, above 0 to 3; 1 pans by up to a few tens of pixels per second.
+    depth : bool
+        Move the camera through the scene instead of before the picture, where the folder has
+        disparities and cameras (``cityscapes``, ``pairs``): near things move more than far ones,
+        and instances move on their own. The view at the time of the frame is the picture.
     limit : int, optional
         Take only so many images of each part, evenly spread.
     packets : {"sorted", "containers"}
@@ -77,7 +91,8 @@ def simulate_images(
     Raises
     ------
     SimulationError
-        No labelled images, labels that do not fit their images, or numbers out of range.
+        No labelled images, labels or depth that do not fit their images, no depth where it is
+        asked for, or numbers out of range.
     OutputError
         The files cannot be written. Nothing half-written is left behind.
     """
@@ -101,6 +116,7 @@ def simulate_images(
     for part, items in images.parts.items():
         count = len(items) if limit is None else min(limit, len(items))
         chosen = [items[i * len(items) // count] for i in range(count)]
+        files = [depth_files(item, layout) for item in chosen] if depth else []
         summaries.append(
             _simulate_part(
                 chosen,
@@ -117,7 +133,9 @@ def simulate_images(
                     "names": [item.image.name for item in chosen if item.image],
                     "t0_us": START_US,
                     "t1_us": START_US + shot_us * len(chosen),
+                    **({"depth": _depth_recipe(chosen, files)} if depth else {}),
                 },
+                files=files,
                 sensor=sensor,
                 dvs=dvs or DvsModel(),
                 packets=packets,
@@ -133,7 +151,8 @@ def _simulate_part(
     target: Path,
     *,
     classes: tuple[str, ...],
-    recipe: dict[str, object],
+    recipe: dict[str, Any],
+    files: list[DepthFiles],
     sensor: SensorSize,
     dvs: DvsModel,
     packets: PacketOrder,
@@ -164,13 +183,62 @@ def _simulate_part(
                         raise SimulationError(
                             f"{item.image} is {size[1]}x{size[0]}: give images of 16 pixels or more"
                         )
-                    motion = Motion.draw(seed, shot, size, sensor, strength=strength)
-                    smooth = low_passed(gray, scale=motion.scale)
                     start, end = shot * shot_us, (shot + 1) * shot_us
-                    film = ImageFilm(smooth, label, motion, sensor, start)
-                    truth.add_source(label)
+                    film: Film
+                    if files:
+                        film = _with_depth(
+                            truth, recipe, shot, files[shot], gray, label, classes, sensor
+                        )
+                    else:
+                        motion = Motion.draw(seed, shot, size, sensor, strength=strength)
+                        smooth = low_passed(gray, scale=motion.scale)
+                        film = ImageFilm(smooth, label, motion, sensor, start)
+                        truth.add_source(label)
                     recorder.shoot(film, start, end, [frame_ending_at(_APS, end - _APS.readout_us)])
                     shot_done()
         finally:
             truth.close()
     return summary_of(target, recorder.tally, shot_us * len(items), classes)
+
+
+def _depth_recipe(items: list[Item], files: list[DepthFiles]) -> dict[str, Any]:
+    """Return camera and picture size of each shot, and when in a shot its frame ends."""
+    sizes = []
+    for item in items:
+        if item.image is not None:
+            try:
+                sizes.append(picture_size(item.image))
+            except DatasetError as error:
+                raise SimulationError(str(error)) from error
+    return {
+        "cameras": [read_camera(one).table() for one in files],
+        "pictures": [[int(height), int(width)] for height, width in sizes],
+        "before_end_us": _APS.readout_us,
+    }
+
+
+def _with_depth(
+    truth: TruthWriter,
+    recipe: dict[str, Any],
+    shot: int,
+    files: DepthFiles,
+    gray: NDArray[np.float32],
+    label: NDArray[np.uint8],
+    classes: tuple[str, ...],
+    sensor: SensorSize,
+) -> Film:
+    """Return the film of a shot with depth, and keep its maps in the truth."""
+    camera, size = read_camera(files), (gray.shape[0], gray.shape[1])
+    depth, instance = read_depth(files, camera, size=size)
+    light, labels, known, ids = at_sensor(
+        gray,
+        label,
+        depth,
+        instance,
+        sensor,
+        strength=recipe["strength"],
+        sky=classes.index("sky") if "sky" in classes else None,
+    )
+    truth.add_source(labels, depth=known, instance=ids)
+    maps = (light, labels, known, ids)
+    return film_of_shot(recipe, shot, *maps, classes=classes, sensor=sensor)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.truth import Truth
+from eventseg.simulate.depth_shot import film_of_shot
 from eventseg.simulate.image_film import ImageFilm, Motion
 from eventseg.simulate.scene.camera import CameraPath, drive, mounted
 from eventseg.simulate.scene.film import StreetFilm
@@ -124,12 +125,28 @@ def _view_of(truth: Truth) -> Callable[[float], View]:
         sizes = truth.source("size")
         seed, scale = recipe["seed"], recipe["strength"]
 
+        deep = "depth" in recipe
+
         def view(t_us: float) -> View:
             # A shot ends with its last microsecond; the next one begins after it.
             shot = min(len(sizes) - 1, int(max(0.0, t_us - 1) // shot_us))
             height, width = (int(n) for n in sizes[shot])
             start = int(offsets[shot])
-            label = truth.source("label", slice(start, start + height * width))
+            part = slice(start, start + height * width)
+            label = truth.source("label", part)
+            if deep:
+                maps = [
+                    values.reshape(height, width)
+                    for values in (
+                        label,
+                        truth.source("depth", part),
+                        truth.source("instance", part),
+                    )
+                ]
+                film = film_of_shot(
+                    recipe, shot, None, *maps, classes=truth.classes, sensor=truth.sensor
+                )
+                return film.view(t_us)
             motion = Motion.draw(seed, shot, (height, width), truth.sensor, strength=scale)
             flat = label.reshape(height, width)
             return ImageFilm(None, flat, motion, truth.sensor, shot * shot_us).view(t_us)
