@@ -229,8 +229,7 @@ def fit(
     Measures silent pixels, bursts, polarities, lone events, noise, rates and intervals of each
     RECORDING, real or simulated, without its labels. Then simulates drives with settings drawn
     from wide ranges and proposes those whose events have the same statistics. Each proposal comes
-    with its error on drives that were left out. 48 drives at 346x260 take about five minutes on
-    two cores.
+    with its error on drives that were left out. That takes a few minutes on two cores.
 
     \b
     eventseg simulate fit real.aedat4
@@ -239,6 +238,11 @@ def fit(
     """  # noqa: D301
     from eventseg.simulate.report import report_statistics
 
+    # Not after minutes of simulation.
+    if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise click.BadParameter(f"{plot} must end in .png, .pdf or .svg", param_hint="--plot")
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise click.BadParameter(f"{plot.absolute().parent} is no folder", param_hint="--plot")
     with messages.bar() as bar:
         report = report_statistics(
             recordings,

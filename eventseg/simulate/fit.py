@@ -139,8 +139,7 @@ def fit_street(
     SimulationError
         Too few drives.
     """
-    if drives < FEWEST_DRIVES:
-        raise SimulationError(f"{drives} drives are too few to fit: give {FEWEST_DRIVES} or more")
+    check_drives(drives)
     total = drives + 2 * REFERENCE_DRIVES
     done = 0
 
@@ -168,6 +167,12 @@ def fit_street(
             for change in (_usual, lambda street: settings_with(_usual(street), settings))
         ]
     return Fit(estimates, settings, both[0], both[1])
+
+
+def check_drives(drives: int) -> None:
+    """Raise an error for fewer drives than a fit needs."""
+    if drives < FEWEST_DRIVES:
+        raise SimulationError(f"{drives} drives are too few to fit: give {FEWEST_DRIVES} or more")
 
 
 def learn_drives(

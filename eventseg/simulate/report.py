@@ -11,7 +11,7 @@ from eventseg.events import SensorSize
 from eventseg.html import markdown
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Report, no_report
-from eventseg.simulate.fit import LEAST_EXPLAINED, Fit, fit_street
+from eventseg.simulate.fit import LEAST_EXPLAINED, Fit, check_drives, fit_street
 from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.statistics import (
     INTERVALS_US,
@@ -121,10 +121,12 @@ def report_statistics(
     Raises
     ------
     SimulationError
-        Recordings of several sensor sizes are to be fitted, or none is given.
+        Recordings of several sensor sizes are to be fitted, none is given, or too few drives.
     RecordingError, WindowError
         A recording cannot be read, or is shorter than 0.5 s.
     """
+    if drives:
+        check_drives(drives)
     columns: dict[str, EventStatistics] = {}
     sizes = set()
     for path in recordings:

@@ -287,6 +287,10 @@ def test_the_command_prints_a_table_json_and_a_picture(tmp_path):
     assert set(found["statistics"]) == {"1", "2"}
     assert set(found["distances"]["2"]) == set(NAMES)
     assert found["settings"] is None
+    for name, reason in (("x.foo", "must end in .png"), ("no/x.png", "is no folder")):
+        result = CliRunner().invoke(main, [*arguments, "--plot", str(tmp_path / name)])
+        assert result.exit_code == 2
+        assert reason in result.stderr
     result = CliRunner().invoke(main, [*arguments[:-1], "5"])
     assert (result.exit_code, result.stderr) == (
         1,
