@@ -14,6 +14,9 @@ from eventseg.html import embedded
 FOLDER = "figures"
 """Folder beside a report."""
 
+VARYING = ("confusion-*", "measure-*")
+"""Figures of windows and of further measures, which not every report of a folder has."""
+
 
 @dataclass(frozen=True, slots=True)
 class FigureFiles:
@@ -37,7 +40,8 @@ class FigureFiles:
     def write(self, report: Path) -> None:
         """Write the figures into ``figures`` in the folder of a report, as PNG and as PDF.
 
-        Figures of an earlier report are removed.
+        Figures of an earlier report that this one has no more are removed, by the names that
+        depend on what was asked for (:data:`VARYING`): other files in the folder are not ours.
 
         Raises
         ------
@@ -45,8 +49,8 @@ class FigureFiles:
             A file cannot be written.
         """
         folder = report / FOLDER
-        for path in [*folder.glob("*.png"), *folder.glob("*.pdf")]:
-            if path.stem not in self.kept:
+        for path in (path for pattern in VARYING for path in folder.glob(pattern)):
+            if path.suffix in (".png", ".pdf") and path.stem not in self.kept:
                 path.unlink()
         for name, (figure, png) in self.kept.items():
             write_whole(folder / f"{name}.png", lambda file, png=png: file.write(png))  # type: ignore[misc]

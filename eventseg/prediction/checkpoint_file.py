@@ -11,8 +11,10 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import CheckpointError
 from eventseg.files import digest_of, read_text
+from eventseg.images import PICTURES
 from eventseg.networks import InputSpec
 from eventseg.prediction.layout import BEST, RUN
+from eventseg.recordings.formats import FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
     """
     path = Path(spec)
     if path.is_file():
+        if path.suffix.lower() in (*FORMATS, *PICTURES):
+            raise CheckpointError(
+                f"{path} is a recording or a picture and no checkpoint; the run comes first: "
+                "eventseg predict RUN INPUT"
+            )
         beside = path.parent / RUN
         return CheckpointFile(
             path,

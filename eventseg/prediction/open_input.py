@@ -19,7 +19,7 @@ from eventseg.networks import InputSpec
 from eventseg.prediction.inputs import OpenInput, PictureInput, RecordedInput, StoredInput
 from eventseg.prediction.instants import place_instants, window_us_of
 from eventseg.prediction.settings import PredictionSettings
-from eventseg.recordings import open_recording
+from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.formats import FORMATS
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.image_folders import Folder, open_folder
@@ -78,6 +78,8 @@ def _open_recording(
     encoding: Encoding | None,
     progress: Report,
 ) -> RecordedInput:
+    if settings.split is not None:
+        raise DatasetError(f"{path} is a recording and has no split: leave --split out")
     encoding, notes = inputs.encoding or encoding, []
     sensor = settings.sensor or (encoding.sensor if encoding else None)
     recording = open_recording(path, sensor=sensor, rotate180=settings.rotate180, progress=progress)
@@ -98,7 +100,7 @@ def _open_recording(
             recording,
             inputs,
             every=settings.every_us,
-            times_us=_times_us(settings, recording.t_first_us),
+            times_us=_times_us(settings, recording),
             window=settings.window_us,
             max_frame_age_us=settings.max_frame_age_us,
             encoding=encoding,
@@ -109,10 +111,18 @@ def _open_recording(
     return RecordedInput(instants, inputs, (*notes, *_window_notes(inputs, settings)))
 
 
-def _times_us(settings: PredictionSettings, t_first_us: int) -> NDArray[np.int64] | None:
+def _times_us(settings: PredictionSettings, recording: Recording) -> NDArray[np.int64] | None:
+    """Return the given instants on the recording's clock."""
     if settings.at_us is None or settings.every_us is not None:
         return None
-    return t_first_us + np.array(settings.at_us, np.int64)
+    span_us = recording.t_last_us + 1 - recording.t_first_us
+    outside = [time_us for time_us in settings.at_us if not 0 < time_us <= span_us]
+    if outside:
+        raise WindowError(
+            f"{recording.name} lasts {span_us / 1e6:.6f} s, no window ends "
+            f"{outside[0] / 1e6:.6f} s after its first event; give --at times within"
+        )
+    return recording.t_first_us + np.array(settings.at_us, np.int64)
 
 
 def _window_notes(inputs: InputSpec, settings: PredictionSettings) -> list[str]:
@@ -147,7 +157,7 @@ def _open_folder(path: Path, inputs: InputSpec, settings: PredictionSettings) ->
 def _stored(
     source: EventSource | Folder, inputs: InputSpec, settings: PredictionSettings
 ) -> StoredInput:
-    _refuse_instants(settings, what=f"{source.path} is predicted at its samples")
+    _refuse_of_recordings(settings, what=f"{source.path} is predicted at its samples")
     inputs.check_encoding(source.encoding, source=str(source.path))
     window = format_duration(window_us_of(inputs, settings.window_us))
     chosen = np.ones(len(source.ids), np.bool_)
@@ -176,11 +186,23 @@ def _pictures(
             f"the network sees events, and {path} is a picture or a folder of pictures; give a "
             "recording or a data set, or a network of gray frames or pictures"
         )
-    _refuse_instants(settings, what=f"{path} has no times")
+    _refuse_of_recordings(settings, what=f"{path} has no times")
+    if settings.split is not None:
+        raise DatasetError(f"{path} holds pictures without a split: leave --split out")
     return PictureInput(canonical(path), files, inputs)
 
 
-def _refuse_instants(settings: PredictionSettings, *, what: str) -> None:
-    """Raise a WindowError where instants are asked of something that is no recording."""
+def _refuse_of_recordings(settings: PredictionSettings, *, what: str) -> None:
+    """Raise where something is asked of other inputs that is for recordings only.
+
+    Raises
+    ------
+    WindowError
+        Instants.
+    DatasetError
+        Size or orientation of the sensor.
+    """
     if settings.instants != "frames":
         raise WindowError(f"{what}: leave --every and --at out, which are for recordings")
+    if settings.sensor is not None or settings.rotate180:
+        raise DatasetError(f"{what}: leave --sensor and --rotate180 out, which are for recordings")

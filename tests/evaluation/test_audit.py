@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,7 +237,8 @@ def test_command_writes_a_page_that_needs_nothing_and_exact_json(
     assert held["confusion"] == found.row.matrices.sum(0).tolist()
     page = (tmp_path / "out/audit.html").read_text()
     assert "<script" not in page
-    assert "http" not in page
+    # The letters of a picture may spell anything.
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)
     assert page.count("data:image/png") == 4
     assert "Does 0.9 mean 90 %?" in page
     assert "Where it says about 90 %" in result.stdout

@@ -18,7 +18,7 @@ def figure(title: str) -> Figure:
 
 def test_figures_are_embedded_and_written_as_png_and_pdf(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
-    for stale in ("old.png", "old.pdf", "notes.txt"):
+    for stale in ("confusion-10ms.png", "measure-speed.pdf", "mine.png", "confusion-notes.txt"):
         (tmp_path / "figures" / stale).write_text("x")
     bytes_of = []
     for _ in range(2):
@@ -27,7 +27,7 @@ def test_figures_are_embedded_and_written_as_png_and_pdf(tmp_path: Path) -> None
         assert html.startswith('<img alt="learning &lt;curves&gt;" src="data:image/png;base64,')
         kept.write(tmp_path)
         names = sorted(path.name for path in (tmp_path / "figures").iterdir())
-        assert names == ["curves.pdf", "curves.png", "notes.txt"]
+        assert names == ["confusion-notes.txt", "curves.pdf", "curves.png", "mine.png"]
         with Image.open(tmp_path / "figures" / "curves.png") as picture:
             assert picture.size == (200, 100)
         pdf = (tmp_path / "figures" / "curves.pdf").read_bytes()

@@ -274,7 +274,11 @@ def test_bad_input_is_one_clear_line(root, tmp_path):
     refused(RecordingError, r"cut\.hdf5", events, tmp_path / "cut.hdf5")
     refused(DatasetError, "both have a sample other_f000000", events, recording,
             tmp_path / "other.hdf5")  # fmt: skip
-    refused(WindowError, "lies outside other", events, recording, at=["1min"])
+    refused(WindowError, r"lasts 0\.\d+ s, no window ends 60\.0", events, recording, at=["1min"])
+    refused(DatasetError, "has no split: leave --split out", events, recording, split="test")
+    refused(DatasetError, "leave --sensor and --rotate180 out", events, root / "streets",
+            rotate180=True)  # fmt: skip
+    refused(CheckpointError, "a recording or a picture and no checkpoint", recording, recording)
     refused(WindowError, "is longer than other", events, recording, window="40s")
     assert not (tmp_path / "bad").exists()
     (tmp_path / "bad").mkdir()

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from eventseg.evaluation.audit.audit import ASKED, BINS, Against, Audit
 from eventseg.evaluation.audit.maps import Pair
 from eventseg.evaluation.report.tables import percent
-from eventseg.html import page, paragraph, picture, table, write_text
+from eventseg.html import page, paragraph, table, write_text
 from eventseg.labels.maps import paint_labels
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
+from eventseg.plots.figure_files import FigureFiles
 from eventseg.plots.scores import figure_bars, figure_confusion, figure_reliability
 from eventseg.plots.training import figure_panels
 
@@ -44,6 +45,8 @@ def words_of(against: Against, other: str) -> Words:
 def write_audit(out: Path, audit: Audit, pair: Pair) -> Path:
     """Write ``audit.json`` and ``audit.html`` into a folder and return the page.
 
+    ``figures`` beside them has the figures of the page as PNG and PDF.
+
     Parameters
     ----------
     out : Path
@@ -52,7 +55,9 @@ def write_audit(out: Path, audit: Audit, pair: Pair) -> Path:
         The audited maps, for pictures of the worst frames.
     """
     write_text(out / "audit.json", json.dumps(audit.to_dict(), indent=2) + "\n")
-    write_text(out / "audit.html", _page(audit, pair))
+    figures = FigureFiles()
+    write_text(out / "audit.html", _page(audit, pair, figures))
+    figures.write(out)
     return out / "audit.html"
 
 
@@ -126,14 +131,14 @@ def summary(audit: Audit) -> list[str]:
     return lines
 
 
-def _page(audit: Audit, pair: Pair) -> str:
+def _page(audit: Audit, pair: Pair, figures: FigureFiles) -> str:
     terms = words_of(audit.against, audit.other)
     name, other = audit.row.name, audit.other
     sections = [
-        ("Scores", _scores(audit)),
-        ("What is taken for what", _confusion(audit)),
-        ("Does 0.9 mean 90 %?", _confidence(audit, terms)),
-        ("Worst frames", _worst(audit, pair, terms)),
+        ("Scores", _scores(audit, figures)),
+        ("What is taken for what", _confusion(audit, figures)),
+        ("Does 0.9 mean 90 %?", _confidence(audit, terms, figures)),
+        ("Worst frames", _worst(audit, pair, terms, figures)),
     ]
     if audit.against == "truth":
         title, lead = f"Audit of {name}", f"The labels {name} against the truth {other}"
@@ -144,7 +149,7 @@ def _page(audit: Audit, pair: Pair) -> str:
     return page(title, lead=f"{lead}, in the classes {table_name}.", sections=sections)
 
 
-def _scores(audit: Audit) -> str:
+def _scores(audit: Audit, figures: FigureFiles) -> str:
     terms, scores = words_of(audit.against, audit.other), audit.row.scores
     parts = [paragraph(line) for line in summary(audit)]
     parts.append(
@@ -158,22 +163,26 @@ def _scores(audit: Audit) -> str:
     )
     bars = {audit.row.name: [100 * value for value in scores.iou]}
     parts.append(
-        picture(figure_bars(bars, names=scores.names, title="IoU, %"), alternative="IoU of classes")
+        figures.embed(
+            "iou-of-classes",
+            figure_bars(bars, names=scores.names, title="IoU, %"),
+            alternative="IoU of classes",
+        )
     )
     parts.append(table(class_header(audit), class_rows(audit)))
     return "".join(parts)
 
 
-def _confusion(audit: Audit) -> str:
+def _confusion(audit: Audit, figures: FigureFiles) -> str:
     figure = figure_confusion(audit.row.matrices.sum(0), classes=audit.row.classes)
     if audit.against == "teacher":
         axes = figure.axes[0]
         axes.set(xlabel=audit.row.name, ylabel=audit.other)
         axes.set_title(f"% of the pixels of each class of {audit.other}", fontsize=9, loc="left")
-    return picture(figure, alternative="confusion matrix")
+    return figures.embed("confusion", figure, alternative="confusion matrix")
 
 
-def _confidence(audit: Audit, terms: Words) -> str:
+def _confidence(audit: Audit, terms: Words, figures: FigureFiles) -> str:
     reliability = audit.reliability
     if reliability is None:
         return paragraph("The labels have no confidence: nothing to compare.")
@@ -199,7 +208,7 @@ def _confidence(audit: Audit, terms: Words) -> str:
         for row in audit.thresholds()
     ]
     return (
-        picture(figure, alternative="calibration and risk-coverage")
+        figures.embed("confidence", figure, alternative="calibration and risk-coverage")
         + table(("at least", "pixels covered, %", f"{terms.accuracy} of these, %"), thresholds)
         + paragraph(
             "Coverage is of all pixels that could be scored. A pixel that a filter ignored keeps "
@@ -210,7 +219,7 @@ def _confidence(audit: Audit, terms: Words) -> str:
     )
 
 
-def _worst(audit: Audit, pair: Pair, terms: Words) -> str:
+def _worst(audit: Audit, pair: Pair, terms: Words, figures: FigureFiles) -> str:
     chosen = audit.worst(WORST)
     if not chosen:
         return paragraph("No frame has a covered pixel.")
@@ -233,6 +242,5 @@ def _worst(audit: Audit, pair: Pair, terms: Words) -> str:
     if pair.frame is not None:
         titles.insert(0, "frame")
     figure = figure_panels(rows, titles=titles, names=names, table=pair.classes)
-    return paragraph(f"By {terms.accuracy} over what is covered; black is ignored.") + picture(
-        figure, alternative="worst frames"
-    )
+    words = paragraph(f"By {terms.accuracy} over what is covered; black is ignored.")
+    return words + figures.embed("worst-frames", figure, alternative="worst frames")
