@@ -17,6 +17,7 @@ COMMANDS = {
     "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "info": "Show what a recording, data set, run or prediction folder holds.",
+    "convert": "Write a recording in another format.",
     "check": "Check that a data set is whole and consistent.",
     "pseudolabel": "Label the frames of a data set by a teacher network.",
     "audit": "Measure a teacher's labels against the truth or against another's.",

@@ -45,6 +45,7 @@ from .pseudolabel import label_dataset as label_dataset
 from .pseudolabel import load_teacher as load_teacher
 from .recordings import DDD17Writer as DDD17Writer
 from .recordings import Recording as Recording
+from .recordings import convert as convert
 from .recordings import open_recording as open_recording
 from .simulate import simulate_images as simulate_images
 from .simulate import simulate_street as simulate_street

@@ -37,6 +37,7 @@ from eventseg.recordings.ddd17.layout import (
     WORD_DTYPE,
     WRAP_US,
 )
+from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.ddd17.rows import Packet, RowWriter, WrittenRecording, write_signal
 
 PacketOrder = Literal["sorted", "containers"]
@@ -193,9 +194,9 @@ class DDD17Writer:
         The clock's own, 0 TIMESTAMP_WRAP and 1 TIMESTAMP_RESET, are written by themselves.
         """
         t = np.atleast_1d(np.asarray(t_us, np.int64))
-        words = special_words(t.shape, kind, data)
         if t.size == 0:
             return
+        words = special_words(t.shape, kind, data)
         self._admit_sorted(t, "special events")
         for first, stop in pairwise(packet_cuts(t).tolist()):
             self._put_words(SPECIAL, t[first:stop], words[first:stop])
@@ -290,6 +291,11 @@ class DDD17Writer:
         """Refuse events that come too late, and write the WRAP events before them."""
         if self._written is not None:
             raise OutputError(f"{self.path}: the recording is closed, nothing can be added")
+        if newest_us >= MAX_OVERFLOW * WRAP_US:
+            raise EventsError(
+                f"{what} at {newest_us} us: a sensor's clock counts from its start, and readers "
+                "take more than 400 days for damage; subtract the first time, as convert does"
+            )
         if min(oldest_us, oldest_us if first is None else first) < 0:
             raise EventsError(f"{what} at {oldest_us} us: the sensor's clock begins at 0")
         if oldest_us < self._newest_us - self._reorder_us:

@@ -1,0 +1,1 @@
+"""Writers of events in other formats, and the conversion of recordings."""

@@ -1,0 +1,95 @@
+"""A recording in the layout of DDD17, with its frames, inertial samples and special events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from eventseg.events import EventStream
+from eventseg.recordings.base import Recording
+from eventseg.recordings.ddd17.writer import DDD17Writer
+
+REORDER_US = 60_000_000
+"""Longest span of events: what lies within it comes late."""
+
+CLOCK_KINDS = 2
+"""Special events below are the clock's own, which the writer makes by itself."""
+
+
+def write_ddd17(
+    path: Path,
+    recording: Recording,
+    spans: Iterable[EventStream],
+    *,
+    around: tuple[int, int],
+    zero_us: int,
+) -> dict[str, int]:
+    """Write a recording; a file of that name is replaced when the new one is whole.
+
+    Parameters
+    ----------
+    path : Path
+    recording : Recording
+        Gives all but the events.
+    spans : iterable of EventStream
+        Consecutive spans of the events.
+    around : (int, int)
+        Span of all else.
+    zero_us : int
+        Time that becomes 0.
+
+    Returns
+    -------
+    dict of int
+        Frames, inertial samples and special events written.
+    """
+    (t0_us, t1_us), frames = around, recording.frames
+    inside = (frames.t_us >= t0_us) & (frames.t_us < t1_us) & (frames.t_start_us >= zero_us)
+    chosen = np.flatnonzero(inside)
+    # Some recorders leave stamps out: a frame lasts at least as long as its exposure.
+    starts = np.minimum(frames.t_start_us, frames.exposure_start_us)
+    ends = np.maximum(frames.t_end_us, frames.t_us)
+    chosen = chosen[np.argsort(ends[chosen], kind="stable")]
+    imu, specials = recording.imu(t0_us, t1_us), recording.specials
+    specials = specials[(specials["t"] >= t0_us) & (specials["t"] < t1_us)]
+    specials = specials[specials["type"] >= CLOCK_KINDS]
+    imu["t"] -= zero_us
+    done = {"frames": 0, "imu": 0, "specials": 0}
+    with DDD17Writer(
+        path, sensor=recording.sensor, host_t0_us=zero_us, reorder_us=REORDER_US
+    ) as writer:
+
+        def catch_up(until_us: int) -> None:
+            """Add what ends before a time, so that nothing waits for the end of the recording."""
+            stop = int(np.searchsorted(ends[chosen], until_us))
+            for i in chosen[done["frames"] : stop].tolist():
+                row, column, height, width = frames.roi(i)
+                writer.add_frame(
+                    frames.raw(i)[row : row + height, column : column + width],
+                    position=(row, column),
+                    t_start_us=int(starts[i]) - zero_us,
+                    t_end_us=int(ends[i]) - zero_us,
+                    exposure_start_us=int(frames.exposure_start_us[i]) - zero_us,
+                    exposure_end_us=int(frames.exposure_end_us[i]) - zero_us,
+                )
+            done["frames"] = stop
+            stop = int(np.searchsorted(imu["t"], until_us - zero_us))
+            writer.add_imu(imu[done["imu"] : stop])
+            done["imu"] = stop
+            stop = int(np.searchsorted(specials["t"], until_us))
+            part = specials[done["specials"] : stop]
+            writer.add_specials(part["t"] - zero_us, part["type"], part["data"])
+            done["specials"] = stop
+
+        for span in spans:
+            t = span.t - zero_us
+            writer.add_events(
+                EventStream.from_arrays(
+                    t, span.x, span.y, span.p, sensor=recording.sensor, t_unit="us"
+                )
+            )
+            catch_up(span.t1_us)
+        catch_up(2**62)
+    return done

@@ -1,0 +1,201 @@
+"""Conversion: the same events in each format that is written, and what is lost is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recordings.contract import SENSOR, written_events, written_frames
+
+from eventseg.errors import EventsError, OutputError, RecordingError
+from eventseg.events import SensorSize
+from eventseg.recordings import DDD17Writer, Recording, open_recording
+from eventseg.recordings.contents import IMU_DTYPE
+from eventseg.recordings.writers import convert as module
+from eventseg.recordings.writers.convert import WRITTEN, convert
+from eventseg_cli.main import main
+
+REAL = Path(__file__).parents[2] / "shared/data/events/davis346_emlb_demo-01.aedat4"
+
+
+def rows(recording: Recording, *, shift_us: int = 0) -> list[tuple[int, int, int, int]]:
+    events = recording.events()
+    t = (events.t + shift_us).tolist()
+    return list(zip(t, *(getattr(events, name).tolist() for name in "xyp"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with three frames, inertial samples, a special event and a signal."""
+    path = tmp_path_factory.mktemp("source") / "rec.hdf5"
+    ends_us, images = written_frames()
+    imu = np.zeros(5, IMU_DTYPE)
+    imu["t"] = [10_000, 20_000, 30_000, 300_000, 600_000]
+    imu["ax"] = [0.5, 1, 2, 3, 4]
+    with DDD17Writer(path, sensor=SENSOR) as writer:
+        writer.add_events(written_events())
+        for end, image in zip(ends_us, images, strict=True):
+            writer.add_frame(
+                image,
+                t_start_us=end - 9_000,
+                exposure_start_us=end - 8_000,
+                exposure_end_us=end,
+                t_end_us=end + 1_000,
+            )
+        writer.add_imu(imu)
+        writer.add_specials([40_000], 2, 9)
+        writer.add_signal("vehicle_speed", [1_000], [3.5])
+    return path
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_events_are_the_same_in_each_format(source: Path, tmp_path: Path, suffix: str) -> None:
+    shares = []
+    made = convert(source, tmp_path / f"out{suffix}", progress=lambda now: shares.append(now.share))
+    with open_recording(source) as before, open_recording(made.path, sensor=SENSOR) as after:
+        assert rows(after, shift_us=made.shift_us) == rows(before)
+        assert made.events == before.n_events
+        assert [*shares] == sorted(shares) or suffix == ".npz"
+        assert shares[-1] == 1
+        if suffix == ".hdf5":
+            assert made.lost == {"vehicle signals": 1}
+            assert (made.frames, made.imu, made.specials) == (3, 5, 1)
+            for name in ("t_start_us", "t_end_us", "exposure_start_us", "exposure_end_us"):
+                found, there = (getattr(each.frames, name) for each in (after, before))
+                np.testing.assert_array_equal(found, there)
+            for i in range(3):
+                np.testing.assert_array_equal(after.frames.raw(i), before.frames.raw(i))
+            np.testing.assert_array_equal(after.imu(), before.imu())
+            np.testing.assert_array_equal(after.specials, before.specials)
+        else:
+            assert made.lost == {
+                "frames": 3, "inertial samples": 5, "special events": 1, "vehicle signals": 1,
+            }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_part_is_that_part(source: Path, tmp_path: Path, suffix: str) -> None:
+    made = convert(source, tmp_path / f"out{suffix}", begin_us=50_000, end_us=200_000)
+    with open_recording(source) as before, open_recording(made.path, sensor=SENSOR) as after:
+        t0_us = before.t_first_us
+        expected = before.events(t0_us + 50_000, t0_us + 200_000)
+        assert [t for t, *_ in rows(after, shift_us=made.shift_us)] == expected.t.tolist()
+        frames = before.frames.t_us - t0_us
+        inside = int(((frames >= 50_000) & (frames < 200_000)).sum())
+        assert made.frames + made.lost.get("frames", 0) == inside == 1
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="needs the real recordings")
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_real_recording_and_back(tmp_path: Path, suffix: str) -> None:
+    made = convert(REAL, tmp_path / f"out{suffix}")
+    sensor = SensorSize(260, 346)
+    with open_recording(REAL) as before, open_recording(made.path, sensor=sensor) as after:
+        events, again = before.events(), after.events()
+        assert len(again) == 319_512
+        np.testing.assert_array_equal(again.t + made.shift_us, events.t)
+        for name in "xyp":
+            np.testing.assert_array_equal(getattr(again, name), getattr(events, name))
+        if suffix == ".hdf5":
+            assert (len(after.frames), len(after.imu())) == (13, 510)
+            shifted = after.frames.t_us + made.shift_us
+            np.testing.assert_array_equal(shifted, before.frames.t_us)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 40_000_000),
+            st.integers(0, SENSOR.width - 1),
+            st.integers(0, SENSOR.height - 1),
+            st.integers(0, 1),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(0, 10**9),
+)
+@settings(max_examples=40, deadline=None)
+def test_evt3_keeps_any_events(tmp_path_factory, found, begin_us: int) -> None:
+    """Pauses of more than the 16.8 s that its clock has, runs of neighbours, equal times."""
+    folder = tmp_path_factory.mktemp("evt3")
+    ordered = sorted(found, key=lambda row: row[0])
+    columns = np.array(ordered, np.int64).T
+    names = dict(zip("xyp", columns[1:], strict=True))
+    np.savez(folder / "rec.npz", t_us=columns[0] + begin_us, **names)
+    made = convert(folder / "rec.npz", folder / "rec.raw", sensor=SENSOR)
+    with open_recording(made.path) as after:
+        assert rows(after, shift_us=made.shift_us) == [(t + begin_us, *row) for t, *row in ordered]
+
+
+def test_ms_index_of_hdf5_points_at_each_millisecond(source: Path, tmp_path: Path, monkeypatch):
+    import h5py
+
+    monkeypatch.setattr(module, "EVENTS_AT_ONCE", 137)
+    convert(source, tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        t, index, first = file["events/t"][:], file["ms_to_idx"][:], int(file["first_ms"][()])
+    expected = np.searchsorted(t, (first + np.arange(len(index) - 1)) * 1_000)
+    np.testing.assert_array_equal(index, [*expected, len(t)])
+
+
+def test_what_cannot_be_written_leaves_nothing(source: Path, tmp_path: Path, monkeypatch) -> None:
+    for name, words in (
+        ("out.aedat4", r"'\.aedat4' is none that is written: \.hdf5"),
+        ("rec.raw", "is there already; give another name, or --overwrite"),
+    ):
+        if name == "rec.raw":
+            (tmp_path / name).write_bytes(b"mine")
+        with pytest.raises(OutputError, match=words):
+            convert(source, tmp_path / name)
+    with pytest.raises(RecordingError, match=r"no events in that part; it lasts 0\.6"):
+        convert(source, tmp_path / "late.raw", begin_us=10**9)
+    with pytest.raises(OutputError, match="is the source itself"):
+        convert(source, source, overwrite=True)
+    np.savez(tmp_path / "wide.npz", t=[5, 6], x=[3_000, 1], y=[1, 2], p=[0, 1])
+    with pytest.raises(OutputError, match="EVT3 holds at most 2048"):
+        convert(tmp_path / "wide.npz", tmp_path / "wide.raw")
+
+    def broken(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_evt3", broken)
+    with pytest.raises(OutputError, match="No space left"):
+        convert(source, tmp_path / "full.raw")
+    left = {path.name for path in tmp_path.iterdir()} - {"cache"}
+    assert left == {"rec.raw", "wide.npz"}
+    assert (tmp_path / "rec.raw").read_bytes() == b"mine"
+
+
+def test_times_of_a_host_clock_are_refused_by_the_writer_at_once(tmp_path: Path) -> None:
+    t = np.array([1_643_243_628_737_093])
+    with (
+        pytest.raises(EventsError, match="subtract the first time"),
+        DDD17Writer(tmp_path / "rec.hdf5", sensor=SENSOR) as writer,
+    ):
+        writer.add_events(t, [1], [2], [0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_special_events_are_no_error(tmp_path: Path) -> None:
+    with DDD17Writer(tmp_path / "rec.hdf5", sensor=SENSOR) as writer:
+        writer.add_events([1], [2], [3], [1])
+        writer.add_specials([], [], [])
+
+
+def test_command(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep/out.csv"
+    done = CliRunner().invoke(main, ["convert", str(source), str(out), "--to", "100ms"])
+    assert done.exit_code == 0, done.output
+    assert "lost, as the format has no place for them: 1 frames" in done.stdout
+    more = ["--overwrite", "--json"]
+    done = CliRunner().invoke(main, ["convert", str(source), str(out), *more])
+    assert json.loads(done.stdout)["lost"]["frames"] == 3
+    refused = CliRunner().invoke(main, ["convert", str(source), str(tmp_path / "x.bag")])
+    assert refused.exit_code == 1
+    assert len(refused.stderr.strip().splitlines()) == 1
