@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .progress import ProgressBar
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
 
 
-RECORDING_OPTIONS = ("at_us", "sensor", "rotate180")
+RECORDING_OPTIONS = ("at_us", "every", "begin", "end", "sensor", "rotate180")
 FOLDER_OPTIONS = ("sample_ids", "count", "split", "labels", "run")
+OPTION_OF = {"at_us": "at", "sample_ids": "sample", "begin": "from", "end": "until"}
+FILMS = (".mp4", ".gif")
 
 
 @click.command(
@@ -24,6 +27,7 @@ Examples:
   eventseg view rec1487339175.hdf5
   eventseg view rec1487339175.hdf5 --at 12.5s --window 10ms --out moment.png
   eventseg view rec1487339175.hdf5 --window 10ms,50ms,250ms
+  eventseg view rec1487339175.hdf5 --from 12s --until 20s --out film.mp4
   eventseg view drives.eventseg --labels truth --count 8
   eventseg view drives.eventseg --sample rec1487339175_f000012 --run runs/fastscnn
   eventseg view runs/fastscnn --out sheet.pdf
@@ -49,6 +53,26 @@ Examples:
     "50ms; of a folder the one of the network, or the first]",
 )
 @click.option(
+    "--every",
+    callback=options.duration,
+    metavar="LENGTH",
+    help="Of a film of a recording: distance of the pictures.  [default: its frames]",
+)
+@click.option(
+    "--from",
+    "begin",
+    callback=options.time_after_start,
+    metavar="TIME",
+    help="Of a film of a recording: begin, after the first event.",
+)
+@click.option(
+    "--until",
+    "end",
+    callback=options.time_after_start,
+    metavar="TIME",
+    help="Of a film of a recording: end, after the first event.",
+)
+@click.option(
     "--sample",
     "sample_ids",
     multiple=True,
@@ -71,7 +95,8 @@ Examples:
     help="Of a data set: run folder or checkpoint that predicts the samples.",
 )
 @options.out_option(
-    "Picture to write, .png, .pdf or .svg; of a prediction folder also a film, .mp4 or .gif.  "
+    "Picture to write, .png, .pdf or .svg; of a recording or a prediction folder also a film, .mp4 "
+    "(extra video) or .gif.  "
     "[default: the name of FILE or FOLDER with .png]"
 )
 @options.sensor_option
@@ -82,6 +107,9 @@ def command(
     path: Path,
     at_us: int | None,
     windows_us: tuple[int, ...] | None,
+    every: int | None,
+    begin: int | None,
+    end: int | None,
     sample_ids: tuple[str, ...],
     count: int | None,
     split: str | None,
@@ -103,10 +131,32 @@ def command(
     wrong = FOLDER_OPTIONS if path.is_file() else RECORDING_OPTIONS
     for name in wrong:
         if context.params[name] not in (None, (), False):
-            option = {"at_us": "at", "sample_ids": "sample"}.get(name, name)
+            option = OPTION_OF.get(name, name)
             what = "a folder" if path.is_file() else "a recording"
             raise click.UsageError(f"--{option} is for {what}; {path} is none")
-    if path.is_file():
+    is_film = out is not None and out.suffix.lower() in FILMS
+    if path.is_file() and is_film:
+        from eventseg.prediction.recording_film import film_recording
+
+        if at_us is not None or (windows_us is not None and len(windows_us) > 1):
+            raise click.UsageError("a film takes one --window and no --at; see --from and --until")
+        assert out is not None
+        with ProgressBar() as bar:
+            film_recording(
+                path,
+                out,
+                window=windows_us[0] if windows_us else 50_000,
+                every=every,
+                begin=begin or 0,
+                end=end,
+                sensor=sensor,
+                rotate180=rotate180,
+                progress=bar.update,
+            )
+        target = out
+    elif every is not None or begin is not None or end is not None:
+        raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
+    elif path.is_file():
         target = _draw_recording(path, at_us, windows_us, out, sensor, rotate180)
     else:
         target = _draw_folder(path, windows_us, sample_ids, count, split, labels, run, out, device)
@@ -162,7 +212,7 @@ def _draw_folder(
     if windows_us is not None and len(windows_us) > 1:
         raise click.UsageError("several windows are for recordings; give one --window")
     target = out or Path(f"{path.resolve().name}.png")
-    if target.suffix.lower() in (".mp4", ".gif"):
+    if target.suffix.lower() in FILMS:
         if sample_ids or count is not None or split is not None or run is not None:
             raise click.UsageError("a film shows all samples of a prediction folder")
         film_predictions(path, target, labels=labels)

@@ -36,6 +36,7 @@ from .plots import figure_sample as figure_sample
 from .plots import figure_windows as figure_windows
 from .prediction import contact_sheet as contact_sheet
 from .prediction import film_predictions as film_predictions
+from .prediction import film_recording as film_recording
 from .prediction import open_predictions as open_predictions
 from .prediction import predict as predict
 from .prediction import predict_into as predict_into

@@ -23,6 +23,9 @@ BLANK: Colour = (243, 244, 246)
 WRONG: Colour = (220, 38, 38)
 IGNORED_COLOUR: Colour = (0, 0, 0)
 
+EXACT = (PAPER, INK, SOFT, LINE, BLANK, WRONG, IGNORED_COLOUR)
+"""Colours of every film beside those of its classes and events."""
+
 LIGHTENED = 0.55
 """Share of white in the frame below the wrong pixels of an error panel."""
 
@@ -45,8 +48,8 @@ class FilmLayout:
     columns : int
     size : (int, int)
         Height and width of the panels' pictures.
-    classes : ClassTable
-        Classes of the legend.
+    classes : ClassTable or None
+        Classes of the legend; None for a film without one.
     width : int
         Width of the film in pixels.
     free : tuple of (int, int)
@@ -57,7 +60,7 @@ class FilmLayout:
     rows: int
     columns: int
     size: tuple[int, int]
-    classes: ClassTable
+    classes: ClassTable | None
     width: int = 1600
     free: tuple[int, int] | None = None
     unit: int = field(init=False)
@@ -86,7 +89,8 @@ class FilmLayout:
         """Height of the film in pixels, even as films need it."""
         head, title = 4 * self.unit, 2 * self.unit
         grid = self.rows * (title + self.panel[0]) + (self.rows - 1) * self.gap
-        below = 0 if self.free is not None else self.gap + self._strip_lines() * 2 * self.unit
+        strip = self.free is None and self.classes is not None
+        below = self.gap + self._strip_lines() * 2 * self.unit if strip else 0
         height = head + self.margin // 2 + grid + below + self.margin
         return height + height % 2
 
@@ -116,10 +120,11 @@ class FilmLayout:
             for column, panel in enumerate(panels):
                 if panel is not None:
                     self._draw_panel(canvas, draw, panel, self._place(row, column))
-        if self.free is not None:
-            self._legend_in(draw, self._place(*self.free))
-        else:
-            self._legend_below(draw)
+        if self.classes is not None:
+            if self.free is not None:
+                self._legend_in(draw, self._place(*self.free))
+            else:
+                self._legend_below(draw)
         return np.array(canvas)
 
     def _place(self, row: int, column: int) -> tuple[int, int]:
@@ -147,6 +152,8 @@ class FilmLayout:
             canvas.paste(Image.fromarray(fitted), (left + dx, top + dy))
 
     def _entries(self) -> list[tuple[str, Colour]]:
+        if self.classes is None:
+            return []
         entries = [*zip(self.classes.names, self.classes.colours, strict=True)]
         return [*entries, ("ignored", IGNORED_COLOUR)]
 

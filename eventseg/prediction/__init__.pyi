@@ -13,6 +13,7 @@ from .predictor import TestTimeAugmentation as TestTimeAugmentation
 from .predictor import network_input as network_input
 from .predictor import predictor as predictor
 from .predictor import probabilities as probabilities
+from .recording_film import film_recording as film_recording
 from .scored import ScoredBatch as ScoredBatch
 from .stream import LivePrediction as LivePrediction
 from .stream import LiveStream as LiveStream

@@ -21,10 +21,7 @@ from eventseg.networks.resizing import resize_nearest
 from eventseg.plots.events import OFF_RGB, ON_RGB
 from eventseg.plots.film import Picture, check_out, write_film
 from eventseg.plots.film_frame import (
-    IGNORED_COLOUR,
-    INK,
-    LINE,
-    WRONG,
+    EXACT,
     FilmLayout,
     Panel,
     paint_error,
@@ -126,18 +123,17 @@ def film_predictions(
     path = Path(out)
     if fps is not None and not 0 < fps <= 1_000:
         raise OutputError(f"a film has more than 0 and at most 1000 pictures a second, not {fps}")
-    if width is not None and not 160 <= width <= 7_680:
-        raise OutputError(f"a film is 160 to 7680 pixels wide, not {width}")
+    columns = film_width(path, width)
     check_out(path)
     check_folder(path.parent if path.suffix else path)
     chosen, left_out = _samples_of_all(opened)
-    rate = _rate(chosen) if fps is None else Fraction(fps).limit_denominator(1001)
+    rate = film_rate(chosen) if fps is None else Fraction(fps).limit_denominator(1001)
     with ExitStack() as files:
         sources: dict[str, MomentSource] = {}
         for name in dict.fromkeys(sample.input for sample in chosen):
             sources[name] = open_moments(opened[0], name, label_set=labels)
             files.callback(sources[name].close)
-        film = _Film.of(opened, sources, chosen, width or WIDTHS.get(path.suffix.lower(), 1600))
+        film = _Film.of(opened, sources, chosen, columns)
 
         def pictures() -> Iterator[Picture]:
             for number, sample in enumerate(chosen, start=1):
@@ -150,8 +146,8 @@ def film_predictions(
             names=tuple(sample.id for sample in chosen),
             fps=rate,
             colours=[
-                *(INK, LINE, WRONG, ON_RGB, OFF_RGB, IGNORED_COLOUR),
-                *film.layout.classes.colours,
+                *(*EXACT, ON_RGB, OFF_RGB),
+                *film.common.classes.colours,
             ],
         )
     return FilmOfPredictions(path, len(chosen), float(rate), left_out, film.note)
@@ -312,7 +308,20 @@ def _samples_of_all(folders: Sequence[PredictionFolder]) -> tuple[list[Predicted
     return chosen, len(set().union(*(folder.ids for folder in folders))) - len(chosen)
 
 
-def _rate(samples: Sequence[PredictedSample]) -> Fraction:
+def film_width(path: Path, width: int | None) -> int:
+    """Return the width of a film in pixels, by default that of its kind.
+
+    Raises
+    ------
+    OutputError
+        A width out of range.
+    """
+    if width is not None and not 160 <= width <= 7_680:
+        raise OutputError(f"a film is 160 to 7680 pixels wide, not {width}")
+    return width or WIDTHS.get(path.suffix.lower(), WIDTHS[".mp4"])
+
+
+def film_rate(samples: Sequence[PredictedSample]) -> Fraction:
     """Return the pictures a second at which the moments pass as they did."""
     steps = [
         after.t_us - before.t_us

@@ -15,7 +15,7 @@ from prediction_fixtures import random_network
 from training_fixtures import street_dataset
 
 import eventseg
-from eventseg.errors import DatasetError, MissingExtraError, OutputError
+from eventseg.errors import DatasetError, MissingExtraError, OutputError, WindowError
 from eventseg.labels.common import common_table
 from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, IGNORED
 from eventseg.networks import load_network
@@ -149,6 +149,42 @@ def test_data_sets_show_a_label_set_and_pictures_themselves(root, tmp_path):
     eventseg.predict_into(root / "six.pt", picture, tmp_path / "pictures", device="cpu")
     alone = eventseg.film_predictions(tmp_path / "pictures", tmp_path / "d", width=320)
     assert (alone.pictures, alone.fps) == (1, 4.0)
+
+
+def test_recordings_are_filmed_without_a_network(root, tmp_path):
+    made = eventseg.film_recording(root / "other.hdf5", tmp_path / "a.gif", width=480)
+    recording = eventseg.open_recording(root / "other.hdf5")
+    pictures = pictures_of(tmp_path / "a.gif")
+    assert made.pictures == len(pictures) == len(recording.frames)
+    layout = FilmLayout(1, 3, (48, 64), CITYSCAPES_19, 480)  # frame, events, truth
+    assert pictures[0].shape == (layout.height, 480, 3)
+    assert pictures[0][0, 0].tolist() == [255, 255, 255]
+    part = eventseg.film_recording(
+        root / "other.hdf5", tmp_path / "b", every="20ms", window="10ms", begin="100ms",
+        end="180ms", width=320,
+    )  # fmt: skip
+    assert (part.pictures, part.fps) == (5, 50.0)
+    layout = FilmLayout(1, 2, (48, 64), None, 320)  # no truth, hence no legend
+    first = np.array(Image.open(min((tmp_path / "b").iterdir())))
+    assert first.shape == (layout.height, 320, 3)
+    t1_us = recording.t_first_us + 100_000
+    events = recording.events(t1_us - 10_000, t1_us)
+    shown = first[place(layout, 0, 1)]
+    coloured = (shown == (220, 38, 38)).all(-1) | (shown == (37, 99, 235)).all(-1)
+    pixels = len(set(zip(events.x.tolist(), events.y.tolist(), strict=True)))
+    assert coloured.mean() == pytest.approx(pixels / (48 * 64), abs=0.06)
+    with pytest.raises(WindowError, match="no picture between 5 s and"):
+        eventseg.film_recording(root / "other.hdf5", tmp_path / "c.gif", begin="5s")
+    with pytest.raises(OutputError, match="must end in"):
+        eventseg.film_recording(root / "other.hdf5", tmp_path / "c.avi")
+    viewed = CliRunner().invoke(
+        main, ["view", str(root / "other.hdf5"), "--until", "0.1s", "--out", f"{tmp_path}/v.gif"]
+    )
+    assert viewed.exit_code == 0, viewed.output
+    assert 1 <= len(pictures_of(tmp_path / "v.gif")) <= 4
+    for wrong in (["--from", "1s"], ["--out", "v.gif", "--at", "1s"]):
+        refused = CliRunner().invoke(main, ["view", str(root / "other.hdf5"), *wrong])
+        assert refused.exit_code == 2, refused.output
 
 
 def test_what_cannot_be_filmed_is_refused(root, tmp_path, monkeypatch):
