@@ -25,6 +25,8 @@ COMMANDS = {
     "evaluate": "Score a trained network, beside what it must beat.",
     "predict": "Label recordings, data sets or pictures by a trained network.",
     "stream": "Label live events as they come.",
+    "bench": "Time a network in each arithmetic of this machine, and choose one.",
+    "export": "Write a network as ONNX or a program of torch, with a model card.",
     "compare": "Put runs side by side, and beside published results.",
     "reproduce": "Train a run again and compare its scores.",
     "networks": "Show networks: parameters, cost, output stride, published results.",

@@ -126,7 +126,16 @@ returns an object with read(timeout_s) and close(). docs/streaming.md has the by
     click.option("--count", type=click.IntRange(min=1), help="End after so many label maps."),
     options.json_option,
 )
-@option_group("Computing", options.device_option(), options.threads_option("the processors"))
+@option_group(
+    "Computing",
+    options.device_option(),
+    options.threads_option("the processors"),
+    click.option(
+        "--fast",
+        is_flag=True,
+        help="Arithmetic that eventseg bench has found to be the fastest on this machine.",
+    ),
+)
 @options.message_options
 def command(
     run: Path,
@@ -145,6 +154,7 @@ def command(
     as_json: bool,
     device: str,
     threads: int | None,
+    fast: bool,
     messages: Messages,
 ) -> None:
     """Label live events at equal distances, as fast as they come.
@@ -153,6 +163,8 @@ def command(
     away, and nothing is encoded again. Label maps are those of `eventseg.predict` at the same
     instants. The latency is counted from the arrival of the packet that completes a window.
     """
+    if fast and threads is not None:
+        raise click.UsageError("--fast has a number of threads of its own: leave --threads out")
     from eventseg.device import set_threads
     from eventseg.prediction.stream import stream
     from eventseg.prediction.stream_outputs import LabelFolder, LabelSender, Output
@@ -176,6 +188,7 @@ def command(
         hot=None if hot_from is None else hot_pixels_of(run, hot_from),
         timeout_s=None if timeout_us is None else timeout_us / 1e6,
         device=device,
+        fast=fast,
         note=messages.note,
     )
     _follow(live, outputs, count=count, as_json=as_json, messages=messages)

@@ -185,7 +185,8 @@ class EvSegNet(SegmentationNetwork):
 
 def enlarge(x: Tensor, image: Tensor, part: int) -> Tensor:
     """Return a map resized to a part of an image's height and width, rounded up."""
-    height, width = (-(-size // part) for size in image.shape[-2:])
+    # Of positive numbers alone: ONNX divides integers towards 0.
+    height, width = ((size + part - 1) // part for size in image.shape[-2:])
     return functional.interpolate(x, size=(height, width), mode="bilinear", align_corners=True)
 
 

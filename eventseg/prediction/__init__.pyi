@@ -1,4 +1,11 @@
+from .bench import BenchReport as BenchReport
+from .bench import bench as bench
 from .contact_sheet import contact_sheet as contact_sheet
+from .export import ExportReport as ExportReport
+from .export import export as export
+from .fast import FastSetting as FastSetting
+from .fast import accelerated as accelerated
+from .fast import fast_predictor as fast_predictor
 from .film import FilmOfPredictions as FilmOfPredictions
 from .film import film_predictions as film_predictions
 from .folder import PredictionFolder as PredictionFolder

@@ -315,6 +315,7 @@ def stream(
     max_frame_age_us: int | None = MAX_FRAME_AGE_US,
     timeout_s: float | None = None,
     device: str = "auto",
+    fast: bool = False,
     note: Note = no_note,
 ) -> LiveStream:
     """Predict live events at equal distances, as fast as they come.
@@ -356,6 +357,8 @@ def stream(
         Silence of the source after which the stream ends; by default it waits.
     device : str
         Device of the network.
+    fast : bool
+        Whether a run or checkpoint takes the arithmetic that :func:`~.bench.bench` recommends.
     note : callable
         Takes one line for the user: a silent source, bytes that are no event.
 
@@ -393,6 +396,7 @@ def stream(
             max_frame_age_us=max_frame_age_us,
             timeout_s=timeout_s,
             device=device,
+            fast=fast,
             note=note,
         )
     )

@@ -20,6 +20,7 @@ from eventseg.filters.rules import Filters, parse_filters
 from eventseg.networks import InputSpec, TrainedNetwork, load_network
 from eventseg.networks.inputs import scaled
 from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
+from eventseg.prediction.fast import fast_predictor
 from eventseg.prediction.instants import window_us_of
 from eventseg.prediction.predictor import Predictor, predictor
 from eventseg.prediction.stream_packets import PacketSource
@@ -117,6 +118,7 @@ def set_up(
     max_frame_age_us: int | None,
     timeout_s: float | None,
     device: str,
+    fast: bool,
     note: Note,
 ) -> StreamSetup:
     """Return the parts of a live stream; parameters and errors are those of :func:`stream`."""
@@ -128,7 +130,7 @@ def set_up(
     lateness_us = to_us(lateness)
     if lateness_us < 0:
         raise WindowError(f"lateness must be 0 or more, got {lateness_us} us")
-    chosen, data = live_predictor(network, device=device)
+    chosen, data = live_predictor(network, device=device, fast=fast)
     inputs = chosen.trained.inputs
     window_us = check_window(window_us_of(inputs, window))
     trained = inputs.encoding or data_encoding(data, inputs)
@@ -202,20 +204,23 @@ def set_up(
 
 
 def live_predictor(
-    network: str | Path | TrainedNetwork | Predictor, *, device: str = "auto"
+    network: str | Path | TrainedNetwork | Predictor, *, device: str = "auto", fast: bool = False
 ) -> tuple[Predictor, Path | None]:
     """Return the predictor of a run folder, a checkpoint or a loaded network, and its data.
 
     Raises
     ------
     CheckpointError
-        A run folder without ``best.pt``, or a file that cannot be read.
+        A run folder without ``best.pt``, a file that cannot be read, or with `fast` one that has
+        not been measured.
     """
     if isinstance(network, Predictor):
         return network, None
     if isinstance(network, TrainedNetwork):
         return predictor(network, device=device), None
     found = find_checkpoint(network)
+    if fast:
+        return fast_predictor(found.path, device=device), found.data
     return predictor(found.path, device=device), found.data
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,10 +17,8 @@ from eventseg.evaluation.rows import Row
 from eventseg.networks.inputs import scaled
 from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.prediction.scored import ScoredBatch
+from eventseg.prediction.stopwatch import STEPS, StopWatch, machine_of
 from eventseg.sources.recorded import EventSource
-
-STEPS = ("read", "encode", "copy", "network", "argmax")
-"""Steps in order; of stored tensors and of pictures alone nothing is encoded."""
 
 WARM_UP = 5
 """Samples before the first that is timed."""
@@ -148,46 +141,6 @@ def step_times(
         step: np.array([watch.times_ms[step] for watch in watches[len(warm_up) :]])
         for step in steps
     }
-
-
-class StopWatch:
-    """Times of the steps of one sample; the device is waited for at the end of each.
-
-    Parameters
-    ----------
-    device : torch.device
-
-    Attributes
-    ----------
-    times_ms : dict of str to float
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.times_ms: dict[str, float] = {}
-        self._device = device
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time a block of code under a name."""
-        begin = time.perf_counter()
-        yield
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        self.times_ms[name] = 1e3 * (time.perf_counter() - begin)
-
-
-def machine_of(device: torch.device) -> str:
-    """Return processor, threads, GPU and version of torch in words."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    threads = torch.get_num_threads()
-    parts = [f"{model}, {os.cpu_count()} processors", f"{threads} thread{'s' * (threads != 1)}"]
-    if device.type == "cuda":
-        parts.append(torch.cuda.get_device_name(device))
-    return ", ".join([*parts, f"torch {torch.__version__}"])
 
 
 def _encoded(scoring: Scoring, i: int, window: str, watch: StopWatch) -> torch.Tensor:

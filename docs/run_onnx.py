@@ -1,0 +1,60 @@
+"""Run a network that `eventseg export` wrote, from events to labels, with NumPy and ONNX Runtime.
+
+    python run_onnx.py NET.onnx EVENTS.npy T1_US LABELS.ppm
+
+EVENTS.npy is a structured array with fields t (us), x, y, p, sorted by t. Labels of the window that
+ends at T1_US are written in the colours of the classes.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+
+def encode(events, t0, window, encoding):
+    """Return the six channels count+ count- mean+ std+ mean- std-, float32 (1, 6, H, W)."""
+    (row0, row1), width = encoding["rows"], encoding["sensor"]["width"]
+    at = np.searchsorted(events["t"], (t0, t0 + window))
+    inside = events[at[0] : at[1]]
+    inside = inside[(inside["y"] >= row0) & (inside["y"] < row1)]
+    dt = (inside["t"] - t0).astype(np.float64)
+    x = np.zeros((6, row1 - row0, width))
+    for on, (count, mean, std) in ((1, (0, 2, 3)), (0, (1, 4, 5))):
+        which = inside["p"] == on
+        cell = (inside["y"][which] - row0).astype(np.int64) * width + inside["x"][which]
+        n, s1, s2 = (
+            np.bincount(cell, dt[which] ** k, x[0].size).reshape(x[0].shape) for k in (0, 1, 2)
+        )
+        spread = np.maximum(n * s2 - s1**2, 0) / np.maximum(n * (n - encoding["ddof"]), 1)
+        x[count], x[mean] = n, s1 / np.maximum(n, 1) / window
+        x[std] = np.sqrt(np.where(n > 1, spread, 0)) / window
+    if encoding["normalise"] == "sqrt":
+        x[:2] = np.sqrt(x[:2])
+    if encoding["normalise"] == "evsegnet":
+        for count, mean, std in ((0, 2, 3), (1, 4, 5)):
+            x[mean] = np.where(x[count] > 0, 2 * x[mean] - 1, 0)
+            x[count] = 2 * x[count] / max(x[count].max(), 1) - 1
+            x[std] = np.minimum(1, 2 * x[std])
+    return x[None].astype(np.float32)
+
+
+def main(network, events_file, t1_us, out):
+    """Write the labels of one window as a picture."""
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    told = json.loads(session.get_modelmeta().custom_metadata_map["eventseg"])
+    encoding, window = told["input"]["encoding"], told["input"]["windows_us"][-1]
+    if encoding["representation"] != "mean-std" or encoding["filters"]:
+        sys.exit("this script has the six channels of mean-std alone, and no filters")
+    x = encode(np.load(events_file), int(t1_us) - window, window, encoding)
+    (made,) = session.run(None, {"input": x})
+    labels = made[0] if made.ndim == 3 else made[0].argmax(0)
+    picture = np.array(told["colours"], np.uint8)[labels].tobytes()
+    Path(out).write_bytes(b"P6 %d %d 255\n" % labels.shape[::-1] + picture)
+    return labels
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,219 @@
+"""Faster arithmetic of a trained network on one machine, as ``eventseg bench`` has measured it.
+
+``fast_predictor`` takes the setting that `bench` recommends for the machine: engine, memory format,
+type of numbers and threads. Labels may then differ in a share of the pixels that the measurement
+states and that was allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eventseg.device import choose_device, processors
+from eventseg.errors import CheckpointError
+from eventseg.files import digest_of
+from eventseg.networks import TrainedNetwork
+from eventseg.networks.memory_format import MemoryFormat, in_memory_format
+from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.exported import onnx_bytes, onnx_runtime
+from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
+from eventseg.prediction.stopwatch import processor_model
+
+Engine = Literal["eager", "compiled", "onnxruntime"]
+NumberType = Literal["float32", "bfloat16"]
+
+BENCH = "bench.json"
+"""Measurements of a run, beside its checkpoint, by machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class FastSetting:
+    """Arithmetic of a network.
+
+    Parameters
+    ----------
+    engine : {"eager", "compiled", "onnxruntime"}
+    memory_format : {"contiguous", "channels_last"}
+    numbers : {"float32", "bfloat16"}
+        Type of activations; weights stay float32, and so do logits.
+    threads : int
+        Threads of the network on the CPU; 0 leaves them as they are.
+    """
+
+    engine: Engine = "eager"
+    memory_format: MemoryFormat = "contiguous"
+    numbers: NumberType = "float32"
+    threads: int = 0
+
+    def __str__(self) -> str:
+        """Return the setting in words."""
+        parts: list[str] = [self.engine]
+        if self.engine != "onnxruntime":
+            parts += [self.memory_format.replace("_", " "), self.numbers]
+        if self.threads:
+            parts.append(f"{self.threads} thread{'s' * (self.threads != 1)}")
+        return ", ".join(parts)
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Self:
+        """Return the setting that a measurement holds."""
+        return cls(**{name: table[name] for name in asdict(cls())})
+
+
+class _Faster(nn.Module):
+    """A network whose input and arithmetic are of another kind; logits are float32."""
+
+    def __init__(self, network: nn.Module, setting: FastSetting) -> None:
+        super().__init__()
+        self.network = network
+        self._last = setting.memory_format == "channels_last"
+        self._bfloat16 = setting.numbers == "bfloat16"
+        self._run: Any = network
+        if setting.engine == "compiled":
+            self._run = torch.compile(network)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, float32."""
+        if self._last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits: Tensor = self._run(x)
+        return logits.float()
+
+
+class _OnnxNetwork(nn.Module):
+    """A network that ONNX Runtime computes, on the CPU."""
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        super().__init__()
+        runtime = onnx_runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = runtime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        self._name = self._session.get_inputs()[0].name
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, float32."""
+        batch = np.ascontiguousarray(x.cpu().numpy())
+        (logits,) = self._session.run(None, {self._name: batch})
+        return torch.from_numpy(logits).to(x.device)
+
+
+def accelerated(
+    trained: TrainedNetwork, setting: FastSetting, *, device: torch.device | str = "cpu"
+) -> TrainedNetwork:
+    """Return a trained network with faster arithmetic; the one given stays as it is.
+
+    Parameters
+    ----------
+    trained : TrainedNetwork
+    setting : FastSetting
+    device : torch.device or str
+        Device of the copy.
+
+    Raises
+    ------
+    MissingExtraError
+        ONNX Runtime is not installed.
+    """
+    if setting.threads:
+        torch.set_num_threads(setting.threads)
+    if setting.engine == "onnxruntime":
+        content = onnx_bytes(trained)
+        faster: nn.Module = _OnnxNetwork(content, setting.threads or torch.get_num_threads())
+    else:
+        copied = deepcopy(trained.network).to(device).eval()
+        in_memory_format(copied, setting.memory_format)
+        faster = _Faster(copied, setting)
+    return replace(trained, network=faster)  # type: ignore[arg-type]
+
+
+def machine_key(device: torch.device) -> str:
+    """Return a text that tells machines apart for which measurements hold."""
+    name = processor_model() if device.type == "cpu" else torch.cuda.get_device_name(device)
+    return f"{device.type}: {name}, {processors()} processors, torch {torch.__version__}"
+
+
+def bench_file(checkpoint: Path) -> Path:
+    """Return the file of the measurements of a checkpoint."""
+    name = BENCH if checkpoint.name == "best.pt" else f"{checkpoint.stem}.{BENCH}"
+    return checkpoint.parent / name
+
+
+def recommended(network: str | Path, *, device: str = "auto") -> FastSetting:
+    """Return the setting that was measured to be the fastest on this machine.
+
+    Parameters
+    ----------
+    network : path
+        A run folder or a checkpoint.
+    device : str
+
+    Raises
+    ------
+    CheckpointError
+        No measurement of this checkpoint on this machine, or a damaged file.
+    """
+    checkpoint = find_checkpoint(network).path
+    path = bench_file(checkpoint)
+    key = machine_key(choose_device(device))
+    advice = f"measure it first: eventseg bench {network}"
+    if not path.is_file():
+        raise CheckpointError(f"{checkpoint} has not been measured on this machine; {advice}")
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))
+        found = measured["machines"].get(key)
+        if found is None:
+            raise CheckpointError(
+                f"{path} has measurements of other machines only, this is {key}; {advice}"
+            )
+        if found["checkpoint_sha256"] != digest_of(checkpoint):
+            raise CheckpointError(f"{checkpoint} has changed since it was measured; {advice}")
+        return FastSetting.from_dict(found["recommended"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is damaged; {advice}") from error
+
+
+def fast_predictor(
+    network: str | Path,
+    *,
+    test_time: TestTimeAugmentation = SINGLE,
+    device: str = "auto",
+    checkpoint: str | None = None,
+) -> Predictor:
+    """Return the predictor of a run with the fastest setting that was measured on this machine.
+
+    Parameters
+    ----------
+    network : path
+        A run folder or a checkpoint that `eventseg bench` has measured.
+    test_time : TestTimeAugmentation
+    device : str
+    checkpoint : str, optional
+        Name of the checkpoint in the run folder.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`recommended`.
+    """
+    found = find_checkpoint(network, **({} if checkpoint is None else {"checkpoint": checkpoint}))
+    setting = recommended(found.path, device=device)
+    plain = predictor(found.path, test_time=test_time, device=device)
+    return Predictor(
+        accelerated(plain.trained, setting, device=plain.device), plain.device, test_time
+    )
