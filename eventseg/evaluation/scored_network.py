@@ -11,6 +11,7 @@ from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork, load_network, load_published
 from eventseg.networks.named import NamedCheckpoint, parse_named
 from eventseg.networks.published import own_checkpoint, published_inputs
+from eventseg.networks.shipped import shipped_file
 from eventseg.pseudolabel.teacher_classes import table_by_number
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.run_folder import CONFIG, METRICS, RUN, check_is_run, read_run
@@ -69,7 +70,7 @@ def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
     Parameters
     ----------
     spec : str or Path
-        Run folder, checkpoint of eventseg, or ``NETWORK:PATH``.
+        Run folder, checkpoint of eventseg, name of a shipped network, or ``NETWORK:PATH``.
     checkpoint : str
         Name of the checkpoint in a run folder.
 
@@ -80,6 +81,9 @@ def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
     TrainingError
         A folder that is no run folder.
     """
+    shipped = shipped_file(spec)
+    if shipped is not None:
+        return NetworkFile(shipped, PUBLISHED_FOLDER / shipped.stem)
     root = Path(spec)
     named = None if root.exists() else parse_named(str(spec))
     if named is not None:

@@ -12,6 +12,7 @@ from .network import parameter_count as parameter_count
 from .published import LoadReport as LoadReport
 from .published import Published as Published
 from .published import load_published as load_published
+from .shipped import SHIPPED as SHIPPED
 from .zoo import ARCHITECTURES as ARCHITECTURES
 from .zoo import Architecture as Architecture
 from .zoo import architecture as architecture

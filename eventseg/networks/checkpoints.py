@@ -17,6 +17,7 @@ from eventseg.labels.maps import ClassTable, table_of
 from eventseg.networks.build import Fusion, build_network
 from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.shipped import shipped_file
 from eventseg.networks.weights import load_file
 
 FORMAT = "eventseg network 1"
@@ -127,6 +128,11 @@ def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> Non
 def load_network(path: str | Path) -> TrainedNetwork:
     """Read a network that :func:`save_network` wrote; on the CPU, in evaluation mode.
 
+    Parameters
+    ----------
+    path : path
+        The file, or the name of a shipped network, see :data:`eventseg.networks.SHIPPED`.
+
     Raises
     ------
     CheckpointError
@@ -137,8 +143,11 @@ def load_network(path: str | Path) -> TrainedNetwork:
     --------
     >>> len(load_network(run.path / "best.pt").classes)
     19
+    >>> load_network("street-fastscnn").inputs.windows[0]
+    '10ms'
     """
-    return restore_network(load_file(Path(path)), path=Path(path))
+    file = shipped_file(path) or Path(path)
+    return restore_network(load_file(file), path=file)
 
 
 def is_ours(loaded: Any) -> bool:

@@ -13,6 +13,7 @@ from eventseg.errors import CheckpointError
 from eventseg.files import digest_of, read_text
 from eventseg.images import PICTURES
 from eventseg.networks import InputSpec
+from eventseg.networks.shipped import SHIPPED, shipped_file
 from eventseg.prediction.layout import BEST, RUN
 from eventseg.recordings.formats import FORMATS
 
@@ -46,7 +47,7 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
     Parameters
     ----------
     spec : str or Path
-        Run folder, or checkpoint of eventseg.
+        Run folder, checkpoint of eventseg, or name of a shipped network.
     checkpoint : str
         Name of the checkpoint in a run folder.
 
@@ -55,6 +56,9 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
     CheckpointError
         Neither, or a run folder without that checkpoint.
     """
+    shipped = shipped_file(spec)
+    if shipped is not None:
+        return CheckpointFile(shipped, shipped.stem)
     path = Path(spec)
     if path.is_file():
         if path.suffix.lower() in (*FORMATS, *PICTURES):
@@ -71,7 +75,7 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
     if not path.is_dir():
         raise CheckpointError(
             f"there is no run folder or checkpoint {str(spec)!r}; give a folder that eventseg "
-            "train made, or one of its .pt files"
+            f"train made, one of its .pt files, or a shipped network: {', '.join(SHIPPED)}"
         )
     if (path / checkpoint).is_file():
         return CheckpointFile(path / checkpoint, path.resolve().name, _data_of(path))

@@ -19,6 +19,7 @@ from eventseg.networks.build import imagenet_source, load_imagenet
 from eventseg.networks.initial_weights import read_initial
 from eventseg.networks.named import parse_named
 from eventseg.networks.network import SegmentationNetwork
+from eventseg.networks.shipped import shipped_file
 from eventseg.networks.transfer import (
     TensorOutcome,
     TransferReport,
@@ -29,8 +30,8 @@ from eventseg.training.config.settings import NetworkSettings
 from eventseg.training.layout import BEST, INIT
 
 ALLOWED = (
-    "random, imagenet, imagenet:PATH, a run folder, a checkpoint of eventseg, or a published one "
-    "as PATH or NETWORK:PATH"
+    "random, imagenet, imagenet:PATH, street (the shipped network), a run folder, a checkpoint of "
+    "eventseg, or a published one as PATH or NETWORK:PATH"
 )
 """Initialisations of a training."""
 
@@ -132,6 +133,8 @@ def initial_file(spec: str) -> Path | None:
     if spec.startswith("imagenet:"):
         return Path(spec.removeprefix("imagenet:"))
     path = Path(spec)
+    if shipped := shipped_file(spec):
+        return shipped
     named = None if path.exists() else parse_named(spec)
     if named is not None:
         return named.file

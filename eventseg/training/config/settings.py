@@ -26,8 +26,9 @@ class NetworkSettings:
         own.
     init : str
         Initial weights: ``random``; ``imagenet`` or ``imagenet:PATH`` for the trunk; or those of a
-        run folder, of a checkpoint, or of a published one as ``PATH`` or ``NETWORK:PATH``. The
-        first convolution is inflated to the input's channels, heads of other classes stay random.
+        run folder, of a checkpoint, of a published one as ``PATH`` or ``NETWORK:PATH``, or of the
+        shipped network ``street-fastscnn``, for short ``street``. The first convolution is
+        inflated to the input's channels, heads of other classes stay random.
     unsafe_pickle : bool
         Whether a published file of initial weights that holds more than plain values is read: it
         can run any code on loading.
