@@ -12,6 +12,7 @@ import torch
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.demo.drives import Drive, simulate_drives
+from eventseg.demo.film import film_streets
 from eventseg.evaluation.baselines import TUNED_PRIOR
 from eventseg.evaluation.report.tables import HEADER, percent, summary_rows
 from eventseg.evaluation.rows import Row
@@ -82,6 +83,8 @@ class Learnt:
         Run folders.
     reports : mapping of str to Path
         Pages by what they score against.
+    film : Path
+        Film of unseen streets.
     """
 
     against_truth: list[Row]
@@ -90,6 +93,7 @@ class Learnt:
     teacher: Path
     network: Path
     reports: Mapping[str, Path]
+    film: Path
 
 
 def learn(
@@ -100,7 +104,7 @@ def learn(
     threads: int | None = None,
     progress: Report = no_report,
 ) -> Learnt:
-    """Train a teacher on other streets, label the streets by it, train on its labels, and score.
+    """Train a teacher on other streets, label the streets by it, train on its labels, score, film.
 
     Each step goes on where it was stopped.
 
@@ -192,7 +196,15 @@ def learn(
             request=request,
             progress=in_stage(f"score, {labels}", progress),
         )
-    return Learnt(found["truth"], found[TAUGHT], dataset, teacher, network, reports)
+    film = film_streets(
+        root,
+        unseen,
+        network=network,
+        teacher=teacher,
+        window="50ms" if "50ms" in windows else windows[0],
+        progress=progress,
+    )
+    return Learnt(found["truth"], found[TAUGHT], dataset, teacher, network, reports, film)
 
 
 def learnt_section(learnt: Learnt, *, root: Path) -> str:
@@ -217,6 +229,10 @@ and was scored on streets that neither had seen. Against the truth it reaches
 <b>{percent(best.scores.miou_present)} % mIoU</b> at {escape(best.window)}, where knowing only what
 mostly lies where gives {percent(prior.scores.miou_present)} %. A short lesson on little driving:
 the figures show that the job runs, not what the method can do.</p>
+<figure class="card"><img src="{link(learnt.film)}" loading="lazy"
+alt="Film of unseen streets: frame, events, truth, predictions and errors"><figcaption>Streets
+that neither has seen: frame, events and truth; what the network saw in 50 ms of events and the
+teacher in the frames; wrong pixels in red.</figcaption></figure>
 <h3>Against the truth, %</h3>
 <div class="card" style="overflow-x:auto">{table(HEADER[:-1], rows)}</div>
 <h3>Against the teacher's labels, %</h3>

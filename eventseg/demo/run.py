@@ -13,6 +13,7 @@ from pathlib import Path
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.demo.drives import Drive, simulate_drive, streets
+from eventseg.demo.film import FILM, PREDICTIONS
 from eventseg.demo.learn import RECORDINGS, RUNS, STREETS, TEACHER_DATA, Learnt, Lesson, learn
 from eventseg.demo.page import demo_page
 from eventseg.demo.pictures import picture_drive
@@ -181,7 +182,8 @@ def _claim(root: Path, settings: dict[str, object], *, say: Callable[[str], None
         say(f"{root} holds a demo of other drives: its data set and page are made anew")
         try:
             (root / PAGE).unlink(missing_ok=True)
-            for name in (DATASET, PICTURES, TEACHER_DATA, STREETS, RUNS):
+            (root / FILM).unlink(missing_ok=True)
+            for name in (DATASET, PICTURES, TEACHER_DATA, STREETS, RUNS, PREDICTIONS):
                 if (root / name).exists():
                     shutil.rmtree(root / name)
         except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from eventseg.dataset.manifest import relative_to
+from eventseg.dataset.manifest import canonical, relative_to
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import on_disk, read_toml, write_whole
 from eventseg.labels.maps import ClassTable
@@ -60,7 +60,7 @@ class PredictionManifest:
                 path = str(entry["path"])
                 if "path_hex" in entry:
                     path = os.fsdecode(bytes.fromhex(entry["path_hex"]))
-                return on_disk((root.resolve() / path).resolve().parent / Path(path).name)
+                return canonical(on_disk(root.resolve() / path))
         raise DatasetError(f"{root} has no input {name!r}")
 
     def write(self, path: Path) -> None:

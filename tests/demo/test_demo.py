@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
+import eventseg
 from eventseg.dataset.check import check_dataset
 from eventseg.demo import run as demo
 from eventseg.demo.drives import Drive, streets
@@ -176,7 +178,7 @@ def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Pa
     assert list(dict.fromkeys(stages)) == [
         "simulate day", "read", "encode", "teacher's streets", "streets to learn",
         "streets to score", "streets", "train the teacher", "pseudo-label", "train on events",
-        "score, truth", "score, taught", "page",
+        "score, truth", "score, taught", "predict, events", "predict, teacher", "film", "page",
     ]  # fmt: skip
     root = page.parent
     for dataset in ("dataset", "streets"):
@@ -190,6 +192,9 @@ def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Pa
     links = [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if link[0] != "#"]
     assert [link for link in links if not (root / link).is_file()] == []
     assert "What a network made of it" in text
+    assert 'src="film.gif"' in text
+    with Image.open(root / "film.gif") as film, eventseg.open_dataset(root / "streets") as data:
+        assert film.n_frames == data.samples.split.count("test") > 5
     page.unlink()
     stages.clear()
     run()
