@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.layout import MANIFEST as DATASET_MANIFEST
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.reader import dataset_folders, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError
 from eventseg.labels.common import CommonTable, common_table, union_table
@@ -24,7 +24,7 @@ from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.instants import window_us_of
-from eventseg.prediction.layout import MANIFEST, UNFINISHED
+from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
 from eventseg.prediction.moments import (
     DatasetMoments,
     FolderMoments,
@@ -104,6 +104,7 @@ def contact_sheet(
         rows = _of_predictions(open_predictions(root), samples, count, labels)
     else:
         if not (root / DATASET_MANIFEST).is_file() and open_folder(root) is None:
+            _check_is_run(root)
             file = find_checkpoint(root)
             if file.data is None or not file.data.is_dir():
                 raise DatasetError(
@@ -114,6 +115,15 @@ def contact_sheet(
         chosen = None if run is None else predictor(find_checkpoint(run).path, device=device)
         rows = _of_data(root, samples, count, split, labels, chosen, window)
     return _figure(rows)
+
+
+def _check_is_run(root: Path) -> None:
+    """Raise a DatasetError for a folder that is none of those that a sheet shows."""
+    if (root / RUN).is_file() or any(root.glob("*.pt")):
+        return
+    several = dataset_folders(root)
+    hint = f"; it holds data sets, such as {several[0]}" if several else ""
+    raise DatasetError(f"{root} is no data set, image folder, run or prediction folder{hint}")
 
 
 def _of_predictions(

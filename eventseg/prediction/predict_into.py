@@ -292,18 +292,25 @@ def _plan(
     counts: list[int] = []
     notes: dict[str, None] = {}
     owners: dict[str, Path] = {}
+    names: dict[str, Path] = {}
     for path in paths:
         opened = open_input(path, trained.inputs, settings, encoding=encoding, progress=progress)
         try:
             entries.append({**opened.facts(), **path_entries(canonical(path), root)})
+            name = entries[-1]["name"]
+            if name in names:
+                raise DatasetError(
+                    f"{names[name]} and {path} are both named {name}; predict them into two folders"
+                )
+            names[name] = path
             notes |= dict.fromkeys(opened.notes)
-            for name in opened.ids:
-                if name in owners:
+            for sample in opened.ids:
+                if sample in owners:
                     raise DatasetError(
-                        f"{owners[name]} and {path} both have a sample {name}; predict them into "
-                        "two folders"
+                        f"{owners[sample]} and {path} both have a sample {sample}; predict them "
+                        "into two folders"
                     )
-                owners[name] = path
+                owners[sample] = path
             counts.append(len(opened.ids))
         finally:
             opened.close()

@@ -96,8 +96,12 @@ def test_what_cannot_be_shown_is_named(root, tmp_path):
     ):
         with pytest.raises(error, match=match):
             eventseg.contact_sheet(root / "streets", device="cpu", **asked)
-    with pytest.raises(CheckpointError, match="is no run folder"):
+    with pytest.raises(DatasetError, match="is no data set, image folder, run or prediction"):
         eventseg.contact_sheet(tmp_path, device="cpu")
+    (tmp_path / "windows").mkdir()
+    (tmp_path / "windows" / "50ms").symlink_to(root / "streets")
+    with pytest.raises(DatasetError, match=r"it holds data sets, such as .*50ms"):
+        eventseg.contact_sheet(tmp_path / "windows", device="cpu")
     pictures = tmp_path / "CamVid"
     for folder in ("test", "testannot"):
         (pictures / folder).mkdir(parents=True)

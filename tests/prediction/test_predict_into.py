@@ -256,7 +256,7 @@ def test_bad_input_is_one_clear_line(root, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "text.doc").write_text("hello")
     (tmp_path / "cut.hdf5").write_bytes(recording.read_bytes()[:3_000])
     shutil.copy(recording, tmp_path / "other.hdf5")
     (tmp_path / "recordings").mkdir()
@@ -269,11 +269,12 @@ def test_bad_input_is_one_clear_line(root, tmp_path):
     refused(CheckpointError, r"empty is no run folder", tmp_path / "empty", recording)
     refused(DatasetError, "no data set, no image folder", events, tmp_path / "empty")
     refused(DatasetError, r"one by one: .*/\*\.hdf5", events, tmp_path / "recordings")
-    refused(RecordingError, r"the suffix '\.txt' is neither", events, tmp_path / "text.txt")
+    refused(RecordingError, r"the suffix '\.doc' is neither", events, tmp_path / "text.doc")
     refused(RecordingError, "no such file", events, tmp_path / "gone.hdf5")
     refused(RecordingError, r"cut\.hdf5", events, tmp_path / "cut.hdf5")
-    refused(DatasetError, "both have a sample other_f000000", events, recording,
+    refused(DatasetError, "are both named other; predict", events, recording,
             tmp_path / "other.hdf5")  # fmt: skip
+    refused(DatasetError, "both have a sample other_f000000", events, recording, root / "streets")
     refused(WindowError, r"lasts 0\.\d+ s, no window ends 60\.0", events, recording, at=["1min"])
     refused(DatasetError, "has no split: leave --split out", events, recording, split="test")
     refused(DatasetError, "leave --sensor and --rotate180 out", events, root / "streets",
