@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show what a file or folder holds.")
-@click.argument("path", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @options.sensor_option
 @options.rotate180_option
 @options.json_option
@@ -35,6 +35,7 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
         recording_lines,
     )
     from eventseg.dataset.reader import dataset_folders, open_dataset
+    from eventseg.networks.shipped import SHIPPED, shipped_file
     from eventseg.prediction.folder import open_predictions
     from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
     from eventseg.recordings import open_recording
@@ -42,6 +43,11 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
     from eventseg.sources.image_folders import open_folder
     from eventseg.training.describe_run import describe_checkpoint, describe_run, run_lines
 
+    shipped = shipped_file(path)
+    if shipped is None and not path.exists():
+        raise click.UsageError(
+            f"there is no file or folder {path}; networks that ship are {', '.join(SHIPPED)}"
+        )
     described: list[tuple[dict[str, Any], list[str]]] = []
     folder = open_folder(path) if path.is_dir() else None
     if folder is not None:
@@ -51,8 +57,9 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
         described.append((predicted.summary(), predicted.lines()))
     elif (path / RUN).is_file():
         described.append((found := describe_run(path), run_lines(found)))
-    elif path.suffix == ".pt":
-        described.append((found := describe_checkpoint(path), run_lines(found)))
+    elif shipped is not None or path.suffix == ".pt":
+        found = describe_checkpoint(shipped or path)
+        described.append((found, run_lines(found)))
     elif path.is_dir():
         # A folder of data sets, one a window length, is shown as each of them.
         for each in dataset_folders(path) or [path]:

@@ -42,6 +42,7 @@ def _times(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
     short_help="Label recordings, data sets or pictures.",
     epilog="""\b
 Examples:
+  eventseg predict street rec1487339175.hdf5 --window 50ms --film rec.mp4
   eventseg predict runs/fastscnn rec1487339175.hdf5
   eventseg predict runs/fastscnn rec1487339175.hdf5 --every 20ms --out maps
   eventseg predict runs/fastscnn rec*.hdf5 --window 50ms --jobs 4
@@ -199,10 +200,10 @@ def command(
 ) -> None:
     """Label every INPUT by the network of RUN: recordings, data sets, image folders or pictures.
 
-    RUN is a run folder or a checkpoint. The events are encoded as in its training. OUT gets
-    labels/ID.png, indexed PNG in the colours of the classes, samples.csv and predictions.toml,
-    which says how they were made. A run that was stopped goes on where it was when it is started
-    again, and ends with the same bytes.
+    RUN is a run folder, a checkpoint, or the name of a network that ships: street. The events
+    are encoded as in its training. OUT gets labels/ID.png, indexed PNG in the colours of the
+    classes, samples.csv and predictions.toml, which says how they were made. A run that was
+    stopped goes on where it was when it is started again, and ends with the same bytes.
     """
     if every is not None and at is not None:
         raise click.UsageError("--every and --at exclude each other")

@@ -90,9 +90,8 @@ Examples:
 )
 @click.option(
     "--run",
-    type=click.Path(exists=True, path_type=Path),
     metavar="RUN",
-    help="Of a data set: run folder or checkpoint that predicts the samples.",
+    help="Of a data set: run folder, checkpoint or shipped network that predicts the samples.",
 )
 @options.out_option(
     "Picture to write, .png, .pdf or .svg; of a recording or a prediction folder also a film, .mp4 "
@@ -114,7 +113,7 @@ def command(
     count: int | None,
     split: str | None,
     labels: str | None,
-    run: Path | None,
+    run: str | None,
     out: Path | None,
     sensor: SensorSize | None,
     rotate180: bool,
@@ -201,7 +200,7 @@ def _draw_folder(
     count: int | None,
     split: str | None,
     labels: str | None,
-    run: Path | None,
+    run: str | None,
     out: Path | None,
     device: str,
 ) -> Path:
