@@ -18,6 +18,7 @@ COMMANDS = {
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "info": "Show what a recording, data set, run or prediction folder holds.",
     "convert": "Write a recording in another format.",
+    "align": "Measure whether events and frames of a recording are aligned.",
     "check": "Check that a data set is whole and consistent.",
     "pseudolabel": "Label the frames of a data set by a teacher network.",
     "audit": "Measure a teacher's labels against the truth or against another's.",
