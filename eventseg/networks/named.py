@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventseg.errors import CheckpointError
+from eventseg.networks.shipped import shipped_file
 from eventseg.networks.zoo import ARCHITECTURES
 
 
@@ -38,7 +39,7 @@ def absolute_init(init: str) -> str:
     >>> absolute_init("imagenet")
     'imagenet'
     """
-    if init in ("random", "imagenet"):
+    if init in ("random", "imagenet") or shipped_file(init) is not None:
         return init
     if init.startswith("imagenet:"):
         return f"imagenet:{Path(init.removeprefix('imagenet:')).absolute()}"

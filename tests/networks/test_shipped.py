@@ -17,7 +17,7 @@ from eventseg.networks import SHIPPED, Blueprint, InputSpec, load_network
 from eventseg.networks.shipped import ALIASES, FOLDER, shipped_file
 from eventseg.prediction import predict
 from eventseg.recordings import DDD17Writer, open_recording
-from eventseg.training.config.settings import NetworkSettings
+from eventseg.training.config.config import load_config
 from eventseg.training.initial import initialise
 from eventseg_cli.main import main
 
@@ -104,9 +104,12 @@ def test_training_begins_from_it(channels: int, classes: str) -> None:
     names = load_class_table(classes).names
     blueprint = Blueprint("fastscnn", channels, len(names))
     network = blueprint.build()
+    # As the settings of a training are: paths in them are made absolute.
+    config = load_config(overrides={"network.name": "fastscnn", "network.init": "street"})
+    assert config.network.init == "street"
     made = initialise(
         network,
-        settings=NetworkSettings(name="fastscnn", init="street"),
+        settings=config.network,
         blueprint=blueprint,
         inputs=InputSpec("both" if channels == 7 else "events", channels),
         classes=names,
