@@ -31,6 +31,7 @@ from eventseg.prediction.bench_windows import TimedWindows, made_up_windows, rec
 from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
 from eventseg.prediction.fast import FastSetting, accelerated, bench_file, machine_key
 from eventseg.prediction.instants import window_us_of
+from eventseg.prediction.prediction import labels_of
 from eventseg.prediction.predictor import predictor, probabilities
 from eventseg.prediction.stopwatch import STEPS, StopWatch, machine_of
 from eventseg.recordings import Recording, open_recording
@@ -254,7 +255,10 @@ def _one(
 
 
 def _labels(likelihood: torch.Tensor) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = likelihood.argmax(1).to(torch.uint8).cpu().numpy()[0]
+    """Return the label map; NumPy's argmax of rows of classes is ten times as fast as torch's."""
+    if likelihood.device.type == "cpu":
+        return labels_of(likelihood[0].numpy())
+    found: NDArray[np.uint8] = likelihood[0].argmax(0).to(torch.uint8).cpu().numpy()
     return found
 
 

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventseg.encoding import Encoding, LiveWindow
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters.rules import EventFilter, Filters
-from eventseg.labels.maps import Labels
 from eventseg.networks import TrainedNetwork
-from eventseg.prediction.prediction import Prediction
+from eventseg.prediction.prediction import Prediction, labels_of
 from eventseg.prediction.predictor import Predictor
 from eventseg.prediction.stream_instants import Instant, Instants
 from eventseg.prediction.stream_packets import Packet, PacketOrder, PacketSource
@@ -254,7 +252,7 @@ class LiveStream:
             begin_s = time.perf_counter()
             likelihood = setup.predictor(tensor.x)
             found_s = time.perf_counter()
-            labels: Labels = torch.from_numpy(likelihood).argmax(0).to(torch.uint8).numpy()
+            labels = labels_of(likelihood)
             end_s = time.perf_counter()
             latency_ms = 1e3 * (end_s - tensor.arrived_s)
             steps_ms = {
@@ -279,7 +277,7 @@ class LiveStream:
                 latency_ms=latency_ms,
                 steps_ms=steps_ms,
             )
-            vars(prediction)["labels"] = labels  # as the property would find them, only faster
+            vars(prediction)["labels"] = labels  # not to be found a second time
             self._labels.put(prediction)
 
 

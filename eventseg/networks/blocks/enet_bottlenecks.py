@@ -109,6 +109,9 @@ def stem_filters(in_channels: int) -> int:
 def fitted(x: Tensor, size: Sequence[int]) -> Tensor:
     """Return a map at a height and width: cut, or filled with zeros, at the right and bottom."""
     height, width = size
+    if torch.compiler.is_exporting():
+        # At most one row and column is missing; a zero pad would be taken for one of every size.
+        return functional.pad(x, (0, 1, 0, 1))[..., :height, :width]
     x = x[..., :height, :width]
     return functional.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]))
 
