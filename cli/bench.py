@@ -31,7 +31,7 @@ def _counts(_ctx: click.Context, _param: click.Parameter, text: str | None) -> t
     epilog="""\b
 Examples:
   eventseg bench runs/events drive.hdf5
-  eventseg bench runs/events --size 640x480 --batch 4 --threads 1,2,4
+  eventseg bench runs/events --size 640x480 --batch 4 --thread-counts 1,2,4
   eventseg bench runs/events drive.hdf5 --compiled --most-changed 0.5
 """,
 )
@@ -70,7 +70,8 @@ Examples:
     help="Windows that are timed, after three that are not.",
 )
 @click.option(
-    "--threads",
+    "--thread-counts",
+    "threads",
     callback=_counts,
     metavar="N[,N...]",
     help="Numbers of threads to try on the CPU.  [default: 1 and the processors]",

@@ -125,6 +125,7 @@ returns an object with read(timeout_s) and close(). docs/streaming.md has the by
     ),
     click.option("--count", type=click.IntRange(min=1), help="End after so many label maps."),
     options.json_option,
+    options.message_options,
 )
 @option_group(
     "Computing",
@@ -136,7 +137,6 @@ returns an object with read(timeout_s) and close(). docs/streaming.md has the by
         help="Arithmetic that eventseg bench has found to be the fastest on this machine.",
     ),
 )
-@options.message_options
 def command(
     run: Path,
     source: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
-from .progress import ProgressBar
+from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
@@ -102,6 +102,7 @@ Examples:
 @options.rotate180_option
 @options.device_option()
 @options.json_option
+@options.message_options
 def command(
     path: Path,
     at_us: int | None,
@@ -119,6 +120,7 @@ def command(
     rotate180: bool,
     device: str,
     as_json: bool,
+    messages: Messages,
 ) -> None:
     """Draw a moment of a recording, or samples of a data set, run or prediction folder.
 
@@ -140,7 +142,7 @@ def command(
         if at_us is not None or (windows_us is not None and len(windows_us) > 1):
             raise click.UsageError("a film takes one --window and no --at; see --from and --until")
         assert out is not None
-        with ProgressBar() as bar:
+        with messages.bar() as bar:
             film_recording(
                 path,
                 out,

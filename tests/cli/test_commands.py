@@ -65,13 +65,13 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["encod"], "No such command 'encod': did you mean encode?"),
-        (["Train"], "did you mean train?"),
+        (["encod"], "No such command 'encod': did you mean encode"),
+        (["Train"], "did you mean train"),
         (["eval"], "did you mean evaluate?"),
         (["psuedolabel"], "did you mean pseudolabel"),
         (["frobnicate"], "there are demo, simulate, encode"),
         (["simulate", "stret", "x.hdf5"], "No such command 'stret': did you mean street?"),
-        (["simulate", "moon"], "there are images, street"),
+        (["simulate", "moon"], "there are fit, images, street"),
     ],
 )
 def test_an_unknown_command_names_the_nearest(arguments: list[str], hint: str) -> None:

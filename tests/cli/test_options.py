@@ -46,16 +46,18 @@ COMPUTE = {
     "simulate images", "simulate street", "stream", "train",
 }  # fmt: skip
 LONG = {
-    "audit", "demo", "encode", "evaluate", "predict", "pseudolabel", "reproduce", "simulate fit",
-    "simulate images", "simulate street", "stream", "train",
+    "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "predict", "pseudolabel",
+    "reproduce", "simulate fit", "simulate images", "simulate street", "stream", "train", "view",
 }  # fmt: skip
-WITH_DEVICE = {"encode", "evaluate", "predict", "pseudolabel", "stream", "train", "view"}
+WITH_DEVICE = {"bench", "encode", "evaluate", "predict", "pseudolabel", "stream", "train", "view"}
 GROUPED = {
-    "audit", "encode", "evaluate", "predict", "pseudolabel", "stream", "train",
+    "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "stream", "train",
     *(n for n in EVERY if " " in n),
 }  # fmt: skip
 OUT = set(EVERY) - {
+    "bench",
     "check",
+    "convert",
     "info",
     "networks",
     "simulate street",
@@ -86,7 +88,10 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("-q", LONG),
         ("--progress", LONG),
         ("--out", OUT),
-        ("--window", {"encode", "evaluate", "predict", "stream", "train", "view"}),
+        (
+            "--window",
+            {"align", "bench", "encode", "evaluate", "predict", "stream", "train", "view"},
+        ),
     ],
 )
 def test_a_shared_option_is_where_it_makes_sense(flag: str, where: set[str]) -> None:
@@ -231,9 +236,14 @@ print(os.environ["OMP_WAIT_POLICY"], os.environ["KMP_BLOCKTIME"], "torch" in sys
 
 def test_quiet_and_progress_exclude_each_other_everywhere(tmp_path: Path) -> None:
     for name in sorted(LONG):
-        arguments = {"encode": [__file__], "simulate images": [tmp_path, tmp_path]}.get(
-            name, [tmp_path] * sum(isinstance(p, click.Argument) for p in EVERY[name].params)
-        )
+        # What each argument may be: a file, or else a folder.
+        arguments = [
+            __file__ if isinstance(p.type, click.Path) and not p.type.dir_okay else tmp_path
+            for p in EVERY[name].params
+            if isinstance(p, click.Argument)
+        ]
+        if name == "convert":
+            arguments[1] = tmp_path / "out.raw"
         result = run(*name.split(), *arguments, "--quiet", "--progress")
         assert result.exit_code == 2, name
         assert "--quiet and --progress exclude each other" in result.stderr, name
