@@ -106,6 +106,7 @@ class LiveStream:
 
     def __iter__(self) -> Iterator[LivePrediction]:
         """Yield the predictions in order of time, until the source ends."""
+        self._warm_up()
         for work, ended in (
             (self._read, self._packets.end),
             (self._encode, self._tensors.end),
@@ -144,6 +145,22 @@ class LiveStream:
         setup = self.setup
         window, every = (format_duration(us) for us in (setup.window_us, setup.every_us))
         return f"LiveStream({setup.name}, window {window} every {every}, queue {setup.queue!r})"
+
+    def _warm_up(self) -> None:
+        """Encode and predict once: kernels are loaded and memory is taken before packets come."""
+        setup = self.setup
+        encoding, inputs = setup.encoding, setup.predictor.trained.inputs
+        if inputs.kind in ("events", "both"):
+            one = np.zeros(1, np.int64), *(np.zeros(1, np.uint16),) * 2, np.zeros(1, np.int8)
+            events = EventStream(*one, encoding.sensor, 0, 1)
+            if setup.filters:
+                events = EventFilter(setup.filters, sensor=encoding.sensor, hot=setup.hot)(events)
+            window = LiveWindow(encoding, window_us=setup.window_us)
+            window.add(events)
+            for t1_us in (1, 2):  # made anew, and moved
+                window.tensor(t1_us)
+        height, width = encoding.shape[1:]
+        labels_of(setup.predictor(np.zeros((inputs.channels, height, width), np.float32)))
 
     def _run(self, work: Callable[[], None], ended: Callable[[], None]) -> None:
         """Do the work of one thread; an error ends the stream and is raised by the iteration."""
