@@ -7,6 +7,7 @@ states and that was allowed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from copy import deepcopy
@@ -19,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.device import choose_device, processors
-from eventseg.errors import CheckpointError
-from eventseg.files import digest_of
+from eventseg.errors import CheckpointError, OutputError
+from eventseg.files import digest_of, write_whole
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.memory_format import MemoryFormat, in_memory_format
-from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.checkpoint_file import CheckpointFile, find_checkpoint
 from eventseg.prediction.exported import onnx_bytes, onnx_runtime
 from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
 from eventseg.prediction.stopwatch import processor_model
@@ -112,7 +113,11 @@ class _OnnxNetwork(nn.Module):
 
 
 def accelerated(
-    trained: TrainedNetwork, setting: FastSetting, *, device: torch.device | str = "cpu"
+    trained: TrainedNetwork,
+    setting: FastSetting,
+    *,
+    device: torch.device | str = "cpu",
+    onnx: bytes | None = None,
 ) -> TrainedNetwork:
     """Return a trained network with faster arithmetic; the one given stays as it is.
 
@@ -122,6 +127,8 @@ def accelerated(
     setting : FastSetting
     device : torch.device or str
         Device of the copy.
+    onnx : bytes, optional
+        The network as :func:`onnx_bytes` gives it, for ONNX Runtime; by default it is exported.
 
     Raises
     ------
@@ -131,7 +138,7 @@ def accelerated(
     if setting.threads:
         torch.set_num_threads(setting.threads)
     if setting.engine == "onnxruntime":
-        content = onnx_bytes(trained)
+        content = onnx_bytes(trained) if onnx is None else onnx
         faster: nn.Module = _OnnxNetwork(content, setting.threads or torch.get_num_threads())
     else:
         copied = deepcopy(trained.network).to(device).eval()
@@ -214,6 +221,17 @@ def fast_predictor(
     found = find_checkpoint(network, **({} if checkpoint is None else {"checkpoint": checkpoint}))
     setting = recommended(found.path, device=device)
     plain = predictor(found.path, test_time=test_time, device=device)
-    return Predictor(
-        accelerated(plain.trained, setting, device=plain.device), plain.device, test_time
-    )
+    onnx = _kept_onnx(found, plain.trained) if setting.engine == "onnxruntime" else None
+    faster = accelerated(plain.trained, setting, device=plain.device, onnx=onnx)
+    return Predictor(faster, plain.device, test_time)
+
+
+def _kept_onnx(found: CheckpointFile, trained: TrainedNetwork) -> bytes:
+    """Return a network as ONNX, kept beside its checkpoint: an export takes half a minute."""
+    path = found.path.with_name(f"bench-{found.sha256[:16]}.onnx")
+    if path.is_file():
+        return path.read_bytes()
+    content = onnx_bytes(trained)
+    with contextlib.suppress(OutputError):  # a folder that cannot be written costs time alone
+        write_whole(path, lambda file: file.write(content))
+    return content

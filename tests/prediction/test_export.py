@@ -263,6 +263,18 @@ def two_settings(monkeypatch):
     monkeypatch.setattr(bench_module, "candidates", lambda *_a, **_k: found)
 
 
+def test_the_onnx_of_fast_is_kept(run, made, monkeypatch):
+    fast = import_module("eventseg.prediction.fast")
+    setting = FastSetting("onnxruntime", threads=1)
+    monkeypatch.setattr(fast, "recommended", lambda *_a, **_k: setting)
+    x = np.random.default_rng(3).standard_normal((6, 41, 55)).astype(np.float32)
+    monkeypatch.setattr(fast, "onnx_bytes", lambda _trained: made.path.read_bytes())
+    first = fast_predictor(run, device="cpu")(x)
+    monkeypatch.setattr(fast, "onnx_bytes", None)
+    np.testing.assert_array_equal(fast_predictor(run, device="cpu")(x), first)
+    assert len(list(run.parent.glob("bench-*.onnx"))) == 1
+
+
 def test_what_is_measured():
     device = torch.device("cpu")
     plain, *others = candidates(device, threads=(2, 1))
@@ -304,8 +316,8 @@ def test_bench_on_a_recording_by_the_command(run, two_settings, tmp_path):
     from recording_fixtures import write_recording
 
     path = write_recording(tmp_path / "rec.hdf5", sensor=SENSOR)
-    arguments = ["bench", str(run), str(path), "--repetitions", "1", "--batch", "1", "--threads",
-                 "1", "--device", "cpu", "--json"]  # fmt: skip
+    arguments = ["bench", str(run), str(path), "--repetitions", "1", "--batch", "1",
+                 "--thread-counts", "1", "--device", "cpu", "--json"]  # fmt: skip
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
@@ -318,5 +330,5 @@ def test_bench_on_a_recording_by_the_command(run, two_settings, tmp_path):
     lines = [json.loads(line) for line in streamed.stdout.splitlines()]
     ids = [p.id for p in predict(run, path, every="200ms", device="cpu")]
     assert [line["id"] for line in lines[:-1]] == ids
-    refused = CliRunner().invoke(main, ["bench", str(run), "--threads", "0"])
+    refused = CliRunner().invoke(main, ["bench", str(run), "--thread-counts", "0"])
     assert refused.exit_code == 2
