@@ -80,6 +80,19 @@ class EventColumns:
         """Return the selected events."""
         return type(self)(self.t[selected], self.x[selected], self.y[selected], self.p[selected])
 
+    def on(self, sensor: SensorSize | None) -> Self:
+        """Return the events on a sensor; all where its size is not known."""
+        if sensor is None:
+            return self
+        inside = (self.x < sensor.width) & (self.y < sensor.height)
+        return self if inside.all() else self[inside]
+
+    def turned(self, sensor: SensorSize) -> Self:
+        """Return the events turned by 180 degrees about the middle of the sensor they lie on."""
+        x = (sensor.width - 1 - self.x).astype(np.uint16)
+        y = (sensor.height - 1 - self.y).astype(np.uint16)
+        return type(self)(self.t, x, y, self.p)
+
     def in_order(self) -> Self:
         """Return the events sorted by time; events of one time keep their order."""
         if (self.t[1:] >= self.t[:-1]).all():

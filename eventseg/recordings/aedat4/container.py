@@ -8,7 +8,6 @@ recorder was killed, and is not needed.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from xml.etree import ElementTree
 from eventseg.errors import MissingExtraError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage, root
+from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.report import Tally
 
 MAGIC = b"#!AER-DAT4.0\r\n"
@@ -90,13 +90,9 @@ class ContainerFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._bytes = FileBytes(path)
+        self.bytes = self._bytes.size
         try:
-            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-            raise RecordingError(f"cannot open {path}: {why}") from error
-        try:
-            self.bytes = os.fstat(self._handle).st_size
             self.header = self._header()
             self._decompress = _decompressor(self.header.compression, path)
         except BaseException:
@@ -142,22 +138,14 @@ class ContainerFile:
         RecordingError
             The file is closed.
         """
-        if self._handle < 0:
-            raise RecordingError(f"{self.path} is closed")
-        parts = []
-        while size:
-            part = os.pread(self._handle, size, offset)
-            if not part:
-                raise PacketDamage(f"the file ends at byte {offset:,}")
-            parts.append(part)
-            offset, size = offset + len(part), size - len(part)
-        return b"".join(parts)
+        content = self._bytes.read(offset, size)
+        if len(content) < size:
+            raise PacketDamage(f"the file ends at byte {offset + len(content):,}")
+        return content
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._bytes.close()
 
     def _header(self) -> Header:
         try:

@@ -104,11 +104,7 @@ class Aedat4Recording(PacketRecording):
             events, *_ = events_on(content, self.sensor)
         except (PacketDamage, BufferDamage) as damage:
             raise RecordingError(f"{self.path} cannot be read any more: {damage}") from damage
-        if not self._rotate:
-            return events
-        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
-        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
-        return EventColumns(events.t, x, y, events.p)
+        return events.turned(self.sensor) if self._rotate else events
 
     def _frames(self, stored: NDArray[np.void], tally: Tally) -> Frames:
         """Return the frames that fit on the sensor, sorted by the end of their exposure."""

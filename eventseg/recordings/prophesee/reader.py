@@ -78,8 +78,4 @@ class PropheseeRecording(PacketRecording):
         )
         if len(events) != block["kept"]:
             raise RecordingError(f"{self.path} cannot be read any more: its content changed")
-        if not self._rotate:
-            return events
-        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
-        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
-        return EventColumns(events.t, x, y, events.p)
+        return events.turned(self.sensor) if self._rotate else events

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
+from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.prophesee import dat, evt2, evt3
 from eventseg.recordings.prophesee.header import MOST_BYTES, parse_header
 
@@ -65,16 +65,14 @@ class WordFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._bytes = FileBytes(path)
         try:
-            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            raise RecordingError(f"cannot open {path}: {error.strerror}") from error
-        try:
-            size = os.fstat(self._handle).st_size
-            self.header = parse_header(self._read(0, MOST_BYTES), path=path)
+            self.header = parse_header(self._bytes.read(0, MOST_BYTES), path=path)
             self.first = self.header.bytes
             self.coding = self._coding()
-            words, self.tail = divmod(max(0, size - self.first), self.coding.dtype.itemsize)
+            words, self.tail = divmod(
+                max(0, self._bytes.size - self.first), self.coding.dtype.itemsize
+            )
             self.end = self.first + words * self.coding.dtype.itemsize
         except BaseException:
             self.close()
@@ -83,7 +81,7 @@ class WordFile:
     def words(self, offset: int, size: int) -> NDArray[Any]:
         """Return words of the file, fewer where it ends."""
         size = max(0, min(size, self.end - offset))
-        content = self._read(offset, size)
+        content = self._bytes.read(offset, size)
         if len(content) < size:
             raise RecordingError(f"{self.path} cannot be read any more: it became shorter")
         words = np.frombuffer(content, self.coding.dtype)
@@ -91,30 +89,13 @@ class WordFile:
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._bytes.close()
 
     def __enter__(self) -> WordFile:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-    def _read(self, offset: int, size: int) -> bytes:
-        if self._handle < 0:
-            raise RecordingError(f"{self.path} is closed")
-        parts = []
-        while size:
-            try:
-                part = os.pread(self._handle, size, offset)
-            except OSError as error:
-                raise RecordingError(f"{self.path} cannot be read: {error.strerror}") from error
-            if not part:
-                break
-            parts.append(part)
-            offset, size = offset + len(part), size - len(part)
-        return b"".join(parts)
 
     def _coding(self) -> Coding:
         encoding = self.header.encoding
@@ -125,7 +106,7 @@ class WordFile:
         if encoding == "EVT2.1":
             swapped = self.header.legacy
             if swapped is None:
-                sample = self._read(self.first, 8 * 4096)
+                sample = self._bytes.read(self.first, 8 * 4096)
                 swapped = evt2.is_legacy(np.frombuffer(sample[: len(sample) // 8 * 8], "<u8"))
             most, decode = evt2.MOST_EVENTS_EVT21, evt2.decode_evt21
             return Coding("EVT2.1", np.dtype("<u8"), most, decode, swapped)
@@ -137,7 +118,7 @@ class WordFile:
         return self._dat_coding()
 
     def _dat_coding(self) -> Coding:
-        kind = self._read(self.first, 2)
+        kind = self._bytes.read(self.first, 2)
         if len(kind) < 2 or kind[0] not in (0x00, 0x0C) or kind[1] != 8:
             found = kind.hex(" ") or "nothing"
             raise RecordingError(

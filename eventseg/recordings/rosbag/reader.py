@@ -133,9 +133,9 @@ class RosbagRecording(PacketRecording):
             size = self._given_sensor or _size_of(message)
             if size is not None:
                 sizes[size] += 1
-            on, outside = _on(events, size)
+            on = events.on(size)
             tally.found["events"] += len(events)
-            tally.skip("events", f"outside the sensor {size}", outside)
+            tally.skip("events", f"outside the sensor {size}", len(events) - len(on))
             if len(on):
                 spans = np.maximum(spans, [int(on.y.max()) + 1, int(on.x.max()) + 1])
                 rows.append((*packet_row(place, len(content), on), began))
@@ -169,14 +169,10 @@ class RosbagRecording(PacketRecording):
         try:
             message = parse_message(content, kind=kind, ros1=self._file.ros1)
             counts = np.zeros(state.COUNTS, np.int64)
-            events, _ = _on(events_of(message, block["state"].copy(), counts), self.sensor)
+            events = events_of(message, block["state"].copy(), counts).on(self.sensor)
         except MessageDamage as damage:
             raise RecordingError(f"{self.path} cannot be read any more: {damage}") from damage
-        if not self._rotate:
-            return events
-        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
-        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
-        return EventColumns(events.t, x, y, events.p)
+        return events.turned(self.sensor) if self._rotate else events
 
 
 def _size_of(message: EventMessage) -> SensorSize | None:
@@ -185,12 +181,3 @@ def _size_of(message: EventMessage) -> SensorSize | None:
     if not (0 < height <= MOST_PIXELS and 0 < width <= MOST_PIXELS):
         return None
     return SensorSize(height, width)
-
-
-def _on(events: EventColumns, size: SensorSize | None) -> tuple[EventColumns, int]:
-    """Return the events on the sensor, and the number of the others."""
-    if size is None:
-        return events, 0
-    inside = (events.x < size.width) & (events.y < size.height)
-    outside = len(events) - int(inside.sum())
-    return (events[inside] if outside else events), outside

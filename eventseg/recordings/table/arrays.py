@@ -7,7 +7,6 @@ A ``.npy`` is read block by block and not mapped: a mapped file that shrinks kil
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.table.columns import (
     Meaning,
     RawColumns,
@@ -56,29 +56,21 @@ class NpyRows:
         if stored < self.shape[0] * row_bytes:
             raise RecordingError(f"{path}: {stored:,} bytes of {self.shape[0] * row_bytes:,}")
         self._row_bytes = row_bytes
-        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._file = FileBytes(path)
 
     def read(self, offset: int, size: int) -> NDArray[Any]:
         """Return some rows."""
-        if self._handle < 0:
-            raise RecordingError(f"{self._path} is closed")
         size = max(0, min(size, self.shape[0] - offset))
-        wanted, place = size * self._row_bytes, self._start + offset * self._row_bytes
-        parts = []
-        while wanted:
-            part = os.pread(self._handle, wanted, place)
-            if not part:
-                raise RecordingError(f"{self._path} cannot be read any more: it became shorter")
-            parts.append(part)
-            place, wanted = place + len(part), wanted - len(part)
-        content = np.frombuffer(b"".join(parts), self.dtype)
+        wanted = size * self._row_bytes
+        stored = self._file.read(self._start + offset * self._row_bytes, wanted)
+        if len(stored) < wanted:
+            raise RecordingError(f"{self._path} cannot be read any more: it became shorter")
+        content = np.frombuffer(stored, self.dtype)
         return content.reshape(size, *self.shape[1:])
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._file.close()
 
 
 class ArrayColumns:

@@ -91,7 +91,7 @@ class TableRecording(PacketRecording):
             tally.found["events"] += len(raw) + raw.unread
             tally.skip("events", "lines that are no four numbers", raw.unread)
             tally.skip("events", "without a time or a place that can be", senseless)
-            on = _on(events, known)
+            on = events.on(known)
             tally.skip("events", f"outside the sensor {known}", len(events) - len(on))
             if len(on):
                 x_max, y_max = max(x_max, int(on.x.max())), max(y_max, int(on.y.max()))
@@ -114,22 +114,10 @@ class TableRecording(PacketRecording):
 
     def _decode(self, block: np.void) -> EventColumns:
         raw = self._file.read(int(block["offset"]), int(block["size"]))
-        events = _on(events_of(raw, self._file.meaning)[0], self.sensor)
+        events = events_of(raw, self._file.meaning)[0].on(self.sensor)
         if len(events) != block["kept"]:
             raise RecordingError(f"{self.path} cannot be read any more: its content changed")
-        if not self._rotate:
-            return events
-        x = (self.sensor.width - 1 - events.x).astype(np.uint16)
-        y = (self.sensor.height - 1 - events.y).astype(np.uint16)
-        return EventColumns(events.t, x, y, events.p)
-
-
-def _on(events: EventColumns, sensor: SensorSize | None) -> EventColumns:
-    """Return the events on the sensor."""
-    if sensor is None:
-        return events
-    inside = (events.x < sensor.width) & (events.y < sensor.height)
-    return events if inside.all() else events[inside]
+        return events.turned(self.sensor) if self._rotate else events
 
 
 def _inferred(least: SensorSize, tally: Tally) -> SensorSize:

@@ -9,7 +9,6 @@ integers and their decimals, so that no digit of them is lost.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.kernels.compiled import compiled
+from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.table.columns import (
     PER_US,
     Meaning,
@@ -47,12 +47,8 @@ class TextColumns:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = FileBytes(path)
         try:
-            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as error:
-            raise RecordingError(f"cannot open {path}: {error.strerror}") from error
-        try:
-            self._bytes = os.fstat(self._handle).st_size
             self._first, names, sensor = self._header()
             sample, decimals, _ = self._parsed(self._first, self._block_at(self._first))
             if not len(sample):
@@ -72,7 +68,7 @@ class TextColumns:
     def places(self) -> list[tuple[int, int]]:
         """Return the first byte and the length of each block of whole lines."""
         places, begin = [], self._first
-        while begin < self._bytes:
+        while begin < self._file.size:
             places.append((begin, self._block_at(begin)))
             begin += places[-1][1]
         return places
@@ -87,13 +83,11 @@ class TextColumns:
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._file.close()
 
     def _header(self) -> tuple[int, list[str], SensorSize | None]:
         """Return where the first event begins, the names of columns, and the sensor size."""
-        begin = self._bytes_at(0, 2**16)
+        begin = self._file.read(0, 2**16)
         place = len(BOM) if begin.startswith(BOM) else 0
         names: list[str] = []
         sensor: SensorSize | None = None
@@ -114,40 +108,28 @@ class TextColumns:
 
     def _unit(self, t: NDArray[np.float64]) -> tuple[Unit, str]:
         """Return the unit by the rate of events: their number follows from the length of lines."""
-        tail = max(self._first, self._bytes - MOST_LINE)
-        last, decimals, _ = self._parsed(tail, self._bytes - tail)
+        tail = max(self._first, self._file.size - MOST_LINE)
+        last, decimals, _ = self._parsed(tail, self._file.size - tail)
         end = float((last / 10.0**decimals)[-1, self._order["t"]]) if len(last) else float(t[-1])
         size = self._block_at(self._first)
-        events = int(len(t) * (self._bytes - self._first) / max(1, size))
+        events = int(len(t) * (self._file.size - self._first) / max(1, size))
         return unit_of(t, events=events, span=end - float(t[0]))
 
     def _block_at(self, begin: int) -> int:
         """Return the length of the block of whole lines that begins at a byte."""
-        stop = min(begin + BLOCK_BYTES, self._bytes)
-        if stop < self._bytes:
-            cut = self._bytes_at(stop, MOST_LINE).find(b"\n")
-            stop = min(self._bytes, stop + (cut + 1 if cut >= 0 else MOST_LINE))
+        stop = min(begin + BLOCK_BYTES, self._file.size)
+        if stop < self._file.size:
+            cut = self._file.read(stop, MOST_LINE).find(b"\n")
+            stop = min(self._file.size, stop + (cut + 1 if cut >= 0 else MOST_LINE))
         return stop - begin
 
     def _parsed(self, offset: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
         """Return the integers and the decimals of the lines of a block, and the damaged lines."""
-        content = np.frombuffer(self._bytes_at(offset, size), np.uint8)
+        content = np.frombuffer(self._file.read(offset, size), np.uint8)
         room = int((content == 10).sum()) + 1
         table, decimals = np.zeros((room, 4), np.int64), np.zeros((room, 4), np.int64)
         n, unread = _parse(content, table, decimals)
         return table[:n], decimals[:n], unread
-
-    def _bytes_at(self, offset: int, size: int) -> bytes:
-        if self._handle < 0:
-            raise RecordingError(f"{self._path} is closed")
-        parts = []
-        while size > 0:
-            part = os.pread(self._handle, size, offset)
-            if not part:
-                break
-            parts.append(part)
-            offset, size = offset + len(part), size - len(part)
-        return b"".join(parts)
 
 
 def _columns(
