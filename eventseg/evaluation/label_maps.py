@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import DatasetError, LabelError
+from eventseg.evaluation.sample_scores import SAMPLE_SCORES
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.prediction.folder import open_predictions
@@ -82,6 +83,8 @@ def open_label_maps(path: str | Path, *, classes: ClassTable | None = None) -> L
         return _predicted(root, classes)
     files: dict[str, Path] = {}
     for file in sorted(root.rglob("*.png")):
+        if any((folder / SAMPLE_SCORES).is_file() for folder in file.parents if folder != root):
+            continue  # a picture of a report on these predictions
         if file.stem in files:
             raise DatasetError(
                 f"{files[file.stem]} and {file} are both predictions of {file.stem}; keep one"

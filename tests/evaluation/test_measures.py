@@ -35,6 +35,7 @@ from eventseg.metrics.calibration import fit_temperature
 from eventseg.networks import load_network
 from eventseg.networks.resizing import nearest, resize_nearest
 from eventseg.plots.figure_files import FigureFiles
+from eventseg.prediction import stopwatch
 from eventseg.prediction.predictor import network_input, predictor
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.truth import Truth, truth_path
@@ -276,7 +277,7 @@ def test_samples_far_apart_are_no_pair_and_pictures_have_none() -> None:
 def timed(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
     """Return the section of the times by a clock that ticks a millisecond, and all inputs."""
     ticks = count()
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(ticks) / 1000)
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: next(ticks) / 1000)
     seen: list[Any] = []
     real = timing.probabilities
     monkeypatch.setattr(
@@ -333,9 +334,9 @@ def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.Monkey
     order: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: order.append("wait"))
     monkeypatch.setattr(
-        timing.time, "perf_counter", lambda: float(len(order) + (order.append("clock") or 0))
+        stopwatch.time, "perf_counter", lambda: float(len(order) + (order.append("clock") or 0))
     )
-    watch = timing.StopWatch(torch.device("cuda"))
+    watch = stopwatch.StopWatch(torch.device("cuda"))
     with watch.step("network"):
         order.append("work")
     assert order == ["clock", "work", "wait", "clock"]

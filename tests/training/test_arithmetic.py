@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,10 @@ def chosen(network: SegmentationNetwork, *, updates: int = 1000, **settings: obj
 
 
 def test_a_probe_times_all_candidates_and_leaves_network_and_random_numbers(
-    network: SegmentationNetwork,
+    network: SegmentationNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # On a busy machine a first step can take long enough to count as hopeless.
+    monkeypatch.setattr(arithmetic, "HOPELESS", math.inf)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.random.get_rng_state()
     found = chosen(network)

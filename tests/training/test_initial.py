@@ -119,7 +119,7 @@ def test_run_that_never_saved_needs_the_same_file(data: Path, first: Path, tmp_p
 @pytest.mark.parametrize(
     ("init", "message"),
     [
-        ("coco", "no file .*coco; init must be random, imagenet, imagenet:PATH, a run folder"),
+        ("coco", "no file .*coco; init must be random, imagenet, imagenet:PATH, street"),
         ("{data}", r"is no run folder: it has no best\.pt"),
         ("imagenet:gone.pth", "no file .*gone"),
         ("cgnet:{first}/best.pt", "is of no known layout of cgnet"),
