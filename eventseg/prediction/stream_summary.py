@@ -1,4 +1,4 @@
-"""Counts and times of a live stream: what came, what was dropped, how late labels were."""
+"""Counts and times of a live stream: arrivals, drops, and delays of the labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEPT_TIMES = 10_000
 
 STEPS = ("encode", "wait", "network", "argmax")
 """Parts of the latency: tensor from the window's sums, waiting for the network, class
-probabilities, label map. What is left is filters, sums and the order of packets."""
+probabilities, label map. The rest is filters, sums and the order of packets."""
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class StreamSummary:
         }  # fmt: skip
 
     def lines(self) -> list[str]:
-        """Return the summary in words, without what did not happen."""
+        """Return the summary in words, without zeros."""
         came, found = self.packets, [
             f"{self.labels:,} label maps in {self.seconds:.1f} s, {self.rate_hz:.1f} a second",
             f"{self.packets.events:,} events in {self.packets.packets:,} packets",

@@ -1,4 +1,4 @@
-"""What gets labelled: the frames of a data set, or the pictures of a folder of labelled ones."""
+"""Pictures to label: the frames of a data set, or the pictures of a folder of labelled ones."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class LabelTarget:
     picture : callable
         Gives the picture of a sample: uint8 (H, W), or (H, W, 3) RGB.
     read_sets, write_sets : callable
-        Read and write what is known of the label sets.
+        Read and write the list of label sets.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class LabelTarget:
 
 @contextmanager
 def open_target(path: str | Path) -> Iterator[LabelTarget]:
-    """Open what is to be labelled, for one process at a time.
+    """Open pictures to label, for one process at a time.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class Alignment:
     each : float64 (F, S)
         That of each frame.
     offset_us : int
-        Best shift, between the steps: what the stamps of the frames lack.
+        Best shift, between the steps: the time that the stamps of the frames lack.
     interval_us : (int, int)
         95 % interval of the best shift over draws of frames.
     pixels : (int, int)

@@ -74,7 +74,7 @@ def decode(
     triggers : int64 (T, 3)
         Receives time in us, channel and edge of the triggers; those beyond T are only counted.
     counts : int64 (13,)
-        Go up by what is found.
+        Go up by the number of each found.
 
     Returns
     -------

@@ -97,7 +97,7 @@ def decode_block(
     sensor : SensorSize
         Events outside are left out.
     counts : int64 (13,)
-        Go up by what is found.
+        Go up by the number of each found.
     triggers : int64 (T, 3), optional
         Receives time, channel and edge of the triggers.
 
@@ -126,7 +126,7 @@ def decode_block(
 
 
 def room_for(events: int, file: WordFile) -> EventColumns:
-    """Return columns that hold a number of events and what one word may add."""
+    """Return columns that hold a number of events and those of one more word."""
     n = events + file.coding.most
     return EventColumns(
         np.empty(n, np.int64), np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int8)

@@ -1,4 +1,4 @@
-"""What the decoders of Prophesee's words share: state between words, counts, and steps of time.
+"""State of the decoders of Prophesee's words, their counts, and steps of time.
 
 Words of EVT2, EVT2.1 and EVT3 hold the low bits of the time; a word ``TIME_HIGH`` has the rest and
 wraps after hours or after 16.8 s. Its damage would shift all later events, so that a step which is

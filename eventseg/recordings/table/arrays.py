@@ -1,7 +1,7 @@
 """Columns of events in NumPy's files: ``.npz`` by names, ``.npy`` of four columns or of fields.
 
 A ``.npy`` is read block by block and not mapped: a mapped file that shrinks kills its reader. An
-``.npz``, whose arrays have no rows that could be read alone, is in memory as a whole.
+``.npz``, whose arrays have no rows that could be read alone, is in memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Columns of events as files store them, and what their numbers mean.
+"""Columns of events as files store them, and the meaning of their numbers.
 
 A file says more or less about its columns: names, a unit of time, the size of the sensor. What it
 does not say is inferred from the numbers, and a note tells so.
@@ -44,7 +44,7 @@ LATEST_US = 2**61
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What the columns of a file hold.
+    """Meaning of the columns of a file.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Meaning:
     sensor : SensorSize, optional
         Size of the sensor, where the file says it.
     notes : tuple of str
-        What was inferred.
+        Inferences from the numbers.
     """
 
     unit: Unit

@@ -68,8 +68,8 @@ def open_table_recording(
 class TableRecording(PacketRecording):
     """Events in columns; parameters as for `open_recording`.
 
-    Times are those of the file in microseconds; what its numbers mean is in the notes of the
-    report.
+    Times are those of the file in microseconds; the meaning of its numbers is in the notes of
+    the report.
     """
 
     _file: ColumnFile

@@ -36,7 +36,7 @@ MOST_LINE = 2**12
 BOM = b"\xef\xbb\xbf"
 
 MOST_DECIMALS = 9
-"""Decimals that are kept of a number."""
+"""Decimals of a number that are read."""
 
 MOST_TENTH = np.iinfo(np.int64).max // 10 - 1
 """Largest integer that takes one more digit."""
@@ -66,7 +66,7 @@ class TextColumns:
             raise
 
     def places(self) -> list[tuple[int, int]]:
-        """Return the first byte and the length of each block of whole lines."""
+        """Return the first byte and the length of each block of lines."""
         places, begin = [], self._first
         while begin < self._file.size:
             places.append((begin, self._block_at(begin)))
@@ -116,7 +116,7 @@ class TextColumns:
         return unit_of(t, events=events, span=end - float(t[0]))
 
     def _block_at(self, begin: int) -> int:
-        """Return the length of the block of whole lines that begins at a byte."""
+        """Return the length of the block of lines that begins at a byte."""
         stop = min(begin + BLOCK_BYTES, self._file.size)
         if stop < self._file.size:
             cut = self._file.read(stop, MOST_LINE).find(b"\n")
@@ -146,7 +146,7 @@ def _columns(
 
 
 def _in_us(t: NDArray[np.int64], decimals: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
-    """Return times in microseconds, to the nearest one; what does not fit becomes the latest."""
+    """Return times in us, to the nearest one; one that does not fit becomes the latest."""
     factor, divisor = PER_US[unit]
     us = np.empty(len(t), np.int64)
     for places in np.unique(decimals).tolist():
@@ -174,7 +174,7 @@ def _parse(
     Parameters
     ----------
     content : uint8 (B,)
-        Whole lines; the last one may lack its end.
+        Lines; the last one may lack its end.
     table, decimals : int64 (N, 4)
         Receive the digits of each number as an integer, and how many of them are decimals.
 

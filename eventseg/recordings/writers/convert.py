@@ -1,4 +1,4 @@
-"""Conversion of a recording into another format, with what is lost said."""
+"""Conversion of a recording into another format, and a count of its losses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WRITTEN = {
     ".npz": "columns in a NumPy archive",
     ".csv": "columns in text",
 }
-"""What is written, by the suffix of the file."""
+"""Formats that are written, by the suffix of the file."""
 
 EVENTS_AT_ONCE = 200_000
 
@@ -41,11 +41,11 @@ class Conversion:
     path : Path
         The new file.
     format : str
-        What it is, in words.
+        Its format in words.
     events, frames, imu, specials : int
-        What was written.
+        Numbers written.
     lost : dict of int
-        By kind, what lies in the span and has no place in the new file.
+        Numbers within the span that the new format has no place for, by kind.
     shift_us : int
         Time of the source that is 0 in the new file; 0 where times stay.
     """
@@ -89,7 +89,7 @@ def convert(
     """Write a recording, or a part of it, in the format that the suffix of a file names.
 
     Events are written in order of time in constant memory, and the file has its name only when it
-    is whole. Read back, they are the same events in the same order; their times too, but for
+    is complete. Read back, they are the same events in the same order; their times too, but for
     `shift_us` where the format has no room for them.
 
     Parameters
@@ -198,7 +198,7 @@ def _count(recording: Recording, t0_us: int, t1_us: int) -> int:
 
 
 def _lost(recording: Recording, t0_us: int, t1_us: int, held: dict[str, int]) -> dict[str, int]:
-    """Return what lies in the span and was not written, by kind."""
+    """Return the numbers within the span that were not written, by kind."""
     frames, specials = recording.frames.t_us, recording.specials["t"]
     there = {
         "frames": int(((frames >= t0_us) & (frames < t1_us)).sum()) - held["frames"],

@@ -12,7 +12,7 @@ from eventseg.recordings.base import Recording
 from eventseg.recordings.ddd17.writer import DDD17Writer
 
 REORDER_US = 60_000_000
-"""Longest span of events: what lies within it comes late."""
+"""Longest span of events: frames within it come late."""
 
 CLOCK_KINDS = 2
 """Special events below are the clock's own, which the writer makes by itself."""
@@ -26,7 +26,7 @@ def write_ddd17(
     around: tuple[int, int],
     zero_us: int,
 ) -> dict[str, int]:
-    """Write a recording; a file of that name is replaced when the new one is whole.
+    """Write a recording; a file of that name is replaced when the new one is complete.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ VERSIONS = (1, 2)
 
 @dataclass(frozen=True)
 class StreetSettings:
-    """Settings of one drive; the defaults are the middle of what is drawn.
+    """Settings of one drive; the defaults are the middle of the ranges.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Mounting:
-    """Where a camera sits: ranges of what is drawn for it.
+    """Where a camera sits: ranges of its settings.
 
     Parameters
     ----------
