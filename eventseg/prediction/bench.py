@@ -113,7 +113,8 @@ def bench(
     opened = None
     try:
         if isinstance(recording, str | Path):
-            opened = open_recording(recording, sensor=encoding.sensor if encoding else size)
+            likely = encoding.sensor if encoding else size
+            opened = open_recording(recording, likely=likely)
             recording = opened
         if recording is not None:
             windows = recorded_windows(

@@ -81,8 +81,13 @@ def _open_recording(
     if settings.split is not None:
         raise DatasetError(f"{path} is a recording and has no split: leave --split out")
     encoding, notes = inputs.encoding or encoding, []
-    sensor = settings.sensor or (encoding.sensor if encoding else None)
-    recording = open_recording(path, sensor=sensor, rotate180=settings.rotate180, progress=progress)
+    recording = open_recording(
+        path,
+        sensor=settings.sensor,
+        likely=encoding.sensor if encoding else None,
+        rotate180=settings.rotate180,
+        progress=progress,
+    )
     try:
         if encoding is not None and recording.sensor != encoding.sensor:
             row0, row1 = encoding.rows

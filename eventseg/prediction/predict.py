@@ -165,7 +165,7 @@ def predict(
     inputs = chosen.trained.inputs
     known = encoding or inputs.encoding
     if not isinstance(recording, Recording):
-        recording = open_recording(recording, sensor=known.sensor if known else None)
+        recording = open_recording(recording, likely=known.sensor if known else None)
     instants = place_instants(
         recording,
         inputs,

@@ -144,7 +144,8 @@ def set_up(
             speed=speed,
             packet_us=packet_us,
             timeout_s=timeout_s,
-            sensor=sensor or (None if trained is None else trained.sensor),
+            sensor=sensor,
+            likely=None if trained is None else trained.sensor,
         )
     elif isinstance(source, Recording):
         packets = Replay(source, speed=speed, packet_us=packet_us)

@@ -255,6 +255,7 @@ def open_packet_source(
     packet_us: int = PACKET_US,
     timeout_s: float | None = None,
     sensor: SensorSize | None = None,
+    likely: SensorSize | None = None,
 ) -> PacketSource:
     """Return the source that a name means.
 
@@ -270,6 +271,8 @@ def open_packet_source(
         Longest time to wait for the first bytes; by default without an end.
     sensor : SensorSize, optional
         Size of the sensor, for recordings that do not tell it.
+    likely : SensorSize, optional
+        As for :func:`eventseg.open_recording`.
 
     Raises
     ------
@@ -293,7 +296,8 @@ def open_packet_source(
         found = (TcpSource if url.scheme == "tcp" else UdpSource)(host, port, note)
         note(f"waiting for a sender on {found.name}")
     elif Path(text).exists():
-        return Replay(open_recording(text, sensor=sensor), speed=speed, packet_us=packet_us)
+        recording = open_recording(text, sensor=sensor, likely=likely)
+        return Replay(recording, speed=speed, packet_us=packet_us)
     else:
         raise RecordingError(f"there is no source {text!r}; give {FORMS}")
     try:

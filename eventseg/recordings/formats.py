@@ -76,11 +76,15 @@ FORMATS: dict[str, tuple[Format, ...]] = {
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
+MOST_STRAY = 1e-3
+"""Largest share of events outside a likely sensor that are taken for damage."""
+
 
 def open_recording(
     path: str | Path,
     *,
     sensor: SensorSize | None = None,
+    likely: SensorSize | None = None,
     rotate180: bool = False,
     progress: Report = no_report,
 ) -> Recording:
@@ -102,6 +106,9 @@ def open_recording(
     sensor : SensorSize, optional
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.
+    likely : SensorSize, optional
+        Size to take in place of an inferred one, if all but strays lie on it: files of DDD17 do
+        not tell their own.
     rotate180 : bool, default False
         Turn events and frames by 180 degrees: for DDD20, whose camera hung upside down.
     progress : callable
@@ -146,9 +153,24 @@ def open_recording(
 
     for candidate in candidates:
         if candidate.recognises(path):
-            return candidate.open(path, sensor=sensor, rotate180=rotate180, progress=report)
+            asked = sensor or likely
+            opened = candidate.open(path, sensor=asked, rotate180=rotate180, progress=report)
+            if sensor is None and likely is not None and _is_cut(opened):
+                opened.close()
+                opened = candidate.open(path, sensor=None, rotate180=rotate180, progress=report)
+            return opened
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")
+
+
+def _is_cut(recording: Recording) -> bool:
+    """Return whether more than stray events or frames were left out as outside the sensor."""
+    report = recording.report
+    return any(
+        reason.startswith("outside the sensor") and count > MOST_STRAY * report.found[kind]
+        for kind, reasons in report.skipped.items()
+        for reason, count in reasons.items()
+    )
 
 
 def _first_bytes(path: Path) -> str:

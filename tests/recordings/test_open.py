@@ -287,3 +287,16 @@ def test_several_recordings_in_threads(tmp_path: Path) -> None:
 def test_a_truth_file_is_no_recording_and_names_the_one_it_belongs_to(tmp_path):
     with pytest.raises(RecordingError, match=r"open drive\.hdf5"):
         open_recording(tmp_path / "drive.truth.h5")
+
+
+def test_a_likely_size_is_taken_where_nothing_lies_outside(tmp_path: Path) -> None:
+    sensor = SensorSize(100, 200)
+    for name, x in (("inside.npz", 63), ("outside.npz", 150)):
+        np.savez(tmp_path / name, t_us=[1, 2], x=[0, x], y=[0, 3], p=[0, 1])
+    with open_recording(tmp_path / "inside.npz", likely=sensor) as recording:
+        assert (recording.sensor, recording.n_events) == (sensor, 2)
+    small = SensorSize(50, 100)
+    with open_recording(tmp_path / "outside.npz", likely=small) as recording:
+        assert (recording.sensor, recording.n_events) == (SensorSize(180, 240), 2)
+    with open_recording(tmp_path / "outside.npz", likely=small, sensor=small) as recording:
+        assert (recording.sensor, recording.n_events) == (small, 1)
