@@ -241,3 +241,11 @@ def test_file_that_shrinks_while_open(tmp_path: Path, suffix: str) -> None:
         with pytest.raises(RecordingError) as caught:
             recording.events()
         assert "\n" not in str(caught.value)
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("eventseg.recordings.table.arrays.MOST_BYTES", 10_000)
+    np.savez_compressed(tmp_path / "bomb.npz", t=np.zeros(5_000, np.int64))
+    assert (tmp_path / "bomb.npz").stat().st_size < 1_000
+    with pytest.raises(RecordingError, match=r"bytes unpacked, more than 10,000"):
+        open_recording(tmp_path / "bomb.npz")

@@ -28,6 +28,9 @@ from eventseg.recordings.table.columns import (
 
 ROWS = 2**16
 
+MOST_BYTES = 2**34
+"""Largest content of an ``.npz``, which is in memory as a whole: a small file can hold any size."""
+
 Columns = dict[str, NDArray[Any]]
 
 
@@ -89,6 +92,12 @@ class ArrayColumns:
                 self._pick, unit, notes = _picker(self._rows, path)
             else:
                 with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
+                    declared = sum(entry.file_size for entry in loaded.zip.infolist())
+                    if declared > MOST_BYTES:
+                        raise RecordingError(
+                            f"{path}: its arrays take {declared:,} bytes unpacked, more than "
+                            f"{MOST_BYTES:,}; save them as .npy or HDF5, which are read in parts"
+                        )
                     arrays = {name: loaded[name] for name in loaded.files}
                 sensor = _sensor(arrays)
                 self._arrays, unit = _of_names(arrays, path)
