@@ -17,6 +17,12 @@ from eventseg.files import on_disk
 from eventseg.recordings.base import Recording
 from eventseg.recordings.progress import Progress, Report, no_report
 
+NO_CHOICE = {
+    "camera": "a file of {} is read as that of one camera; leave --camera out",
+    "time_unit": "a file of {} tells the unit of its times; leave --time-unit out",
+}
+"""Reasons for which a format does not take an argument."""
+
 
 class Format(NamedTuple):
     """One format of recordings and its reader.
@@ -30,11 +36,14 @@ class Format(NamedTuple):
     opener : str
         Function that opens a recording: ``opener(path, *, sensor, rotate180, progress)``, as
         :func:`open_recording`.
+    takes : tuple of str
+        Names of further arguments of the opener.
     """
 
     name: str
     module: str
     opener: str
+    takes: tuple[str, ...] = ()
 
     def recognises(self, path: Path) -> bool:
         """Return whether the content of a file begins as that of this format does."""
@@ -47,10 +56,15 @@ class Format(NamedTuple):
         sensor: SensorSize | None,
         rotate180: bool,
         progress: Callable[[float], None] | None,
+        **more: str | None,
     ) -> Recording:
         """Open a recording of this format; see :func:`open_recording`."""
         opener: Callable[..., Recording] = getattr(import_module(self.module), self.opener)
-        return opener(path, sensor=sensor, rotate180=rotate180, progress=progress)
+        given = {name: value for name, value in more.items() if value is not None}
+        for name in given:
+            if name not in self.takes:
+                raise RecordingError(f"{path}: {NO_CHOICE[name].format(self.name)}")
+        return opener(path, sensor=sensor, rotate180=rotate180, progress=progress, **given)
 
 
 _DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd17")
@@ -58,12 +72,15 @@ _PROPHESEE = Format(
     "Prophesee RAW or DAT", "eventseg.recordings.prophesee.reader", "open_prophesee"
 )
 _ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag")
+_AEDAT = Format("AEDAT 3.1", "eventseg.recordings.aedat.reader", "open_aedat", ("camera",))
+_AEDAT4 = Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4")
 _TABLE = Format("columns of events", "eventseg.recordings.table.reader", "open_table_recording")
 
 FORMATS: dict[str, tuple[Format, ...]] = {
     ".hdf5": (_DDD17, _TABLE),
     ".h5": (_DDD17, _TABLE),
-    ".aedat4": (Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4"),),
+    ".aedat4": (_AEDAT4,),
+    ".aedat": (_AEDAT, _AEDAT4),
     ".raw": (_PROPHESEE,),
     ".dat": (_PROPHESEE,),
     ".db3": (_ROSBAG,),
@@ -86,6 +103,7 @@ def open_recording(
     sensor: SensorSize | None = None,
     likely: SensorSize | None = None,
     rotate180: bool = False,
+    camera: str | int | None = None,
     progress: Report = no_report,
 ) -> Recording:
     """Open a recording; the format follows from its suffix and its content.
@@ -100,9 +118,10 @@ def open_recording(
     Parameters
     ----------
     path : str or Path
-        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 4
-        (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS bags (``.db3``, ``.mcap``,
-        ``.bag``), or columns of events (``.h5``, ``.npz``, ``.npy``, ``.csv``, ``.txt``).
+        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT
+        3.1 (``.aedat``), AEDAT 4 (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS
+        bags (``.db3``, ``.mcap``, ``.bag``), or columns of events (``.h5``, ``.npz``, ``.npy``,
+        ``.csv``, ``.txt``).
     sensor : SensorSize, optional
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.
@@ -111,6 +130,9 @@ def open_recording(
         not tell their own.
     rotate180 : bool, default False
         Turn events and frames by 180 degrees: for DDD20, whose camera hung upside down.
+    camera : str or int, optional
+        Camera to read of a file of several: its name in the file, or its number from 1 on. By
+        default the first one is read, and a note of the report lists the others.
     progress : callable
         Called with the bytes read while the index is built.
 
@@ -118,7 +140,7 @@ def open_recording(
     ------
     RecordingError
         No such file, an unknown suffix, content that no reader of the suffix recognises, a
-        damaged file, or neither an event nor a frame inside.
+        damaged file, no such camera, or neither an event nor a frame inside.
 
     Examples
     --------
@@ -151,13 +173,17 @@ def open_recording(
     def report(share: float) -> None:
         progress(Progress("index", share * status.st_size, status.st_size, "B"))
 
+    more = {"camera": None if camera is None else str(camera)}
     for candidate in candidates:
         if candidate.recognises(path):
-            asked = sensor or likely
-            opened = candidate.open(path, sensor=asked, rotate180=rotate180, progress=report)
+            opened = candidate.open(
+                path, sensor=sensor or likely, rotate180=rotate180, progress=report, **more
+            )
             if sensor is None and likely is not None and _is_cut(opened):
                 opened.close()
-                opened = candidate.open(path, sensor=None, rotate180=rotate180, progress=report)
+                opened = candidate.open(
+                    path, sensor=None, rotate180=rotate180, progress=report, **more
+                )
             return opened
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")

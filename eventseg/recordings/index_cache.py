@@ -43,11 +43,16 @@ def cache_folder() -> Path:
     return Path(base) / "eventseg"
 
 
-def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
-    """Return the cached arrays and facts of a recording, or None where there are none that fit."""
+def load_arrays(
+    path: Path, *, variant: str = ""
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | None:
+    """Return the cached arrays and facts of a recording, or None where there are none that fit.
+
+    `variant` names the part of the file that is read, such as one of its cameras.
+    """
     try:
         with (
-            _cache_file(path).open("rb") as file,
+            _cache_file(path, variant).open("rb") as file,
             np.load(file, allow_pickle=False) as stored,
         ):
             arrays = {name: stored[name] for name in stored.files}
@@ -60,11 +65,15 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]] | 
 
 
 def store_arrays(
-    path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    facts: Mapping[str, Any],
+    *,
+    variant: str = "",
 ) -> str | None:
     """Cache arrays and facts; return why it was not possible, or None."""
     try:
-        target = _cache_file(path)
+        target = _cache_file(path, variant)
         text = json.dumps({**facts, "key": _key(path)})
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(suffix=".tmp", dir=target.parent)
@@ -81,8 +90,9 @@ def store_arrays(
     return None
 
 
-def _cache_file(path: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:24]
+def _cache_file(path: Path, variant: str) -> Path:
+    whole = os.fsencode(path.resolve()) + (f"\0{variant}" if variant else "").encode()
+    digest = hashlib.sha256(whole).hexdigest()[:24]
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)[:60]
     return cache_folder() / f"{name}-{digest}.npz"
 

@@ -265,6 +265,8 @@ class EventReader(Protocol):
 class PacketRecording(Recording):
     """A recording of indexed packets; parameters as for `open_recording`.
 
+    What a caller chooses besides, such as the camera, is in ``_choices``.
+
     A subclass has :meth:`_container`, which opens the file, and :meth:`_contents`, which sets the
     attributes of a recording besides `path` and the first and last time, and `_reader`.
     """
@@ -279,8 +281,10 @@ class PacketRecording(Recording):
         sensor: SensorSize | None = None,
         rotate180: bool = False,
         progress: Callable[[float], None] | None = None,
+        **choices: str,
     ) -> None:
         self.path = path
+        self._choices = choices
         self._given_sensor = None if sensor is None else checked_sensor(sensor)
         self._rotate = rotate180
         self._file = self._container(path)
@@ -316,7 +320,8 @@ class PacketRecording(Recording):
 
     def __reduce__(self) -> tuple[Any, ...]:
         sensor, rotate180 = self._given_sensor, self._rotate
-        return partial(type(self), self.path, sensor=sensor, rotate180=rotate180), ()
+        again = partial(type(self), self.path, sensor=sensor, rotate180=rotate180, **self._choices)
+        return again, ()
 
     def _set_times(self, packets: NDArray[np.void], tally: Tally) -> None:
         """Set the first and last time, those of `packets` with events or else of the frames."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from recordings.aedat3_files import event_rows, frame_row, header3, write_aedat3
 from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
 from recordings.prophesee_files import EVT2, EVT3, EVT21, EVT21_LEGACY, write_dat, write_raw
@@ -57,6 +58,18 @@ class TestAedat4(ReaderContract):
             packets.append((1, frame_content(image, t=stamps)))
         xml = stream_xml([(0, "EVTS", SENSOR, "A"), (1, "FRME", SENSOR, "A")])
         write_aedat4(path, packets, xml=xml, compression=1)
+
+
+class TestAedat3(ReaderContract):
+    suffix = ".aedat"
+    has_frames = True
+
+    def write(self, path: Path) -> None:
+        ends_us, images = written_frames()
+        rows = event_rows(written_events())
+        for end, image in zip(ends_us, images, strict=True):
+            rows.append(frame_row(image, end, sensor=SENSOR))
+        write_aedat3(path, rows, begin=header3("a camera"))
 
 
 class TestEvt3(ReaderContract):

@@ -6,13 +6,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
+from eventseg.events import SensorSize
 from eventseg.recordings.ddd17.layout import HEADER_DTYPE, ROWS_PER_BLOCK
+from eventseg.recordings.ddd17.source import RawBlock
 from eventseg.recordings.hdf5.datasets import ElsewhereError, open_table
 from eventseg.recordings.hdf5.filters import missing_filter
 from eventseg.recordings.hdf5.heaps import HeapReader
@@ -37,21 +39,6 @@ Tables = dict[str, Table | RecordingError | None]
 """Tables by their path; the reason where one cannot be opened, None where there is none."""
 
 
-class RawBlock(NamedTuple):
-    """Some rows as they are stored.
-
-    `header_sizes` and `payload_sizes` are lengths in bytes, `headers` the sound headers (empty for
-    others), `at` the first byte of each payload in the file; `damaged` are the rows that could not
-    be read.
-    """
-
-    header_sizes: NDArray[np.int64]
-    payload_sizes: NDArray[np.int64]
-    headers: list[bytes]
-    at: NDArray[np.int64]
-    damaged: list[int]
-
-
 class PacketFile:
     """The open ``dvs`` group of a recording, and the tables of its signals.
 
@@ -69,6 +56,10 @@ class PacketFile:
         Notes about opening the file.
     plain : bool
         The bytes are read from the file itself, not from a repacked copy.
+    sensor : None
+        No file of this layout tells its sensor.
+    variant : str
+        Empty: all of the file is read.
     signals : dict
         By name, the table ``data`` of every other group, or the reason why there is none.
 
@@ -77,6 +68,9 @@ class PacketFile:
     RecordingError
         No such file, not HDF5, truncated, damaged, or another layout.
     """
+
+    sensor: SensorSize | None = None
+    variant = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -135,7 +129,7 @@ class PacketFile:
             return 0
         return int(digits) if digits.isdigit() else 0
 
-    def times_without_data(self) -> int:
+    def left_out(self) -> dict[str, int]:
         """Return how many rows have a host time where no part of ``dvs/data`` is stored."""
         count = 0
         spans = self._times.spans() if self._times is not None else []
@@ -147,7 +141,7 @@ class PacketFile:
                 count += sum(
                     row // ROWS_PER_BLOCK * ROWS_PER_BLOCK not in covered for row in rows.tolist()
                 )
-        return count
+        return {"row with a host time but no bytes": count}
 
     def block(self, first: int, stop: int) -> RawBlock:
         """Return the rows [first, stop); a row that cannot be read is empty."""

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
 from eventseg.recordings.contents import Frames
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import FRAME_DTYPE, WRAP_US
 from eventseg.recordings.ddd17.packets import channels_of
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.report import Tally
 
 Times = NDArray[np.int64]
@@ -30,7 +30,7 @@ ALIKE_US = 1_000
 def open_frames(
     stored: NDArray[np.void],
     *,
-    file: PacketFile,
+    file: PacketSource,
     sensor: SensorSize,
     rotate180: bool,
     tally: Tally,
@@ -41,7 +41,7 @@ def open_frames(
     ----------
     stored : structured array (F,)
         STORED_FRAME_DTYPE of :mod:`eventseg.recordings.ddd17.packets`, in file order.
-    file : PacketFile
+    file : PacketSource
         Where the pixels are.
     sensor : SensorSize
     rotate180 : bool

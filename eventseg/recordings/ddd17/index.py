@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from eventseg.recordings.contents import SPECIALS_DTYPE, Epoch
 from eventseg.recordings.ddd17.clock import continuous_clock
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import (
     FRAME,
     NO_TIME,
@@ -30,6 +29,7 @@ from eventseg.recordings.ddd17.packets import (
     Block,
     describe_block,
 )
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.strays.marks import sound_marks
 from eventseg.recordings.ddd17.strays.removal import without_strays
 from eventseg.recordings.index_cache import load_arrays, store_arrays
@@ -74,12 +74,12 @@ class Index:
     tally: Tally
 
 
-def build_index(file: PacketFile, *, progress: Callable[[float], None] | None = None) -> Index:
+def build_index(file: PacketSource, *, progress: Callable[[float], None] | None = None) -> Index:
     """Read a file once and describe every packet.
 
     Parameters
     ----------
-    file : PacketFile
+    file : PacketSource
     progress : callable, optional
         Called with the share done, 0 to 1.
     """
@@ -94,14 +94,14 @@ def build_index(file: PacketFile, *, progress: Callable[[float], None] | None = 
         host = file.host_times(first, stop)
         for i in np.flatnonzero((host <= 0) & (block.header_sizes > 0)):
             host[i] = file.host_digits(first + int(i))
-            tally.repair("host times taken from the digits of column 0")
+            tally.repair("host times taken from the digits of column 0", int(host[i] > 0))
         damaged += block.damaged
         blocks.append(describe_block(block, file, first_row=first, host=host, tally=tally))
         if progress is not None:
             progress(number / len(stored))
-    unwritten = file.times_without_data()
-    tally.found["packets"] += unwritten
-    tally.skip("packets", "row with a host time but no bytes", unwritten)
+    for reason, count in file.left_out().items():
+        tally.found["packets"] += count
+        tally.skip("packets", reason, count)
     if damaged:
         tally.notes.append(f"rows of dvs/data that could not be read: {_ranges(damaged)}")
     packets, frames, specials, islands = (
@@ -177,18 +177,18 @@ def _ranges(numbers: list[int]) -> str:
 
 
 def cached_index(
-    file: PacketFile, progress: Callable[[float], None] | None
+    file: PacketSource, progress: Callable[[float], None] | None
 ) -> tuple[Index, str | None]:
     """Return the index, from the cache if it is there, and a note on the cache."""
     if not file.plain:  # the next copy may be laid out in another way
         return build_index(file, progress=progress), None
-    index = _unpacked(load_arrays(file.path))
+    index = _unpacked(load_arrays(file.path, variant=file.variant))
     if index is not None:
         if progress is not None:
             progress(1.0)
         return index, None
     index = build_index(file, progress=progress)
-    return index, store_arrays(file.path, *_packed(index))
+    return index, store_arrays(file.path, *_packed(index), variant=file.variant)
 
 
 def _packed(index: Index) -> tuple[dict[str, NDArray[np.void]], dict[str, Any]]:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17 import decode
-from eventseg.recordings.ddd17.file import PacketFile, RawBlock
 from eventseg.recordings.ddd17.layout import (
     EVENT_BYTES,
     FRAME,
@@ -23,6 +22,7 @@ from eventseg.recordings.ddd17.layout import (
     WORD_DTYPE,
     WRAP_US,
 )
+from eventseg.recordings.ddd17.source import PacketSource, RawBlock
 from eventseg.recordings.report import Tally
 
 MAX_OVERFLOW: Final = 2**14
@@ -80,7 +80,7 @@ class Block:
 
 def describe_block(
     block: RawBlock,
-    file: PacketFile,
+    file: PacketSource,
     *,
     first_row: int,
     host: NDArray[np.int64],
@@ -92,7 +92,7 @@ def describe_block(
     ----------
     block : RawBlock
         The rows as they are stored.
-    file : PacketFile
+    file : PacketSource
         Where their payloads are.
     first_row : int
         Number of the first row.
@@ -209,7 +209,7 @@ def _sound_headers(table: NDArray[np.void], tally: Tally) -> NDArray[np.bool_]:
 
 
 def _frames(
-    packets: NDArray[np.void], sizes: NDArray[np.int32], file: PacketFile, tally: Tally
+    packets: NDArray[np.void], sizes: NDArray[np.int32], file: PacketSource, tally: Tally
 ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
     """Return the sound frames of some packets, and for each one which packet it is from."""
     owners = np.repeat(np.arange(len(packets)), packets["number"])
@@ -256,7 +256,7 @@ def channels_of(frames: NDArray[np.void]) -> NDArray[np.int64]:
     return channels
 
 
-def _specials(packets: NDArray[np.void], file: PacketFile, tally: Tally) -> NDArray[np.void]:
+def _specials(packets: NDArray[np.void], file: PacketSource, tally: Tally) -> NDArray[np.void]:
     """Return the sound special events of some packets."""
     stored, _ = file.events_of(packets, WORD_DTYPE.itemsize)
     events = stored.view(WORD_DTYPE)

@@ -22,6 +22,7 @@ from eventseg.recordings.ddd17.sensor import (
     packet_batches,
 )
 from eventseg.recordings.ddd17.signals import read_signals
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.stream import PacketReader
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.packets import PacketRecording, overlapping, running_bounds
@@ -59,9 +60,9 @@ def open_ddd17(
 class DDD17Recording(PacketRecording):
     """A DDD17 or DDD20 recording; parameters as for `open_recording`."""
 
-    _file: PacketFile
+    _file: PacketSource
 
-    def _container(self, path: Path) -> PacketFile:
+    def _container(self, path: Path) -> PacketSource:
         return PacketFile(path)
 
     def _contents(self, progress: Callable[[float], None]) -> None:
@@ -69,7 +70,10 @@ class DDD17Recording(PacketRecording):
         index, note = cached_index(self._file, progress)
         tally = index.tally
         tally.notes += [*self._file.notes, *([note] if note else [])]
-        if given is None:
+        if given is None and self._file.sensor is not None:
+            self.sensor = self._file.sensor
+            tally.notes.append(f"sensor {self.sensor} from the header")
+        elif given is None:
             self.sensor = infer_sensor(index.packets, index.frames, tally=tally)
         else:
             self.sensor = given

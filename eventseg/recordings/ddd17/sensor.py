@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from eventseg.events import SensorSize
 from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17 import decode
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, SENSORS
 from eventseg.recordings.ddd17.packets import (
     ISLAND_DTYPE,
     SCANNED,
     find_islands,
 )
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.report import Tally
 
 PACKETS_AT_ONCE = 128
@@ -59,7 +59,7 @@ def fit_to_sensor(
     islands: NDArray[np.void],
     sensor: SensorSize,
     *,
-    file: PacketFile,
+    file: PacketSource,
     tally: Tally,
 ) -> tuple[NDArray[np.void], NDArray[np.void]]:
     """Return packets and islands without the events that lie outside the sensor.

@@ -6,21 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings.contents import Signal
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import SIGNAL_UNITS
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
 from eventseg.recordings.report import Tally
 
 
 def read_signals(
-    file: PacketFile, *, host_offset_us: int | None, tally: Tally
+    file: PacketSource, *, host_offset_us: int | None, tally: Tally
 ) -> dict[str, Signal]:
     """Read every signal that holds data, by name.
 
     Parameters
     ----------
-    file : PacketFile
+    file : PacketSource
     host_offset_us : int or None
         Smallest ``host - sensor time``: subtracted from host times to get ``t_us``. It contains
         the least latency of the event path, about a packet's length.

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings.ddd17 import decode
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY
 from eventseg.recordings.ddd17.sensor import packet_batches
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.packets import overlapping, running_bounds
 
 
@@ -58,7 +58,7 @@ class PacketReader:
 
     Parameters
     ----------
-    file : PacketFile
+    file : PacketSource
     packets : structured array (P,)
         PACKET_DTYPE, polarity only, in file order.
     sensor : SensorSize
@@ -67,7 +67,7 @@ class PacketReader:
     """
 
     def __init__(
-        self, file: PacketFile, packets: NDArray[np.void], *, sensor: SensorSize, rotate180: bool
+        self, file: PacketSource, packets: NDArray[np.void], *, sensor: SensorSize, rotate180: bool
     ) -> None:
         self._file = file
         self._packets = packets

@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, WRAP_US
 from eventseg.recordings.ddd17.packets import UNLIMITED, sound_times
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.strays.packets import MOST_OFF
 from eventseg.recordings.ddd17.strays.stretches import DENSE_EVENTS
 
@@ -32,7 +32,7 @@ FEWEST_AROUND: Final = 8
 
 
 def spans_in_order(
-    events: NDArray[np.void], part: Times, file: PacketFile
+    events: NDArray[np.void], part: Times, file: PacketSource
 ) -> dict[int, tuple[int, int]]:
     """Return the narrower span of 31-bit times of each packet with an event out of order.
 
@@ -43,7 +43,7 @@ def spans_in_order(
         (no event left).
     part : int64 (P,)
         Number of clock marks before each packet; no time is compared across one.
-    file : PacketFile
+    file : PacketSource
         Suspect packets and those beside them are read.
     """
     kept = np.flatnonzero(events["kept"] > 0)
@@ -124,7 +124,7 @@ def _ahead(own: Times, after: Times, usual_us: int | None) -> int:
     return int(own[order[-most - 1]])
 
 
-def _times(packet: NDArray[np.void], file: PacketFile) -> Times:
+def _times(packet: NDArray[np.void], file: PacketSource) -> Times:
     """Return the times of the remaining events of a packet in file order, its overflow included."""
     one = packet.reshape(1)
     stored, _ = file.events_of(one, EVENT_BYTES[POLARITY])

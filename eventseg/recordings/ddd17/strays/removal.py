@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.recordings.ddd17 import decode
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import (
     EVENT_BYTES,
     POLARITY,
@@ -25,6 +24,7 @@ from eventseg.recordings.ddd17.packets import (
     find_islands,
 )
 from eventseg.recordings.ddd17.sensor import packet_batches
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.strays.order import spans_in_order
 from eventseg.recordings.ddd17.strays.packets import Line, check_others, check_packets
 from eventseg.recordings.ddd17.strays.stretches import choose_span, stretches_of
@@ -40,7 +40,7 @@ def without_strays(
     specials: NDArray[np.void],
     islands: NDArray[np.void],
     *,
-    file: PacketFile,
+    file: PacketSource,
     tally: Tally,
 ) -> NDArray[np.void]:
     """Leave out times that the packets around them contradict; return the remaining islands.
@@ -59,7 +59,7 @@ def without_strays(
         STORED_SPECIAL_DTYPE. No time is compared across a reset or a wrap of the clock.
     islands : structured array (I,)
         ISLAND_DTYPE, 31-bit times.
-    file : PacketFile
+    file : PacketSource
         Packets with strays are read again.
     tally : Tally
         Receives the counts.
@@ -117,7 +117,7 @@ def _scan_again(
     again: NDArray[np.int64],
     spans: NDArray[np.int64],
     *,
-    file: PacketFile,
+    file: PacketSource,
     tally: Tally,
 ) -> list[tuple[int, int, int]]:
     """Describe packets anew from the events within their spans; return their islands."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from eventseg.recordings.base import GAP_US
 from eventseg.recordings.ddd17.clock import JUMP_BACK_US
-from eventseg.recordings.ddd17.file import PacketFile
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, WRAP_US
 from eventseg.recordings.ddd17.packets import UNLIMITED, packet_times
 from eventseg.recordings.ddd17.sensor import packet_batches
+from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.strays.packets import MOST_OFF, Line
 
 DENSE_EVENTS: Final = 8
@@ -36,7 +36,7 @@ class Stretches:
         return self.bounds[largest] if clear else None
 
 
-def stretches_of(events: NDArray[np.void], file: PacketFile) -> dict[int, Stretches]:
+def stretches_of(events: NDArray[np.void], file: PacketSource) -> dict[int, Stretches]:
     """Return the stretches of the packets whose times fall apart, by the packet's number."""
     suspects = np.flatnonzero(events["t_max"] - events["t_min"] > GAP_US)
     found: dict[int, Stretches] = {}

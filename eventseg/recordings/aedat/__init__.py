@@ -1,0 +1,1 @@
+"""Reader of AEDAT 3.1 recordings."""
