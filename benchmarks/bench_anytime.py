@@ -27,7 +27,7 @@ from paired import machine, save
 from eventseg import encode, open_recording
 from eventseg.encoding import encoding_of
 from eventseg.labels import merge_labels
-from eventseg.labels.tables import merge_of, table_of
+from eventseg.labels.maps import merge_of, table_of
 from eventseg.metrics import confusion_matrix, scores
 from eventseg.networks.inputs import scaled
 from eventseg.prediction import Predictor, predictor

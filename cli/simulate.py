@@ -272,10 +272,17 @@ def fit(
     "Images",
     click.option(
         "--layout",
-        type=click.Choice(["camvid", "cityscapes", "pairs"]),
-        default="camvid",
+        type=click.Choice(["auto", "own", "camvid", "cityscapes", "pairs"]),
+        default="auto",
         show_default=True,
-        help="How FOLDER is laid out; pairs: images/NAME.* and labels/NAME.png.",
+        help="How FOLDER is laid out. own: images/[train|val|test/]NAME.*, labels/... and "
+        "classes.toml; pairs: images/NAME.* and labels/NAME.png; auto: the first that it has.",
+    ),
+    click.option(
+        "--classes",
+        metavar="TABLE",
+        help="Classes of the labels of own and pairs: a class table by name or a .toml file.  "
+        "[default: FOLDER/classes.toml; without it the classes of pairs are numbered]",
     ),
     click.option("--limit", type=click.IntRange(min=1), help="Take so many images of each part."),
 )
@@ -301,7 +308,7 @@ def fit(
     click.option(
         "--depth",
         is_flag=True,
-        help="Drive through the scene where FOLDER has disparities and cameras (cityscapes, "
+        help="Drive through the scene where FOLDER has disparities and cameras (own, cityscapes, "
         "pairs): near things move more than far ones, and instances on their own.",
     ),
     sensor_option,
@@ -312,6 +319,7 @@ def images(
     folder: Path,
     out: Path,
     layout: str,
+    classes: str | None,
     overwrite: bool,
     as_json: bool,
     messages: Messages,
@@ -323,22 +331,32 @@ def images(
 
     \b
     eventseg simulate images CamVid camvid-events --layout camvid
-    eventseg simulate images mine events --layout pairs --shot 300ms --limit 20
+    eventseg simulate images mine events --shot 300ms --limit 20
+    eventseg simulate images pairs events --classes my.toml
     eventseg simulate images cityscapes events --layout cityscapes --depth
     """  # noqa: D301
     from eventseg.labels.image_folders import left_out_note
+    from eventseg.labels.tables import PAGE, load_class_table
     from eventseg.recordings.truth import truth_path
     from eventseg.simulate.image_layouts import find_images
     from eventseg.simulate.images import simulate_images
 
-    images = find_images(folder, layout)
+    table = None if classes is None else load_class_table(classes)
+    images = find_images(folder, layout, classes=table)
     recordings = [out / f"{part}.hdf5" for part in images.parts]
     targets = [path for rec in recordings for path in (rec, truth_path(rec))]
     _refuse_existing(targets, overwrite=overwrite)
     for note in left_out_note(images.left_out):
         messages.note(f"{folder}: {note}")
+    if not images.named:
+        messages.warn(
+            f"the {len(images.classes)} classes of {folder} have no names: give --classes TABLE, "
+            f"or write {folder}/classes.toml ({PAGE})"
+        )
     with messages.bar() as bar:
-        summaries = simulate_images(folder, out, layout=layout, progress=bar.update, **settings)
+        summaries = simulate_images(
+            folder, out, layout=images.layout, classes=table, progress=bar.update, **settings
+        )
     _print(summaries, as_json=as_json)
 
 

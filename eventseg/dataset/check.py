@@ -29,7 +29,8 @@ from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import composed, digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
 from eventseg.images import list_pictures, read_image
-from eventseg.labels.maps import IGNORED, unknown_labels
+from eventseg.labels.maps import unknown_labels
+from eventseg.labels.tables import described
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
 
@@ -231,10 +232,7 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
                 continue  # reported with the images
             if unknown:
                 words = ", ".join(map(str, unknown))
-                yield (
-                    f"{path.relative_to(dataset.path)}: labels {words}, "
-                    f"allowed are 0 to {len(table) - 1} and {IGNORED}"
-                )
+                yield (f"{path.relative_to(dataset.path)}: labels {words}; {described(table)}")
 
 
 def _recording(dataset: EventDataset, entry: RecordingEntry, *, threads: int) -> Iterator[str]:

@@ -22,6 +22,7 @@ from eventseg.files import digest_of
 from eventseg.filters.filtered import survey_filters
 from eventseg.filters.rules import Filters
 from eventseg.images import write_image
+from eventseg.labels.maps import ClassTable
 from eventseg.recordings import open_recording
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor
 
@@ -47,14 +48,14 @@ class SurveyJob:
 class Survey:
     """Survey of a recording: its entry, its sensor, and (samples, framed) for each data set.
 
-    ``classes`` are the names of the classes of the truth beside it, none without one.
+    ``classes`` are those of the truth beside it, None without one.
     """
 
     entry: RecordingEntry
     sensor: SensorSize
     samples: tuple[tuple[int, int], ...]
     notes: tuple[str, ...]
-    classes: tuple[str, ...]
+    classes: ClassTable | None
 
 
 def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
@@ -113,7 +114,7 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
                     )
                 )
             tick(size)
-            classes = () if truth is None else truth.classes
+            classes = None if truth is None else truth.classes
             return Survey(entry, recording.sensor, samples, notes, classes)
 
 

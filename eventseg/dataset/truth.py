@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
 from eventseg.files import digest_of
+from eventseg.labels.maps import ClassTable, table_of
 from eventseg.recordings import Recording
 from eventseg.recordings.truth import Truth, truth_path
 
@@ -21,10 +22,10 @@ TRUTH = "truth"
 
 @dataclass(frozen=True, slots=True)
 class FoundTruth:
-    """A truth file that belongs to a recording: its digest and its class names."""
+    """A truth file that belongs to a recording: its digest and its classes."""
 
     sha256: str
-    classes: tuple[str, ...]
+    classes: ClassTable
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -72,7 +73,21 @@ def find_truth(recording: Recording) -> FoundTruth | None:
                 f"{path} has {truth.n_events:,} events, {recording.path.name} has {events:,}: they "
                 "do not belong together; move the truth away or simulate again"
             )
-        return FoundTruth(digest_of(path), truth.classes)
+        return FoundTruth(digest_of(path), _class_table(truth, path))
+
+
+def _class_table(truth: Truth, path: Path) -> ClassTable:
+    """Return the classes of a truth file, in the colours that its recipe has of an own table."""
+    table = truth.recipe.get("class_table")
+    if table is None:
+        return table_of(truth.classes)
+    try:
+        colours = tuple((int(r), int(g), int(b)) for r, g, b in table["colours"])
+        if len(colours) != len(truth.classes) or not all(0 <= v < 256 for c in colours for v in c):
+            raise ValueError("colours that fit no class")
+        return ClassTable(truth.classes, colours, str(table["name"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path} holds a class table that is damaged: {error}") from error
 
 
 @contextlib.contextmanager

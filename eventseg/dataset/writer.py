@@ -31,7 +31,8 @@ from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingErr
 from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.filters.rules import Filters, to_filters
-from eventseg.labels.maps import ClassTable, table_of
+from eventseg.labels.maps import ClassTable
+from eventseg.labels.tables import described
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, to_anchor
 
@@ -333,14 +334,16 @@ def _one_sensor(surveys: Sequence[Survey]) -> SensorSize:
 
 def _one_class_table(surveys: Sequence[Survey]) -> dict[str, ClassTable]:
     """Return the classes of the label set of the truths, empty where no recording has one."""
-    labelled = [survey for survey in surveys if survey.classes]
-    for survey in labelled:
-        if survey.classes != labelled[0].classes:
+    tables = [(survey.entry.name, survey.classes) for survey in surveys if survey.classes]
+    for name, table in tables:
+        first, of_first = tables[0]
+        if table != of_first:
             raise DatasetError(
-                f"true labels of one data set need the same classes: those of "
-                f"{labelled[0].entry.name} and {survey.entry.name} differ; encode them apart"
+                f"true labels of one data set need the same classes: those of {first} and {name} "
+                f"differ; encode them apart. {first}: {described(of_first)}; {name}: "
+                f"{described(table)}"
             )
-    return {TRUTH: table_of(labelled[0].classes)} if labelled else {}
+    return {TRUTH: tables[0][1]} if tables else {}
 
 
 def _encode(

@@ -4,7 +4,7 @@ from .files import write_labels as write_labels
 from .maps import merge_labels as merge_labels
 from .maps import merge_probabilities as merge_probabilities
 from .maps import paint_labels as paint_labels
+from .merges import merge_of as merge_of
 from .tables import ClassTable as ClassTable
 from .tables import Merge as Merge
 from .tables import load_class_table as load_class_table
-from .tables import merge_of as merge_of

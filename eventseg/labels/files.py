@@ -13,6 +13,7 @@ from eventseg.errors import DatasetError, LabelError
 from eventseg.files import write_whole
 from eventseg.images import GRAY, INDEXED, SIGNATURE, open_png
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
+from eventseg.labels.tables import described
 
 _KINDS = {0: "gray", 2: "RGB", 3: "indexed", 4: "gray with alpha", 6: "RGB with alpha"}
 _CURE = "give ids as an indexed or an 8-bit gray PNG"
@@ -140,13 +141,13 @@ def _by_colour(values: NDArray[np.uint8], table: ClassTable, *, path: Path) -> L
         if code not in ids:
             colour = (code >> 16, code >> 8 & 255, code & 255)
             raise LabelError(
-                f"labels {path} are RGB, and the colour {colour} of {pixels:,} pixels is none of "
-                f"{table.name or 'the class table'}; {_CURE}, or the table that has these colours"
+                f"labels {path} are RGB, and the colour {colour} of {pixels:,} pixels is of no "
+                f"class; {_CURE}, or the table that has these colours: {described(table)}"
             )
         if table.colours.count((code >> 16, code >> 8 & 255, code & 255)) > 1:
             raise LabelError(
-                f"labels {path} are RGB, and several classes of {table.name or 'the class table'} "
-                f"have one colour; {_CURE}"
+                f"labels {path} are RGB, and several classes have one colour; {_CURE}: "
+                f"{described(table)}"
             )
     lookup = np.array([ids[code] for code in found.tolist()], np.uint8)
     return lookup[place.reshape(values.shape[:2])]
@@ -197,7 +198,4 @@ def legend(table: ClassTable) -> NDArray[np.uint8]:
 def _check(labels: Labels, table: ClassTable, *, what: str) -> None:
     unknown = unknown_labels(labels, len(table))
     if unknown:
-        raise LabelError(
-            f"{what} hold {', '.join(map(str, unknown))}; {table.name or 'the class table'} has "
-            f"0 to {len(table) - 1} and {IGNORED} for ignored"
-        )
+        raise LabelError(f"{what} hold {', '.join(map(str, unknown))}; {described(table)}")

@@ -1,71 +1,32 @@
-"""Folders of labelled pictures in the layouts of CamVid, Cityscapes and EV-SegNet."""
+"""Folders of labelled pictures: a user's own, and those of CamVid, Cityscapes and EV-SegNet."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from eventseg.errors import DatasetError
-from eventseg.images import PICTURES, list_pictures
+from eventseg.images import PICTURES
 from eventseg.labels.files import read_labels
+from eventseg.labels.folder_items import SPLITS as SPLITS
+from eventseg.labels.folder_items import Item as Item
+from eventseg.labels.folder_items import Items, files_by_stem
 from eventseg.labels.maps import IGNORED, Labels, load_class_table, merge_labels, merge_of
+from eventseg.labels.own_folders import find_own, has_own_layout
 
-SPLITS = ("train", "val", "test")
 RELEASED_SPLITS = ("train", "test", "other")
-PNG = (".png",)
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Files of one sample: labels, and picture, events and instance ids where it has them.
-
-    ``table`` names the classes that the label file is in, and ``merge`` is the class of each of its
-    values; without a merge they are classes. Without a table they are numbers of unnamed classes.
-    """
-
-    id: str
-    split: str
-    sequence: str
-    image: Path | None
-    labels: Path
-    table: str
-    events: Path | None = None
-    merge: tuple[int, ...] | None = None
-    instances: Path | None = None
-
-
-@dataclass(slots=True)
-class Items:
-    """Samples of a folder, and by reason the number of entries that are none."""
-
-    samples: list[Item] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-
-
-def _by_stem(folder: Path, listed: Items, *, endings: tuple[str, ...] = PNG) -> dict[str, Path]:
-    """Return the files of a folder by name without ending, and count its other entries.
-
-    Where a picture is there in two formats, the PNG is taken.
-    """
-    found = list_pictures(folder, endings=endings)
-    listed.left_out["hidden files, folders and files of other kinds"] += len(found.left_out)
-    by_stem: dict[str, Path] = {}
-    for path in sorted(found.files, key=lambda path: path.suffix.lower() == ".png"):
-        by_stem[path.stem] = path
-    return dict(sorted(by_stem.items()))
 
 
 def _camvid(path: Path) -> Items:
-    void = (*range(11), IGNORED)
-    listed = Items()
+    void, table = (*range(11), IGNORED), load_class_table("camvid11")
+    listed = Items(table)
     for split in SPLITS:
-        pictures = _by_stem(path / split, listed, endings=PICTURES)
+        pictures = files_by_stem(path / split, listed, endings=PICTURES)
         if not (path / f"{split}annot").is_dir():
             listed.left_out[f"pictures of {split}, which has no labels"] += len(pictures)
             continue
-        labels = _by_stem(path / f"{split}annot", listed)
+        labels = files_by_stem(path / f"{split}annot", listed)
         listed.left_out["labels without a picture"] += len(labels.keys() - pictures.keys())
         listed.samples += [
             Item(
@@ -74,7 +35,7 @@ def _camvid(path: Path) -> Items:
                 stem.rpartition("_")[0],
                 image,
                 labels.get(stem, path / f"{split}annot" / f"{stem}.png"),
-                "camvid11",
+                table,
                 merge=void,
             )
             for stem, image in pictures.items()
@@ -84,13 +45,14 @@ def _camvid(path: Path) -> Items:
 
 def _cityscapes(path: Path) -> Items:
     """Fine labels, coarse ones where a picture has no fine; the test part has none published."""
-    ids = merge_of("cityscapes34", "cityscapes19")
-    listed = Items()
+    every, scored = load_class_table("cityscapes34"), load_class_table("cityscapes19")
+    ids = merge_of(every, scored)
+    listed = Items(scored)
     for city in _folders(path / "leftImg8bit"):
         split = city.parent.name
         pictures = {
             stem.removesuffix("_leftImg8bit"): image
-            for stem, image in _by_stem(city, listed).items()
+            for stem, image in files_by_stem(city, listed).items()
             if stem.endswith("_leftImg8bit")
         }
         kinds = [kind for kind in ("gtFine", "gtCoarse") if (path / kind / split).is_dir()]
@@ -100,7 +62,7 @@ def _cityscapes(path: Path) -> Items:
         labels = {
             stem: file
             for kind in kinds
-            for stem, file in _by_stem(path / kind / split / city.name, listed).items()
+            for stem, file in files_by_stem(path / kind / split / city.name, listed).items()
         }
         for name, image in pictures.items():
             choices = [
@@ -118,7 +80,7 @@ def _cityscapes(path: Path) -> Items:
                     city.name,
                     image,
                     chosen,
-                    "cityscapes19" if trained else "cityscapes34",
+                    scored if trained else every,
                     merge=None if trained else ids,
                     instances=labels.get(f"{name}_gtFine_instanceIds"),
                 )
@@ -136,11 +98,11 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _released(path: Path) -> Items:
-    listed = Items()
+    listed = Items(load_class_table("evsegnet6"))
     for split in RELEASED_SPLITS:
-        labels = _by_stem(path / "labels" / split, listed)
-        images = _by_stem(path / "images" / split, listed)
-        events = _by_stem(path / "events" / split, listed, endings=(".npy",))
+        labels = files_by_stem(path / "labels" / split, listed)
+        images = files_by_stem(path / "images" / split, listed)
+        events = files_by_stem(path / "events" / split, listed, endings=(".npy",))
         for kind, files in (("pictures", images), ("tensors", events)):
             listed.left_out[f"{kind} without labels"] += len(files.keys() - labels.keys())
         for stem, file in labels.items():
@@ -153,7 +115,7 @@ def _released(path: Path) -> Items:
                     stem.partition("_export_")[0],
                     image if (path / "images" / split).is_dir() else None,
                     file,
-                    "evsegnet6",
+                    listed.classes,
                     tensor if (path / "events" / split).is_dir() else None,
                 )
             )
@@ -162,16 +124,17 @@ def _released(path: Path) -> Items:
 
 def _is_released(path: Path) -> bool:
     labels = any((path / "labels" / split).is_dir() for split in RELEASED_SPLITS)
-    return labels and any((path / root).is_dir() for root in ("images", "events"))
+    of_others = any((path / root / "val").is_dir() for root in ("labels", "images"))
+    return labels and not of_others and any((path / r).is_dir() for r in ("images", "events"))
 
 
 def _pairs(path: Path) -> Items:
-    listed = Items()
-    pictures = _by_stem(path / "images", listed, endings=PICTURES)
-    labels = _by_stem(path / "labels", listed)
+    listed = Items(None)
+    pictures = files_by_stem(path / "images", listed, endings=PICTURES)
+    labels = files_by_stem(path / "labels", listed)
     listed.left_out["labels without a picture"] += len(labels.keys() - pictures.keys())
     listed.samples = [
-        Item(stem, "pairs", "pairs", image, labels.get(stem, path / f"labels/{stem}.png"), "")
+        Item(stem, "pairs", "pairs", image, labels.get(stem, path / f"labels/{stem}.png"), None)
         for stem, image in pictures.items()
     ]
     return listed
@@ -186,26 +149,24 @@ class FolderLayout:
     matches : callable
         Whether a folder has the layout.
     find : callable
-        Lists the samples of a folder that has it.
-    table : str
-        Class table of the samples; empty where classes have no names.
+        Lists the samples of a folder that has it, with their class table.
     """
 
     matches: Callable[[Path], bool]
     find: Callable[[Path], Items]
-    table: str
 
 
 LAYOUTS: dict[str, FolderLayout] = {
+    "own": FolderLayout(has_own_layout, find_own),
     "camvid": FolderLayout(
-        lambda p: any((p / f"{split}annot").is_dir() for split in SPLITS), _camvid, "camvid11"
+        lambda p: any((p / f"{split}annot").is_dir() for split in SPLITS), _camvid
     ),
-    "cityscapes": FolderLayout(lambda p: (p / "leftImg8bit").is_dir(), _cityscapes, "cityscapes19"),
-    "evsegnet": FolderLayout(_is_released, _released, "evsegnet6"),
+    "cityscapes": FolderLayout(lambda p: (p / "leftImg8bit").is_dir(), _cityscapes),
+    "evsegnet": FolderLayout(_is_released, _released),
 }
 """Layouts with named classes, in the order in which they are recognised."""
 
-PAIRS = FolderLayout(lambda p: (p / "images").is_dir(), _pairs, "")
+PAIRS = FolderLayout(lambda p: (p / "images").is_dir(), _pairs)
 """``images/NAME.*`` and ``labels/NAME.png``, whose values are numbers of unnamed classes."""
 
 
@@ -217,12 +178,15 @@ def list_samples(path: Path, layout: FolderLayout) -> Items:
     DatasetError
         It has none, or labels are missing.
     """
-    found = layout.find(path) if layout.matches(path) else Items()
+    found = layout.find(path) if layout.matches(path) else Items(None)
     if not found.samples:
         raise DatasetError(f"{path} holds no pair of picture and labels")
     missing = [str(item.labels) for item in found.samples if not item.labels.is_file()]
     if missing:
-        raise DatasetError(f"{len(missing)} labels are missing, first {missing[0]}")
+        raise DatasetError(
+            f"{len(missing)} labels are missing, first {missing[0]}; take away the pictures "
+            "without labels, or label them"
+        )
     found.left_out = +found.left_out
     return found
 
@@ -235,8 +199,9 @@ def labels_of(item: Item) -> Labels:
     LabelError
         The file is missing, damaged, no label map, or has values outside the classes.
     """
-    values = read_labels(item.labels, colours=load_class_table(item.table) if item.table else None)
-    return values if item.merge is None else merge_labels(values, item.merge)
+    if item.merge is None:
+        return read_labels(item.labels, table=item.table)
+    return merge_labels(read_labels(item.labels, colours=item.table), item.merge)
 
 
 def left_out_note(left_out: Mapping[str, int]) -> list[str]:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
+from eventseg.labels.merges import groups_of as groups_of
+from eventseg.labels.merges import merge_of as merge_of
 from eventseg.labels.tables import IGNORED as IGNORED
+from eventseg.labels.tables import PAGE, described
 from eventseg.labels.tables import ClassTable as ClassTable
-from eventseg.labels.tables import groups_of as groups_of
 from eventseg.labels.tables import load_class_table as load_class_table
-from eventseg.labels.tables import merge_of as merge_of
 from eventseg.labels.tables import table_of as table_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
     LabelError
         A label that `merge` does not name.
     """
-    _check(labels, len(merge))
+    unknown = unknown_labels(labels, len(merge))
+    if unknown:
+        raise LabelError(
+            f"labels hold {', '.join(map(str, unknown))}; the merge is of the {len(merge)} classes "
+            f"0 to {len(merge) - 1} and {IGNORED} for ignored ({PAGE})"
+        )
     lookup = np.full(256, IGNORED, np.uint8)
     lookup[: len(merge)] = merge
     return lookup[labels]
@@ -122,7 +128,9 @@ def paint_labels(labels: Labels, classes: ClassTable) -> NDArray[np.uint8]:
     LabelError
         A label outside the table.
     """
-    _check(labels, len(classes))
+    unknown = unknown_labels(labels, len(classes))
+    if unknown:
+        raise LabelError(f"labels hold {', '.join(map(str, unknown))}; {described(classes)}")
     lookup = np.zeros((256, 3), np.uint8)
     lookup[: len(classes)] = classes.colours
     return lookup[labels]
@@ -135,12 +143,3 @@ def unknown_labels(labels: Labels, classes: int) -> list[int]:
     # Looked up, which is several times quicker than counting, and mostly there are none.
     wrong = beyond[labels]
     return np.unique(labels[wrong]).tolist() if wrong.any() else []
-
-
-def _check(labels: Labels, classes: int) -> None:
-    unknown = unknown_labels(labels, classes)
-    if unknown:
-        raise LabelError(
-            f"labels hold {', '.join(map(str, unknown))}; allowed are 0 to {classes - 1} and "
-            f"{IGNORED} for ignored"
-        )

@@ -60,6 +60,8 @@ class LabelSets:
         return {
             name: {
                 **({"settings": settings} if (settings := self.settings.get(name)) else {}),
+                # By its name other tables merge it.
+                **({"table": table.name} if table.name else {}),
                 "classes": [
                     {"id": i, "name": word, "colour": list(colour)}
                     for i, (word, colour) in enumerate(zip(table.names, table.colours, strict=True))
@@ -76,6 +78,7 @@ class LabelSets:
                 name: ClassTable(
                     tuple(str(row["name"]) for row in labels["classes"]),
                     tuple(_colour(row["colour"]) for row in labels["classes"]),
+                    str(labels.get("table", "")),
                 )
                 for name, labels in table.items()
             },

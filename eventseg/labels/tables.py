@@ -35,7 +35,14 @@ TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 _KEYS = {"name", "classes", "ignored", "merge"}
 _CLASS_KEYS = {"id", "name", "colour", "instances"}
-_NO_CLASS = "ignored"
+NO_CLASS = "ignored"
+"""Name in merges for pixels of no class; no class may have it."""
+
+PAGE = "docs/classes.md"
+"""Page about class tables, which every message about classes names."""
+
+SHOWN = 12
+"""Classes that a message shows of a longer table."""
 
 VOID = "void"
 """Name of the class that ``TABLE+void`` adds after those of a table, and ``void+TABLE`` before."""
@@ -96,6 +103,21 @@ class ClassTable:
         return len(self.names)
 
 
+def described(table: ClassTable) -> str:
+    """Return a table for a message: its name, its classes by id, and the page about tables.
+
+    Examples
+    --------
+    >>> described(ClassTable(("ground", "sky"), ((0, 0, 9), (9, 0, 0)), "two"))
+    'class table two has 0 ground, 1 sky and 255 for ignored (docs/classes.md)'
+    """
+    shown = [f"{i} {name}" for i, name in enumerate(table.names)]
+    if len(shown) > SHOWN + 1:
+        shown[SHOWN - 1 : -1] = ["..."]
+    name = f"class table {table.name or table_of(table.names).name}".rstrip()
+    return f"{name} has {', '.join(shown)} and {IGNORED} for ignored ({PAGE})"
+
+
 def load_class_table(name_or_path: str | Path) -> ClassTable:
     """Return a table of the package by its name, or one of a user's TOML file.
 
@@ -125,7 +147,8 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise LabelError(
-            f"no class table {str(name_or_path)!r}; give {', '.join(TABLES)} or a .toml file"
+            f"no class table {str(name_or_path)!r}; give {', '.join(TABLES)} or a .toml file of "
+            f"your own, see {PAGE}"
         )
     return _read(path)
 
@@ -141,7 +164,7 @@ def with_void(table: ClassTable, *, first: bool = False) -> ClassTable:
         The table has such a class already, or 255 classes.
     """
     if VOID_NAMES & set(table.names) or len(table) == IGNORED:
-        raise LabelError(f"class table {table.name} cannot have a class {VOID!r} more")
+        raise LabelError(f"no class {VOID!r} can be added: {described(table)}")
     parts = [(table.names, table.colours, table.instances or (False,) * len(table))]
     parts.insert(0 if first else 1, ((VOID,), ((0, 0, 0),), (False,)))
     (names0, colours0, counted0), (names1, colours1, counted1) = parts
@@ -165,111 +188,6 @@ def table_of(names: Sequence[str]) -> ClassTable:
     )
 
 
-def merge_of(
-    source: ClassTable | str, target: ClassTable | str, *, reading: str | None = None
-) -> tuple[int, ...]:
-    """Return the class of one table that each class of another becomes.
-
-    By the merge that the target's file has of the source, found by the source's name. Without one,
-    by the names of the classes: a class becomes the target's class of its name, or that whose merge
-    of any table lists it; void becomes ignored where the target has no such class.
-
-    Parameters
-    ----------
-    source, target : ClassTable or str
-        Tables, or arguments of :func:`load_class_table`.
-    reading : str, optional
-        Which merge where the target has several, such as ``ess``; by default the first in its
-        file.
-
-    Returns
-    -------
-    tuple of int (classes of the source,)
-        Id in the target, or 255 for ignored. Between tables of the same names every class stays.
-
-    Raises
-    ------
-    LabelError
-        The target has no such merge and does not name all classes, or the merge does not fit the
-        source's classes.
-    """
-    source, target = (
-        table if isinstance(table, ClassTable) else load_class_table(table)
-        for table in (source, target)
-    )
-    if source.names == target.names and reading is None:
-        return tuple(range(len(source)))
-    name = source.name or table_of(source.names).name
-    found = [merge for merge in target.merges if merge.source == name]
-    chosen = next((merge for merge in found if reading in (None, merge.reading)), None)
-    if chosen is None and reading is None:
-        by_names = _merge_by_names(source, target)
-        lacking = [one for one, new in zip(source.names, by_names, strict=True) if new is None]
-        if not lacking:
-            return tuple(new for new in by_names if new is not None)
-        unnamed = f"and no class for {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; "
-    else:
-        unnamed = ""
-    if chosen is None:
-        known = ", ".join(f"{m.source} {m.reading}".strip() for m in target.merges) or "none"
-        asked = f"{name or 'a table without a name'} {reading or ''}".strip()
-        raise LabelError(
-            f"{target.name or 'the class table'} has no merge of {asked}, its merges are {known}; "
-            f"{unnamed}write a .toml table with the merge"
-        )
-    return _ids_of(chosen, source, target)
-
-
-def groups_of(
-    source: ClassTable | str, target: ClassTable | str, *, reading: str | None = None
-) -> dict[str, tuple[int, ...]]:
-    """Return the ids of one table that become each class of another, by the class's name.
-
-    Parameters and errors are those of :func:`merge_of`.
-    """
-    names = (load_class_table(target) if isinstance(target, str) else target).names
-    merge = merge_of(source, target, reading=reading)
-    return {
-        name: tuple(old for old, new in enumerate(merge) if new == i)
-        for i, name in enumerate(names)
-    }
-
-
-def _merge_by_names(source: ClassTable, target: ClassTable) -> list[int | None]:
-    """Return the target's id of each class of the source by its name, None where none is known."""
-    ids: dict[str, int | None] = {plain_name(name): i for i, name in enumerate(target.names)}
-    own = set(ids)
-    read: set[str] = set()
-    for merge in target.merges:
-        if merge.source in read:  # another reading of the same table
-            continue
-        read.add(merge.source)
-        for group, members in merge.groups:
-            new = IGNORED if group == _NO_CLASS else target.names.index(group)
-            for member in map(plain_name, members):
-                if member not in own and ids.setdefault(member, new) != new:
-                    ids[member] = None  # tables differ in what the name means
-    for name in VOID_NAMES - own:
-        ids[name] = IGNORED
-    return [ids.get(plain_name(name)) for name in source.names]
-
-
-def _ids_of(merge: Merge, source: ClassTable, target: ClassTable) -> tuple[int, ...]:
-    where = f"merge of {merge.source} into {target.name or 'a class table'}"
-    ids: dict[str, int] = {}
-    for group, members in merge.groups:
-        for member in members:
-            if member not in source.names:
-                raise LabelError(f"{where}: {group} holds {member!r}, no class of {merge.source}")
-            if member in ids:
-                raise LabelError(f"{where}: {member!r} is named twice; name each class once")
-            ids[member] = IGNORED if group == _NO_CLASS else target.names.index(group)
-    lacking = [name for name in source.names if name not in ids]
-    if lacking:
-        raise LabelError(f"{where} lacks {', '.join(lacking)}; put what has no class in 'ignored'")
-    return tuple(ids[name] for name in source.names)
-
-
 @cache
 def _packaged(name: str) -> ClassTable:
     return _read(FOLDER / f"{name}.toml")
@@ -279,7 +197,15 @@ def _read(path: Path) -> ClassTable:
     try:
         table = read_toml(path)
     except (OSError, ValueError) as error:
-        raise LabelError(f"cannot read class table {path}: {error}") from error
+        raise LabelError(f"cannot read class table {path}: {error} ({PAGE})") from error
+    try:
+        return _parsed(table, path)
+    except LabelError as error:
+        raise LabelError(f"class table {error} ({PAGE})") from error
+
+
+def _parsed(table: Mapping[str, Any], path: Path) -> ClassTable:
+    """Return the table that the contents of a file hold."""
     _check_keys(table, _KEYS, needed={"classes"}, where=str(path))
     rows = table["classes"]
     if not isinstance(rows, list) or not 1 <= len(rows) <= IGNORED:
@@ -292,8 +218,8 @@ def _read(path: Path) -> ClassTable:
         wrong = next(value for i, value in enumerate(ids) if value != i)
         raise LabelError(f"{path}: id {wrong} is given twice or leaves a gap; give 0, 1, 2 ...")
     names = [row["name"] for row in rows]
-    if len({*names, _NO_CLASS}) <= len(names):
-        raise LabelError(f"{path}: names of classes must differ, and none be {_NO_CLASS!r}")
+    if len({*names, NO_CLASS}) <= len(names):
+        raise LabelError(f"{path}: names of classes must differ, and none be {NO_CLASS!r}")
     name = table.get("name", path.stem)
     if not isinstance(name, str) or (name in TABLES and path.parent != FOLDER):
         raise LabelError(
@@ -344,7 +270,7 @@ def _merges(table: object, names: Sequence[str], *, where: str) -> list[Merge]:
         for reading, groups in (body if several else {"": body}).items():
             spot = f"{place}.{reading}" if reading else place
             for group, members in groups.items():
-                if group not in (*names, _NO_CLASS):
+                if group not in (*names, NO_CLASS):
                     raise LabelError(f"{spot}: {group!r} is no class of this table")
                 if not isinstance(members, list) or not all(isinstance(m, str) for m in members):
                     raise LabelError(f"{spot}: {group} is no list of names of classes")

@@ -18,7 +18,6 @@ from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.images import list_pictures, read_picture
 from eventseg.labels.maps import ClassTable, Labels
-from eventseg.labels.tables import table_of
 from eventseg.plots.events import render_events
 from eventseg.plots.training import paint_events
 from eventseg.prediction.folder import PredictionFolder
@@ -89,7 +88,7 @@ class RecordedMoments:
                 if found is not None
                 else None
             )
-            classes = None if found is None else table_of(found.classes)
+            classes = None if found is None else found.classes
             window_us = parse_duration(str(entry["window"]))
             return cls(
                 recording, (int(row0), int(row1)), window_us, truth, classes, files.pop_all()

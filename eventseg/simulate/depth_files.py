@@ -2,9 +2,9 @@
 
 Files are those of Cityscapes: ``disparity`` (16-bit PNG, ``(value - 1) / 256`` pixels, 0 where it
 is unknown), ``camera`` (JSON with ``intrinsic`` fx, u0, v0 and ``extrinsic`` baseline) and
-``vehicle`` (JSON with ``speed`` in m/s and ``yawRate`` in rad/s). The layout ``pairs`` has them as
-``disparity/NAME.png``, ``camera/NAME.json`` or one ``camera.json``, ``vehicle/NAME.json`` and
-``instances/NAME.png``.
+``vehicle`` (JSON with ``speed`` in m/s and ``yawRate`` in rad/s). The layouts ``own`` and ``pairs``
+have them as ``disparity/NAME.png``, ``camera/NAME.json`` or one ``camera.json``,
+``vehicle/NAME.json`` and ``instances/NAME.png``, where NAME is that of the picture in ``images``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from eventseg.errors import DatasetError
 from eventseg.images import read_wide_image
 from eventseg.labels.image_folders import Item
+from eventseg.labels.own_folders import IMAGES
 from eventseg.simulate.scene.scenarios import SimulationError
 
 ENDING = "_leftImg8bit"
@@ -82,8 +83,10 @@ def depth_files(item: Item, layout: str) -> DepthFiles:
         camera = root / "camera" / place / f"{name}_camera.json"
         vehicle = root / "vehicle" / place / f"{name}_vehicle.json"
         instances = item.instances
-    elif layout == "pairs":
-        root, name = item.image.parents[1], item.image.stem
+    elif layout in ("own", "pairs"):
+        images = next(parent for parent in item.image.parents if parent.name == IMAGES)
+        root = images.parent
+        name = item.image.relative_to(images).with_suffix("").as_posix()
         disparity = root / "disparity" / f"{name}.png"
         camera = root / "camera" / f"{name}.json"
         if not camera.is_file():
@@ -91,7 +94,7 @@ def depth_files(item: Item, layout: str) -> DepthFiles:
         vehicle, instances = root / "vehicle" / f"{name}.json", root / "instances" / f"{name}.png"
     else:
         raise SimulationError(
-            f"layout {layout!r} has no depth: choose cityscapes or pairs, or leave out depth"
+            f"layout {layout!r} has no depth: choose own, cityscapes or pairs, or leave out depth"
         )
     for kind, path in (("disparity", disparity), ("camera", camera)):
         if not path.is_file():

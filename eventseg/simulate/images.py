@@ -19,6 +19,7 @@ from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
 from eventseg.images import picture_size
 from eventseg.labels.image_folders import Item
+from eventseg.labels.maps import ClassTable, table_of
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
@@ -26,7 +27,7 @@ from eventseg.simulate.depth_files import DepthFiles, depth_files, read_camera, 
 from eventseg.simulate.depth_shot import at_sensor, film_of_shot
 from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion, low_passed
-from eventseg.simulate.image_layouts import find_images, load_pair
+from eventseg.simulate.image_layouts import AUTO, find_images, load_pair
 from eventseg.simulate.recorder import Recorder
 from eventseg.simulate.scene.film import Film
 from eventseg.simulate.scene.scenarios import SimulationError
@@ -45,7 +46,8 @@ def simulate_images(
     folder: str | Path,
     out: str | Path,
     *,
-    layout: str = "camvid",
+    layout: str = AUTO,
+    classes: ClassTable | None = None,
     seed: int = 0,
     shot_us: int = 120_000,
     strength: float = 1.0,
@@ -68,7 +70,10 @@ def simulate_images(
         Folder for the recordings, one ``PART.hdf5`` with its ``PART.truth.h5`` per part. The
         frame of image ``i`` is frame ``i``; the names are in the truth file's recipe.
     layout : str
-        One of :data:`eventseg.simulate.image_layouts.LAYOUTS`.
+        One of :data:`eventseg.simulate.image_layouts.LAYOUTS`; ``auto`` takes the first that the
+        folder has.
+    classes : ClassTable, optional
+        Classes of the labels of the layouts ``own`` and ``pairs``, in place of ``classes.toml``.
     seed : int
         Seeds motion and sensor.
     shot_us : int
@@ -77,8 +82,8 @@ def simulate_images(
         Size of the motion, above 0 to 3; 1 pans by up to a few tens of pixels per second.
     depth : bool
         Move the camera through the scene instead of before the picture, where the folder has
-        disparities and cameras (``cityscapes``, ``pairs``): near things move more than far ones,
-        and instances move on their own. The view at the time of the frame is the picture.
+        disparities and cameras (``own``, ``cityscapes``, ``pairs``): near things move more than far
+        ones, and instances move on their own. The view at the time of the frame is the picture.
     limit : int, optional
         Take only so many images of each part, evenly spread.
     packets : {"sorted", "containers"}
@@ -103,7 +108,7 @@ def simulate_images(
         raise SimulationError(f"motion strength {strength} is out of range: above 0 to 3")
     if limit is not None and limit < 1:
         raise SimulationError(f"a limit of {limit} leaves no image: give 1 or more")
-    images = find_images(Path(folder), layout)
+    images = find_images(Path(folder), layout, classes=classes)
     total = sum(len(items[:limit]) for items in images.parts.values())
     summaries: list[Summary] = []
     done = 0
@@ -116,15 +121,15 @@ def simulate_images(
     for part, items in images.parts.items():
         count = len(items) if limit is None else min(limit, len(items))
         chosen = [items[i * len(items) // count] for i in range(count)]
-        files = [depth_files(item, layout) for item in chosen] if depth else []
+        files = [depth_files(item, images.layout) for item in chosen] if depth else []
         summaries.append(
             _simulate_part(
                 chosen,
                 Path(out) / f"{part}.hdf5",
-                classes=images.classes,
+                classes=images.classes.names,
                 recipe={
                     "kind": "images",
-                    "layout": layout,
+                    "layout": images.layout,
                     "part": part,
                     "seed": seed,
                     "strength": strength,
@@ -134,6 +139,12 @@ def simulate_images(
                     "t0_us": START_US,
                     "t1_us": START_US + shot_us * len(chosen),
                     **({"depth": _depth_recipe(chosen, files)} if depth else {}),
+                    # Colours of a table that comes with the package follow from its names.
+                    **(
+                        {"class_table": _table_recipe(images.classes)}
+                        if images.classes != table_of(images.classes.names)
+                        else {}
+                    ),
                 },
                 files=files,
                 sensor=sensor,
@@ -215,6 +226,11 @@ def _depth_recipe(items: list[Item], files: list[DepthFiles]) -> dict[str, Any]:
         "pictures": [[int(height), int(width)] for height, width in sizes],
         "before_end_us": _APS.readout_us,
     }
+
+
+def _table_recipe(table: ClassTable) -> dict[str, Any]:
+    """Return name and colours of a class table."""
+    return {"name": table.name, "colours": [list(colour) for colour in table.colours]}
 
 
 def _with_depth(

@@ -1,4 +1,4 @@
-"""Image folders as samples: the layouts of Cityscapes, CamVid and EV-SegNet's released files."""
+"""Image folders as samples: a user's own, and those of Cityscapes, CamVid and EV-SegNet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import LIMITS, confidence_file, label_file
+from eventseg.dataset.layout import LIMITS, MANIFEST, confidence_file, label_file
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import DatasetError, LabelError, TrainingError
@@ -20,8 +20,10 @@ from eventseg.files import table_digest
 from eventseg.images import picture_size, read_image, read_picture, read_wide_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples
-from eventseg.labels.maps import ClassTable, Labels, load_class_table
+from eventseg.labels.maps import ClassTable, Labels
+from eventseg.labels.own_folders import CLASSES, IMAGES, LABELS, lacks_classes
 from eventseg.labels.sets import FOLDER, read_label_sets
+from eventseg.labels.tables import PAGE
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.picture_source import PictureSource
 from eventseg.splits import EVSEGNET_BIN_US, evsegnet_splits, export_row, hold_back_stretches
@@ -94,6 +96,11 @@ class Folder(PictureSource):
                     name = path.relative_to(self.path).as_posix()
                     listed.update(f"{name} {path.stat().st_size}\n".encode())
         found = {"files": listed.hexdigest()}
+        if (self.path / CLASSES).is_file():
+            table = self.items[0].table or self.classes
+            found["settings"] = table_digest(
+                {"names": table.names, "colours": table.colours, "ignored": table.ignored_ids}
+            )
         if self.label_set != TRUTH:
             settings = read_label_sets(self.path / FOLDER).settings.get(self.label_set, {})
             made = {"classes": self.classes.names, **settings}
@@ -205,14 +212,22 @@ def open_folder(path: Path) -> Folder | None:
     ------
     DatasetError
         A layout that is known but lacks files.
+    LabelError
+        A class table that cannot be read.
     """
     for layout in LAYOUTS.values():
         if layout.matches(path):
             found = list_samples(path, layout)
             size = SensorSize(*picture_size(found.samples[0].labels))
-            table = load_class_table(layout.table)
+            assert found.classes is not None
             items = tuple(found.samples)
-            return Folder(path, items, size, table, clean_splits(items), dict(found.left_out))
+            splits = clean_splits(items)
+            return Folder(path, items, size, found.classes, splits, dict(found.left_out))
+    if lacks_classes(path) and not (path / MANIFEST).is_file():
+        raise DatasetError(
+            f"{path} has the folders {IMAGES} and {LABELS} and no {CLASSES}, which names their "
+            f"classes: write one, see {PAGE}"
+        )
     return None
 
 

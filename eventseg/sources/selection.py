@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError, TrainingError
 from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
+from eventseg.labels.tables import described
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 
@@ -77,8 +78,8 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
     unknown = unknown_labels(labels, len(source.classes))
     if unknown:
         raise LabelError(
-            f"labels of {source.ids[i]} hold {', '.join(map(str, unknown))}; allowed are 0 to "
-            f"{len(source.classes) - 1} and 255 for ignored"
+            f"labels of {source.ids[i]} hold {', '.join(map(str, unknown))}; "
+            f"{described(source.classes)}"
         )
     return torch.from_numpy(
         np.ascontiguousarray(labels if merge is None else merge_labels(labels, merge))

@@ -111,13 +111,14 @@ class Source(Protocol):
 
 
 def open_source(path: str | Path, *, label_set: str = "truth") -> Source:
-    """Open a data set folder, or an image folder in the layout of Cityscapes or CamVid.
+    """Open a data set folder, or an image folder.
 
     Parameters
     ----------
     path : path
-        A folder made by ``eventseg encode``; or one of Cityscapes, CamVid, or EV-SegNet's
-        released tensors.
+        A folder made by ``eventseg encode``; one of pictures and labels of your own with its
+        class table, see docs/classes.md; or one of Cityscapes, CamVid, or EV-SegNet's released
+        tensors.
     label_set : str
         Label set, ``truth`` for the labels that an image folder came with.
 

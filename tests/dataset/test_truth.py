@@ -138,7 +138,9 @@ def test_check_names_missing_and_wrong_labels(drive: Path, tmp_path: Path) -> No
     Image.new("L", (32, 24), 3).save(folder / "drive_f000003.png")
     shallow = "\n".join(check_dataset(tmp_path / "out"))
     assert "labels/truth/drive_f000001.png is missing" in shallow
-    assert "labels/truth/drive_f000002.png: labels 77, allowed are 0 to 18 and 255" in shallow
+    assert (
+        "labels/truth/drive_f000002.png: labels 77; class table cityscapes19 has 0 road" in shallow
+    )
     assert "drive_f000003" not in shallow
     deep = check_dataset(tmp_path / "out", deep=True)
     assert any("drive_f000003.png differs from the truth" in problem for problem in deep)

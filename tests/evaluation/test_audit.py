@@ -338,7 +338,7 @@ def test_maps_that_do_not_fit_are_refused_by_name(folders: Path) -> None:
     with pytest.raises(LabelError, match="b is 12x9 in labels and 13x9 in six"):
         audit(open_pair(labels, other=six, classes=SIX))
     write_image(labels / "b.png", np.full((9, 13), 6, np.uint8))
-    with pytest.raises(LabelError, match=r"b\.png hold 6; evsegnet6 has 0 to 5"):
+    with pytest.raises(LabelError, match=r"b\.png hold 6; class table evsegnet6 has 0 flat"):
         audit(open_pair(labels, other=six, classes=SIX))
 
 

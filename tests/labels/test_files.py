@@ -57,7 +57,9 @@ def test_gray_files_are_read_as_ids_and_void_of_camvid_is_ignored(path):
     path.write_bytes(png(np.array([[0, 10, 11]], np.uint8)))
     assert read_labels(path).tolist() == [[0, 10, 11]]
     assert read_labels(path, table=load_class_table("camvid11")).tolist() == [[0, 10, 255]]
-    with pytest.raises(LabelError, match="hold 10, 11; evsegnet6 has 0 to 5 and 255 for ignored"):
+    with pytest.raises(
+        LabelError, match=r"hold 10, 11; class table evsegnet6 has 0 flat, 1 back.*255 for"
+    ):
         read_labels(path, table=EVSEGNET_6)
 
 
@@ -95,7 +97,7 @@ def gray_of_four_bits():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (png(OTHER_COLOUR), r"the colour \(7, 7, 7\) of 1 pixels is none of evsegnet6"),
+        (png(OTHER_COLOUR), r"the colour \(7, 7, 7\) of 1 pixels is of no class.*evsegnet6"),
         (png(OTHER_COLOUR, "RGBA"), r"the colour \(7, 7, 7\)"),
         (png(np.dstack([paint_labels(LABELS, EVSEGNET_6), LABELS])), "transparent pixels"),
         (png(LABELS, "LA"), "8-bit gray with alpha"),
@@ -126,7 +128,7 @@ def test_colours_of_the_class_table_are_ids(path, mode):
         read_labels(path)
     alike = ClassTable(("a", "b"), (EVSEGNET_6.colours[0],) * 2)
     path.write_bytes(png(paint_labels(np.zeros((2, 2), np.uint8), alike), mode))
-    with pytest.raises(LabelError, match="several classes of the class table have one colour"):
+    with pytest.raises(LabelError, match=r"several classes have one colour.*has 0 a, 1 b and 255"):
         read_labels(path, table=alike)
 
 
@@ -175,7 +177,7 @@ def test_damaged_files_give_labels_or_one_error(tmp_path, data):
 
 
 def test_what_is_no_label_map_is_not_written(path):
-    with pytest.raises(LabelError, match="labels hold 5; the class table has 0 to 2"):
+    with pytest.raises(LabelError, match=r"labels hold 5; .*2 c and 255 .*docs/classes\.md"):
         write_labels(path, LABELS[1:, 2:3], table_of(("a", "b", "c")))
     with pytest.raises(LabelError, match=r"labels are int64 \(2, 4\); give uint8 \(H, W\)"):
         write_labels(path, LABELS.astype(np.int64), EVSEGNET_6)

@@ -7,15 +7,8 @@ import pickle
 import pytest
 
 from eventseg.errors import LabelError
-from eventseg.labels.tables import (
-    IGNORED,
-    TABLES,
-    ClassTable,
-    groups_of,
-    load_class_table,
-    merge_of,
-    table_of,
-)
+from eventseg.labels.merges import groups_of, merge_of
+from eventseg.labels.tables import IGNORED, TABLES, ClassTable, load_class_table, table_of
 
 VOID = "unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground"
 UNSCORED = "parking, rail track, guard rail, bridge, tunnel, polegroup, caravan, trailer"

@@ -273,5 +273,6 @@ def test_the_command_takes_depth_and_refuses_layouts_without(tmp_path, deep):
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, result.stderr) == (
         1,
-        "error: layout 'camvid' has no depth: choose cityscapes or pairs, or leave out depth\n",
+        "error: layout 'camvid' has no depth: choose own, cityscapes or pairs, or leave out "
+        "depth\n",
     )

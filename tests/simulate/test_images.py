@@ -3,8 +3,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from eventseg.dataset import encode_dataset, open_dataset
 from eventseg.events import SensorSize
-from eventseg.labels.maps import load_class_table
+from eventseg.labels.maps import load_class_table, table_of
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth
 from eventseg.simulate.image_film import Motion, low_passed, warp_luminance
@@ -154,6 +155,36 @@ def test_pairs_and_a_limit(tmp_path):
     (summary,) = run(tmp_path / "set", tmp_path / "out", layout="pairs", limit=2)
     with Truth(summary.truth) as truth:
         assert truth.recipe["names"] == ["0.png", "2.png"]
+
+
+def test_numbered_classes_are_those_in_use_and_a_table_names_them(tmp_path):
+    for seed in range(2):
+        gray, label = picture(seed)
+        put(tmp_path / "set/images" / f"{seed}.png", gray)
+        put(tmp_path / "set/labels" / f"{seed}.png", label)
+    numbered = find_images(tmp_path / "set")
+    assert (numbered.layout, numbered.named) == ("pairs", False)
+    assert numbered.classes.names == ("class 0", "class 1", "class 2", "class 3")
+    rows = "".join(f'{{ id = {i}, name = "c{i}", colour = [{i}, 7, 9] }},' for i in range(4))
+    (tmp_path / "my.toml").write_text(f"classes = [{rows}]")
+    table = load_class_table(tmp_path / "my.toml")
+    (summary,) = run(tmp_path / "set", tmp_path / "out", classes=table, limit=1)
+    data = tmp_path / "data"
+    encode_dataset([summary.recording], data, sensor=SENSOR, windows_us="20ms")
+    with open_dataset(data) as dataset:
+        assert dataset.manifest.labels["truth"] == table
+        assert dataset.manifest.labels["truth"].name == "my"
+    (tmp_path / "set/classes.toml").write_text(f"classes = [{rows}]")
+    owned = find_images(tmp_path / "set")
+    assert (owned.layout, owned.named, owned.classes) == ("own", True, table)
+    refuse(
+        "class table has 0 a and 255", tmp_path / "set", tmp_path / "x", classes=table_of(("a",))
+    )
+
+
+def test_classes_are_for_folders_without_names_of_their_own(camvid, tmp_path):
+    six = load_class_table("evsegnet6")
+    refuse("camvid have classes of their own", camvid, tmp_path / "out", classes=six)
 
 
 def test_folders_are_listed_as_training_lists_them(camvid, tmp_path):
