@@ -72,7 +72,7 @@ _PROPHESEE = Format(
     "Prophesee RAW or DAT", "eventseg.recordings.prophesee.reader", "open_prophesee"
 )
 _ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag")
-_AEDAT = Format("AEDAT 3.1", "eventseg.recordings.aedat.reader", "open_aedat", ("camera",))
+_AEDAT = Format("AEDAT 2 or 3.1", "eventseg.recordings.aedat.reader", "open_aedat", ("camera",))
 _AEDAT4 = Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4")
 _TABLE = Format("columns of events", "eventseg.recordings.table.reader", "open_table_recording")
 
@@ -118,8 +118,8 @@ def open_recording(
     Parameters
     ----------
     path : str or Path
-        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT
-        3.1 (``.aedat``), AEDAT 4 (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS
+        A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 2
+        and 3.1 (``.aedat``), AEDAT 4 (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS
         bags (``.db3``, ``.mcap``, ``.bag``), or columns of events (``.h5``, ``.npz``, ``.npy``,
         ``.csv``, ``.txt``).
     sensor : SensorSize, optional

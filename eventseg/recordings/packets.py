@@ -319,8 +319,14 @@ class PacketRecording(Recording):
         self._file.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        sensor, rotate180 = self._given_sensor, self._rotate
-        again = partial(type(self), self.path, sensor=sensor, rotate180=rotate180, **self._choices)
+        opener: Callable[..., Any] = type(self)
+        again = partial(
+            opener,
+            self.path,
+            sensor=self._given_sensor,
+            rotate180=self._rotate,
+            **self._choices,
+        )
         return again, ()
 
     def _set_times(self, packets: NDArray[np.void], tally: Tally) -> None:

@@ -118,6 +118,11 @@ def test_what_is_not_read_is_named(tmp_path: Path, begin: bytes, words: str) -> 
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def no_cache(monkeypatch):
+    monkeypatch.setattr("eventseg.recordings.ddd17.index.store_arrays", lambda *_a, **_o: None)
+
+
 def outcome(path: Path) -> Counter[tuple[int, int, int, int]] | None:
     try:
         with open_recording(path, sensor=SENSOR) as recording:
@@ -127,6 +132,7 @@ def outcome(path: Path) -> Counter[tuple[int, int, int, int]] | None:
         return None
 
 
+@pytest.mark.usefixtures("no_cache")
 def test_file_cut_at_any_byte(tmp_path: Path) -> None:
     events = some_events(30)
     path = write_aedat3(tmp_path / "rec.aedat", event_rows(events, 10))
@@ -141,6 +147,7 @@ def test_file_cut_at_any_byte(tmp_path: Path) -> None:
     assert known == set(range(1, 30))
 
 
+@pytest.mark.usefixtures("no_cache")
 def test_a_flipped_bit_changes_its_packet_only(tmp_path: Path) -> None:
     events = some_events(400)
     per_packet = 25

@@ -7,6 +7,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from recordings.aedat2_files import (
+    DVS128,
+    davis_events,
+    dvs128_events,
+    frame_words,
+    header2,
+    packed,
+)
 from recordings.aedat3_files import event_rows, frame_row, header3, write_aedat3
 from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
@@ -58,6 +66,29 @@ class TestAedat4(ReaderContract):
             packets.append((1, frame_content(image, t=stamps)))
         xml = stream_xml([(0, "EVTS", SENSOR, "A"), (1, "FRME", SENSOR, "A")])
         write_aedat4(path, packets, xml=xml, compression=1)
+
+
+class TestAedat2(ReaderContract):
+    suffix = ".aedat"
+    has_frames = True
+
+    def write(self, path: Path) -> None:
+        ends_us, images = written_frames()
+        words = davis_events(written_events(), SENSOR)
+        for end, image in zip(ends_us, images, strict=True):
+            # The end of the exposure is the first reading after it.
+            begin = end - 8_000 - SENSOR.width + 1
+            gray = image.astype(int) * 4
+            words += frame_words(gray, start_us=begin, exposure_us=8_000, reset=1023)
+        path.write_bytes(header2("") + packed(sorted(words, key=lambda word: word[0])))
+
+
+class TestAedat2OfDvs128(ReaderContract):
+    suffix = ".aedat"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(header2(DVS128) + packed(dvs128_events(written_events())))
 
 
 class TestAedat3(ReaderContract):

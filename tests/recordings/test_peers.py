@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings.aedat2_files import davis_events, header2, packed
+from recordings.aedat3_files import event_rows, header3, write_aedat3
 from recordings.prophesee_files import EVT2, EVT3, write_dat, write_raw
 
 from eventseg.events import EventStream, SensorSize
@@ -39,3 +41,23 @@ def test_evutils_reads_the_same(tmp_path: Path, kind: str) -> None:
         ours = recording.events()
     for name in "txyp":
         np.testing.assert_array_equal(getattr(ours, name), np.asarray(theirs[name]), err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("version", [2, 3])
+def test_evutils_reads_the_same_aedat(tmp_path: Path, version: int) -> None:
+    """Of AEDAT 2 it returns the addresses as they stand: not mirrored, rows from the bottom."""
+    io = pytest.importorskip("evutils.io")
+    path = tmp_path / "rec.aedat"
+    if version == 2:
+        path.write_bytes(header2("Davis640") + packed(davis_events(bursts(), SIZE)))
+    else:
+        write_aedat3(path, event_rows(bursts()), begin=header3("DAVIS640"))
+    theirs = io.EventReader(path).read_all()
+    with open_recording(path) as recording:
+        ours = recording.events()
+    x, y = np.asarray(theirs["x"]).astype(int), np.asarray(theirs["y"]).astype(int)
+    if version == 2:
+        x, y = SIZE.width - 1 - x, SIZE.height - 1 - y
+    for name, column in (("t", theirs["t"]), ("x", x), ("y", y), ("p", theirs["p"])):
+        np.testing.assert_array_equal(getattr(ours, name), np.asarray(column), err_msg=name)

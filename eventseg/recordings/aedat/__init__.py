@@ -1,1 +1,1 @@
-"""Reader of AEDAT 3.1 recordings."""
+"""Reader of AEDAT 2 and AEDAT 3.1 recordings."""

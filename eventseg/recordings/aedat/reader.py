@@ -1,4 +1,4 @@
-"""AEDAT 3.1 recordings."""
+"""AEDAT 2 and AEDAT 3.1 recordings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.aedat.header import version_of
+from eventseg.recordings.aedat.recording2 import Aedat2Recording
 from eventseg.recordings.aedat.version3 import Aedat3File
 from eventseg.recordings.base import Recording
 from eventseg.recordings.ddd17.reader import DDD17Recording
 
-READ = ("3.1",)
+READ = ("2.0", "3.1")
 """Versions that are read."""
 
 
@@ -34,6 +35,10 @@ def open_aedat(
 ) -> Recording:
     """Open an AEDAT recording; see :func:`eventseg.recordings.open_recording`."""
     version = version_of(path)
+    if version == "2.0":
+        if "camera" in choices:
+            raise RecordingError(f"{path}: AEDAT 2 holds one camera; leave --camera out")
+        return Aedat2Recording(path, sensor=sensor, rotate180=rotate180, progress=progress)
     if version == "3.1":
         return Aedat3Recording(
             path, sensor=sensor, rotate180=rotate180, progress=progress, **choices
