@@ -50,6 +50,8 @@ Examples:
   eventseg predict runs/fastscnn drives.eventseg --split test
   eventseg predict runs/fastscnn rec1487339175.hdf5 --film rec.mp4
   eventseg predict runs/events drives.eventseg --beside runs/gray --film both.gif
+  eventseg predict runs/fastscnn/fastscnn.onnx rec1487339175.hdf5
+  eventseg predict cgnet:CGNet_camvid.pth pictures/ --network-classes camvid11
   eventseg predict runs/teacher pictures/ --json | jq .class_shares
 """,
 )
@@ -96,6 +98,18 @@ Examples:
         show_default=True,
         metavar="FILE",
         help="Checkpoint in the run folder.",
+    ),
+    click.option(
+        "--network-classes",
+        metavar="TABLE",
+        help="Class table of a published network whose file does not name its classes: a name "
+        "such as camvid11, or a TOML file.",
+    ),
+    click.option(
+        "--fast",
+        is_flag=True,
+        help="Arithmetic that eventseg bench has found to be the fastest on this machine; labels "
+        "may differ in the share of pixels that it has measured.",
     ),
     click.option(
         "--scales",
@@ -180,6 +194,8 @@ def command(
     window: int | None,
     split: str | None,
     checkpoint: str,
+    network_classes: str | None,
+    fast: bool,
     scales: tuple[float, ...] | None,
     flip: bool,
     sensor: SensorSize | None,
@@ -200,13 +216,16 @@ def command(
 ) -> None:
     """Label every INPUT by the network of RUN: recordings, data sets, image folders or pictures.
 
-    RUN is a run folder, a checkpoint, or the name of a network that ships: street. The events
-    are encoded as in its training. OUT gets labels/ID.png, indexed PNG in the colours of the
+    RUN is a run folder, a checkpoint, an exported .onnx file, the name of a network that ships,
+    such as street, or NETWORK:PATH for a checkpoint of another project. The events are encoded as
+    in its training. OUT gets labels/ID.png, indexed PNG in the colours of the
     classes, samples.csv and predictions.toml, which says how they were made. A run that was
     stopped goes on where it was when it is started again, and ends with the same bytes.
     """
     if every is not None and at is not None:
         raise click.UsageError("--every and --at exclude each other")
+    if fast and (jobs > 1 or threads is not None):
+        raise click.UsageError("--fast has threads of its own: leave --jobs and --threads out")
     if film is None and (beside or labels or fps is not None or film_width is not None):
         raise click.UsageError("--beside, --labels, --fps and --film-width need --film")
     from functools import partial
@@ -233,6 +252,8 @@ def command(
             sensor=sensor,
             rotate180=rotate180,
             checkpoint=checkpoint,
+            network_classes=network_classes,
+            fast=fast,
             overwrite=overwrite,
             device=device,
             jobs=jobs,

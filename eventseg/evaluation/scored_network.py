@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventseg.errors import CheckpointError
 from eventseg.labels.maps import ClassTable
-from eventseg.networks import TrainedNetwork, load_network, load_published
+from eventseg.networks import TrainedNetwork
 from eventseg.networks.named import NamedCheckpoint, parse_named
-from eventseg.networks.published import own_checkpoint, published_inputs
 from eventseg.networks.shipped import shipped_file
-from eventseg.pseudolabel.teacher_classes import table_by_number
+from eventseg.prediction.checkpoint_file import CheckpointFile
+from eventseg.prediction.loading import load_trained
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.run_folder import CONFIG, METRICS, RUN, check_is_run, read_run
 
@@ -52,7 +51,7 @@ class NetworkFile:
     def name(self) -> str:
         """Name of the scored rows."""
         if self.named is not None:
-            return f"{self.named.network}:{self.named.path.name}"
+            return self.named.name
         return self.folder.name if self._beside(RUN) else self.checkpoint.stem
 
     @property
@@ -70,7 +69,8 @@ def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
     Parameters
     ----------
     spec : str or Path
-        Run folder, checkpoint of eventseg, name of a shipped network, or ``NETWORK:PATH``.
+        Run folder, checkpoint of eventseg, exported ``.onnx`` file, name of a shipped network, or
+        ``NETWORK:PATH``.
     checkpoint : str
         Name of the checkpoint in a run folder.
 
@@ -87,8 +87,7 @@ def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
     root = Path(spec)
     named = None if root.exists() else parse_named(str(spec))
     if named is not None:
-        stem = f"{named.network}-{named.path.stem}".replace("/", "_").replace(":", "_")
-        return NetworkFile(named.file, PUBLISHED_FOLDER / stem, named)
+        return NetworkFile(named.file, PUBLISHED_FOLDER / named.folder_name, named)
     if root.is_dir():
         check_is_run(root)
         return NetworkFile(root / checkpoint, root)
@@ -125,30 +124,9 @@ def load_scored(
     NetworkError
         An unknown network.
     """
-    if file.named is None:
-        trained, own = load_network(file.checkpoint), True
-    else:
-        network, path = file.named
-        published = load_published(network, path, unsafe_pickle=unsafe_pickle)
-        ours = own_checkpoint(published, path, unsafe_pickle=unsafe_pickle)
-        own = ours is not None
-        trained = ours or TrainedNetwork(
-            published.network,
-            published.blueprint,
-            published_inputs(published, owner=file.name),
-            table_by_number(
-                published.blueprint.classes,
-                owner=f"network {file.name}",
-                class_table=network_classes,
-                void_first=published.void_first,
-                data=data_classes,
-                option="--network-classes",
-            ),
-            f"published checkpoint {path.name}, layout {published.report.layout}",
-        )
-    if own and network_classes is not None:
-        raise CheckpointError(
-            f"{file.checkpoint} states its classes ({', '.join(trained.classes.names[:3])}, ...): "
-            "leave --network-classes out"
-        )
-    return trained
+    return load_trained(
+        CheckpointFile(file.checkpoint, file.name, named=file.named),
+        classes=network_classes,
+        data_classes=data_classes,
+        unsafe_pickle=unsafe_pickle,
+    )

@@ -112,8 +112,8 @@ def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> Non
     """
     content = {
         "format": FORMAT,
-        "blueprint": {**asdict(trained.blueprint), "options": dict(trained.blueprint.options)},
-        "inputs": _plain(trained.inputs),
+        "blueprint": blueprint_table(trained.blueprint),
+        "inputs": inputs_table(trained.inputs),
         "classes": {"names": trained.classes.names, "colours": trained.classes.colours},
         "source": trained.source,
         "state_dict": trained.network.state_dict(),
@@ -177,7 +177,7 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         inputs = loaded["inputs"]
         network = blueprint.build()
         network.load_state_dict(loaded["state_dict"])
-        classes = _class_table(loaded["classes"])
+        classes = class_table_of(loaded["classes"])
         if not len(classes.names) == len(classes.colours) == network.classes:
             raise NetworkError(
                 f"{network.classes} classes with {len(classes.names)} names and "
@@ -186,7 +186,7 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         return TrainedNetwork(
             network.eval(),
             blueprint,
-            _restored(inputs),
+            inputs_of(inputs),
             classes,
             loaded["source"],
         )
@@ -197,25 +197,36 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         raise CheckpointError(f"{path} is damaged or of another version: {first}") from error
 
 
-def _class_table(content: Mapping[str, Any]) -> ClassTable:
+def class_table_of(content: Mapping[str, Any]) -> ClassTable:
     """Return a table, with its merges where it is one that is known by its names."""
     known = table_of(content["names"])
     kept = ClassTable(content["names"], content["colours"])
     return known if known == kept else kept
 
 
-def _plain(inputs: InputSpec) -> dict[str, Any]:
+def blueprint_table(blueprint: Blueprint) -> dict[str, Any]:
+    """Return a blueprint as plain values."""
+    return {**asdict(blueprint), "options": dict(blueprint.options)}
+
+
+def inputs_table(inputs: InputSpec) -> dict[str, Any]:
     """Return an input specification as plain values."""
     encoding = None if inputs.encoding is None else inputs.encoding.to_dict()
     # Without the encoding, which asdict would take apart.
     return {**asdict(replace(inputs, encoding=None)), "encoding": encoding}
 
 
-def _restored(table: Mapping[str, Any]) -> InputSpec:
-    """Return the input specification that :func:`_plain` gave; older files lack an encoding."""
+def inputs_of(table: Mapping[str, Any]) -> InputSpec:
+    """Return the specification that :func:`inputs_table` gave; older files lack an encoding."""
     encoding = table.get("encoding")
+    scaling = table["scaling"]
     parts = {
-        "scaling": Scaling(**table["scaling"]),
+        # JSON has no tuples.
+        "scaling": Scaling(
+            **{**scaling, "mean": tuple(scaling["mean"]), "std": tuple(scaling["std"])}
+        ),
+        "windows": tuple(table["windows"]),
+        "size": None if table["size"] is None else tuple(table["size"]),
         "encoding": None if encoding is None else Encoding.from_dict(encoding),
     }
     return InputSpec(**{**table, **parts})

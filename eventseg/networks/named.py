@@ -30,6 +30,16 @@ class NamedCheckpoint(NamedTuple):
         index = self.path.with_name(f"{self.path.name}.index")
         return index if index.is_file() and not self.path.is_file() else self.path
 
+    @property
+    def name(self) -> str:
+        """Network and file name, ``NETWORK:FILE``."""
+        return f"{self.network}:{self.path.name}"
+
+    @property
+    def folder_name(self) -> str:
+        """Name for a folder of results."""
+        return f"{self.network}-{self.path.stem}".replace("/", "_").replace(":", "_")
+
 
 def absolute_init(init: str) -> str:
     """Return the setting ``network.init`` with an absolute path where it names a file or folder.

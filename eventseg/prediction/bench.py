@@ -31,6 +31,7 @@ from eventseg.prediction.bench_windows import TimedWindows, made_up_windows, rec
 from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
 from eventseg.prediction.fast import FastSetting, accelerated, bench_file, machine_key
 from eventseg.prediction.instants import window_us_of
+from eventseg.prediction.loading import check_is_checkpoint, load_trained
 from eventseg.prediction.prediction import labels_of
 from eventseg.prediction.predictor import predictor, probabilities
 from eventseg.prediction.stopwatch import STEPS, StopWatch, machine_of
@@ -99,7 +100,8 @@ def bench(
     if not 0 <= most_changed <= 1:
         raise WindowError(f"most_changed must be a share from 0 to 1, got {most_changed:g}")
     found = find_checkpoint(network)
-    plain = predictor(found.path, device=device)
+    check_is_checkpoint(found, purpose="bench")
+    plain = predictor(load_trained(found), device=device)
     trained, inputs = plain.trained, plain.trained.inputs
     if inputs.kind != "events":
         raise NetworkError(

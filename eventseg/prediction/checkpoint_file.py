@@ -1,4 +1,4 @@
-"""Checkpoint that a text names: that of a run folder, or a file."""
+"""Checkpoint that a text names: of a run folder, a file, a published or a shipped network."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from eventseg.errors import CheckpointError
 from eventseg.files import digest_of, read_text
 from eventseg.images import PICTURES
 from eventseg.networks import InputSpec
+from eventseg.networks.named import NamedCheckpoint, parse_named
 from eventseg.networks.shipped import SHIPPED, shipped_file
 from eventseg.prediction.layout import BEST, RUN
 from eventseg.recordings.formats import FORMATS
@@ -20,7 +21,7 @@ from eventseg.recordings.formats import FORMATS
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFile:
-    """Checkpoint of eventseg that predicts.
+    """Checkpoint or exported network that predicts.
 
     Parameters
     ----------
@@ -29,11 +30,14 @@ class CheckpointFile:
         Name of the run folder, or of the file where it lies in none.
     data : Path, optional
         Data that the network was trained on, where the run folder tells.
+    named : NamedCheckpoint, optional
+        Network and path of a published checkpoint; None for a file of eventseg.
     """
 
     path: Path
     name: str
     data: Path | None = None
+    named: NamedCheckpoint | None = None
 
     @property
     def sha256(self) -> str:
@@ -47,19 +51,25 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
     Parameters
     ----------
     spec : str or Path
-        Run folder, checkpoint of eventseg, or name of a shipped network.
+        Run folder, checkpoint of eventseg, exported ``.onnx`` file, name of a shipped network, or
+        ``NETWORK:PATH`` for a published checkpoint.
     checkpoint : str
         Name of the checkpoint in a run folder.
 
     Raises
     ------
     CheckpointError
-        Neither, or a run folder without that checkpoint.
+        None of these, or a run folder without that checkpoint.
     """
     shipped = shipped_file(spec)
     if shipped is not None:
         return CheckpointFile(shipped, shipped.stem)
     path = Path(spec)
+    named = None if path.exists() else parse_named(str(spec))
+    if named is not None:
+        if not named.file.is_file():
+            raise CheckpointError(f"there is no checkpoint {str(named.path)!r}")
+        return CheckpointFile(named.file, named.folder_name, named=named)
     if path.is_file():
         if path.suffix.lower() in (*FORMATS, *PICTURES):
             raise CheckpointError(
@@ -75,7 +85,8 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
     if not path.is_dir():
         raise CheckpointError(
             f"there is no run folder or checkpoint {str(spec)!r}; give a folder that eventseg "
-            f"train made, one of its .pt files, or a shipped network: {', '.join(SHIPPED)}"
+            "train made, one of its .pt files, an exported .onnx file, NETWORK:PATH for a "
+            f"published checkpoint, or a shipped network: {', '.join(SHIPPED)}"
         )
     if (path / checkpoint).is_file():
         return CheckpointFile(path / checkpoint, path.resolve().name, _data_of(path))

@@ -112,7 +112,7 @@ def contact_sheet(
                     "data with --run RUN"
                 )
             root, run, split = file.data, run or path, split or "test"
-        chosen = None if run is None else predictor(find_checkpoint(run).path, device=device)
+        chosen = None if run is None else predictor(run, device=device)
         rows = _of_data(root, samples, count, split, labels, chosen, window)
     return _figure(rows)
 

@@ -8,7 +8,7 @@ table with colours, windows and scaling; ``docs/run_onnx.py`` does so without th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from eventseg.errors import CheckpointError, WindowError
 from eventseg.files import write_whole
-from eventseg.networks import TrainedNetwork, load_network
+from eventseg.networks import TrainedNetwork
+from eventseg.networks.checkpoints import blueprint_table, inputs_table
 from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
 from eventseg.prediction.exported import (
     ExportedNetwork,
@@ -27,6 +28,7 @@ from eventseg.prediction.exported import (
     torch_bytes,
     torch_function,
 )
+from eventseg.prediction.loading import check_is_checkpoint, load_trained
 from eventseg.prediction.model_card import write_card
 from eventseg.prediction.predictor import network_input
 from eventseg.sources.source import open_source
@@ -124,7 +126,8 @@ def export(
             f"{numbers!r}"
         )
     found = find_checkpoint(network, checkpoint=checkpoint)
-    trained = load_network(found.path)
+    check_is_checkpoint(found, purpose="export")
+    trained = load_trained(found)
     half = numbers == "float16"
     make = onnx_bytes if format == "onnx" else torch_bytes
     samples = sample_inputs(found, trained)
@@ -182,6 +185,8 @@ def metadata_of(found: CheckpointFile, trained: TrainedNetwork) -> dict[str, Any
             "encoding": None if encoding is None else encoding.to_dict(),
             "channel_names": [] if encoding is None else [c.name for c in encoding.channels],
         },
+        "blueprint": blueprint_table(trained.blueprint),
+        "specification": inputs_table(replace(inputs, encoding=encoding)),
         "classes": list(trained.classes.names),
         "colours": [list(colour) for colour in trained.classes.colours],
     }

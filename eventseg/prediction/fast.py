@@ -15,17 +15,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from eventseg.device import choose_device, processors
 from eventseg.errors import CheckpointError, OutputError
-from eventseg.files import digest_of, write_whole
+from eventseg.files import write_whole
+from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.memory_format import MemoryFormat, in_memory_format
 from eventseg.prediction.checkpoint_file import CheckpointFile, find_checkpoint
-from eventseg.prediction.exported import onnx_bytes, onnx_runtime
+from eventseg.prediction.exported import onnx_bytes
+from eventseg.prediction.loading import check_is_checkpoint, load_trained
+from eventseg.prediction.onnx_network import OnnxNetwork
 from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
 from eventseg.prediction.stopwatch import processor_model
 
@@ -91,27 +93,6 @@ class _Faster(nn.Module):
         return logits.float()
 
 
-class _OnnxNetwork(nn.Module):
-    """A network that ONNX Runtime computes, on the CPU."""
-
-    def __init__(self, content: bytes, threads: int) -> None:
-        super().__init__()
-        runtime = onnx_runtime()
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = runtime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
-        self._name = self._session.get_inputs()[0].name
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits, float32."""
-        batch = np.ascontiguousarray(x.cpu().numpy())
-        (logits,) = self._session.run(None, {self._name: batch})
-        return torch.from_numpy(logits).to(x.device)
-
-
 def accelerated(
     trained: TrainedNetwork,
     setting: FastSetting,
@@ -139,7 +120,7 @@ def accelerated(
         torch.set_num_threads(setting.threads)
     if setting.engine == "onnxruntime":
         content = onnx_bytes(trained) if onnx is None else onnx
-        faster: nn.Module = _OnnxNetwork(content, setting.threads or torch.get_num_threads())
+        faster: nn.Module = OnnxNetwork(content, setting.threads)
     else:
         copied = deepcopy(trained.network).to(device).eval()
         in_memory_format(copied, setting.memory_format)
@@ -159,7 +140,7 @@ def bench_file(checkpoint: Path) -> Path:
     return checkpoint.parent / name
 
 
-def recommended(network: str | Path, *, device: str = "auto") -> FastSetting:
+def recommended(network: str | Path | CheckpointFile, *, device: str = "auto") -> FastSetting:
     """Return the setting that was measured to be the fastest on this machine.
 
     Parameters
@@ -171,24 +152,26 @@ def recommended(network: str | Path, *, device: str = "auto") -> FastSetting:
     Raises
     ------
     CheckpointError
-        No measurement of this checkpoint on this machine, or a damaged file.
+        An exported file, no measurement of this checkpoint on this machine, or a damaged file.
     """
-    checkpoint = find_checkpoint(network).path
+    found = network if isinstance(network, CheckpointFile) else find_checkpoint(network)
+    check_is_checkpoint(found, purpose="--fast")
+    checkpoint = found.path
     path = bench_file(checkpoint)
     key = machine_key(choose_device(device))
-    advice = f"measure it first: eventseg bench {network}"
+    advice = f"measure it first: eventseg bench {checkpoint if network is found else network}"
     if not path.is_file():
         raise CheckpointError(f"{checkpoint} has not been measured on this machine; {advice}")
     try:
         measured = json.loads(path.read_text(encoding="utf-8"))
-        found = measured["machines"].get(key)
-        if found is None:
+        of_machine = measured["machines"].get(key)
+        if of_machine is None:
             raise CheckpointError(
                 f"{path} has measurements of other machines only, this is {key}; {advice}"
             )
-        if found["checkpoint_sha256"] != digest_of(checkpoint):
+        if of_machine["checkpoint_sha256"] != found.sha256:
             raise CheckpointError(f"{checkpoint} has changed since it was measured; {advice}")
-        return FastSetting.from_dict(found["recommended"])
+        return FastSetting.from_dict(of_machine["recommended"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -196,31 +179,31 @@ def recommended(network: str | Path, *, device: str = "auto") -> FastSetting:
 
 
 def fast_predictor(
-    network: str | Path,
+    network: str | Path | CheckpointFile,
     *,
+    classes: ClassTable | None = None,
     test_time: TestTimeAugmentation = SINGLE,
     device: str = "auto",
-    checkpoint: str | None = None,
 ) -> Predictor:
     """Return the predictor of a run with the fastest setting that was measured on this machine.
 
     Parameters
     ----------
-    network : path
+    network : path or CheckpointFile
         A run folder or a checkpoint that `eventseg bench` has measured.
+    classes : ClassTable, optional
+        Classes of a published network, where its file does not name them.
     test_time : TestTimeAugmentation
     device : str
-    checkpoint : str, optional
-        Name of the checkpoint in the run folder.
 
     Raises
     ------
     CheckpointError
         As :func:`recommended`.
     """
-    found = find_checkpoint(network, **({} if checkpoint is None else {"checkpoint": checkpoint}))
-    setting = recommended(found.path, device=device)
-    plain = predictor(found.path, test_time=test_time, device=device)
+    found = network if isinstance(network, CheckpointFile) else find_checkpoint(network)
+    setting = recommended(found, device=device)
+    plain = predictor(load_trained(found, classes=classes), device=device)
     onnx = _kept_onnx(found, plain.trained) if setting.engine == "onnxruntime" else None
     faster = accelerated(plain.trained, setting, device=plain.device, onnx=onnx)
     return Predictor(faster, plain.device, test_time)

@@ -12,9 +12,11 @@ from eventseg.dataset.jobs import Tick
 from eventseg.device import set_threads
 from eventseg.encoding.settings import Encoding
 from eventseg.labels.files import read_labels, write_labels
-from eventseg.labels.maps import Labels
+from eventseg.labels.maps import ClassTable, Labels
+from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.layout import label_file, probability_file
+from eventseg.prediction.loading import load_trained
 from eventseg.prediction.open_input import open_input
 from eventseg.prediction.prediction import labels_of, write_probabilities
 from eventseg.prediction.predictor import Predictor, predictor
@@ -27,7 +29,10 @@ class PartJob:
 
     Parameters
     ----------
-    checkpoint : Path
+    file : CheckpointFile
+        Checkpoint of the network.
+    classes : ClassTable, optional
+        Classes of a published network, where its file does not name them.
     input : Path
         Recording, data set, image folder or pictures.
     start, stop : int
@@ -42,7 +47,8 @@ class PartJob:
         Threads of the network where a process of its own does the job.
     """
 
-    checkpoint: Path
+    file: CheckpointFile
+    classes: ClassTable | None
     input: Path
     start: int
     stop: int
@@ -65,7 +71,8 @@ class PartResult:
 def predict_part_alone(job: PartJob, tick: Tick) -> PartResult:
     """Load the network and predict a part, in a process that does nothing else."""
     set_threads(job.threads)
-    chosen = predictor(job.checkpoint, test_time=job.settings.test_time, device=job.device)
+    trained = load_trained(job.file, classes=job.classes)
+    chosen = predictor(trained, test_time=job.settings.test_time, device=job.device)
     return predict_part(job, tick, predictor=chosen)
 
 

@@ -17,8 +17,10 @@ from eventseg.device import choose_device, thread_count
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
 from eventseg.files import check_folder
-from eventseg.networks import InputSpec, TrainedNetwork, load_network
+from eventseg.labels.maps import load_class_table
+from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
+from eventseg.prediction.fast import fast_predictor, recommended
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.folder_state import begun_folder, complete_folder
 from eventseg.prediction.layout import (
@@ -26,6 +28,7 @@ from eventseg.prediction.layout import (
     MANIFEST,
     UNFINISHED,
 )
+from eventseg.prediction.loading import load_trained
 from eventseg.prediction.manifest import PredictionManifest, path_entries
 from eventseg.prediction.open_input import open_input
 from eventseg.prediction.part import (
@@ -86,6 +89,8 @@ def predict_into(
     sensor: SensorSize | None = None,
     rotate180: bool = False,
     checkpoint: str = BEST,
+    network_classes: str | Path | None = None,
+    fast: bool = False,
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
@@ -102,7 +107,8 @@ def predict_into(
     Parameters
     ----------
     network : path
-        Run folder or checkpoint.
+        Run folder, checkpoint, exported ``.onnx`` file, name of a shipped network, or
+        ``NETWORK:PATH`` for a published checkpoint.
     inputs : path or sequence of path
         Recordings, data set folders, image folders, pictures or folders of pictures.
     out : path, optional
@@ -126,6 +132,11 @@ def predict_into(
         Turn recordings by 180 degrees.
     checkpoint : str
         Name of the checkpoint in a run folder.
+    network_classes : str or path, optional
+        Classes of a published network, where its file does not name them.
+    fast : bool
+        Compute as :func:`eventseg.prediction.bench` has found to be the fastest on this machine,
+        in one process; labels may then differ in the share of pixels that it has measured.
     overwrite : bool
         Replace predictions that are complete or of other settings.
     device : str
@@ -163,6 +174,12 @@ def predict_into(
         raise DatasetError("give at least one recording, data set or picture to predict")
     if jobs < 1:
         raise DatasetError(f"jobs must be 1 or more, got {jobs}")
+    if fast and jobs > 1:
+        raise DatasetError(
+            f"the fastest arithmetic has threads of its own: jobs must be 1, got {jobs}"
+        )
+    file = find_checkpoint(network, checkpoint=checkpoint)
+    classes = None if network_classes is None else load_class_table(network_classes)
     settings = PredictionSettings(
         every_us=None if every is None else to_us(every),
         at_us=None if at is None else tuple(sorted(map(to_us, at))),
@@ -173,10 +190,10 @@ def predict_into(
         test_time=test_time,
         sensor=sensor,
         rotate180=rotate180,
+        arithmetic="" if not fast else str(recommended(file, device=device)),
     )
     choose_device(device)  # one that is not there is refused before anything is read
-    file = find_checkpoint(network, checkpoint=checkpoint)
-    trained = load_network(file.path)
+    trained = load_trained(file, classes=classes)
     root = default_folder(file, paths) if out is None else Path(out)
     check_folder(root)
     plan = _plan(file, trained, paths, settings, root=root, progress=progress)
@@ -189,7 +206,8 @@ def predict_into(
         each = max(1, thread_count(threads) // jobs)
         parts = [
             PartJob(
-                file.path,
+                file,
+                classes,
                 canonical(paths[number]),
                 start,
                 stop,
@@ -203,14 +221,15 @@ def predict_into(
         ]
         workers = min(jobs, len(parts))
         results: dict[int, PartResult] = {}
-        alone = (
-            predict_part_alone
-            if workers > 1
-            else partial(
-                predict_part,
-                predictor=predictor(trained, test_time=settings.test_time, device=device),
+        if workers > 1:
+            alone = predict_part_alone
+        else:
+            chosen = (
+                fast_predictor(file, classes=classes, test_time=test_time, device=device)
+                if fast
+                else predictor(trained, test_time=test_time, device=device)
             )
-        )
+            alone = partial(predict_part, predictor=chosen)
         run_jobs(
             alone,
             parts,

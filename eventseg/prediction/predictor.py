@@ -13,9 +13,11 @@ from torch.nn import functional
 
 from eventseg.device import choose_device
 from eventseg.errors import NetworkError, TrainingError
-from eventseg.networks import InputSpec, TrainedNetwork, load_network
+from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.networks.inputs import scaled
 from eventseg.networks.resizing import ResizeRule, resize_inputs, resize_scores, resize_views
+from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.loading import load_trained
 from eventseg.sources.source import Source
 
 
@@ -128,7 +130,8 @@ def predictor(
     Parameters
     ----------
     network : path or TrainedNetwork
-        A checkpoint, or the result of :func:`eventseg.load_network`.
+        Run folder, checkpoint, exported ``.onnx`` file, name of a shipped network, ``NETWORK:PATH``
+        for a published checkpoint, or the result of :func:`eventseg.load_network`.
     test_time : TestTimeAugmentation
         Views of the input that are averaged, by default the input itself.
     device : str
@@ -137,7 +140,7 @@ def predictor(
     Raises
     ------
     CheckpointError
-        No such file, or none of eventseg.
+        No such file, or none that holds a network.
     DeviceError
         A device that is not there.
 
@@ -147,7 +150,9 @@ def predictor(
     >>> predict_one(data.tensor(0, "50ms")).shape
     (19, 48, 64)
     """
-    trained = network if isinstance(network, TrainedNetwork) else load_network(network)
+    trained = (
+        network if isinstance(network, TrainedNetwork) else load_trained(find_checkpoint(network))
+    )
     chosen = choose_device(device)
     trained.network.to(chosen).eval()
     return Predictor(trained, chosen, test_time)

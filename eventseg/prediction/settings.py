@@ -35,6 +35,8 @@ class PredictionSettings:
         Size of the sensor of recordings, where the file does not tell.
     rotate180 : bool
         Whether recordings are turned by 180 degrees.
+    arithmetic : str
+        Engine, memory format and type of numbers of the network; empty for plain float32.
     """
 
     every_us: int | None = None
@@ -46,6 +48,7 @@ class PredictionSettings:
     test_time: TestTimeAugmentation = SINGLE
     sensor: SensorSize | None = None
     rotate180: bool = False
+    arithmetic: str = ""
 
     @property
     def instants(self) -> str:
@@ -58,6 +61,7 @@ class PredictionSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as TOML holds them; those that are not set are ``default``."""
+        arithmetic = {"arithmetic": self.arithmetic} if self.arithmetic else {}
         return {
             "instants": self.instants,
             "window": _length(self.window_us, "as trained"),
@@ -67,6 +71,7 @@ class PredictionSettings:
             "views": str(self.test_time),
             "sensor": str(self.sensor or "as recorded"),
             "rotate180": self.rotate180,
+            **arithmetic,
         }
 
 

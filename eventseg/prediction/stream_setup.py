@@ -17,11 +17,12 @@ from eventseg.events import SensorSize
 from eventseg.filters.filtered import survey_filters
 from eventseg.filters.hot_pixels import hot_map
 from eventseg.filters.rules import Filters, parse_filters
-from eventseg.networks import InputSpec, TrainedNetwork, load_network
+from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.networks.inputs import scaled
 from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
 from eventseg.prediction.fast import fast_predictor
 from eventseg.prediction.instants import window_us_of
+from eventseg.prediction.loading import load_trained
 from eventseg.prediction.predictor import Predictor, predictor
 from eventseg.prediction.stream_packets import PacketSource
 from eventseg.prediction.stream_queue import QueueRule
@@ -221,8 +222,8 @@ def live_predictor(
         return predictor(network, device=device), None
     found = find_checkpoint(network)
     if fast:
-        return fast_predictor(found.path, device=device), found.data
-    return predictor(found.path, device=device), found.data
+        return fast_predictor(found, device=device), found.data
+    return predictor(load_trained(found), device=device), found.data
 
 
 def hot_pixels_of(network: str | Path, recording: str | Path) -> NDArray[np.bool_]:
@@ -235,7 +236,7 @@ def hot_pixels_of(network: str | Path, recording: str | Path) -> NDArray[np.bool
     NetworkError
         A network that was trained with hot pixels.
     """
-    encoding = load_network(find_checkpoint(network).path).inputs.encoding
+    encoding = load_trained(find_checkpoint(network)).inputs.encoding
     filters = parse_filters(encoding.filters if encoding else ())
     if encoding is None or not filters.hot_factor:
         raise NetworkError(

@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from eventseg.errors import CheckpointError, MissingExtraError
 from eventseg.files import read_text
+from eventseg.labels.known_classes import table_by_names
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.mask_classification import normalised, query_scores, windowed
 from eventseg.pseudolabel.teacher import scaled, weights_digest
-from eventseg.pseudolabel.teacher_classes import table_by_names
 
 SEMANTIC = ("segformer", "upernet", "mobilenet_v2")
 MASKS = ("maskformer", "mask2former", "oneformer", "eomt")

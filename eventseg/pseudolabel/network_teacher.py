@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import CheckpointError
+from eventseg.labels.known_classes import table_by_number
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.checkpoints import TrainedNetwork, restore_network
 from eventseg.networks.inputs import IMAGENET, Scaling
@@ -17,7 +18,6 @@ from eventseg.networks.published import load_published, load_state, own_checkpoi
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.teacher import scaled, weights_digest
-from eventseg.pseudolabel.teacher_classes import table_by_number
 
 OURS = f"{UNKNOWN}; that of the data it was trained on may bind you"
 """Licence of a checkpoint that this project wrote, which does not hold one."""

@@ -18,6 +18,7 @@ from eventseg.errors import CheckpointError, EventsegError, LabelError
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.scored_network import find_network
 from eventseg.events import SensorSize
+from eventseg.labels.known_classes import table_by_number
 from eventseg.labels.maps import load_class_table
 from eventseg.networks import (
     Blueprint,
@@ -33,7 +34,6 @@ from eventseg.networks.inputs import IMAGENET
 from eventseg.networks.named import parse_named
 from eventseg.networks.published import published_inputs
 from eventseg.plots.figure_files import FigureFiles
-from eventseg.pseudolabel.teacher_classes import table_by_number
 from eventseg_cli.main import main
 
 CAMVID = load_class_table("camvid11")

@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from networks_fixtures import DISTINCT
+from prediction_fixtures import SMALL_NETWORK
 from stream_fixtures import TABLE, events_at
 
 from eventseg.encoding import encode, encoding_of
@@ -40,35 +41,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-SMALL = """
-import torch
-from torch import nn
-from torch.nn import functional
-from eventseg.networks import SegmentationNetwork
-
-
-class Small(SegmentationNetwork):
-    def __init__(self, in_channels, classes):
-        super().__init__(in_channels, classes)
-        self.down = nn.Conv2d(in_channels, 8, 3, stride=2, padding=1)
-        self.norm = nn.BatchNorm2d(8)
-        self.deep = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8)
-        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(k) for k in (1, 3))
-        self.logits = nn.Conv2d(24, classes, 1)
-
-    def heads(self, x):
-        y = functional.relu(self.norm(self.down(x)))
-        y = functional.relu(self.deep(y))
-        wide = [functional.interpolate(p(y), y.shape[-2:], mode="bilinear") for p in self.pools]
-        return [self.logits(torch.cat([y, *wide], 1))]
-"""
-"""A network of a user's own, so small that its export is quick."""
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "small.py"
-    path.write_text(SMALL)
+    path.write_text(SMALL_NETWORK)
     return f"{path}:Small"
 
 

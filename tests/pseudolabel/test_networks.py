@@ -13,6 +13,7 @@ from torchvision import models
 
 from eventseg.device import choose_device
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
+from eventseg.labels.known_classes import table_by_names
 from eventseg.labels.maps import load_class_table, merge_of
 from eventseg.networks.build import build_network
 from eventseg.networks.checkpoints import Blueprint, TrainedNetwork, save_network
@@ -22,7 +23,6 @@ from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.loading import load_teacher
 from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher
 from eventseg.pseudolabel.teacher import scaled, weights_digest
-from eventseg.pseudolabel.teacher_classes import table_by_names
 
 CPU = torch.device("cpu")
 PICTURES = torch.randint(0, 256, (2, 3, 40, 64), generator=torch.Generator().manual_seed(0)).float()

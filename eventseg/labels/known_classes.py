@@ -1,4 +1,4 @@
-"""Class table of a teacher: given, found by class names, or by their number."""
+"""Class table of a network that is given, found by class names, or by their number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.labels.tables import VOID_NAMES, plain_name, with_void
 
 KNOWN = ("cityscapes19", "camvid11", "dsec11", "evsegnet6", "cityscapes10")
-"""Tables that teachers are compared with."""
+"""Tables that networks and teachers are compared with."""
 
 SHOWN = 3
 """Class names that an error shows."""
