@@ -74,6 +74,9 @@ _PROPHESEE = Format(
 _ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag")
 _AEDAT = Format("AEDAT 2 or 3.1", "eventseg.recordings.aedat.reader", "open_aedat", ("camera",))
 _AEDAT4 = Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4")
+_EVENT_STREAM = Format(
+    "Event Stream", "eventseg.recordings.event_stream.reader", "open_event_stream"
+)
 _TABLE = Format("columns of events", "eventseg.recordings.table.reader", "open_table_recording")
 
 FORMATS: dict[str, tuple[Format, ...]] = {
@@ -81,6 +84,7 @@ FORMATS: dict[str, tuple[Format, ...]] = {
     ".h5": (_DDD17, _TABLE),
     ".aedat4": (_AEDAT4,),
     ".aedat": (_AEDAT, _AEDAT4),
+    ".es": (_EVENT_STREAM,),
     ".raw": (_PROPHESEE,),
     ".dat": (_PROPHESEE,),
     ".db3": (_ROSBAG,),
@@ -119,9 +123,9 @@ def open_recording(
     ----------
     path : str or Path
         A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 2
-        and 3.1 (``.aedat``), AEDAT 4 (``.aedat4``), Prophesee RAW or DAT (``.raw``, ``.dat``), ROS
-        bags (``.db3``, ``.mcap``, ``.bag``), or columns of events (``.h5``, ``.npz``, ``.npy``,
-        ``.csv``, ``.txt``).
+        and 3.1 (``.aedat``), AEDAT 4 (``.aedat4``), Event Stream (``.es``), Prophesee RAW or DAT
+        (``.raw``, ``.dat``), ROS bags (``.db3``, ``.mcap``, ``.bag``), or columns of events
+        (``.h5``, ``.npz``, ``.npy``, ``.csv``, ``.txt``).
     sensor : SensorSize, optional
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.

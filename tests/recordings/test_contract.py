@@ -18,6 +18,7 @@ from recordings.aedat2_files import (
 from recordings.aedat3_files import event_rows, frame_row, header3, write_aedat3
 from recordings.aedat4_files import events_content, frame_content, stream_xml, write_aedat4
 from recordings.contract import SENSOR, ReaderContract, written_events, written_frames
+from recordings.es_files import atis_records, dvs_records, header_es
 from recordings.prophesee_files import EVT2, EVT3, EVT21, EVT21_LEGACY, write_dat, write_raw
 from recordings.rosbag_files import (
     PACKET,
@@ -101,6 +102,22 @@ class TestAedat3(ReaderContract):
         for end, image in zip(ends_us, images, strict=True):
             rows.append(frame_row(image, end, sensor=SENSOR))
         write_aedat3(path, rows, begin=header3("a camera"))
+
+
+class TestEventStream(ReaderContract):
+    suffix = ".es"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(header_es(1, SENSOR) + dvs_records(written_events()))
+
+
+class TestEventStreamOfAtis(ReaderContract):
+    suffix = ".es"
+    has_frames = False
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(header_es(2, SENSOR) + atis_records(written_events()))
 
 
 class TestEvt3(ReaderContract):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from recordings.aedat2_files import davis_events, header2, packed
 from recordings.aedat3_files import event_rows, header3, write_aedat3
+from recordings.es_files import atis_records, dvs_records, header_es
 from recordings.prophesee_files import EVT2, EVT3, write_dat, write_raw
 
 from eventseg.events import EventStream, SensorSize
@@ -61,3 +62,20 @@ def test_evutils_reads_the_same_aedat(tmp_path: Path, version: int) -> None:
         x, y = SIZE.width - 1 - x, SIZE.height - 1 - y
     for name, column in (("t", theirs["t"]), ("x", x), ("y", y), ("p", theirs["p"])):
         np.testing.assert_array_equal(getattr(ours, name), np.asarray(column), err_msg=name)
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_event_stream_reads_the_same(tmp_path: Path, kind: int) -> None:
+    theirs = pytest.importorskip("event_stream")
+    path = tmp_path / "rec.es"
+    records = dvs_records(bursts()) if kind == 1 else atis_records(bursts())
+    path.write_bytes(header_es(kind, SIZE) + records)
+    with theirs.Decoder(str(path)) as decoder:
+        found = np.concatenate(list(decoder))
+    on = "on" if kind == 1 else "polarity"
+    if kind == 2:
+        found = found[~found["exposure"]]
+    with open_recording(path) as recording:
+        ours = recording.events()
+    for name, column in (("t", "t"), ("x", "x"), ("y", "y"), ("p", on)):
+        np.testing.assert_array_equal(getattr(ours, name), found[column], err_msg=name)

@@ -1,0 +1,1 @@
+"""Reader of Event Stream recordings (``.es``)."""
