@@ -1,4 +1,4 @@
-"""``eventseg check``: is a data set whole."""
+"""``eventseg check``: is a data set or a league whole."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from . import options
 SHOWN = 50
 
 
-@click.command(short_help="Check a data set.")
+@click.command(short_help="Check a data set or a league.")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--deep", is_flag=True, help="Encode all again from the recordings and compare the bits."
+    "--deep",
+    is_flag=True,
+    help="Encode a data set again from its recordings and compare the bits.",
 )
 @options.threads_option("the processors, with --deep")
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, data: Path, deep: bool, threads: int | None, as_json: bool) -> None:
-    """Check that a data set is whole and consistent: every file of every sample.
+    """Check that a data set or a league is whole and consistent: every file of every sample.
 
-    Problems go to stdout, one a line; exit 1 if there is any.
+    Problems go to stdout, one a line; exit 1 if there is any. Of a league, DDD17 in the ESS repack
+    or DSEC-Semantic as downloaded, that is every mask, all events and every index.
 
     \b
     eventseg check rec1487339175.eventseg
     eventseg check ddd17 --deep
+    eventseg check DDD17_ESS
     """  # noqa: D301
     from eventseg.dataset.check import check_dataset
+    from eventseg.sources.leagues import check_league, is_league
 
-    problems = check_dataset(data, deep=deep, threads=threads)
+    if is_league(data):
+        if deep:
+            raise click.UsageError("--deep is for data sets: a league has no tensors to compare.")
+        problems = check_league(data)
+    else:
+        problems = check_dataset(data, deep=deep, threads=threads)
     if as_json:
         options.print_json({"data": str(data), "whole": not problems, "problems": problems})
         ctx.exit(1 if problems else 0)

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 @options.rotate180_option
 @options.json_option
 def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: bool) -> None:
-    """Show what a recording, a data set, an image folder, a run, a checkpoint or predictions hold.
+    """Show what a recording, data set, image folder, league, run, checkpoint or predictions hold.
 
     \b
     eventseg info rec1487339175.hdf5
     eventseg info rec1487339175.eventseg --json
     eventseg info CamVid
+    eventseg info DDD17_ESS
     eventseg info runs/fastscnn
     eventseg info predictions/fastscnn-rec1487339175
     """  # noqa: D301
@@ -40,7 +41,7 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
     from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
     from eventseg.recordings import open_recording
     from eventseg.sources.describe import describe_folder, folder_lines
-    from eventseg.sources.image_folders import open_folder
+    from eventseg.sources.layouts import open_layout
     from eventseg.training.describe_run import describe_checkpoint, describe_run, run_lines
 
     shipped = shipped_file(path)
@@ -49,7 +50,7 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
             f"there is no file or folder {path}; networks that ship are {', '.join(SHIPPED)}"
         )
     described: list[tuple[dict[str, Any], list[str]]] = []
-    folder = open_folder(path) if path.is_dir() else None
+    folder = open_layout(path)
     if folder is not None:
         described.append((found := describe_folder(folder), folder_lines(found)))
     elif any((path / name).is_file() for name in (MANIFEST, UNFINISHED)):

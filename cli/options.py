@@ -211,10 +211,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def note_left_out(data: Path, messages: Messages) -> None:
-    """Print what is left out of an image folder; nothing for a data set of recordings."""
-    from eventseg.sources.image_folders import open_folder
+    """Print what is left out of an image folder or a league; nothing for a data set."""
+    from eventseg.sources.layouts import open_layout
 
-    folder = open_folder(data)
+    folder = open_layout(data)
     for note in () if folder is None else folder.notes():
         messages.note(f"{data}: {note}")
 

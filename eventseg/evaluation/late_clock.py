@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.evaluation.rows import Row
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 
 CLOCK_SHIFT_US = 50_000
@@ -17,7 +18,7 @@ CLOCK_SHIFT_US = 50_000
 
 def late_clock_rows(
     score: Callable[..., list[Row]],
-    source: EventSource,
+    source: EventSource | League,
     *,
     name: str,
     parts: Mapping[str, NDArray[np.int64]],
@@ -31,7 +32,7 @@ def late_clock_rows(
     ----------
     score : callable
         Called with the name of the rows, the windows and the keyword ``shift_us``.
-    source : EventSource
+    source : EventSource or League
     name : str
         Name of the network.
     parts : mapping of str to int64 (N,)
@@ -44,11 +45,14 @@ def late_clock_rows(
     return score(label, tuple(parts), shift_us=CLOCK_SHIFT_US), []
 
 
-def _unreadable(source: EventSource, indices: NDArray[np.int64]) -> str:
+def _unreadable(source: EventSource | League, indices: NDArray[np.int64]) -> str:
     """Return why the first recording of some samples cannot be read, empty where all can."""
     for i in {source.sequences[i]: int(i) for i in indices}.values():
         try:
-            source.dataset.recording_of(i)
+            if isinstance(source, League):
+                source.drives[source.sequences[i]].limits_us()
+            else:
+                source.dataset.recording_of(i)
         except (DatasetError, RecordingError) as error:
             return str(error)
     return ""

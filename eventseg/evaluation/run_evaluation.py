@@ -44,6 +44,7 @@ from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.plots.events import Figure
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Report, no_report
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
@@ -256,7 +257,7 @@ def evaluate_run(
                 window=first,
                 published=training_config is not None and published_parts(training_config),
             )
-            if uses_events and isinstance(source, EventSource):
+            if uses_events and isinstance(source, EventSource | League):
                 late, notes = late_clock_rows(score, source, name=file.name, parts=parts)
                 rows += late
         if teacher is not None:

@@ -28,6 +28,7 @@ from eventseg.prediction.layout import MANIFEST, UNFINISHED, label_file
 from eventseg.prediction.manifest import PredictionManifest, path_entries
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.sources.image_folders import Folder
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 
@@ -89,8 +90,8 @@ class SavedPredictions:
         OutputError
             A folder cannot be written.
         """
-        if not isinstance(source, EventSource | Folder):
-            raise DatasetError("predictions are saved of data sets and image folders only")
+        if not isinstance(source, EventSource | Folder | League):
+            raise DatasetError("predictions are saved of data sets, image folders and leagues only")
         network = {
             "name": file.name,
             "checkpoint": file.checkpoint.name,

@@ -20,6 +20,7 @@ from eventseg.networks.inputs import scaled
 from eventseg.prediction.instants import Instants
 from eventseg.prediction.predictor import network_input
 from eventseg.sources.image_folders import Folder
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 
 
@@ -120,9 +121,9 @@ class RecordedInput:
 
 @dataclass(frozen=True, eq=False)
 class StoredInput:
-    """Samples of a data set or of an image folder."""
+    """Samples of a data set, an image folder or a league."""
 
-    source: EventSource | Folder
+    source: EventSource | Folder | League
     inputs: InputSpec
     window: str
     indices: NDArray[np.int64]
@@ -143,7 +144,8 @@ class StoredInput:
             digested = {entry.name: entry.sha256 for entry in manifest.recordings}
             kind, digested = "data set", {**digested, "settings": manifest.settings.to_dict()}
         else:
-            kind, digested = "image folder", self.source.digests
+            kind = "league" if isinstance(self.source, League) else "image folder"
+            digested = self.source.digests
         text = json.dumps(digested, sort_keys=True)
         return {
             "name": self.source.path.resolve().name,
@@ -166,6 +168,9 @@ class StoredInput:
     def sample(self, i: int) -> PredictedSample:
         """Return the row of a sample, by its index in the source."""
         name, covered = self.source.path.resolve().name, float(self._covered[i])
+        if isinstance(self.source, League):
+            t_us = int(self.source.t_us[i])
+            return PredictedSample(self.source.ids[i], name, t_us, -1, covered, None)
         if not isinstance(self.source, EventSource):
             return PredictedSample(self.source.ids[i], name, None, -1, covered, None)
         table = self.source.dataset.samples

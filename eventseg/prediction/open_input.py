@@ -22,7 +22,10 @@ from eventseg.prediction.settings import PredictionSettings
 from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.formats import FORMATS
 from eventseg.recordings.progress import Report, no_report
-from eventseg.sources.image_folders import Folder, open_folder
+from eventseg.sources.image_folders import Folder
+from eventseg.sources.layouts import open_layout
+from eventseg.sources.leagues.league import League
+from eventseg.sources.leagues.settings import ENDING
 from eventseg.sources.recorded import EventSource
 from eventseg.windows import format_duration, parse_duration
 
@@ -40,7 +43,7 @@ def open_input(
     Parameters
     ----------
     path : Path
-        A recording, a data set folder, an image folder, a picture or a folder of pictures.
+        A recording, a data set, an image folder, a league, a picture or a folder of pictures.
     inputs : InputSpec
         Input of the network.
     settings : PredictionSettings
@@ -58,7 +61,7 @@ def open_input(
     WindowError
         No instant to predict, or a window or instant that cannot be had.
     """
-    if path.is_dir():
+    if path.is_dir() or (path.suffix.lower() == ENDING and path.is_file()):
         return _open_folder(path, inputs, settings)
     if path.suffix.lower() in PICTURES:
         return _pictures(path, (path,), inputs, settings)
@@ -143,7 +146,7 @@ def _window_notes(inputs: InputSpec, settings: PredictionSettings) -> list[str]:
 def _open_folder(path: Path, inputs: InputSpec, settings: PredictionSettings) -> OpenInput:
     if (path / MANIFEST).is_file():
         return _stored(EventSource(open_dataset(path), TRUTH), inputs, settings)
-    folder = open_folder(path)
+    folder = open_layout(path)
     if folder is not None:
         return _stored(folder, inputs, settings)
     files = list_pictures(path).files
@@ -160,7 +163,7 @@ def _open_folder(path: Path, inputs: InputSpec, settings: PredictionSettings) ->
 
 
 def _stored(
-    source: EventSource | Folder, inputs: InputSpec, settings: PredictionSettings
+    source: EventSource | Folder | League, inputs: InputSpec, settings: PredictionSettings
 ) -> StoredInput:
     _refuse_of_recordings(settings, what=f"{source.path} is predicted at its samples")
     inputs.check_encoding(source.encoding, source=str(source.path))

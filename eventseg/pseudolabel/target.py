@@ -18,7 +18,9 @@ from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.images import read_picture
 from eventseg.labels.sets import FOLDER, LabelSets, read_label_sets, write_label_sets
-from eventseg.sources.image_folders import Folder, open_folder
+from eventseg.sources.image_folders import Folder
+from eventseg.sources.layouts import open_layout
+from eventseg.sources.leagues.league import League
 
 Image = NDArray[np.uint8]
 
@@ -83,8 +85,9 @@ def open_target(path: str | Path) -> Iterator[LabelTarget]:
     Parameters
     ----------
     path : path
-        A data set, or a folder of labelled pictures in the layout of CamVid, Cityscapes or
-        EV-SegNet's released files. The sets of the latter lie in ``label_sets/`` within it.
+        A data set, a folder of labelled pictures in the layout of CamVid, Cityscapes or
+        EV-SegNet's released files, or a league with frames. The sets of the latter two lie in
+        ``label_sets/`` within it.
 
     Raises
     ------
@@ -93,9 +96,9 @@ def open_target(path: str | Path) -> Iterator[LabelTarget]:
     OutputError
         The folder cannot be written, or another process writes into it.
     """
-    folder = open_folder(Path(path))
+    folder = open_layout(Path(path))
     if folder is not None:
-        target = _of_folder(folder)
+        target = _of_league(folder) if isinstance(folder, League) else _of_folder(folder)
         with locked(target.root, doing="writing"):
             yield target
     else:
@@ -173,6 +176,28 @@ def _of_folder(folder: Folder) -> LabelTarget:
         folder.ids,
         tuple(sorted(frames, key=lambda frame: (frame.recording, frame.key))),
         picture,
+        lambda: read_label_sets(root),
+        lambda sets: write_label_sets(root, sets),
+    )
+
+
+def _of_league(league: League) -> LabelTarget:
+    root, names = league.settings.label_sets, zip(league.ids, league.sequences, strict=True)
+    if not league.has_frames:
+        raise DatasetError(
+            f"{league.path} has samples without a frame, which a teacher sees; "
+            "docs/leagues.md says where frames lie"
+        )
+    times = league.t_us.tolist()
+    frames = (Frame(name, (i,), drive, times[i]) for i, (name, drive) in enumerate(names))
+    root.mkdir(parents=True, exist_ok=True)
+    return LabelTarget(
+        league.path,
+        root,
+        league.encoding.sensor,
+        league.ids,
+        tuple(sorted(frames, key=lambda frame: (frame.recording, frame.t_us))),
+        lambda i: league.picture(i, colour=True),
         lambda: read_label_sets(root),
         lambda sets: write_label_sets(root, sets),
     )

@@ -94,6 +94,7 @@ FORMATS: dict[str, tuple[Format, ...]] = {
     ".npy": (_TABLE,),
     ".csv": (_TABLE,),
     ".txt": (_TABLE,),
+    ".t": (Format("DDD17 in the ESS repack", "eventseg.recordings.ess.reader", "open_ess"),),
 }
 """Formats that a file with this suffix may have; the first that recognises it opens it."""
 
@@ -124,8 +125,9 @@ def open_recording(
     path : str or Path
         A recording with a suffix of :data:`FORMATS`: DDD17 or DDD20 (``.hdf5``, ``.h5``), AEDAT 2
         and 3.1 (``.aedat``), AEDAT 4 (``.aedat4``), Event Stream (``.es``), Prophesee RAW or DAT
-        (``.raw``, ``.dat``), ROS bags (``.db3``, ``.mcap``, ``.bag``), or columns of events
-        (``.h5``, ``.npz``, ``.npy``, ``.csv``, ``.txt``).
+        (``.raw``, ``.dat``), ROS bags (``.db3``, ``.mcap``, ``.bag``), columns of events
+        (``.h5``, ``.npz``, ``.npy``, ``.csv``, ``.txt``), or ``events.dat.t`` of a directory of
+        DDD17 in the ESS repack.
     sensor : SensorSize, optional
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.

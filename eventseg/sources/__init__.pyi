@@ -1,4 +1,5 @@
 from .image_folders import Folder as Folder
+from .leagues import League as League
 from .live import EventBatch as EventBatch
 from .live import LiveWindow as LiveWindow
 from .picture_source import PictureSource as PictureSource

@@ -1,4 +1,4 @@
-"""Description of an image folder: its samples by split, and the share of each class."""
+"""Description of an image folder or a league: samples by split, and the share of each class."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from eventseg.labels.maps import IGNORED
 from eventseg.sources.image_folders import Folder
+from eventseg.sources.leagues.league import League
 
 
-def describe_folder(folder: Folder) -> dict[str, Any]:
-    """Return the samples and pixels of an image folder by split.
+def describe_folder(folder: Folder | League) -> dict[str, Any]:
+    """Return the samples and pixels of an image folder or a league by split.
 
     Returns
     -------
@@ -42,6 +43,7 @@ def describe_folder(folder: Folder) -> dict[str, Any]:
         "splits": splits,
         "label_sets": list(folder.label_sets),
         "left_out": dict(folder.left_out),
+        **({"notes": folder.notes()} if isinstance(folder, League) else {}),
     }
 
 
@@ -62,4 +64,6 @@ def folder_lines(info: dict[str, Any]) -> list[str]:
         shares = (of["pixels"][name] / max(1, sum(of["pixels"].values())) for of in splits.values())
         lines.append(f"  {name:<15}" + "".join(f"{100 * share:9.3f}" for share in shares))
     lines.append(f"label sets: {', '.join(info['label_sets'])}")
+    if "notes" in info:
+        return [*lines, *info["notes"]]
     return [*lines, *(f"left out: {count:,} {why}" for why, count in info["left_out"].items())]

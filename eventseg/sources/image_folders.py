@@ -69,6 +69,11 @@ class Folder(PictureSource):
         return left_out_note(self.left_out)
 
     @property
+    def has_frames(self) -> bool:
+        """Whether every sample has a picture."""
+        return all(item.image is not None for item in self.items)
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """Name of each sample."""
         return tuple(item.id for item in self.items)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from eventseg.errors import LabelError, TrainingError
 from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
 from eventseg.labels.tables import described
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 
@@ -89,6 +90,8 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
 def times_of(source: Source) -> NDArray[np.int64] | None:
     """Return the time of each sample in us on the clock of its recording, int64 (N,).
 
-    None where the source is no data set of recordings.
+    None where nothing tells times, as in an image folder.
     """
+    if isinstance(source, League):
+        return source.t_us
     return source.dataset.samples.t_us if isinstance(source, EventSource) else None

@@ -14,7 +14,7 @@ from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, Labels
-from eventseg.sources.image_folders import Folder, open_folder
+from eventseg.sources.layouts import open_layout
 from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
 from eventseg.sources.recorded import EventSource
 
@@ -111,16 +111,17 @@ class Source(Protocol):
 
 
 def open_source(path: str | Path, *, label_set: str = "truth") -> Source:
-    """Open a data set folder, or an image folder.
+    """Open a data set folder, an image folder, or a league as it was downloaded.
 
     Parameters
     ----------
     path : path
         A folder made by ``eventseg encode``; one of pictures and labels of your own with its
-        class table, see docs/classes.md; or one of Cityscapes, CamVid, or EV-SegNet's released
-        tensors.
+        class table, see docs/classes.md; one of Cityscapes, CamVid, or EV-SegNet's released
+        tensors; or DDD17 in the ESS repack or DSEC-Semantic, as a folder or as a TOML file that
+        names it, see :class:`eventseg.sources.leagues.LeagueSettings`.
     label_set : str
-        Label set, ``truth`` for the labels that an image folder came with.
+        Label set, ``truth`` for the labels that the folder came with.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def open_source(path: str | Path, *, label_set: str = "truth") -> Source:
     >>> open_source("drives").classes.names[0]
     'road'
     """
-    folder: Folder | None = open_folder(Path(path))
+    folder = open_layout(Path(path))
     if folder is not None:
         return folder.with_labels(label_set)
     dataset = open_dataset(path)

@@ -15,7 +15,9 @@ from eventseg.images import list_pictures, read_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.pseudolabel.target import frames_of
-from eventseg.sources.image_folders import Folder, open_folder
+from eventseg.sources.image_folders import Folder
+from eventseg.sources.layouts import open_layout
+from eventseg.sources.leagues.league import League
 
 SHOWN = 4
 """Names that an error shows."""
@@ -37,7 +39,7 @@ def open_pair(
     Parameters
     ----------
     path : path
-        A data set, a folder of labelled pictures, or a folder of label PNGs.
+        A data set, a folder of labelled pictures, a league, or a folder of label PNGs.
     other : str
         A label set of the data set or of the labelled pictures, or a folder of label PNGs: named
         by the ids of samples, of which it need not have all, or for a plain folder named as its
@@ -62,7 +64,7 @@ def open_pair(
         Classes that are unknown or do not merge, or files without a partner.
     """
     root = Path(path)
-    pictures = open_folder(root)
+    pictures = open_layout(root)
     if (pictures or dataset_folders(root)) and (confidence or labels_classes):
         raise LabelError(
             f"the label sets of {root} have confidences and classes of their own; leave out those "
@@ -148,7 +150,7 @@ def _of_dataset(
 
 
 def _of_pictures(
-    folder: Folder,
+    folder: Folder | League,
     labels: str | None,
     other: str,
     *,
@@ -205,7 +207,7 @@ def _of_pictures(
         tuple(folder.ids[i] for i in both),
         tuple(folder.sequences[i] for i in both),
         len(part) - len(both),
-        None if folder.items[0].image is None else frame,
+        frame if folder.has_frames else None,
     )
 
 

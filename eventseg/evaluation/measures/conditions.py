@@ -12,6 +12,7 @@ from eventseg.errors import TrainingError
 from eventseg.evaluation.measures.true_maps import open_truth, recordings_with
 from eventseg.evaluation.settings import ConditionName
 from eventseg.recordings import Recording
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 from eventseg.windows import parse_duration
@@ -166,6 +167,8 @@ def missing(name: ConditionName, source: Source, indices: NDArray[np.int64], *, 
     """
     if name in ("class", "recording", "gray"):
         return ""
+    if isinstance(source, League):
+        return "a league tells neither signals nor rates"
     if not isinstance(source, EventSource):
         return "it holds pictures, no recordings"
     if name == "rate":

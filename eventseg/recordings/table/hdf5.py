@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.hdf5.datasets import attributes, open_table
-from eventseg.recordings.hdf5.filters import missing_filter
+from eventseg.recordings.hdf5.filters import missing_filter, refuse_missing
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.repack import repacked
 from eventseg.recordings.hdf5.storage import DamageError
@@ -23,6 +23,9 @@ ROWS = 2**16
 
 MOST_ROWS = 2**36
 """Most rows that a file may declare."""
+
+MOST_BESIDE = 2**27
+"""Most elements of a list beside the events, such as an index of milliseconds."""
 
 Order = dict[str, int]
 
@@ -107,6 +110,22 @@ class Hdf5Columns:
         if self._closed:
             raise RecordingError(f"{self._path} is closed")
         return self._read(offset, size)
+
+    def beside(self, path: str) -> NDArray[Any] | None:
+        """Return a small dataset of one axis that lies beside the events; None without one.
+
+        Raises
+        ------
+        RecordingError
+            It cannot be read, has other axes, or is longer than :data:`MOST_BESIDE`.
+        """
+        table = open_table(self._file, path)
+        if table is None:
+            return None
+        refuse_missing(self._path, path, table.filters)
+        if len(table.shape) != 1 or table.dtype.kind not in "iuf" or table.shape[0] > MOST_BESIDE:
+            raise RecordingError(f"{self._path}: {path} is {table.dtype} {table.shape}, no list")
+        return table.rows(0, table.shape[0])
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -1,0 +1,561 @@
+"""Leagues as they are downloaded: generated trees read event by event and mask by mask."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from league_trees import (
+    DAVIS,
+    DSEC,
+    DSEC_OFFSET_US,
+    DSEC_TEST,
+    DSEC_TRAIN,
+    ELEVEN,
+    ESS_TRAIN,
+    NS_ORIGIN,
+    SIX,
+    Drive,
+    calibration,
+    doubled,
+    rectify_map,
+    simulated,
+    write_dsec_tree,
+    write_ess_tree,
+)
+from PIL import Image
+
+from eventseg.encoding import encode
+from eventseg.errors import DatasetError, EventsegError, RecordingError, TrainingError
+from eventseg.events import EventStream, SensorSize
+from eventseg.recordings import open_recording
+from eventseg.recordings.table.dsec import DsecEvents
+from eventseg.sources.leagues import League, check_league, open_league
+from eventseg.sources.leagues.warp import homography, sampled
+from eventseg.sources.selection import times_of
+from eventseg.sources.source import open_source
+
+WINDOWS_US = (10_000, 50_000, 250_000, 30_000)
+"""Windows with an index file in the ESS repack, and one without."""
+
+
+@pytest.fixture(scope="module")
+def ess(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Drive]]:
+    root = tmp_path_factory.mktemp("ess")
+    train = simulated(root / "train.hdf5", sensor=DAVIS, duration_us=700_000, seed=7)
+    test = simulated(root / "test.hdf5", sensor=DAVIS, duration_us=200_000, seed=8)
+    return root / "DDD17", write_ess_tree(root / "DDD17", train, test)
+
+
+@pytest.fixture(scope="module")
+def dsec(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, dict[str, tuple[Drive, EventStream]]]:
+    root = tmp_path_factory.mktemp("dsec")
+    half = SensorSize(DSEC.height // 2, DSEC.width // 2)
+    train = doubled(simulated(root / "train.hdf5", sensor=half, duration_us=470_000, seed=7))
+    return root / "DSEC", write_dsec_tree(root / "DSEC", train, train.until(3))
+
+
+def same_events(found: EventStream, expected: EventStream, *, shift_us: int = 0) -> None:
+    np.testing.assert_array_equal(found.t, expected.t + shift_us)
+    for name in "xyp":
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def opened(path: Path) -> League:
+    league = open_league(path)
+    assert league is not None
+    return league
+
+
+def copied(tree: Path, to: Path) -> Path:
+    """Return a copy of a tree whose files may be changed one by one."""
+    return Path(shutil.copytree(tree, to, symlinks=True))
+
+
+def league_file(path: Path, league: str, root: Path, *lines: str) -> Path:
+    path.write_text("\n".join([f'league = "{league}"', f'root = "{root}"', *lines]) + "\n")
+    return path
+
+
+# DDD17 in the ESS repack
+
+
+def test_ess_windows_hold_the_events_before_each_frame(ess):
+    root, drives = ess
+    league = opened(root)
+    assert len(league.ids) == sum(len(drive.frame_us) for drive in drives.values()) - 2
+    for i, name in enumerate(league.sequences):
+        drive, number = drives[name], int(league.ids[i].rpartition("_")[2])
+        frame_us = int(drive.frame_us[number - 1])
+        assert league.t_us[i] == frame_us + NS_ORIGIN // 1_000
+        for window_us in WINDOWS_US:
+            found = league.live_window(i, f"{window_us // 1000}ms", normalise="raw").events
+            same_events(
+                found,
+                drive.events.between(frame_us - window_us, frame_us),
+                shift_us=NS_ORIGIN // 1_000,
+            )
+            assert (found.t1_us, found.t1_us - found.t0_us) == (league.t_us[i], window_us)
+
+
+def test_ess_windows_are_the_slices_that_the_index_files_name(ess):
+    # The published loaders map both files and slice start:end of row (number - 1); a negative
+    # start is 0.
+    root, _ = ess
+    league = opened(root)
+    i = league.ids.index("dir0_00000002")
+    t = np.memmap(root / "dir0/events.dat.t", np.int64, "r")
+    xyp = np.memmap(root / "dir0/events.dat.xyp", np.int16, "r").reshape(-1, 3)
+    frame, end, start = np.load(root / "dir0/index/index_250ms.npy")[1]
+    assert start < 0
+    found = league.live_window(i, "250ms", normalise="raw").events
+    np.testing.assert_array_equal(found.t, t[max(start, 0) : end] // 1_000)
+    np.testing.assert_array_equal(np.stack([found.x, found.y, found.p], 1), xyp[0:end])
+    assert t[end - 1] < frame <= t[end]
+    assert league.covered("250ms")[i] < 1 == league.covered("10ms")[i]
+
+
+def test_ess_windows_follow_the_index_where_it_is_an_event_off(ess, tmp_path):
+    # A comment of the loaders calls the second column the last event before the frame: read with
+    # their exclusive end that is one event fewer.
+    root, drives = ess
+    tree = copied(root, tmp_path / "tree")
+    path = tree / "dir0/index/index_50ms.npy"
+    rows = np.load(path)
+    rows[:, 1] -= 1
+    np.save(path, rows)
+    i, frame_us = 9, int(drives["dir0"].frame_us[9])
+    expected = drives["dir0"].events.between(frame_us - 50_000, frame_us)
+    found = opened(tree).live_window(i, "50ms", normalise="raw").events
+    assert len(found) == len(expected) - 1
+    np.testing.assert_array_equal(found.x, expected.x[:-1])
+    rows[:, 1] += 200
+    np.save(path, rows)
+    with pytest.raises(RecordingError, match=r"row 9 of .*index_50ms.npy gives 0 events before"):
+        opened(tree).live_window(i, "50ms", normalise="raw")
+    assert any("index_50ms.npy: " in problem for problem in check_league(tree))
+
+
+def test_ess_masks_and_frames_are_the_top_rows_of_the_drive(ess):
+    root, drives = ess
+    league = opened(root)
+    assert str(league.size) == "346x200"
+    for i, name in enumerate(league.sequences):
+        row = int(league.ids[i].rpartition("_")[2]) - 1
+        np.testing.assert_array_equal(league.labels(i), drives[name].merged(SIX)[row, :200])
+        np.testing.assert_array_equal(league.picture(i, colour=False), drives[name].frames[row])
+        assert league.image(i, colour=True).shape == (3, 200, 346)
+
+
+def test_ess_tensors_are_those_of_the_encoder(ess):
+    root, drives = ess
+    league = opened(root)
+    frame_us = int(drives["dir0"].frame_us[8])
+    expected = encode(
+        drives["dir0"].events.between(frame_us - 50_000, frame_us),
+        encoding=league.encoding.normalised("evsegnet"),
+    )
+    i = league.ids.index("dir0_00000009")
+    np.testing.assert_array_equal(league.events(i, "50ms", normalise="evsegnet"), expected)
+    # Later by a span, as for the baseline of a late clock.
+    late = league.events(
+        i, "50ms", normalise="raw", change_window=lambda span: (span[0] - 9_000, span[1] - 9_000)
+    )
+    earlier = drives["dir0"].events.between(frame_us - 59_000, frame_us - 9_000)
+    np.testing.assert_array_equal(late, encode(earlier, encoding=league.encoding))
+
+
+def test_ess_parts_are_chosen_by_name_in_both_readings(ess, tmp_path):
+    root, _ = ess
+    league = opened(root)
+    parts = {name: set() for name in ("train", "test", "other")}
+    for name, part in zip(league.sequences, league.published_splits, strict=True):
+        parts[part].add(name)
+    assert parts == {"train": set(ESS_TRAIN), "test": {"dir1"}, "other": {"dir5"}}
+    assert Counter(league.published_splits)["other"] == 1
+    held_back = Counter(league.splits)
+    assert min(held_back[part] for part in ("train", "gap", "val")) > 0
+    assert held_back["test"] == Counter(league.published_splits)["test"]
+    of_ess = opened(league_file(tmp_path / "ess.toml", "ddd17", root, 'split = "ess"'))
+    assert dict(zip(of_ess.sequences, of_ess.published_splits, strict=True)) == {
+        **dict.fromkeys(ESS_TRAIN, "train"), "dir1": "val", "dir5": "test",
+    }  # fmt: skip
+    assert of_ess.splits == of_ess.published_splits
+    assert of_ess.digests != league.digests
+
+
+def test_ess_directories_of_other_names_do_not_move_the_parts(ess, tmp_path):
+    root, _ = ess
+    tree = copied(root, tmp_path / "tree")
+    shutil.copytree(tree / "dir1", tree / "dir2")
+    shutil.move(tree / "dir5", tree / "dir5_old")
+    league = opened(tree)
+    assert league.published_splits == tuple(
+        part for part in opened(root).published_splits if part != "other"
+    )
+    notes = "; ".join(league.notes())
+    assert "dir2, dir5_old is left out here, and moves the positions" in notes
+    assert "dir5, which has a single mask, is not there" in notes
+
+
+def test_an_ess_directory_is_a_recording(ess):
+    root, drives = ess
+    with open_recording(root / "dir1/events.dat.t") as recording:
+        assert recording.name == "dir1"
+        same_events(recording.events(), drives["dir1"].events, shift_us=NS_ORIGIN // 1_000)
+        np.testing.assert_array_equal(
+            recording.frames.t_us, drives["dir1"].frame_us + NS_ORIGIN // 1_000
+        )
+        np.testing.assert_array_equal(recording.frames.image(2), drives["dir1"].frames[2])
+        again = pickle.loads(pickle.dumps(recording))
+        assert again.n_events == recording.n_events
+        again.close()
+
+
+def test_ess_faults_are_listed_in_one_error(ess, tmp_path):
+    root, _ = ess
+    tree = copied(root, tmp_path / "tree")
+    shutil.rmtree(tree / "dir3")
+    with (tree / "dir4/events.dat.t").open("ab") as file:
+        file.write(b"cut")
+    places = tree / "dir6/events.dat.xyp"
+    places.write_bytes(places.read_bytes()[:-60])
+    masks = tree / "dir1/segmentation_masks"
+    shutil.copy(masks / "segmentation_00000001.png", masks / "segmentation_00000099.png")
+    (tree / "dir1/imgs/img_00000002.png").unlink()
+    rows = np.load(tree / "dir0/index/index_10ms.npy")
+    rows[3, 1] = 10**9
+    np.save(tree / "dir0/index/index_10ms.npy", rows)
+    shutil.rmtree(tree / "dir7/segmentation_masks")
+    (tree / "dir7/segmentation_masks.zip").write_bytes(b"")
+    with pytest.raises(DatasetError, match="7 problems") as caught:
+        open_source(tree)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (
+        "dir3 is missing",
+        "dir4/events.dat.t has",
+        "no multiple of 8",
+        "dir6/events.dat.t holds",
+        "1 masks have no row in index_10ms.npy",
+        "frames 99",
+        "1 masks have no frame: 2",
+        "1 rows reach past the",
+        "first row 3",
+        "unpack segmentation_masks.zip",
+    ):
+        assert part in message, part
+    assert len(check_league(tree)) >= 7
+
+
+def test_ess_masks_of_wrong_size_ids_or_colours_are_refused(ess, tmp_path):
+    root, _ = ess
+    tree = copied(root, tmp_path / "tree")
+    league = opened(tree)
+    mask = league.samples[4].masks[0]
+    for picture, reason in (
+        (Image.new("L", (346, 260)), r"is 346x260; masks of this league are 346x200"),
+        (Image.new("L", (346, 200), 6), r"holds the ids 6; evsegnet6 has 0 to 5"),
+        (Image.new("RGB", (346, 200), (128, 64, 128)), "is in colours"),
+    ):
+        picture.save(mask)
+        with pytest.raises(DatasetError, match=reason):
+            league.labels(4)
+        assert any(str(mask) in problem for problem in check_league(tree))
+    mask.write_bytes(mask.read_bytes()[:40])
+    with pytest.raises(DatasetError, match="cannot read"):
+        league.labels(4)
+
+
+def test_ess_events_outside_the_sensor_are_damage(ess, tmp_path):
+    root, _ = ess
+    tree = copied(root, tmp_path / "tree")
+    places = np.fromfile(tree / "dir0/events.dat.xyp", np.int16).reshape(-1, 3)
+    places[5] = (346, 0, 1)
+    places[6] = (0, 0, 3)
+    places.tofile(tree / "dir0/events.dat.xyp")
+    with pytest.raises(RecordingError, match=r"dir0: 2 of the events .* lie outside"):
+        opened(tree).events(0, "50ms", normalise="raw")
+    with open_recording(tree / "dir0/events.dat.t") as recording:
+        assert recording.n_events == len(places) - 2
+        assert "skipped 2" in "; ".join(recording.report.lines())
+    assert any("2 events lie outside" in problem for problem in check_league(tree))
+
+
+def test_a_whole_ess_tree_has_no_problems(ess):
+    assert check_league(ess[0]) == []
+
+
+# DSEC-Semantic
+
+
+def test_dsec_events_are_rectified_and_on_the_clock_of_the_labels(dsec):
+    root, sequences = dsec
+    league = opened(root)
+    assert len(league.ids) == sum(len(drive.frame_us) for drive, _ in sequences.values())
+    for i in [*range(15), league.sequences.index(DSEC_TEST[0]) + 2]:
+        _, events = sequences[league.sequences[i]]
+        t_us = int(league.t_us[i])
+        assert t_us > DSEC_OFFSET_US
+        for window_us in (50_000, 7_300):
+            found = league.live_window(i, f"{window_us}us", normalise="raw").events
+            same_events(found, events.between(t_us - window_us, t_us))
+
+
+def test_dsec_spans_of_any_ends_are_read_by_the_index(dsec):
+    root, sequences = dsec
+    _, events = sequences[DSEC_TRAIN[0]]
+    folder = root / DSEC_TRAIN[0] / "events/left"
+    file = DsecEvents(folder / "events.h5", rectify_map=folder / "rectify_map.h5")
+    assert file.t_first_us == events.t[0]
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        t0_us = int(rng.integers(events.t0_us, events.t1_us))
+        t1_us = t0_us + int(rng.integers(0, 40_000))
+        same_events(file.events(t0_us, t1_us), events.between(t0_us, t1_us))
+    same_events(file.events(0, 10**15), events)
+    file.close()
+
+
+def test_dsec_rectification_can_truncate_or_be_left_out(dsec, tmp_path):
+    root, _ = dsec
+    with h5py.File(root / DSEC_TRAIN[0] / "events/left/events.h5") as file:
+        x, y = file["events/x"][:].astype(int), file["events/y"][:].astype(int)
+        t = file["events/t"][:].astype(np.int64) + file["t_offset"][()]
+    places = rectify_map()[y, x].astype(np.float64)
+    inside = ((places > -1) & (places < (640, 480))).all(axis=1)
+    for kind, chosen, xs, ys in (
+        ("none", np.ones(len(t), bool), x, y),
+        ("truncate", inside, *np.trunc(places).astype(int).T),
+    ):
+        line = f'sequences = ["{DSEC_TRAIN[0]}"]'
+        path = league_file(tmp_path / f"{kind}.toml", "dsec", root, f'rectify = "{kind}"', line)
+        league = opened(path)
+        found = league.live_window(5, "50ms", normalise="raw").events
+        part = chosen & (t >= league.t_us[5] - 50_000) & (t < league.t_us[5])
+        np.testing.assert_array_equal(found.x, xs[part])
+        np.testing.assert_array_equal(found.y, ys[part])
+
+
+def test_dsec_masks_of_11_and_19_classes(dsec, tmp_path):
+    root, sequences = dsec
+    league = opened(root)
+    assert league.label_sets == ("truth", "19classes")
+    assert (str(league.size), len(league.classes)) == ("640x440", 11)
+    nineteen = league.with_labels("19classes")
+    for i in (0, 3, len(league.ids) - 1):
+        drive, place = sequences[league.sequences[i]][0], league.samples[i].place
+        np.testing.assert_array_equal(league.labels(i), drive.merged(ELEVEN)[place, :440])
+        np.testing.assert_array_equal(nineteen.labels(i), drive.labels[place, :440])
+    as_truth = opened(league_file(tmp_path / "d.toml", "dsec", root, "classes = 19"))
+    np.testing.assert_array_equal(as_truth.labels(3), nineteen.labels(3))
+    assert as_truth.label_sets == ("truth", "11classes")
+    with pytest.raises(TrainingError, match="no label set 'none'; it has truth, 19classes"):
+        open_source(root, label_set="none")
+
+
+def test_dsec_parts_and_rival_samples(dsec, tmp_path):
+    root, _ = dsec
+    league = opened(root)
+    for name, part in zip(league.sequences, league.published_splits, strict=True):
+        assert part == ("test" if name in DSEC_TEST else "train")
+    kept = {}
+    for kind in ("all", "ess", "openess"):
+        path = league_file(tmp_path / f"{kind}.toml", "dsec", root, f'samples = "{kind}"')
+        of = opened(path)
+        kept[kind] = [s.place for s in of.samples if s.sequence == DSEC_TRAIN[0]]
+        assert f"samples {kind}" in of.notes()[0]
+    count = len(kept["all"])
+    assert kept["all"] == list(range(count))
+    assert count > 13
+    assert kept["ess"] == list(range(6, count, 2))
+    assert kept["openess"] == list(range(12, count))
+
+
+@pytest.mark.parametrize(
+    ("masks", "stamps"),
+    [
+        ("semantic/11classes/data", "semantic/timestamps.txt"),
+        ("semantic/left/11classes/data", "semantic/timestamps.txt"),
+        ("semantic/left/11classes", "semantic/semantic_timestamps.txt"),
+    ],
+)
+def test_dsec_trees_as_rival_loaders_want_them(dsec, tmp_path, masks, stamps):
+    root, _ = dsec
+    name = DSEC_TEST[1]
+    tree = copied(root / name, tmp_path / "tree/test" / name)
+    shutil.copytree(root / "test" / name / "11classes", tree / masks)
+    shutil.copy(root / "test" / name / f"{name}_semantic_timestamps.txt", tree / stamps)
+    line = f'sequences = ["{name}"]'
+    found = opened(league_file(tmp_path / "d.toml", "dsec", tmp_path / "tree", line))
+    expected = opened(root)
+    first = expected.sequences.index(name)
+    np.testing.assert_array_equal(found.t_us, expected.t_us[first : first + len(found.ids)])
+    np.testing.assert_array_equal(found.labels(1), expected.labels(first + 1))
+
+
+def test_dsec_frames_are_warped_into_the_view_of_the_events(dsec, tmp_path):
+    root, sequences = dsec
+    league = opened(root)
+    i = league.sequences.index(DSEC_TEST[0]) + 1
+    drive, _ = sequences[DSEC_TEST[0]]
+    picture = league.picture(i, colour=True)
+    assert picture.shape == (480, 640, 3)
+    expected = drive.frames[1].astype(float)
+    difference = np.abs(picture[..., 0] - expected)[20:-20, 20:-20]
+    shifted = np.abs(np.roll(picture[..., 0], 2, axis=1) - expected)[20:-20, 20:-20]
+    assert difference.mean() < 1 < shifted.mean()
+    path = tmp_path / "cam_to_cam.yaml"
+    text, to_frame = calibration()
+    path.write_text(text)
+    np.testing.assert_allclose(homography(path), to_frame, rtol=1e-12)
+    np.testing.assert_array_equal(league.image(i, colour=True).shape, (3, 440, 640))
+    # Frames that were warped before are taken as they are.
+    line = f'sequences = ["{DSEC_TEST[0]}"]'
+    tree = copied(root, tmp_path / "tree")
+    ready = tree / DSEC_TEST[0] / "images/left/ev_inf"
+    ready.mkdir()
+    for k, gray in enumerate(drive.frames):
+        Image.fromarray(gray).save(ready / f"{k:06d}.png")
+    again = opened(league_file(tmp_path / "d.toml", "dsec", tree, line))
+    np.testing.assert_array_equal(again.picture(1, colour=False), drive.frames[1])
+
+
+def test_a_grid_of_whole_pixels_copies_them():
+    import torch
+
+    rng = np.random.default_rng(3)
+    picture = rng.integers(0, 256, (1080, 1440, 3), dtype=np.uint8)
+    y, x = np.mgrid[0:480, 0:640].astype(np.float64)
+    places = np.stack([2 * (x + 31) / 1439 - 1, 2 * (y + 17) / 1079 - 1], axis=-1)
+    found = sampled(picture, torch.from_numpy(places.astype(np.float32)))
+    assert np.abs(found.astype(int) - picture[17:497, 31:671]).max() <= 1
+
+
+def test_dsec_faults_are_listed_in_one_error(dsec, tmp_path):
+    root, _ = dsec
+    tree = copied(root, tmp_path / "tree")
+    first, second, third = DSEC_TRAIN[:3]
+    shutil.rmtree(tree / first)
+    shutil.rmtree(tree / "train" / first)
+    (tree / "train" / second / "11classes/000001.png").unlink()
+    (tree / third / "events/left/rectify_map.h5").unlink()
+    (tree / "train" / third / f"{third}_semantic_timestamps.txt").write_text("12\n11\n")
+    (tree / DSEC_TEST[0] / "images/left/rectified/000002.png").unlink()
+    with pytest.raises(DatasetError, match="5 problems") as caught:
+        open_source(tree)
+    message = str(caught.value)
+    for part in (
+        f"{first} is missing",
+        "holds 1 masks, and there are 2 time stamps",
+        f"{third} has no events/left/rectify_map.h5",
+        "times do not rise at lines 1",
+        "1 labels have no frame: 2",
+    ):
+        assert part in message, part
+
+
+def test_dsec_files_that_do_not_fit_are_refused(dsec, tmp_path):
+    root, _ = dsec
+    tree = copied(root / DSEC_TRAIN[0] / "events/left", tmp_path / "left")
+    events, places = tree / "events.h5", tree / "rectify_map.h5"
+    with h5py.File(events, "r+") as file:
+        file["ms_to_idx"][:] = np.r_[file["ms_to_idx"][:][30:], [file["ms_to_idx"][-1]] * 30]
+    with pytest.raises(RecordingError, match="ms_to_idx does not fit the times"):
+        opened_events = DsecEvents(events, rectify_map=places)
+        opened_events.events(opened_events.t_first_us + 50_000, opened_events.t_first_us + 60_000)
+    with h5py.File(events, "r+") as file:
+        del file["ms_to_idx"]
+    with pytest.raises(RecordingError, match="no ms_to_idx"):
+        DsecEvents(events, rectify_map=places)
+    with h5py.File(places, "r+") as file:
+        del file["rectify_map"]
+        file["rectify_map"] = np.zeros((640, 480, 2), np.float32)
+    with pytest.raises(RecordingError, match=r"must be floats of shape \(480, 640, 2\)"):
+        DsecEvents(events, rectify_map=places)
+    with pytest.raises(RecordingError, match="no such file"):
+        DsecEvents(events, rectify_map=tmp_path / "none.h5")
+
+
+def test_a_whole_dsec_tree_has_no_problems(dsec):
+    assert check_league(dsec[0]) == []
+
+
+# Both
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "lacks league and root"),
+        ('league = "kitti"\nroot = "."', "'kitti' is none of 'ddd17', 'dsec'"),
+        ('league = "dsec"\nroot = "."\nsplit = "ess"', "split is a setting of ddd17"),
+        ('league = "dsec"\nroot = "."\nclasses = 12', "classes = 12 is none of 11, 19"),
+        ('league = "dsec"\nroot = "."\nbins = 5', "bins is no setting of a league"),
+        ('league = "dsec"\nroot = "."\nsequences = "a"', "must be a list of names"),
+        ('league = "dsec"\nroot = "."\nrepresentation = "voxel:x"', "voxel"),
+        ('league = "ddd17"\nroot = "gone"', "there is no folder"),
+        ('league = "ddd17"\nroot = "."\nsequences = ["dir2"]', "dir2 is no directory"),
+        ("league = [", "cannot read"),
+    ],
+)
+def test_league_files_of_wrong_content(tmp_path, text, reason):
+    path = tmp_path / "league.toml"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=reason):
+        open_source(path)
+
+
+def test_a_league_file_names_sequences_and_a_representation(ess, tmp_path):
+    root, _ = ess
+    path = league_file(
+        tmp_path / "part.toml", "ddd17", root, 'sequences = ["dir0", "dir1"]',
+        'representation = "voxel:5"',
+    )  # fmt: skip
+    source = open_source(path)
+    assert set(source.sequences) == {"dir0", "dir1"}
+    assert source.events(5, "50ms", normalise="raw").shape == (5, 200, 346)
+    assert source.path == path
+
+
+def test_leagues_can_be_sent_to_other_processes(ess, dsec):
+    for root in (ess[0], dsec[0]):
+        league = opened(root)
+        league.covered("10ms")
+        again = pickle.loads(pickle.dumps(league))
+        x = league.events(2, "10ms", normalise="raw")
+        np.testing.assert_array_equal(again.events(2, "10ms", normalise="raw"), x)
+        times = times_of(league)
+        assert times is not None
+        assert len(times) == len(league.ids) == len(set(league.ids))
+        league.close()
+        np.testing.assert_array_equal(league.events(2, "10ms", normalise="raw"), x)
+
+
+def test_other_folders_are_no_leagues(tmp_path):
+    assert open_league(tmp_path) is None
+    assert open_league(tmp_path / "none") is None
+    with pytest.raises(EventsegError):
+        open_source(tmp_path)
+
+
+def test_a_league_without_frames_says_so(ess, tmp_path):
+    root, _ = ess
+    tree = copied(root, tmp_path / "tree")
+    for folder in tree.glob("dir*/imgs"):
+        shutil.rmtree(folder)
+        (folder.parent / "video.mp4").write_bytes(b"")
+    league = opened(tree)
+    assert "only video.mp4" in "; ".join(league.notes())
+    assert not league.has_frames
+    with pytest.raises(TrainingError, match="has no frame of dir0_00000001"):
+        league.image(0, colour=False)
+    assert replace(league, label_set="truth").events(3, "10ms", normalise="raw").shape[0] == 6
