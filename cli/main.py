@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": "Write a recording in another format.",
     "align": "Measure whether events and frames of a recording are aligned.",
     "check": "Check that a data set is whole and consistent.",
+    "labels": "Import label maps into a data set, and export them.",
     "pseudolabel": "Label the frames of a data set by a teacher network.",
     "audit": "Measure a teacher's labels against the truth or against another's.",
     "train": "Train a network on a data set.",

@@ -1,6 +1,8 @@
 from .dataset import EventDataset as EventDataset
 from .dataset import check_dataset as check_dataset
 from .dataset import encode_dataset as encode_dataset
+from .dataset import export_labels as export_labels
+from .dataset import import_labels as import_labels
 from .dataset import open_dataset as open_dataset
 from .demo import run_demo as run_demo
 from .encoding import CHANNELS as CHANNELS

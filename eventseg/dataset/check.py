@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from eventseg.dataset.labelled import (
+    SAMPLES_DIGEST,
+    held_settings,
+    ids_digest,
+    imported_ids,
+    is_imported,
+)
 from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
@@ -132,11 +140,16 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
             i for i, name in zip(samples.ids, samples.recording, strict=True) if name in simulated
         }
         expected[root / "labels" / TRUTH] = (".png", framed & true)
-    for name in dataset.manifest.label_settings:  # a teacher has labelled every frame
-        for kind in ("labels", "confidence"):
+    for name, made in dataset.manifest.label_settings.items():
+        if is_imported(made):
+            yield from _imported(dataset, name, made)
+            continue
+        for kind in ("labels", "confidence"):  # a teacher has labelled every frame
             expected[root / kind / name] = (".png", framed)
     for folder in _folders(root / PARTIAL_LABELS):
-        yield f"{folder.relative_to(root)} is left over from a stopped run: run pseudolabel again"
+        place = folder.relative_to(root)
+        command = "labels import" if is_imported(held_settings(folder)) else "pseudolabel"
+        yield f"{place} is left over from a stopped run: run {command} again"
     for folder in _folders(root / "tensors"):
         if folder not in expected:
             yield f"{folder.relative_to(root)} is no window of the manifest"
@@ -156,6 +169,16 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
         for name in sorted(present - set(files.values())):
             if not name.endswith(".tmp"):
                 yield f"{place / name} is no {suffix} file"
+
+
+def _imported(dataset: EventDataset, name: str, made: Mapping[str, Any]) -> Iterator[str]:
+    """Check that an imported set has the labels of the samples that it was imported with."""
+    there = imported_ids(dataset, name)
+    if ids_digest(there) != made.get(SAMPLES_DIGEST):
+        yield (
+            f"labels/{name} holds {len(there):,} label maps, not those of the "
+            f"{made.get('samples', 0):,} samples that were imported: import them again"
+        )
 
 
 def _tensors(dataset: EventDataset) -> Iterator[str]:

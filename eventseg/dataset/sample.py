@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg import html
-from eventseg.dataset.truth import TRUTH
+from eventseg.dataset.labelled import labelled_samples
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
@@ -180,10 +180,7 @@ def torch_samples(
             raise DatasetError(
                 f"{dataset.path} has no label set {labels!r}; it has {', '.join(known) or 'none'}"
             )
-        keep &= dataset.samples.frame >= 0
-        if labels == TRUTH:
-            exact = [e.name for e in dataset.manifest.recordings if e.truth_sha256]
-            keep &= np.isin(np.array(dataset.samples.recording), exact)
+        keep &= labelled_samples(dataset, labels)
     if not keep.any():
         there = ", ".join(sorted(set(dataset.samples.split)))
         raise DatasetError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from eventseg.errors import DatasetError, LabelError
 from eventseg.files import write_whole
 from eventseg.images import GRAY, INDEXED, SIGNATURE, open_png
-from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, paint_labels, unknown_labels
 from eventseg.labels.tables import described
+
+Values = Literal["auto", "ids", "colours"]
+"""Meaning of the values of a label map."""
 
 _KINDS = {0: "gray", 2: "RGB", 3: "indexed", 4: "gray with alpha", 6: "RGB with alpha"}
 _CURE = "give ids as an indexed or an 8-bit gray PNG"
@@ -39,19 +43,40 @@ def write_labels(path: Path, labels: Labels, table: ClassTable) -> None:
     OutputError
         The file cannot be written.
     """
+    content = encoded_labels(labels, table)
+    write_whole(path, lambda file: file.write(content))
+
+
+def encoded_labels(labels: Labels, table: ClassTable, *, colour: bool = False) -> bytes:
+    """Return the bytes of a PNG of labels: indexed as :func:`write_labels` has it, or RGB.
+
+    Raises
+    ------
+    LabelError
+        As :func:`write_labels`.
+    """
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise LabelError(f"labels are {labels.dtype} {labels.shape}; give uint8 (H, W)")
     _check(labels, table, what="labels")
-    image = Image.fromarray(labels)
-    # A palette of all 256 colours, so that the file has 8 bits a pixel whatever the table.
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(table)] = table.colours
-    image.putpalette(palette.tobytes())
-    write_whole(path, lambda file: image.save(file, format="PNG"))
+    if colour:
+        image = Image.fromarray(paint_labels(labels, table))
+    else:
+        image = Image.fromarray(labels)
+        # A palette of all 256 colours, so that the file has 8 bits a pixel whatever the table.
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(table)] = table.colours
+        image.putpalette(palette.tobytes())
+    file = BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
 
 
 def read_labels(
-    path: Path, *, table: ClassTable | None = None, colours: ClassTable | None = None
+    path: Path,
+    *,
+    table: ClassTable | None = None,
+    colours: ClassTable | None = None,
+    values: Values = "auto",
 ) -> Labels:
     """Read a label map from a PNG: ids, or the colours of a class table.
 
@@ -66,6 +91,8 @@ def read_labels(
         Checks the ids; those that mean ignored in its files become 255.
     colours : ClassTable, optional
         Table whose colours the file may hold; by default `table`.
+    values : {"auto", "ids", "colours"}
+        Whether the file tells by itself, or is to be taken for ids or for colours.
 
     Returns
     -------
@@ -76,7 +103,7 @@ def read_labels(
     ------
     LabelError
         The file is missing, damaged, no PNG, or holds values that are no ids, or colours or ids
-        outside the table.
+        outside the table, or holds no values of the kind that it is taken for.
     """
     try:
         content = path.read_bytes()
@@ -92,7 +119,19 @@ def read_labels(
         image = open_png(content, path)
     except DatasetError as error:
         raise LabelError(f"cannot read labels {path}: {error}") from error
-    labels = _ids(image, content[24], content[25], path=path, table=colours or table)
+    known = colours or table
+    if values == "colours" and content[25] != GRAY and known is not None:
+        image = image.convert("RGB") if content[25] == INDEXED else image
+        labels = _ids(
+            image, 8, 2 if content[25] == INDEXED else content[25], path=path, table=known
+        )
+    elif values == "colours":
+        raise LabelError(
+            f"labels {path} are gray, which is no colour of a class; take them for ids"
+        )
+    else:
+        known = None if values == "ids" else known
+        labels = _ids(image, content[24], content[25], path=path, table=known)
     if table is not None:
         labels[np.isin(labels, table.ignored_ids)] = IGNORED
         _check(labels, table, what=f"labels {path}")

@@ -51,7 +51,9 @@ def merge_of(
     )
     if source.names == target.names and reading is None:
         return tuple(range(len(source)))
-    name = source.name or table_of(source.names).name
+    own, packaged = source.name, table_of(source.names).name
+    merged = {merge.source for merge in target.merges}
+    name = own if own in merged or not packaged else packaged
     found = [merge for merge in target.merges if merge.source == name]
     chosen = next((merge for merge in found if reading in (None, merge.reading)), None)
     if chosen is None and reading is None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import tomli_w
 
+from eventseg.dataset.label_import import check_set_name as checked_set_name
+from eventseg.dataset.labelled import is_imported
 from eventseg.dataset.layout import (
     LIMITS,
     PARTIAL_LABELS,
@@ -43,11 +45,7 @@ def check_set_name(name: str) -> str:
     """
     if name == TRUTH:
         raise LabelError(f"the label set {TRUTH!r} is for known labels; give another name")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", name):
-        raise LabelError(
-            f"label set {name!r} must be made of letters, digits, '.', '_', '+' and '-'"
-        )
-    return name
+    return checked_set_name(name)
 
 
 def set_name_of(teachers: Sequence[str]) -> str:
@@ -94,6 +92,8 @@ class LabelSetFolder:
         sets = target.read_sets()
         stopped = _read_settings(self._partial / SETTINGS)
         made = sets.settings.get(name)
+        if made is not None and is_imported(made):
+            made = None
         foreign = made is None and (name in sets.tables or (root / "labels" / name).exists())
         if not overwrite:
             if made is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.augmentation.event_changes import UNCHANGED
+from eventseg.dataset.labelled import labelled_samples
 from eventseg.dataset.layout import LIMITS
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
@@ -72,12 +73,8 @@ class EventSource:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """Whether each sample has a frame, and for truth a recording whose truth is known."""
-        samples, manifest = self.dataset.samples, self.dataset.manifest
-        known = {entry.name for entry in manifest.recordings if entry.truth_sha256}
-        of_known = np.array([self.label_set != TRUTH or n in known for n in samples.recording])
-        made: NDArray[np.bool_] = (samples.frame >= 0) & of_known.astype(bool)
-        return made
+        """Whether each sample has labels; see :func:`eventseg.dataset.labelled_samples`."""
+        return labelled_samples(self.dataset, self.label_set)
 
     @property
     def size(self) -> SensorSize:

@@ -46,8 +46,9 @@ COMPUTE = {
     "simulate images", "simulate street", "stream", "train",
 }  # fmt: skip
 LONG = {
-    "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "predict", "pseudolabel",
-    "reproduce", "simulate fit", "simulate images", "simulate street", "stream", "train", "view",
+    "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels export",
+    "labels import", "predict", "pseudolabel", "reproduce", "simulate fit", "simulate images",
+    "simulate street", "stream", "train", "view",
 }  # fmt: skip
 WITH_DEVICE = {"bench", "encode", "evaluate", "predict", "pseudolabel", "stream", "train", "view"}
 GROUPED = {
@@ -59,6 +60,8 @@ OUT = set(EVERY) - {
     "check",
     "convert",
     "info",
+    "labels export",
+    "labels import",
     "networks",
     "simulate street",
     "simulate images",

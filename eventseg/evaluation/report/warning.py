@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from eventseg.dataset.labelled import is_imported
+from eventseg.dataset.truth import TRUTH
 from eventseg.evaluation.evaluate import Protocol
+from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.parts import published_parts
@@ -41,9 +44,16 @@ def warning_of(config: TrainConfig | None, source: Source, protocol: Protocol, l
                 f"The network {did} the part {protocol.split}: its figures are optimistic where "
                 "the data is the same."
             )
-    if labels != "truth":
+    if labels != TRUTH and not _imported(source, labels):
         reasons.append(
             f"The labels are those of the teacher {labels}: a score measures agreement with it, "
             "not with the world."
         )
     return " ".join(reasons)
+
+
+def _imported(source: Source, labels: str) -> bool:
+    """Return whether a label set was imported, not made by a teacher."""
+    if not isinstance(source, EventSource):
+        return False
+    return is_imported(source.dataset.manifest.label_settings.get(labels, {}))

@@ -1,0 +1,163 @@
+"""Export of a label set: PNGs named by sample ids or frames, and the class table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from eventseg.dataset.labelled import labelled_samples
+from eventseg.dataset.layout import checked_name
+from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.files import write_whole
+from eventseg.labels.files import encoded_labels
+from eventseg.labels.maps import ClassTable, Labels
+from eventseg.labels.own_folders import CLASSES
+from eventseg.labels.table_files import write_class_table
+from eventseg.labels.tables import described
+from eventseg.recordings.progress import Progress, Report, no_report
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """Result of an export: the folder, the label set, its classes and the number of files."""
+
+    path: Path
+    name: str
+    classes: ClassTable
+    files: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary, ready for JSON."""
+        return {
+            "folder": str(self.path),
+            "set": self.name,
+            "classes": list(self.classes.names),
+            "files": self.files,
+        }
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines for people."""
+        return [
+            f"{self.path}: {self.files:,} label maps of {self.name} in {len(self.classes)} classes",
+            f"  classes: {self.path / CLASSES}",
+        ]
+
+
+def export_labels(
+    data: str | Path,
+    folder: str | Path,
+    *,
+    name: str,
+    colour: bool = False,
+    by: Literal["id", "frame"] = "id",
+    overwrite: bool = False,
+    progress: Report = no_report,
+) -> ExportSummary:
+    """Write the label maps of a set into a folder, as :func:`import_labels` takes them back.
+
+    Parameters
+    ----------
+    data : path
+        Data set folder.
+    folder : path
+        Folder that gets ``ID.png`` of each labelled sample and ``classes.toml``.
+    name : str
+        Label set.
+    colour : bool
+        Write RGB in the colours of the classes in place of indexed PNG, whose values are ids.
+    by : {"id", "frame"}
+        Name files by sample ids, or ``RECORDING/FRAME.png``, once for each frame.
+    overwrite : bool
+        Replace files that are there and differ.
+    progress : callable
+        Called after every file.
+
+    Returns
+    -------
+    ExportSummary
+
+    Raises
+    ------
+    DatasetError
+        No data set, no such label set, or labels that are missing or damaged.
+    LabelError
+        Classes whose colours do not tell them apart.
+    OutputError
+        Files are there that differ, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> export_labels("drives", "exported", name="truth").name
+    'truth'
+    """
+    target = Path(folder)
+    with open_dataset(data) as dataset:
+        table = dataset.manifest.labels.get(name)
+        if table is None:
+            known = ", ".join(dataset.manifest.labels) or "none"
+            raise DatasetError(f"{dataset.path} has no label set {name!r}; it has {known}")
+        if colour:
+            _check_colours(table)
+        files = _files(dataset, name, by=by)
+        for done, (place, i) in enumerate(files.items(), 1):
+            _write(target / place, dataset.labels(i, name), table, colour, overwrite=overwrite)
+            progress(Progress("export", done, len(files), "file"))
+    write_class_table(target / CLASSES, table)
+    return ExportSummary(target, name, table, len(files))
+
+
+def _files(dataset: EventDataset, name: str, *, by: str) -> dict[str, int]:
+    """Return the sample of each file, by the file's path in the folder."""
+    labelled = np.flatnonzero(labelled_samples(dataset, name)).tolist()
+    if not labelled:
+        raise DatasetError(f"{dataset.path} has no labels {name} of any sample")
+    samples = dataset.samples
+    if by == "id":
+        return {checked_name(f"{dataset.ids[i]}.png"): i for i in labelled}
+    files: dict[str, int] = {}
+    for i in labelled:
+        frame = int(samples.frame[i])
+        if frame < 0:
+            raise LabelError(f"sample {dataset.ids[i]} has labels and no frame; export by id")
+        place = f"{checked_name(samples.recording[i])}/{frame:06d}.png"
+        files.setdefault(place, i)
+    return files
+
+
+def _check_colours(table: ClassTable) -> None:
+    """Raise where colours would not tell the classes apart, or from ignored pixels, black."""
+    counts = Counter(table.colours)
+    for name, colour in zip(table.names, table.colours, strict=True):
+        if counts[colour] > 1 or colour == (0, 0, 0):
+            other = "ignored pixels" if colour == (0, 0, 0) else "another class"
+            raise LabelError(
+                f"class {name} has the colour {list(colour)} of {other}: export ids, without "
+                f"--colour. {described(table)}"
+            )
+
+
+def _write(path: Path, labels: Labels, table: ClassTable, colour: bool, *, overwrite: bool) -> None:
+    """Write a label map, unless a file of the same bytes is there.
+
+    Raises
+    ------
+    OutputError
+        A file is there that differs: someone may have edited it.
+    """
+    content = encoded_labels(labels, table, colour=colour)
+    if path.exists() and not overwrite:
+        try:
+            same = path.read_bytes() == content
+        except OSError as error:
+            raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
+        if not same:
+            raise OutputError(
+                f"{path} is there already and differs; give another folder, or --overwrite"
+            )
+        return
+    write_whole(path, lambda file: file.write(content))

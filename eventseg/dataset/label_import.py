@@ -1,0 +1,391 @@
+"""Import of label maps as a label set: joined to samples, checked, and written whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from eventseg.dataset.label_join import Join, Joined, join_files, listed
+from eventseg.dataset.labelled import (
+    IMPORTED,
+    ORIGIN,
+    SAMPLES_DIGEST,
+    SETTINGS,
+    held_settings,
+    ids_digest,
+    imported_ids,
+)
+from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS, label_file
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.truth import TRUTH
+from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.files import digest_of, locked, temporary_files, write_whole
+from eventseg.labels.files import Values, read_labels, write_labels
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, load_class_table, table_of
+from eventseg.labels.own_folders import CLASSES
+from eventseg.labels.tables import PAGE, described
+from eventseg.recordings.progress import Progress, Report, no_report
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """Result of an import.
+
+    Parameters
+    ----------
+    path : Path
+        Data set.
+    name : str
+        Name of the label set.
+    classes : ClassTable
+    files : int
+        Files that were joined.
+    samples, of_samples : int
+        Samples with labels, and all samples.
+    pixels : tuple of int (K + 1,)
+        Pixels of each class, and ignored ones last; empty where the set was there already.
+    left_out : int
+        Files that belong to no sample.
+    largest_us : int
+        Largest distance in time between a file and its sample.
+    """
+
+    path: Path
+    name: str
+    classes: ClassTable
+    files: int
+    samples: int
+    of_samples: int
+    pixels: tuple[int, ...] = ()
+    left_out: int = 0
+    largest_us: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary, ready for JSON."""
+        names = (*self.classes.names, "ignored")
+        return {
+            "data": str(self.path),
+            "set": self.name,
+            "classes": list(self.classes.names),
+            "files": self.files,
+            "samples": self.samples,
+            "of_samples": self.of_samples,
+            "left_out": self.left_out,
+            "largest_distance_us": self.largest_us,
+            "already": not self.pixels,
+            "pixels": dict(zip(names, self.pixels, strict=True)) if self.pixels else {},
+        }
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines for people."""
+        state = "done" if self.pixels else "already whole"
+        lines = [
+            f"{self.path}: labels {self.name} {state}",
+            f"  {self.files:,} files for {self.samples:,} of {self.of_samples:,} samples, "
+            f"{len(self.classes)} classes",
+        ]
+        if self.left_out:
+            lines.append(f"  {self.left_out:,} files left out: they belong to no sample")
+        if self.largest_us:
+            lines.append(f"  at most {self.largest_us:,} us between a file and its sample")
+        total = max(1, sum(self.pixels))
+        names = (*self.classes.names, "ignored")
+        shares = zip(names, self.pixels, strict=False)
+        return [*lines, *(f"  {name:<15} {count / total:8.3%}" for name, count in shares)]
+
+
+def import_labels(
+    data: str | Path,
+    folder: str | Path,
+    *,
+    name: str,
+    classes: ClassTable | str | Path | None = None,
+    join: Join | None = None,
+    values: Values = "auto",
+    skip_orphans: bool = False,
+    overwrite: bool = False,
+    progress: Report = no_report,
+) -> ImportSummary:
+    """Import a folder of label PNGs as a label set of a data set.
+
+    All files are read and checked before the set changes. What is written is kept in
+    ``labels.partial/NAME`` until then, so that an import that was killed and is run again ends with
+    the same bytes. Samples without a file have no labels in the set.
+
+    Parameters
+    ----------
+    data : path
+        Data set folder.
+    folder : path
+        PNGs of the sensor's size, also in folders within it.
+    name : str
+        Name of the set; ``truth`` only where no recording is simulated.
+    classes : ClassTable, str or path, optional
+        Classes of the files: a table, or an argument of :func:`eventseg.load_class_table`; by
+        default ``classes.toml`` in `folder`.
+    join : Join, optional
+        Rule by which files find their samples; by default their names are sample ids.
+    values : {"auto", "ids", "colours"}
+        Whether pixels hold ids or colours of the classes; ``auto`` goes by each file.
+    skip_orphans : bool
+        Leave out files that belong to no sample in place of an error.
+    overwrite : bool
+        Replace a set of this name that was made otherwise.
+    progress : callable
+        Called after every file.
+
+    Returns
+    -------
+    ImportSummary
+
+    Raises
+    ------
+    LabelError
+        No class table; files that fit no sample, several of one sample, of another size than the
+        sensor, or with ids or colours outside the classes: all are listed.
+    DatasetError
+        No data set, or a set of this name that was made otherwise.
+    OutputError
+        The folder cannot be written, or another process writes into it.
+
+    Examples
+    --------
+    >>> files = export_labels("drives", "annotated", name="truth").files
+    >>> import_labels("drives", "annotated", name="own").files == files
+    True
+    """
+    rule, source = join or Join(), Path(folder)
+    check_set_name(name)
+    table = _class_table(source, classes)
+    paths = _label_files(source)
+    with open_dataset(data) as dataset, locked(dataset.path, doing="writing"):
+        if name == TRUTH and any(e.truth_sha256 for e in dataset.manifest.recordings):
+            raise LabelError(
+                f"the truth of {dataset.path} is that of its simulated recordings; give another "
+                "--set"
+            )
+        joined = join_files(dataset, source, paths, rule, skip_orphans=skip_orphans)
+        settings = _settings(dataset, source, table, rule, values, joined)
+        summary = ImportSummary(
+            dataset.path,
+            name,
+            table,
+            len(set(joined.files.values())),
+            len(joined.files),
+            len(dataset),
+            left_out=len(joined.left_out),
+            largest_us=joined.largest_us,
+        )
+        if _is_whole(dataset, name, settings, overwrite=overwrite):
+            return summary
+        partial = dataset.path / PARTIAL_LABELS / name
+        _begin(partial, settings)
+        pixels = _read_all(dataset, joined, partial, table, values, progress)
+        _finish(dataset, name, table, settings, partial)
+        return replace(summary, pixels=pixels)
+
+
+def check_set_name(name: str) -> str:
+    """Return a name that a label set may have.
+
+    Raises
+    ------
+    LabelError
+        Other signs than letters, digits, ``.``, ``_``, ``+`` and ``-``.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", name):
+        raise LabelError(
+            f"label set {name!r} must be made of letters, digits, '.', '_', '+' and '-'"
+        )
+    return name
+
+
+def _class_table(folder: Path, classes: ClassTable | str | Path | None) -> ClassTable:
+    """Return the classes of the files, a table of the package by its own name."""
+    if isinstance(classes, ClassTable):
+        table = classes
+    elif classes is not None:
+        table = load_class_table(classes)
+    elif (folder / CLASSES).is_file():
+        table = load_class_table(folder / CLASSES)
+    else:
+        raise LabelError(
+            f"{folder} has no {CLASSES}, which names its classes: write one, or give --classes "
+            f"TABLE ({PAGE})"
+        )
+    known = table_of(table.names)
+    return replace(known, ignored_ids=table.ignored_ids) if known == table else table
+
+
+def _label_files(folder: Path) -> list[Path]:
+    """Return the PNGs of a folder and of the folders in it, hidden ones left out."""
+    if not folder.is_dir():
+        raise LabelError(f"{folder} is no folder; give one that holds label PNGs")
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() == ".png"
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not paths:
+        raise LabelError(f"{folder} holds no PNG; label maps are indexed, gray or RGB PNG ({PAGE})")
+    return paths
+
+
+def _settings(
+    dataset: EventDataset,
+    folder: Path,
+    table: ClassTable,
+    rule: Join,
+    values: Values,
+    joined: Joined,
+) -> dict[str, Any]:
+    """Return everything that decides the labels of the set, as TOML holds it."""
+    content = hashlib.sha256()
+    for i, path in joined.files.items():
+        content.update(f"{dataset.ids[i]} {digest_of(path)}\n".encode(errors="replace"))
+    return {
+        ORIGIN: IMPORTED,
+        "folder": folder.resolve().name.encode(errors="replace").decode(),
+        **rule.to_dict(),
+        "values": values,
+        "files": len(set(joined.files.values())),
+        "files_sha256": content.hexdigest(),
+        "samples": len(joined.files),
+        SAMPLES_DIGEST: ids_digest(dataset.ids[i] for i in joined.files),
+        "class_table": table.name,
+        "classes": list(table.names),
+        "colours": [list(colour) for colour in table.colours],
+    }
+
+
+def _is_whole(
+    dataset: EventDataset, name: str, settings: Mapping[str, Any], *, overwrite: bool
+) -> bool:
+    """Return whether the set is there already, made so.
+
+    Raises
+    ------
+    DatasetError
+        A set of this name was made otherwise, and shall not be replaced.
+    """
+    manifest, folder = dataset.manifest, dataset.path / "labels" / name
+    made = manifest.label_settings.get(name)
+    if made == settings and settings[SAMPLES_DIGEST] == ids_digest(imported_ids(dataset, name)):
+        return True
+    stopped = dataset.path / PARTIAL_LABELS / name
+    ours = made == settings or held_settings(stopped) == settings
+    if not overwrite and not ours and (name in manifest.labels or folder.exists()):
+        differs = "" if made is None else f" ({_difference(made, settings)})"
+        raise DatasetError(
+            f"{dataset.path} has labels {name} that were made otherwise{differs}; give another "
+            "--set, or --overwrite"
+        )
+    return False
+
+
+def _difference(made: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    key = next(key for key in {**made, **asked} if made.get(key) != asked.get(key))
+    return f"{key} was {made.get(key, 'none')}, now {asked.get(key, 'none')}"
+
+
+def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
+    """Keep what a killed import of these settings has read, and remove that of others."""
+    if partial.exists() and held_settings(partial) != settings:
+        _remove(partial)
+    for path in temporary_files(partial):
+        path.unlink()
+    text = tomli_w.dumps(settings)
+    write_whole(partial / SETTINGS, lambda file: file.write(text.encode()))
+
+
+def _read_all(
+    dataset: EventDataset,
+    joined: Joined,
+    partial: Path,
+    table: ClassTable,
+    values: Values,
+    progress: Report,
+) -> tuple[int, ...]:
+    """Write the labels of every sample into the partial folder and count the pixels of classes.
+
+    Raises
+    ------
+    LabelError
+        Files that are no label maps of this sensor and these classes.
+    """
+    pixels, problems = np.zeros(256, np.int64), []
+    for done, (i, path) in enumerate(joined.files.items(), 1):
+        target = label_file(partial, labels=partial.name, sample_id=dataset.ids[i])
+        try:
+            labels = read_labels(path, table=table, values=values)
+            _check_size(labels, dataset, path)
+        except LabelError as error:
+            # Said once for all files.
+            problems.append(str(error).replace(described(table), "").rstrip(" :;"))
+            continue
+        if not target.is_file():
+            write_labels(target, labels, table)
+        pixels += np.bincount(labels.ravel(), minlength=256)
+        progress(Progress("import", done, len(joined.files), "sample"))
+    if problems:
+        _remove(partial)
+        raise LabelError(
+            f"{len(problems):,} of {len(joined.files):,} label maps cannot be imported: "
+            f"{listed(problems)}. {described(table)}"
+        )
+    return (*pixels[: len(table)].tolist(), int(pixels[IGNORED]))
+
+
+def _check_size(labels: Labels, dataset: EventDataset, path: Path) -> None:
+    sensor = dataset.manifest.settings.sensor
+    if labels.shape != tuple(sensor):
+        raise LabelError(
+            f"labels {path} are {labels.shape[1]}x{labels.shape[0]}, the sensor is {sensor}; "
+            "label maps have the size of the frames"
+        )
+
+
+def _finish(
+    dataset: EventDataset,
+    name: str,
+    table: ClassTable,
+    settings: Mapping[str, Any],
+    partial: Path,
+) -> None:
+    """Put the label maps in their place; the manifest names the set last."""
+    root, manifest = dataset.path, dataset.path / MANIFEST
+    made = Manifest.read(manifest)
+    others = made.label_sets.without(name)
+    replace(made, labels=others.tables, label_settings=others.settings).write(manifest)
+    for kind in ("labels", "confidence"):
+        _remove(root / kind / name)
+    try:
+        (root / "labels").mkdir(exist_ok=True)
+        (partial / "labels" / name).rename(root / "labels" / name)
+    except OSError as error:
+        raise OutputError(f"cannot write {root / 'labels' / name}: {error.strerror}") from error
+    sets = others.with_set(name, table, settings)
+    replace(made, labels=sets.tables, label_settings=sets.settings).write(manifest)
+    _remove(partial)
+
+
+def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        shutil.rmtree(folder)
+        if folder.parent.name == PARTIAL_LABELS and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    except OSError as error:
+        raise OutputError(f"cannot remove {folder}: {error.strerror or error}") from error

@@ -1,0 +1,69 @@
+"""Which samples of a data set have labels of a set, and sets that were imported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset.truth import TRUTH
+from eventseg.files import composed, read_toml
+from eventseg.images import list_pictures
+
+if TYPE_CHECKING:
+    from eventseg.dataset.reader import EventDataset
+
+ORIGIN, IMPORTED = "origin", "import"
+"""Setting of a label set whose labels were imported, and its value."""
+
+SAMPLES_DIGEST = "samples_sha256"
+"""Setting of an imported set: digest of the ids of its samples."""
+
+
+SETTINGS = "settings.toml"
+"""File of a stopped run's settings in its partial folder."""
+
+
+def held_settings(partial: Path) -> Mapping[str, Any]:
+    """Return the settings that a stopped run left in its partial folder; none where it cannot."""
+    try:
+        return read_toml(partial / SETTINGS)
+    except (OSError, ValueError):
+        return {}
+
+
+def labelled_samples(dataset: EventDataset, name: str) -> NDArray[np.bool_]:
+    """Return whether each sample has labels of a set, (N,).
+
+    An imported set has those of the samples whose files are there. Any other has those of each
+    frame, the truth of simulated recordings only.
+    """
+    manifest, samples = dataset.manifest, dataset.samples
+    if is_imported(manifest.label_settings.get(name, {})):
+        there = imported_ids(dataset, name)
+        return np.array([composed(sample) in there for sample in samples.ids], np.bool_)
+    known = {entry.name for entry in manifest.recordings if entry.truth_sha256}
+    exact = np.array([name != TRUTH or of in known for of in samples.recording], np.bool_)
+    framed: NDArray[np.bool_] = (samples.frame >= 0) & exact
+    return framed
+
+
+def is_imported(settings: Mapping[str, Any]) -> bool:
+    """Return whether a set of these settings was imported rather than made by a teacher."""
+    return settings.get(ORIGIN) == IMPORTED
+
+
+def imported_ids(dataset: EventDataset, name: str) -> set[str]:
+    """Return the ids of the samples whose files an imported set has, in composed form."""
+    folder = dataset.path / "labels" / name
+    return {composed(path.stem) for path in list_pictures(folder, endings=(".png",)).files}
+
+
+def ids_digest(ids: Iterable[str]) -> str:
+    """Return the digest of some sample ids, whatever their order."""
+    text = "\n".join(sorted(map(composed, ids)))
+    return hashlib.sha256(text.encode()).hexdigest()

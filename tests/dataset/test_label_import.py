@@ -1,0 +1,331 @@
+"""Import and export of label sets: joins, round trips, refusals, stopped imports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from recording_fixtures import SMALL, tree, write_recording
+
+from eventseg.dataset import Join, check_dataset, encode_dataset, export_labels, import_labels
+from eventseg.dataset.reader import open_dataset
+from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.labels.files import write_labels
+from eventseg.labels.maps import ClassTable, paint_labels
+from eventseg.labels.table_files import write_class_table
+from eventseg.labels.tables import load_class_table
+from eventseg.recordings.progress import Progress
+from eventseg.sources.source import open_source
+from eventseg.windows import parse_anchor
+from eventseg_cli.main import main
+
+OWN = ClassTable(
+    ("ground", "cart", "rest"), ((9, 0, 0), (0, 9, 0), (0, 0, 9)), "yard", ignored_ids=(7,)
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    recordings = [write_recording(folder / f"{n}.hdf5", seed=k) for k, n in enumerate(("a", "a_2"))]
+    encode_dataset(recordings, folder / "data", store="none")
+    return folder / "data"
+
+
+@pytest.fixture
+def data(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def maps_of(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(3)
+    return [rng.choice(np.array([0, 1, 2, 255], np.uint8), SMALL) for _ in range(count)]
+
+
+def put(path: Path, labels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(path, labels, OWN)
+
+
+def annotated(folder: Path, names: list[str]) -> list[np.ndarray]:
+    """Write one label map for each name, and the class table."""
+    maps = maps_of(len(names))
+    for name, labels in zip(names, maps, strict=True):
+        put(folder / f"{name}.png", labels)
+    write_class_table(folder / "classes.toml", OWN)
+    return maps
+
+
+def assert_labels(data: Path, expected: dict[str, np.ndarray], *, name: str = "own") -> None:
+    with open_dataset(data) as dataset:
+        for i, sample in enumerate(dataset.ids):
+            if sample in expected:
+                np.testing.assert_array_equal(dataset.labels(i, name), expected[sample])
+            else:
+                assert not (data / f"labels/{name}/{sample}.png").exists()
+
+
+def test_files_named_by_ids_become_a_set_of_those_samples(data: Path, tmp_path: Path) -> None:
+    names = ["a_f000001", "a_f000004", "a_2_f000002"]
+    maps = annotated(tmp_path / "own", names)
+    summary = import_labels(data, tmp_path / "own", name="own")
+    assert (summary.files, summary.samples, summary.of_samples) == (3, 3, 20)
+    assert sum(summary.pixels) == 3 * SMALL.height * SMALL.width
+    assert_labels(data, dict(zip(names, maps, strict=True)))
+    assert check_dataset(data) == []
+    source = open_source(data, label_set="own")
+    assert source.classes == OWN
+    assert source.classes.name == "yard"
+    assert {source.ids[i] for i in np.flatnonzero(source.labelled)} == set(names)
+    with open_dataset(data) as dataset:
+        assert len(dataset.torch(labels="own", window="50ms")) == 3
+    (data / "labels/own/a_f000001.png").unlink()
+    assert "3 samples that were imported" in " ".join(check_dataset(data))
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        (["a_000003", "a_2_000003"], Join(by="frame")),
+        (["a/0004", "a_2/labels/0004"], Join(by="frame", first_frame=1)),
+        (["a-frame-3", "a_2_f3"], Join(by="frame")),
+        (["a_399000", "a_2_399500"], Join(by="time")),
+        (["a_399", "a_2_399.5"], Join(by="time", unit="ms")),
+        (["a/0.399", "a_2/0.3995"], Join(by="time", unit="s")),
+    ],
+)
+def test_frames_and_times_name_samples(
+    data: Path, tmp_path: Path, names: list[str], rule: Join
+) -> None:
+    maps = annotated(tmp_path / "own", names)
+    summary = import_labels(data, tmp_path / "own", name="own", join=rule)
+    assert_labels(data, {"a_f000003": maps[0], "a_2_f000003": maps[1]})
+    assert summary.largest_us == (500 if rule.by == "time" else 0)
+
+
+def test_times_may_count_from_the_first_event(data: Path, tmp_path: Path) -> None:
+    with open_dataset(data) as dataset:
+        first = dataset.manifest.recording("a").t_first_us
+    annotated(tmp_path / "own", [f"a/{399_000 - first}"])
+    rule = Join(by="time", from_start=True, tolerance_us=0)
+    assert import_labels(data, tmp_path / "own", name="own", join=rule).samples == 1
+
+
+def test_a_frame_that_samples_share_labels_all_of_them(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "one.hdf5")
+    encode_dataset([recording], tmp_path / "data", store="none", anchor=parse_anchor("stride:20ms"))
+    maps = annotated(tmp_path / "own", ["picture_2"])
+    rule = Join(by="frame")
+    summary = import_labels(tmp_path / "data", tmp_path / "own", name="own", join=rule)
+    with open_dataset(tmp_path / "data") as dataset:
+        sharing = np.flatnonzero(dataset.samples.frame == 2)
+        assert len(sharing) == summary.samples > 1
+        for i in sharing:
+            np.testing.assert_array_equal(dataset.labels(int(i), "own"), maps[0])
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("by", ["id", "frame"])
+def test_a_round_trip_is_equal(data: Path, tmp_path: Path, colour: bool, by: str) -> None:
+    names = [f"{n}_f{k:06d}" for n in ("a", "a_2") for k in range(10)]
+    maps = annotated(tmp_path / "own", names)
+    import_labels(data, tmp_path / "own", name="own")
+    export_labels(data, tmp_path / "out", name="own", colour=colour, by=by)
+    files = list((tmp_path / "out").rglob("*.png"))
+    assert len(files) == 20
+    with Image.open(files[0]) as image:
+        assert image.mode == ("RGB" if colour else "P")
+    import_labels(data, tmp_path / "out", name="again", join=Join(by=by))
+    assert_labels(data, dict(zip(names, maps, strict=True)), name="again")
+    with open_dataset(data) as dataset:
+        assert dataset.manifest.labels["again"] == dataset.manifest.labels["own"]
+    assert check_dataset(data) == []
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.data())
+def test_any_labels_survive_a_round_trip(made: Path, data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.sampled_from([0, 1, 2, 255]), min_size=8, max_size=8))
+    labels = np.resize(np.array(kinds, np.uint8), SMALL)
+    root = made.parent / "trip"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(made, root / "data")
+    put(root / "own/a_f000000.png", labels)
+    import_labels(root / "data", root / "own", name="own", classes=OWN)
+    export_labels(root / "data", root / "out", name="own", colour=True)
+    import_labels(root / "data", root / "out", name="again")
+    assert_labels(root / "data", {"a_f000000": labels}, name="again")
+
+
+def test_pixels_are_ids_or_colours_by_the_file_or_as_said(data: Path, tmp_path: Path) -> None:
+    (labels,) = maps_of(1)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    gray = labels.copy()
+    gray[0, 0] = 7  # ignored in files of this table
+    Image.fromarray(gray).save(folder / "a_f000000.png")
+    Image.fromarray(paint_labels(labels, OWN)).save(folder / "a_f000001.png")
+    import_labels(data, folder, name="own", classes=OWN)
+    gray[0, 0] = 255
+    assert_labels(data, {"a_f000000": gray, "a_f000001": labels})
+    with pytest.raises(LabelError, match=r"1 of 2 .*f000000\.png are gray, which is no colour"):
+        import_labels(data, folder, name="x", classes=OWN, values="colours")
+    with pytest.raises(LabelError, match=r"1 of 2 .*f000001\.png are 8-bit RGB, not indexed"):
+        import_labels(data, folder, name="x", classes=OWN, values="ids")
+    # An indexed file whose palette has the colours at other places, where ids would fit too.
+    image = Image.fromarray(np.zeros(SMALL, np.uint8))
+    image.putpalette([0, 0, 9])
+    image.save(folder / "a_f000000.png")
+    import_labels(data, folder, name="c", classes=OWN, values="colours")
+    assert_labels(data, {"a_f000000": np.full(SMALL, 2, np.uint8), "a_f000001": labels}, name="c")
+
+
+def test_what_does_not_fit_is_listed_and_nothing_changes(data: Path, tmp_path: Path) -> None:
+    before, folder = tree(data), tmp_path / "own"
+    annotated(folder, ["a_f000001", "b_f000001", "a_f000099", "deep/a_f000001"])
+    with pytest.raises(LabelError) as caught:
+        import_labels(data, folder, name="own")
+    for part in ("a_f000099.png is no sample id", "b_f000001.png is no sample id", "--by frame",
+                 "a_f000001.png and deep/a_f000001.png are both of a_f000001"):  # fmt: skip
+        assert part in str(caught.value)
+    with pytest.raises(LabelError, match=r"b_f000001\.png names no recording and number.* a, a_2"):
+        import_labels(data, folder, name="own", join=Join(by="frame"))
+    shutil.rmtree(folder)
+    annotated(folder, ["a_150000"])
+    with pytest.raises(LabelError, match=r"a_150000\.png is 49,000 us from the nearest sample of"):
+        import_labels(data, folder, name="own", join=Join(by="time"))
+    shutil.rmtree(folder)
+    annotated(folder, ["a_f000001", "a_f000002", "a_f000003"])
+    Image.new("L", (30, 24)).save(folder / "a_f000001.png")
+    Image.new("L", (32, 24), 5).save(folder / "a_f000002.png")
+    (folder / "a_f000003.png").write_bytes((folder / "a_f000003.png").read_bytes()[:60])
+    with pytest.raises(LabelError) as caught:
+        import_labels(data, folder, name="own")
+    text = str(caught.value)
+    assert "3 of 3 label maps cannot be imported" in text
+    assert "a_f000001.png are 30x24, the sensor is 32x24" in text
+    assert "a_f000002.png hold 5" in text
+    assert "cannot read labels" in text
+    assert text.count("class table yard has 0 ground, 1 cart, 2 rest") == 1
+    assert tree(data) == before
+
+
+def test_orphans_may_be_left_out(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001", "a_f000099"])
+    summary = import_labels(data, tmp_path / "own", name="own", skip_orphans=True)
+    assert (summary.samples, summary.left_out) == (1, 1)
+    annotated(tmp_path / "none", ["a_f000099"])
+    with pytest.raises(LabelError, match="is no sample id"):
+        import_labels(data, tmp_path / "none", name="own", skip_orphans=True)
+
+
+def test_a_stopped_import_ends_with_the_same_bytes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotated(tmp_path / "own", [f"a_f{k:06d}" for k in range(10)])
+    shutil.copytree(data, tmp_path / "straight")
+    import_labels(tmp_path / "straight", tmp_path / "own", name="own")
+
+    def stop(now: Progress) -> None:
+        if now.done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_labels(data, tmp_path / "own", name="own", progress=stop)
+    assert "labels.partial/own is left over" in " ".join(check_dataset(data))
+    import_labels(data, tmp_path / "own", name="own")
+    assert tree(data) == tree(tmp_path / "straight")
+    # Stopped between the files and the manifest.
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            import_labels(data, tmp_path / "own", name="own", values="ids", overwrite=True)
+    import_labels(data, tmp_path / "own", name="own", values="ids")
+    with open_dataset(data) as dataset:
+        assert dataset.manifest.label_settings["own"]["values"] == "ids"
+    assert check_dataset(data) == []
+
+
+def test_a_set_is_replaced_only_where_asked(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001"])
+    assert import_labels(data, tmp_path / "own", name="own").pixels
+    again = import_labels(data, tmp_path / "own", name="own")
+    assert again.to_dict()["already"]
+    put(tmp_path / "own/a_f000001.png", np.zeros(SMALL, np.uint8))
+    with pytest.raises(DatasetError, match=r"made otherwise \(files_sha256 was .*--overwrite"):
+        import_labels(data, tmp_path / "own", name="own")
+    import_labels(data, tmp_path / "own", name="own", overwrite=True)
+    assert_labels(data, {"a_f000001": np.zeros(SMALL, np.uint8)})
+
+
+def test_an_export_does_not_overwrite_edits(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001", "a_f000002"])
+    import_labels(data, tmp_path / "own", name="own")
+    export_labels(data, tmp_path / "out", name="own")
+    first = tree(tmp_path / "out")
+    export_labels(data, tmp_path / "out", name="own")
+    put(tmp_path / "out/a_f000001.png", np.zeros(SMALL, np.uint8))
+    with pytest.raises(OutputError, match=r"a_f000001\.png is there already and differs"):
+        export_labels(data, tmp_path / "out", name="own")
+    export_labels(data, tmp_path / "out", name="own", overwrite=True)
+    assert tree(tmp_path / "out") == first
+    with pytest.raises(DatasetError, match="has no label set 'other'; it has own"):
+        export_labels(data, tmp_path / "out", name="other")
+
+
+def test_colours_that_do_not_tell_classes_are_not_exported(data: Path, tmp_path: Path) -> None:
+    put(tmp_path / "own/a_f000001.png", np.zeros(SMALL, np.uint8))
+    for colours, other in ((((0, 0, 0), (1, 1, 1), (2, 2, 2)), "ignored pixels"),
+                           (((1, 1, 1), (1, 1, 1), (2, 2, 2)), "another class")):  # fmt: skip
+        table = ClassTable(OWN.names, colours)
+        import_labels(data, tmp_path / "own", name="own", classes=table, overwrite=True)
+        with pytest.raises(LabelError, match=f"has the colour .* of {other}"):
+            export_labels(data, tmp_path / "out", name="own", colour=True)
+        export_labels(data, tmp_path / "ids", name="own", overwrite=True)
+
+
+def test_hand_labels_may_be_the_truth(data: Path, tmp_path: Path) -> None:
+    names = [f"{n}_f{k:06d}" for n in ("a", "a_2") for k in range(0, 10, 2)]
+    annotated(tmp_path / "own", names)
+    import_labels(data, tmp_path / "own", name="truth")
+    source = open_source(data)
+    assert int(source.labelled.sum()) == 10
+    assert check_dataset(data) == []
+
+
+def test_a_known_table_keeps_its_name_and_merges(data: Path, tmp_path: Path) -> None:
+    table = load_class_table("evsegnet6")
+    put(tmp_path / "own/a_f000001.png", np.zeros(SMALL, np.uint8))
+    write_class_table(tmp_path / "own/classes.toml", table)
+    import_labels(data, tmp_path / "own", name="own")
+    with open_dataset(data) as dataset:
+        assert dataset.manifest.labels["own"].name == "evsegnet6"
+
+
+def test_the_commands(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001"])
+    asked = ["labels", "import", str(data), str(tmp_path / "own"), "--set", "own"]
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 0, result.output
+    assert "1 files for 1 of 20 samples, 3 classes" in result.stdout
+    result = CliRunner().invoke(main, [*asked, "--json"])
+    assert json.loads(result.stdout)["already"]
+    out = str(tmp_path / "out")
+    result = CliRunner().invoke(main, ["labels", "export", str(data), out, "--set", "own"])
+    assert result.exit_code == 0, result.output
+    assert "1 label maps of own in 3 classes" in result.stdout
+    for name in ("import", "export"):
+        result = CliRunner().invoke(main, ["labels", name, str(data), str(tmp_path / "own")])
+        assert (result.exit_code, "Missing option '--set'" in result.stderr) == (2, True)
+    (tmp_path / "own/classes.toml").unlink()
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 1
+    assert "has no classes.toml, which names its classes" in result.stderr
