@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from recordings.aedat2_files import davis_events, header2, packed
 from recordings.aedat3_files import event_rows, header3, write_aedat3
+from recordings.ecf_files import ALL_PACKED, COLUMNS_PACKED, MASKED, write_ecf
 from recordings.es_files import atis_records, dvs_records, header_es
 from recordings.prophesee_files import EVT2, EVT3, write_dat, write_raw
+from recordings.test_ecf import some_events
 
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import open_recording
@@ -79,3 +81,19 @@ def test_event_stream_reads_the_same(tmp_path: Path, kind: int) -> None:
         ours = recording.events()
     for name, column in (("t", "t"), ("x", "x"), ("y", "y"), ("p", on)):
         np.testing.assert_array_equal(getattr(ours, name), found[column], err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["all packed", "columns packed", "masked"])
+def test_evlib_reads_the_same_ecf(tmp_path: Path, kind: str) -> None:
+    """It refuses some chunks, of which the published decoder reads all: those of other steps."""
+    evlib = pytest.importorskip("evlib")
+    code = {"all packed": ALL_PACKED, "columns packed": COLUMNS_PACKED, "masked": MASKED}[kind]
+    path = write_ecf(tmp_path / "rec.h5", some_events(3_000), kind=code)
+    theirs = evlib.load_events(str(path)).collect()
+    with open_recording(path) as recording:
+        ours = recording.events()
+    t = theirs["t"].dt.total_microseconds().to_numpy()
+    polarity = theirs["polarity"].to_numpy() > 0
+    columns = {"t": t, "x": theirs["x"].to_numpy(), "y": theirs["y"].to_numpy(), "p": polarity}
+    for name, column in columns.items():
+        np.testing.assert_array_equal(getattr(ours, name), column, err_msg=name)

@@ -71,6 +71,33 @@ def test_dsec_and_rvt(tmp_path: Path) -> None:
     assert found == [(t - 7_000, x, y, p) for t, x, y, p in rows(EVENTS)]
 
 
+@pytest.mark.parametrize("libver", ["v108", "latest"])
+def test_newer_forms_of_hdf5(tmp_path: Path, libver: str) -> None:
+    with h5py.File(tmp_path / "rec.h5", "w", libver=libver) as file:
+        for name in "txyp":
+            values = getattr(EVENTS, name)
+            file.create_dataset(f"events/{name}", data=values, chunks=(300,), compression="gzip")
+        file["events"].attrs.update(width=SENSOR.width, height=SENSOR.height)
+    found, said = read(tmp_path / "rec.h5")
+    assert found == rows(EVENTS)
+    assert "sensor 40x24 from the file" in said
+    assert "read from a repacked copy" in said
+    with h5py.File(tmp_path / "other.h5", "w", libver=libver) as file:
+        file["images"] = np.zeros((3, 4))
+    with pytest.raises(RecordingError, match="no events among images"):
+        open_recording(tmp_path / "other.h5")
+
+
+def test_filters_of_the_plugin(tmp_path: Path) -> None:
+    plugin = pytest.importorskip("hdf5plugin")
+    for options in (plugin.Blosc(cname="zstd"), plugin.Zstd()):
+        with h5py.File(tmp_path / "rec.h5", "w") as file:
+            for name in "txyp":
+                values = getattr(EVENTS, name)
+                file.create_dataset(f"events/{name}", data=values, chunks=(300,), **options)
+        assert read(tmp_path / "rec.h5")[0] == rows(EVENTS)
+
+
 def test_other_data_sets(tmp_path: Path) -> None:
     mvsec = np.stack(
         [EVENTS.x, EVENTS.y, 1.5e9 + EVENTS.t / 1e6, EVENTS.p * 2.0 - 1], axis=1

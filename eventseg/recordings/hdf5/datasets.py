@@ -24,6 +24,8 @@ from eventseg.recordings.hdf5.tables import CELL_DTYPE, Chunk, Corner, Table
 
 DATASPACE, DATATYPE, EXTERNAL, LAYOUT, FILTERS, ATTRIBUTE = 0x01, 0x03, 0x07, 0x08, 0x0B, 0x0C
 MOST_DIMENSIONS: Final = 32
+MOST_MEMBERS: Final = 64
+"""Members of a compound type that are read."""
 
 
 class ElsewhereError(RecordingError):
@@ -122,7 +124,38 @@ def _dtype(content: bytes) -> tuple[np.dtype[Any], str]:
     # Other types are told by their size only: nothing here reads them.
     if not 0 < size <= MOST_CHUNK_BYTES:
         raise DamageError("absurd type of a dataset")
+    if kind == 6:
+        fields = _fields(content, size)
+        if fields is not None:
+            return fields, ""
     return np.dtype((np.void, size)), ""
+
+
+def _fields(content: bytes, size: int) -> np.dtype[Any] | None:
+    """Return a compound type whose members are plain numbers; None for others."""
+    version, number = content[0] >> 4, struct.unpack_from("<H", content, 1)[0]
+    offset_bytes = 4 if version < 3 else (size.bit_length() + 7) // 8
+    names: list[str] = []
+    formats: list[np.dtype[Any]] = []
+    offsets: list[int] = []
+    at = 8
+    while len(names) < min(number, MOST_MEMBERS):
+        end = content.find(b"\0", at)
+        if end < 0:
+            return None
+        names.append(content[at:end].decode("utf-8", "replace"))
+        at = end + 1 if version == 3 else at + (end - at) // 8 * 8 + 8
+        offsets.append(int.from_bytes(content[at : at + offset_bytes], "little"))
+        at += offset_bytes + (28 if version == 1 else 0)
+        kind = content[at] & 15 if at < len(content) else -1
+        if kind not in (0, 1):
+            return None
+        formats.append(_dtype(content[at:])[0])
+        at += 12 if kind == 0 else 20
+    try:
+        return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+    except (TypeError, ValueError):
+        return None  # members that overlap, or lie beyond the element
 
 
 def _filters(file: Hdf5File, message: Message) -> tuple[Filter, ...]:

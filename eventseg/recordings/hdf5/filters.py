@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import struct
 import zlib
@@ -10,11 +12,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from eventseg.errors import RecordingError
+from eventseg.recordings.hdf5.ecf import ECF_ID, unpack_ecf
 from eventseg.recordings.hdf5.storage import DamageError
 
 DEFLATE: Final = 1
 SHUFFLE: Final = 2
 FLETCHER32: Final = 3
+OWN: Final = (DEFLATE, SHUFFLE, FLETCHER32, ECF_ID)
+"""Filters that are undone here."""
 
 MOST_CHUNK_BYTES: Final = 2**26
 """A compressed chunk that declares more than this is not unpacked."""
@@ -42,10 +47,14 @@ class Filter(NamedTuple):
 def missing_filter(filters: tuple[Filter, ...]) -> str | None:
     """Return the name of the first filter that cannot be undone here and the cure, or None."""
     for each in filters:
-        if each.id in (DEFLATE, SHUFFLE, FLETCHER32) or _library_has(each.id):
+        if each.id in OWN or _library_has(each.id):
             continue
         name = PLUGINS.get(each.id) or each.name or "unknown"
-        cure = "run: pip install hdf5plugin" if each.id in PLUGINS else "install its plugin"
+        cure = (
+            "install the extra that brings hdf5plugin: uv sync --extra formats"
+            if each.id in PLUGINS
+            else "install its plugin"
+        )
         return (
             f"compressed by the HDF5 filter {each.id} ({name}), which is not installed; {cure}, "
             "or repack the file with: h5repack -f GZIP=1 IN OUT"
@@ -54,7 +63,13 @@ def missing_filter(filters: tuple[Filter, ...]) -> str | None:
 
 
 def unpack(
-    content: bytes, filters: tuple[Filter, ...], *, skipped: int, item_bytes: int, size: int
+    content: bytes,
+    filters: tuple[Filter, ...],
+    *,
+    skipped: int,
+    item_bytes: int,
+    size: int,
+    needed: int,
 ) -> bytes:
     """Undo the filters of one chunk.
 
@@ -70,6 +85,9 @@ def unpack(
         Length of one element.
     size : int
         Length of the chunk once unpacked.
+    needed : int
+        Bytes of it within the dataset: the last chunk of a dataset of ECF may hold no more, and is
+        filled with zeros.
 
     Raises
     ------
@@ -77,7 +95,7 @@ def unpack(
         The chunk does not unpack to `size` bytes.
     """
     applied = [each for i, each in enumerate(filters) if not skipped >> i & 1]
-    if any(each.id not in (DEFLATE, SHUFFLE, FLETCHER32) for each in applied):
+    if any(each.id not in OWN for each in applied):
         content = _unpacked_by_library(content, applied, item_bytes=item_bytes, size=size)
     else:
         for each in reversed(applied):
@@ -85,6 +103,10 @@ def unpack(
                 content = content[:-4]
             elif each.id == DEFLATE:
                 content = _inflated(content, size + 4 * len(filters))
+            elif each.id == ECF_ID:
+                content = unpack_ecf(content)
+                if needed <= len(content) < size:
+                    content = content.ljust(size, b"\0")
             else:
                 content = _unshuffled(content, item_bytes)
     if len(content) != size:
@@ -112,6 +134,9 @@ def _unshuffled(content: bytes, item_bytes: int) -> bytes:
 def _library_has(filter_id: int) -> bool:
     import h5py
 
+    if filter_id in PLUGINS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("hdf5plugin")  # registers its filters
     return bool(h5py.h5z.filter_avail(filter_id))
 
 

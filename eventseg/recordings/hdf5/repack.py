@@ -7,6 +7,8 @@ in a process of its own, for a limited time and with limited memory, into a plai
 from __future__ import annotations
 
 import contextlib
+import importlib
+import math
 import os
 import subprocess
 import sys
@@ -22,9 +24,11 @@ SECONDS_PER_BYTE: Final = 1 / 20_000_000
 MEMORY_BYTES: Final = 2**33
 ROWS_AT_ONCE: Final = 128
 MOST_ROWS: Final = 2**28
+BYTES_AT_ONCE: Final = 2**20
+"""Bytes of a chunk of a table in the copy."""
 
 
-def repacked(path: Path, *, follow: bool) -> Path:
+def repacked(path: Path, *, follow: bool = False, tables: bool = False) -> Path:
     """Return a plain temporary copy of a recording's datasets; the caller removes it.
 
     Parameters
@@ -32,6 +36,8 @@ def repacked(path: Path, *, follow: bool) -> Path:
     path : Path
     follow : bool
         Follow links and storage into other files.
+    tables : bool
+        Copy all datasets of numbers and their attributes, not only those of a DDD recorder.
 
     Raises
     ------
@@ -43,10 +49,11 @@ def repacked(path: Path, *, follow: bool) -> Path:
     copy = Path(name)
     root = str(Path(__file__).resolve().parents[3])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    what = "tables" if tables else "follow" if follow else "stay"
     try:
         seconds = SECONDS + path.stat().st_size * SECONDS_PER_BYTE
         done = subprocess.run(
-            [sys.executable, "-m", __name__, str(path), name, "follow" if follow else "stay"],
+            [sys.executable, "-m", __name__, str(path), name, what],
             env={**os.environ, "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -71,13 +78,19 @@ def repacked(path: Path, *, follow: bool) -> Path:
     return copy
 
 
-def main(source: str, target: str, follow: str) -> None:
-    """Copy packets and signals into a plain file."""
+def main(source: str, target: str, what: str) -> None:
+    """Copy packets and signals, or all tables, into a plain file."""
     import h5py
     import numpy as np
 
     limit_memory(MEMORY_BYTES)
+    follow = what
     with h5py.File(source, "r", locking="best-effort") as old, h5py.File(target, "w") as new:
+        if what == "tables":
+            with contextlib.suppress(ImportError):
+                importlib.import_module("hdf5plugin")
+            _copy_tables(h5py, np, old, new)
+            return
         for group in list(old):
             for name in ("data", "timestamp"):
                 where = f"{group}/{name}"
@@ -93,6 +106,38 @@ def main(source: str, target: str, follow: str) -> None:
                 if kind is None and dataset.dtype.kind not in "iuf":
                     continue
                 _copy(np, dataset, new, where)
+
+
+def _copy_tables(h5py: Any, np: Any, old: Any, new: Any) -> None:
+    """Copy every dataset of numbers in the file, and attributes of one number or text."""
+
+    def copy(name: str, found: Any) -> None:
+        if isinstance(found, h5py.Dataset):
+            kinds = [found.dtype[k].kind for k in range(len(found.dtype))] or [found.dtype.kind]
+            here = not found.is_virtual and not found.external
+            if not set(kinds) <= set("iufb") or not here or not math.prod(found.shape):
+                return
+            if not found.ndim:
+                new[name] = found[()]
+                return
+            if found.shape[0] > MOST_ROWS * 2**8:
+                raise ValueError(f"{name} declares {found.shape[0]:,} rows")
+            row_bytes = math.prod(found.shape[1:]) * found.dtype.itemsize
+            rows = max(1, min(found.shape[0], BYTES_AT_ONCE // max(1, row_bytes)))
+            target = new.create_dataset(
+                name, found.shape, found.dtype, chunks=(rows, *found.shape[1:])
+            )
+            for first in range(0, found.shape[0], rows):
+                target[first : first + rows] = found[first : first + rows]
+        else:
+            new.require_group(name)
+        for key, value in found.attrs.items():
+            if np.ndim(value) == 0 and not isinstance(value, h5py.Empty):
+                with contextlib.suppress(TypeError, ValueError):
+                    new[name].attrs[key] = value
+
+    copy("/", old)
+    old.visititems(copy)
 
 
 def _is_here(h5py: Any, file: Any, where: str, follow: bool) -> bool:

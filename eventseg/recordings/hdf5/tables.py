@@ -98,7 +98,8 @@ class Table:
         for start in range(first // step * step, stop, step):
             for corner in self._corners.get(start, ()):
                 low, high = max(first, start), min(stop, start + step)
-                part = self._chunk_rows(self.chunks[corner], low - start, high - start)
+                held = min(step, self.shape[0] - start)
+                part = self._chunk_rows(self.chunks[corner], low - start, high - start, held)
                 place = tuple(
                     slice(at, min(at + size, whole))
                     for at, size, whole in zip(
@@ -118,8 +119,11 @@ class Table:
             content = bytes(size) if chunk is None else self.file.read(chunk.address, size)
         return self._array(content, (1,))[0]
 
-    def _chunk_rows(self, chunk: Chunk, first: int, stop: int) -> NDArray[Any]:
-        """Return some rows of a chunk; only an unpacked chunk is read as a whole, and kept."""
+    def _chunk_rows(self, chunk: Chunk, first: int, stop: int, held: int) -> NDArray[Any]:
+        """Return some rows of a chunk, which has `held` rows within the table.
+
+        Only an unpacked chunk is read as a whole, and kept.
+        """
         columns = self.chunk_shape[1:]
         row_bytes = math.prod(columns) * self.dtype.itemsize
         if not self.filters:
@@ -132,6 +136,7 @@ class Table:
                 skipped=chunk.skipped_filters,
                 item_bytes=self.dtype.itemsize,
                 size=row_bytes * self.chunk_shape[0],
+                needed=row_bytes * held,
             )
             self._last.clear()
             self._last[chunk.address] = self._array(content, self.chunk_shape)

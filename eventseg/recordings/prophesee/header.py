@@ -66,13 +66,12 @@ def parse_header(content: bytes, *, path: object) -> Header:
         keys[key.lower()] = value.strip()
     if not place:
         raise RecordingError(f"{path}: no Prophesee header; it begins with lines '% key value'")
-    options = dict(part.partition("=")[::2] for part in keys.get("format", "").split(";")[1:])
-    legacy = options.get("endianness")
+    legacy = _options(keys).get("endianness")
     return Header(
         keys,
         _encoding(keys, path),
         None if legacy is None else legacy.strip().lower() == "legacy",
-        _sensor(keys, options),
+        sensor_of(keys),
         place,
     )
 
@@ -89,7 +88,13 @@ def _encoding(keys: Mapping[str, str], path: object) -> str:
     return encoding or ""
 
 
-def _sensor(keys: Mapping[str, str], options: Mapping[str, str]) -> SensorSize | None:
+def _options(keys: Mapping[str, str]) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in keys.get("format", "").split(";")[1:])
+
+
+def sensor_of(keys: Mapping[str, str]) -> SensorSize | None:
+    """Return the size of the sensor that the values of a header give; None where none do."""
+    options = _options(keys)
     sizes = (
         (options.get("width"), options.get("height")),
         re.fullmatch(r"(\d{1,6})x(\d{1,6})", keys.get("geometry", "").strip()) or (None, None),

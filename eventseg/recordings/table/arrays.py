@@ -79,6 +79,8 @@ class NpyRows:
 class ArrayColumns:
     """An open NumPy file; see :class:`eventseg.recordings.table.columns.ColumnFile`."""
 
+    unread = ""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: NpyRows | None = None

@@ -88,9 +88,17 @@ class RawColumns:
 
 
 class ColumnFile(Protocol):
-    """An open file of columns."""
+    """An open file of columns.
+
+    Attributes
+    ----------
+    meaning : Meaning
+    unread : str
+        Reason for which rows cannot be read.
+    """
 
     meaning: Meaning
+    unread: str
 
     def places(self) -> Sequence[tuple[int, int]]:
         """Return where blocks of rows begin and how long they are, in file order."""

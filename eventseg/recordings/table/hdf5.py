@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
@@ -17,6 +18,7 @@ from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.repack import repacked
 from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
+from eventseg.recordings.prophesee.header import sensor_of
 from eventseg.recordings.table.columns import Meaning, RawColumns, Unit, unit_of
 
 ROWS = 2**16
@@ -45,6 +47,8 @@ class Layout(NamedTuple):
         Unit of the times; None where it is inferred.
     offset : str
         Dataset of one number that is added to the times, in us; empty for none.
+    fields : bool
+        The one table has the fields t, x, y and p.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Layout(NamedTuple):
     order: Order | None = None
     unit: Unit | None = "us"
     offset: str = ""
+    fields: bool = False
 
 
 def _four(folder: str) -> tuple[str, ...]:
@@ -65,6 +70,7 @@ LAYOUTS = (
     Layout("events/{t,x,y,p}, as of DSEC and RVT", _four("events"), offset="t_offset"),
     Layout("prophesee/left/{t,x,y,p}, as of M3ED", _four("prophesee/left")),
     Layout("CD/{t,x,y,p}", _four("CD")),
+    Layout("CD/events, as Prophesee writes it", ("CD/events",), fields=True),
     Layout("davis/left/events, as of MVSEC", ("davis/left/events",), X_FIRST, "s"),
     Layout("event, as DDD20's exporter writes it", ("event",), T_FIRST),
     Layout("events (N, 4), as of v2e", ("events",), T_FIRST),
@@ -72,15 +78,15 @@ LAYOUTS = (
 )
 """Known layouts, in the order in which they are tried."""
 
-ECF = "CD/events"
-
 
 class Hdf5Columns:
     """An open HDF5 file of events; see :class:`eventseg.recordings.table.columns.ColumnFile`."""
 
+    unread = "rows of damaged chunks"
+
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._copy: Path | None = None
+        self._notes: list[str] = []
         self._closed = False
         try:
             self._file = Hdf5File(path)
@@ -89,10 +95,9 @@ class Hdf5Columns:
             except BaseException:
                 self._file.close()
                 raise
-        except UnsupportedError:
-            self._copy = repacked(path, follow=False)
-            self._file = Hdf5File(self._copy)
-            self._copy.unlink(missing_ok=True)  # it stays until it is closed
+        except UnsupportedError as reason:
+            self._file = _copy_of(path)
+            self._notes.append(f"read from a repacked copy, because of {reason}")
             self._layout, self._tables = self._found()
         try:
             self._rows = self._checked_rows()
@@ -109,7 +114,10 @@ class Hdf5Columns:
         """Return the rows of a block."""
         if self._closed:
             raise RecordingError(f"{self._path} is closed")
-        return self._read(offset, size)
+        try:
+            return self._read(offset, size)
+        except DamageError:
+            return self._sound_rows(offset, size)
 
     def beside(self, path: str) -> NDArray[Any] | None:
         """Return a small dataset of one axis that lies beside the events; None without one.
@@ -132,7 +140,24 @@ class Hdf5Columns:
         self._closed = True
         self._file.close()
 
+    def _sound_rows(self, offset: int, size: int) -> RawColumns:
+        """Return the rows of a block in chunks that can be read."""
+        step = min((table.chunk_shape or table.shape)[0] for table in self._tables)
+        parts = [self._read(offset, 0)]
+        unread = 0
+        for first in range(offset // step * step, offset + size, max(1, step)):
+            begin, stop = max(first, offset), min(first + step, offset + size)
+            try:
+                parts.append(self._read(begin, stop - begin))
+            except DamageError:
+                unread += stop - begin
+        t, x, y, p = (np.concatenate([getattr(part, name) for part in parts]) for name in "txyp")
+        return RawColumns(t, x, y, p, unread=unread)
+
     def _read(self, offset: int, size: int) -> RawColumns:
+        if self._layout.fields:
+            stored = self._tables[0].rows(offset, offset + size)
+            return RawColumns(stored["t"], stored["x"], stored["y"], stored["p"])
         if self._layout.order is None:
             t, x, y, p = (table.rows(offset, offset + size) for table in self._tables)
             return RawColumns(t, x, y, p)
@@ -150,17 +175,15 @@ class Hdf5Columns:
                     break
                 tables.append(table)
             width = 1 if layout.order is None else 2
-            if len(tables) == len(layout.paths) and all(len(t.shape) == width for t in tables):
+            fits = all(len(table.shape) == width for table in tables)
+            if layout.fields:
+                fits = fits and all(set("txyp") <= set(t.dtype.names or ()) for t in tables)
+            if len(tables) == len(layout.paths) and fits:
                 for path, table in zip(layout.paths, tables, strict=True):
                     reason = missing_filter(table.filters)
                     if reason is not None:
                         raise RecordingError(f"{self._path}: {path} is {reason}")
                 return layout, tuple(tables)
-        if open_table(self._file, ECF) is not None:
-            raise RecordingError(
-                f"{self._path}: {ECF} is Prophesee's HDF5, whose filter ECF is no package here; "
-                "convert the file to RAW"
-            )
         names = ", ".join(self._file.names()[:30])
         known = "; ".join(layout.name for layout in LAYOUTS)
         raise RecordingError(f"{self._path}: no events among {names}; known are {known}")
@@ -176,13 +199,16 @@ class Hdf5Columns:
             raise RecordingError(f"{self._path}: {self._layout.paths[0]} must have 4 columns")
         if lengths[0] > MOST_ROWS:
             raise RecordingError(f"{self._path}: {lengths[0]:,} rows are absurdly many")
-        kinds = [table.dtype.kind for table in self._tables]
+        types = [table.dtype for table in self._tables]
+        if self._layout.fields:
+            types = [types[0].fields[name][0] for name in "txyp"] if types[0].fields else []
+        kinds = [each.kind for each in types]
         if any(kind not in "iufb" for kind in kinds):
             raise RecordingError(f"{self._path}: {', '.join(self._layout.paths)} are no numbers")
         return lengths[0]
 
     def _meaning(self) -> Meaning:
-        notes = [f"layout {self._layout.name}"]
+        notes = [*self._notes, f"layout {self._layout.name}"]
         unit = self._layout.unit
         if unit is None:
             sample: NDArray[Any] = self._read(0, min(self._rows, ROWS)).t
@@ -209,4 +235,31 @@ class Hdf5Columns:
                 size = SensorSize(int(height), int(width))
                 if min(size) > 0 and max(size) <= 2**15:
                     return size
+            words = {key.lower(): str(value) for key, value in found.items()}
+            if (told := sensor_of(words)) is not None:
+                return told
         return None
+
+
+def is_newer(path: Path) -> bool:
+    """Return whether a file is HDF5 of a newer form, whose tables only a repacked copy shows."""
+    try:
+        Hdf5File(path).close()
+    except UnsupportedError:
+        return True
+    except RecordingError:
+        return False
+    return False
+
+
+def _copy_of(path: Path) -> Hdf5File:
+    """Open a repacked copy under the name of the original and remove it."""
+    copy = repacked(path, tables=True)
+    try:
+        file = Hdf5File(copy)
+    finally:
+        # Where an open file cannot be removed, it stays in the folder for temporary files.
+        with contextlib.suppress(OSError):
+            copy.unlink()
+    file.path = file.storage.path = path
+    return file

@@ -20,7 +20,7 @@ from eventseg.recordings.packets import (
 from eventseg.recordings.report import Tally
 from eventseg.recordings.table.arrays import ArrayColumns
 from eventseg.recordings.table.columns import ColumnFile, events_of
-from eventseg.recordings.table.hdf5 import Hdf5Columns
+from eventseg.recordings.table.hdf5 import Hdf5Columns, is_newer
 from eventseg.recordings.table.text import TextColumns
 
 FILES: dict[str, Callable[[Path], ColumnFile]] = {
@@ -46,6 +46,8 @@ SENSORS = (
 
 def recognises(path: Path) -> bool:
     """Return whether a file holds columns of events."""
+    if path.suffix.lower() in (".h5", ".hdf5") and is_newer(path):
+        return True  # what it holds is told once, when it is opened
     try:
         opened = FILES[path.suffix.lower()](path)
     except (RecordingError, KeyError):
@@ -89,7 +91,7 @@ class TableRecording(PacketRecording):
             events, senseless = events_of(raw, meaning)
             tally.found["packets"] += 1
             tally.found["events"] += len(raw) + raw.unread
-            tally.skip("events", "lines that are no four numbers", raw.unread)
+            tally.skip("events", self._file.unread, raw.unread)
             tally.skip("events", "without a time or a place that can be", senseless)
             on = events.on(known)
             tally.skip("events", f"outside the sensor {known}", len(events) - len(on))

@@ -45,6 +45,8 @@ MOST_TENTH = np.iinfo(np.int64).max // 10 - 1
 class TextColumns:
     """An open text file; see :class:`eventseg.recordings.table.columns.ColumnFile`."""
 
+    unread = "lines that are no four numbers"
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = FileBytes(path)
