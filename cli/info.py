@@ -29,50 +29,61 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
     eventseg info runs/fastscnn
     eventseg info predictions/fastscnn-rec1487339175
     """  # noqa: D301
-    from eventseg.dataset.describe import (
-        dataset_lines,
-        describe_dataset,
-        describe_recording,
-        recording_lines,
-    )
-    from eventseg.dataset.reader import dataset_folders, open_dataset
+    # Each kind loads what it needs and no more: torch alone takes seconds.
     from eventseg.networks.shipped import SHIPPED, shipped_file
-    from eventseg.prediction.folder import open_predictions
-    from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
-    from eventseg.recordings import open_recording
-    from eventseg.sources.describe import describe_folder, folder_lines
-    from eventseg.sources.layouts import open_layout
-    from eventseg.training.describe_run import describe_checkpoint, describe_run, run_lines
 
     shipped = shipped_file(path)
     if shipped is None and not path.exists():
         raise click.UsageError(
             f"there is no file or folder {path}; networks that ship are {', '.join(SHIPPED)}"
         )
-    described: list[tuple[dict[str, Any], list[str]]] = []
-    folder = open_layout(path)
-    if folder is not None:
-        described.append((found := describe_folder(folder), folder_lines(found)))
-    elif any((path / name).is_file() for name in (MANIFEST, UNFINISHED)):
-        predicted = open_predictions(path)
-        described.append((predicted.summary(), predicted.lines()))
-    elif (path / RUN).is_file():
-        described.append((found := describe_run(path), run_lines(found)))
+    if path.is_dir():
+        described = _folder(path)
     elif shipped is not None or path.suffix == ".pt":
+        from eventseg.training.describe_run import describe_checkpoint, run_lines
+
         found = describe_checkpoint(shipped or path)
-        described.append((found, run_lines(found)))
-    elif path.is_dir():
-        # A folder of data sets, one a window length, is shown as each of them.
-        for each in dataset_folders(path) or [path]:
-            with open_dataset(each) as dataset:
-                described.append((info := describe_dataset(dataset), dataset_lines(info)))
+        described = [(found, run_lines(found))]
     else:
+        from eventseg.recordings import open_recording
+        from eventseg.recordings.describe import describe_recording, recording_lines
+
         with open_recording(path, sensor=sensor, rotate180=rotate180) as recording:
             info = describe_recording(recording)
-            lines = recording_lines(info, report=recording.report.lines())
-            described.append((info, lines))
+            described = [(info, recording_lines(info, report=recording.report.lines()))]
     for info, lines in described:
         if as_json:
             options.print_json(info)
         else:
             click.echo("\n".join(lines))
+
+
+def _folder(path: Path) -> list[tuple[dict[str, Any], list[str]]]:
+    """Return the descriptions of a folder: of predictions, a run, pictures or data sets."""
+    from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
+
+    if any((path / name).is_file() for name in (MANIFEST, UNFINISHED)):
+        from eventseg.prediction.folder import open_predictions
+
+        predicted = open_predictions(path)
+        return [(predicted.summary(), predicted.lines())]
+    if (path / RUN).is_file():
+        from eventseg.training.describe_run import describe_run, run_lines
+
+        found = describe_run(path)
+        return [(found, run_lines(found))]
+    from eventseg.dataset.describe import dataset_lines, describe_dataset
+    from eventseg.dataset.reader import dataset_folders, open_dataset
+    from eventseg.sources.describe import describe_folder, folder_lines
+    from eventseg.sources.layouts import open_layout
+
+    folder = open_layout(path)
+    if folder is not None:
+        found = describe_folder(folder)
+        return [(found, folder_lines(found))]
+    described = []
+    # A folder of data sets, one a window length, is shown as each of them.
+    for each in dataset_folders(path) or [path]:
+        with open_dataset(each) as dataset:
+            described.append((info := describe_dataset(dataset), dataset_lines(info)))
+    return described

@@ -1,6 +1,5 @@
 from .check import check_dataset as check_dataset
 from .describe import dataset_lines as dataset_lines
-from .describe import recording_lines as recording_lines
 from .label_export import ExportSummary as ExportSummary
 from .label_export import export_labels as export_labels
 from .label_import import ImportSummary as ImportSummary

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
@@ -52,6 +51,8 @@ def find_hot_pixels(counts: NDArray[np.int64], *, factor: float) -> NDArray[np.b
     """
     if not factor > 1:
         raise EventsError(f"the factor of hot pixels must be above 1, got {factor:g}")
+    from scipy import ndimage  # loaded here: every command would wait for it
+
     around = np.ones((SURROUNDINGS, SURROUNDINGS), np.bool_)
     around[SURROUNDINGS // 2, SURROUNDINGS // 2] = False
     local = ndimage.median_filter(counts, footprint=around, mode="mirror")

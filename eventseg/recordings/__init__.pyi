@@ -3,6 +3,8 @@ from .contents import Epoch as Epoch
 from .contents import Frames as Frames
 from .contents import Signal as Signal
 from .ddd17.writer import DDD17Writer as DDD17Writer
+from .describe import describe_recording as describe_recording
+from .describe import recording_lines as recording_lines
 from .formats import FORMATS as FORMATS
 from .formats import Format as Format
 from .formats import open_recording as open_recording

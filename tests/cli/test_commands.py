@@ -48,6 +48,23 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert "Usage:" in ended.stdout
 
 
+def test_info_of_a_recording_loads_neither_torch_nor_figures(recording: Path) -> None:
+    code = f"""
+import sys
+from eventseg_cli.main import main
+try:
+    main(["info", "rec.hdf5"])
+except SystemExit as ended:
+    assert not ended.code
+print([name for name in {HEAVY} if name in sys.modules and name not in ("numba", "h5py", "numpy")])
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert "events" in ended.stdout
+
+
 def test_group_help_names_every_command_and_loads_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in COMMANDS:
         monkeypatch.delitem(sys.modules, f"eventseg_cli.{name}", raising=False)
