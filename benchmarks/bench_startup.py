@@ -55,7 +55,7 @@ def main() -> None:
             "--help": ["--help"],
             "networks": ["networks"],
             "info": ["info", "rec.hdf5"],
-            "encode": ["encode", "rec.hdf5", "--window", "50ms", "--out", "data", "--overwrite"],
+            "encode": ["encode", "rec.hdf5", "--window", "50ms", "--out", "data"],
         }
         times: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
         for turn in range(ROUNDS + 1):
