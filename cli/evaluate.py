@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import click
 
-from eventseg.evaluation.settings import WIDEST, ConditionName, EvaluationRequest
+from eventseg.evaluation.settings import ConditionName, EvaluationRequest
 from eventseg.training.config.describe import describe_settings
 
 from . import options
@@ -32,18 +32,6 @@ def _scales(
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
-
-
-def _widths(
-    _ctx: click.Context, _param: click.Parameter, text: str | None
-) -> tuple[int, ...] | None:
-    """Return the widths that ``1,2,4`` names."""
-    if text is None:
-        return None
-    parts = text.split(",")
-    if not all(part.isdecimal() and 1 <= int(part) <= WIDEST for part in parts):
-        raise click.BadParameter(f"{text!r} must be pixels from 1 to {WIDEST}, such as 1,2,4")
-    return tuple(map(int, parts))
 
 
 def _checked_network(text: str) -> str:
@@ -118,7 +106,7 @@ Examples:
 @option_group(
     "Further measures",
     _setting("by", callback=_conditions, metavar="CONDITION[,CONDITION...]"),
-    _setting("boundary", callback=_widths, metavar="PIXELS[,PIXELS...]"),
+    _setting("boundary", callback=options.widths, metavar="PIXELS[,PIXELS...]"),
     _setting("calibration"),
     _setting("flicker"),
     _setting("time"),

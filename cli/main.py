@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "Measure a teacher's labels against the truth or against another's.",
     "train": "Train a network on a data set.",
     "evaluate": "Score a trained network, beside what it must beat.",
+    "score": "Score anyone's predictions: label maps, logits, functions, runs.",
     "predict": "Label recordings, data sets or pictures by a trained network.",
     "stream": "Label live events as they come.",
     "bench": "Time a network in each arithmetic of this machine, and choose one.",

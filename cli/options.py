@@ -95,6 +95,20 @@ def size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Sens
     return found
 
 
+def widths(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """Return the widths that ``1,2,4`` names."""
+    if text is None:
+        return None
+    from eventseg.evaluation.settings import WIDEST
+
+    parts = text.split(",")
+    if not all(part.isdecimal() and 1 <= int(part) <= WIDEST for part in parts):
+        raise click.BadParameter(f"{text!r} must be pixels from 1 to {WIDEST}, such as 1,2,4")
+    return tuple(map(int, parts))
+
+
 def key_value(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
     """Return ``key=value`` texts as a mapping; a value is TOML, or else the text itself."""
     import tomllib

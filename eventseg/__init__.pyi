@@ -22,6 +22,7 @@ from .evaluation import evaluate as evaluate
 from .evaluation import evaluate_predictions as evaluate_predictions
 from .evaluation import evaluate_run as evaluate_run
 from .evaluation import results as results
+from .evaluation import score_predictions as score_predictions
 from .events import EVENT_DTYPE as EVENT_DTYPE
 from .events import EventStream as EventStream
 from .events import SensorSize as SensorSize

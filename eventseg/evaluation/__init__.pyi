@@ -11,6 +11,9 @@ from .rows import Row as Row
 from .run_evaluation import Evaluation as Evaluation
 from .run_evaluation import evaluate_run as evaluate_run
 from .sample_scores import read_sample_scores as read_sample_scores
+from .scoring.score import Score as Score
+from .scoring.score import score_predictions as score_predictions
+from .scoring.settings import ScoreRequest as ScoreRequest
 from .settings import EvaluationRequest as EvaluationRequest
 from .significance import PairedTest as PairedTest
 from .significance import paired_test as paired_test

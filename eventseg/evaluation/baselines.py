@@ -62,20 +62,7 @@ def baseline_rows(
     TrainingError
         No samples to learn from or to score.
     """
-    splits = source.published_splits if published else source.splits
-    if not (source.labelled & (np.array(splits) == "train")).any():
-        raise TrainingError(
-            f"{source.path} has no labelled samples of split train to learn the baselines from; "
-            "score without them: --no-baselines"
-        )
-    learnt = part(source, split="train", published=published)
-    counts = position_counts(source, learnt, classes=classes)
-    majority = int(counts.sum((1, 2)).argmax())
-    maps = {
-        f"majority class ({classes.names[majority]})": np.full(source.size, majority, np.uint8),
-        POSITION_PRIOR: position_prior(counts),
-        TUNED_PRIOR: position_prior(counts, weights=tuned_weights(counts)),
-    }
+    maps, learnt = constant_maps(source, classes=classes, published=published)
     indices = _scored_part(source, protocol, window)
     rows = []
     for name, labels in maps.items():
@@ -96,6 +83,42 @@ def baseline_rows(
         notes = [nearest_note(source, indices, nearest), row.note]
         rows.append(replace(row, note="; ".join(filter(None, notes))))
     return rows
+
+
+def constant_maps(
+    source: Source, *, classes: ClassTable, published: bool = False
+) -> tuple[dict[str, Labels], NDArray[np.int64]]:
+    """Return the label maps that are predicted for every sample alike, and the samples learnt from.
+
+    Parameters as of :func:`baseline_rows`.
+
+    Returns
+    -------
+    dict of str to uint8 (H, W)
+        Majority class, position prior and tuned position prior, by the names of their rows.
+    int64 (M,)
+        Samples of the training part.
+
+    Raises
+    ------
+    TrainingError
+        No samples to learn from.
+    """
+    splits = source.published_splits if published else source.splits
+    if not (source.labelled & (np.array(splits) == "train")).any():
+        raise TrainingError(
+            f"{source.path} has no labelled samples of split train to learn the baselines from; "
+            "score without them: --no-baselines"
+        )
+    learnt = part(source, split="train", published=published)
+    counts = position_counts(source, learnt, classes=classes)
+    majority = int(counts.sum((1, 2)).argmax())
+    maps: dict[str, Labels] = {
+        f"majority class ({classes.names[majority]})": np.full(source.size, majority, np.uint8),
+        POSITION_PRIOR: position_prior(counts),
+        TUNED_PRIOR: position_prior(counts, weights=tuned_weights(counts)),
+    }
+    return maps, learnt
 
 
 def teacher_row(

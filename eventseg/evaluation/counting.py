@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventseg.evaluation.rows import Row
@@ -15,6 +16,40 @@ from eventseg.networks.resizing import ResizeRule, resize_nearest
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of scored samples of one predictor, in the order in which they are added."""
+
+    indices: list[int] = field(default_factory=list)
+    matrices: list[NDArray[np.int64]] = field(default_factory=list)
+    instances: InstanceCounts | None = None
+    silent: int = 0
+    ignored: int = 0
+
+    def add_instances(self, counts: InstanceCounts) -> None:
+        """Add the counts of the iIoU of a sample."""
+        self.instances = counts if self.instances is None else self.instances + counts
+
+    def row(self, source: Source, *, name: str, window: str, classes: ClassTable) -> Row:
+        """Return the row; pixels without a prediction are noted."""
+        summed = np.array(self.matrices)
+        times_us = times_of(source)
+        labelled = self.silent + int(summed.sum())
+        share = 100 * self.silent / max(1, labelled)
+        return Row(
+            name,
+            window,
+            tuple(source.ids[i] for i in self.indices),
+            tuple(source.sequences[i] for i in self.indices),
+            summed,
+            classes,
+            f"{share:.2f} % of the pixels have no prediction" if self.silent else "",
+            self.instances,
+            None if times_us is None else times_us[self.indices],
+            self.ignored / (self.ignored + labelled),
+        )
 
 
 def row_of(
@@ -27,45 +62,27 @@ def row_of(
     resize: ResizeRule,
 ) -> Row:
     """Count scored samples and return them as one row; pixels without a prediction are noted."""
-    indices: list[int] = []
-    matrices: list[NDArray[np.int64]] = []
-    instances: InstanceCounts | None = None
-    silent = ignored = 0
+    tally = Tally()
     for batch in batches:
-        indices += batch.indices
-        matrices += batch.confusions()
-        silent += batch.silent_pixels
+        tally.indices += batch.indices
+        tally.matrices += batch.confusions()
+        tally.silent += batch.silent_pixels
         # Pixels without a prediction are ignored in the batch's truth only.
-        ignored += int((batch.truth == IGNORED).sum()) - batch.silent_pixels
+        tally.ignored += int((batch.truth == IGNORED).sum()) - batch.silent_pixels
         for i, truth, prediction in zip(batch.indices, batch.truth, batch.prediction, strict=True):
             ids = source.instances(i)
             if ids is not None:
-                counts = _instance_counts(
-                    ids, truth, prediction, classes=len(classes), resize=resize
+                maps = truth.cpu().numpy(), prediction.cpu().numpy()
+                tally.add_instances(
+                    sample_instances(ids, *maps, classes=len(classes), resize=resize)
                 )
-                instances = counts if instances is None else instances + counts
-    summed = np.array(matrices)
-    times_us = times_of(source)
-    labelled = silent + int(summed.sum())
-    share = 100 * silent / max(1, labelled)
-    return Row(
-        name,
-        window,
-        tuple(source.ids[i] for i in indices),
-        tuple(source.sequences[i] for i in indices),
-        summed,
-        classes,
-        f"{share:.2f} % of the pixels have no prediction" if silent else "",
-        instances,
-        None if times_us is None else times_us[indices],
-        ignored / (ignored + labelled),
-    )
+    return tally.row(source, name=name, window=window, classes=classes)
 
 
-def _instance_counts(
+def sample_instances(
     ids: NDArray[np.int32],
-    truth: torch.Tensor,
-    prediction: torch.Tensor,
+    truth: NDArray[np.integer[Any]],
+    prediction: NDArray[np.integer[Any]],
     *,
     classes: int,
     resize: ResizeRule,
@@ -73,4 +90,4 @@ def _instance_counts(
     """Return the counts of the iIoU of one sample; its ids are brought to the size of the truth."""
     size = (truth.shape[0], truth.shape[1])
     ids = resize_nearest(ids, size, rule=resize)
-    return instance_counts(truth.cpu().numpy(), ids, prediction.cpu().numpy(), classes=classes)
+    return instance_counts(truth, ids, prediction, classes=classes)

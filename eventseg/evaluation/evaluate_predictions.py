@@ -255,10 +255,10 @@ def _panels(
     truth, labels = (each.to(torch.uint8).numpy() for each in pair)
     shown = np.where(truth == IGNORED, truth, labels)
     painted = [paint_labels(each, classes) for each in (truth, shown)]
-    return [_frame(source, i, painted[0]), *painted]
+    return [frame_picture(source, i, painted[0]), *painted]
 
 
-def _frame(source: Source, i: int, like: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def frame_picture(source: Source, i: int, like: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the frame of a sample, uint8 (H, W, 3); white where it has none."""
     try:
         values = source.image(i, colour=True)

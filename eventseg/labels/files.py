@@ -109,6 +109,18 @@ def read_labels(
         content = path.read_bytes()
     except OSError as error:
         raise LabelError(f"cannot read labels {path}: {error.strerror}") from error
+    return labels_from_png(content, path=path, table=table, colours=colours, values=values)
+
+
+def labels_from_png(
+    content: bytes,
+    *,
+    path: Path,
+    table: ClassTable | None = None,
+    colours: ClassTable | None = None,
+    values: Values = "auto",
+) -> Labels:
+    """Return the label map of the bytes of a PNG, as :func:`read_labels`; `path` is for errors."""
     if len(content) < 26 or not content.startswith(SIGNATURE):
         raise LabelError(
             f"labels {path} are no PNG; give an indexed or an 8-bit gray PNG (JPEG changes ids)"
@@ -133,9 +145,15 @@ def read_labels(
         known = None if values == "ids" else known
         labels = _ids(image, content[24], content[25], path=path, table=known)
     if table is not None:
-        labels[np.isin(labels, table.ignored_ids)] = IGNORED
+        if table.ignored_ids:
+            labels[np.isin(labels, table.ignored_ids)] = IGNORED
         _check(labels, table, what=f"labels {path}")
     return labels
+
+
+def has_colours(content: bytes) -> bool:
+    """Return whether the bytes of a PNG have colours instead of ids: RGB, with alpha or without."""
+    return content.startswith(SIGNATURE) and content[25:26] in (b"\x02", b"\x06")
 
 
 def _ids(
@@ -194,7 +212,8 @@ def _by_colour(values: NDArray[np.uint8], table: ClassTable, *, path: Path) -> L
 
 def _by_palette(indices: Labels, image: Image.Image, table: ClassTable, *, path: Path) -> Labels:
     """Return indices, or the ids of their colours where these are the table's at other places."""
-    used = np.unique(indices)
+    # Counted, which is several times quicker than sorting.
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
     palette = np.zeros((256, 3), np.uint8)
     stored = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     palette[: len(stored)] = stored

@@ -31,6 +31,9 @@ class Difference:
         Expanded percentile interval of the difference.
     p_value : float
         From the share of draws on the other side of 0, see :func:`paired_bootstrap`.
+    better : float
+        Probability that the first is better: share of the draws in which it is, of equal ones
+        half, expanded for few blocks as the interval is.
     """
 
     first: float
@@ -39,6 +42,7 @@ class Difference:
     low: float
     high: float
     p_value: float
+    better: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +153,10 @@ def paired_bootstrap(
     for matrices in runs:
         seeds = len(matrices)
         weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=repeats) / seeds
-        drawn.append(_iou(matrices[:, scored], truth, times, weights))
-        total.append(_iou(matrices[:, scored], truth, whole, np.full((1, seeds), 1 / seeds))[0])
+        drawn.append(drawn_iou(matrices[:, scored], truth, times, weights))
+        total.append(
+            drawn_iou(matrices[:, scored], truth, whole, np.full((1, seeds), 1 / seeds))[0]
+        )
     pairs = zip(total[0], total[1], (drawn[0] - drawn[1]).T, (truth > 0).sum(0), strict=True)
     return PairedDifferences(
         _difference(
@@ -170,7 +176,39 @@ def paired_bootstrap(
     )
 
 
-def _iou(
+def seeds_interval(
+    matrices: Confusion, *, seed: int, repeats: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of the mean over seeds of the mean IoU, under draws of blocks and seeds.
+
+    Parameters
+    ----------
+    matrices : int64 (S, B, K, K)
+        Confusion matrices by seed and block, of the same truth.
+    seed : int
+        The same seed gives the same interval.
+    repeats, level
+        As for :func:`paired_bootstrap`.
+
+    Raises
+    ------
+    LabelError
+        Fewer than two blocks with scored pixels.
+    """
+    truth = matrices[0].sum(2)
+    scored = truth.any(1)
+    seeds, blocks = len(matrices), int(scored.sum())
+    if blocks < 2:
+        raise LabelError(f"{blocks} block with scored pixels; an interval needs two or more")
+    generator = np.random.default_rng(seed)
+    times = generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=repeats)
+    weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=repeats) / seeds
+    drawn = np.nanmean(drawn_iou(matrices[:, scored], truth[scored], times, weights), axis=1)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def drawn_iou(
     matrices: Confusion,
     truth: NDArray[np.int64],
     times: NDArray[np.int64],
@@ -203,4 +241,8 @@ def _difference(
     other_side = min(int((known <= 0).sum()), int((known >= 0).sum()))
     share = min(1.0, 2 * (1 + other_side) / (len(known) + 1))
     p_value = max(2 * float(stdtr(blocks - 1, ndtri(share / 2) * shrink)), 2.0 ** (1 - blocks))
-    return Difference(first, second, first - second, float(low), float(high), p_value)
+    above = float((known > 0).sum() + 0.5 * (known == 0).sum())
+    # No draw on a side is less than one: the probability is never 0 or 1.
+    above = (above + 0.5) / (len(known) + 1)
+    better = float(stdtr(blocks - 1, ndtri(above) * shrink))
+    return Difference(first, second, first - second, float(low), float(high), p_value, better)

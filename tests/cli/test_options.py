@@ -42,18 +42,20 @@ def commands() -> dict[str, click.Command]:
 
 EVERY = commands()
 COMPUTE = {
-    "check", "compare", "demo", "encode", "evaluate", "predict", "pseudolabel", "simulate fit",
-    "simulate images", "simulate street", "stream", "train",
+    "check", "compare", "demo", "encode", "evaluate", "predict", "pseudolabel", "score",
+    "simulate fit", "simulate images", "simulate street", "stream", "train",
 }  # fmt: skip
 LONG = {
     "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels export",
-    "labels import", "predict", "pseudolabel", "reproduce", "simulate fit", "simulate images",
-    "simulate street", "stream", "train", "view",
+    "labels import", "predict", "pseudolabel", "reproduce", "score", "simulate fit",
+    "simulate images", "simulate street", "stream", "train", "view",
 }  # fmt: skip
-WITH_DEVICE = {"bench", "encode", "evaluate", "predict", "pseudolabel", "stream", "train", "view"}
+WITH_DEVICE = {
+    "bench", "encode", "evaluate", "predict", "pseudolabel", "score", "stream", "train", "view",
+}  # fmt: skip
 GROUPED = {
-    "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "stream", "train",
-    *(n for n in EVERY if " " in n),
+    "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "score", "stream",
+    "train", *(n for n in EVERY if " " in n),
 }  # fmt: skip
 OUT = set(EVERY) - {
     "bench",
@@ -85,7 +87,7 @@ def option(command: click.Command, flag: str) -> click.Option | None:
     [
         ("--threads", COMPUTE),
         ("--device", WITH_DEVICE),
-        ("--workers", {"encode", "evaluate", "train"}),
+        ("--workers", {"encode", "evaluate", "score", "train"}),
         ("--json", set(EVERY)),
         ("--quiet", LONG),
         ("-q", LONG),
@@ -93,7 +95,7 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("--out", OUT),
         (
             "--window",
-            {"align", "bench", "encode", "evaluate", "predict", "stream", "train", "view"},
+            {"align", "bench", "encode", "evaluate", "predict", "score", "stream", "train", "view"},
         ),
     ],
 )

@@ -10,6 +10,7 @@ from scipy import stats
 
 from eventseg.errors import LabelError
 from eventseg.metrics import Difference, bootstrap_interval, paired_bootstrap
+from eventseg.metrics.paired_bootstrap import seeds_interval
 
 
 def runs(rng, *, seeds, blocks, classes, quality=0.5, pixels=40):
@@ -57,7 +58,7 @@ def slow_score(run, times, weights):
 def slow_difference(first, second, draws, blocks):
     """Return the result from the scores of all blocks and those of each draw."""
     if first is None:
-        return Difference(*[math.nan] * 6)
+        return Difference(*[math.nan] * 7)
     d = [a - b for a, b in draws if a is not None]
     student, few = stats.t(blocks - 1), math.sqrt(blocks / (blocks - 1))
     tail = stats.norm.cdf(few * student.ppf(0.05))
@@ -65,7 +66,9 @@ def slow_difference(first, second, draws, blocks):
     side = min(sum(x <= 0 for x in d), sum(x >= 0 for x in d))
     q = min(1.0, 2 * (1 + side) / (len(d) + 1))
     p = max(2 * student.cdf(stats.norm.ppf(q / 2) / few), 2 / 2**blocks)
-    return Difference(first, second, first - second, low, high, p)
+    above = sum(x > 0 for x in d) + sum(x == 0 for x in d) / 2
+    better = student.cdf(stats.norm.ppf((above + 0.5) / (len(d) + 1)) / few)
+    return Difference(first, second, first - second, low, high, p, better)
 
 
 @pytest.mark.parametrize("seeds", [(1, 1), (3, 1), (2, 4)])
@@ -107,6 +110,20 @@ def test_equal_runs_do_not_differ():
     found = paired_bootstrap(run, run, seed=0)
     assert (found.miou.difference, found.miou.low, found.miou.high) == (0, 0, 0)
     assert found.miou.p_value == 1
+    assert found.miou.better == pytest.approx(0.5)
+
+
+def test_seeds_have_an_interval_around_their_mean():
+    generator = np.random.default_rng(5)
+    truth = generator.integers(5, 50, (12, 3))
+    seeds = np.concatenate([matrices_of(generator, truth, 1, 0.6 + 0.1 * s) for s in range(3)])
+    low, high = seeds_interval(seeds, seed=0)
+    each = [seeds_interval(one[None], seed=0) for one in seeds]
+    assert each[0][0] < low < high < each[2][1]
+    # The seeds are drawn too: the interval is wider than that of any seed alone.
+    assert high - low > max(b - a for a, b in each)
+    with pytest.raises(LabelError, match="an interval needs two or more"):
+        seeds_interval(seeds[:, :1], seed=0)
 
 
 def test_swapped_runs_have_the_opposite_difference_and_the_same_p():

@@ -60,11 +60,14 @@ class CalibrationScores:
         Counts by window and temperature, 1 first.
     split : str
         Part that is scored.
+    reason : str
+        Why there is no temperature, where there is none.
     """
 
     temperatures: Mapping[str, Temperature]
     counts: dict[tuple[str, float], Calibration]
     split: str
+    reason: str = f"the data has no labelled samples of part {FITTED_ON}"
 
     @classmethod
     def of(cls, scoring: Scoring) -> CalibrationScores:
@@ -117,7 +120,7 @@ class CalibrationScores:
     def _fitting(self) -> str:
         """Return the words on how the temperature was found."""
         if not self.temperatures:
-            return f"no temperature: the data has no labelled samples of part {FITTED_ON}"
+            return f"no temperature: {self.reason}"
         one = next(iter(self.temperatures.values()))
         words = (
             f"fitted by NLL on {one.pixels:,} pixels of {one.samples:,} samples of part {FITTED_ON}"

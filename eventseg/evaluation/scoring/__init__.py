@@ -1,0 +1,1 @@
+"""Scores of anyone's predictions: label maps, logits, callables and runs; diagnosis, tables."""

@@ -1,0 +1,202 @@
+"""Counts of a true and a predicted label map of 8 bits: confusion, boundary IoU and boundary F.
+
+The same counts as :mod:`eventseg.metrics.confusion_torch` and :mod:`eventseg.metrics.boundaries`
+have, for label maps on the CPU that come one by one: several times quicker than with scores of
+each class.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.errors import LabelError
+from eventseg.labels.tables import IGNORED
+
+Labels = NDArray[np.uint8]
+
+Value = TypeVar("Value", np.uint8, np.uint32)
+
+BITS = 32
+"""Classes whose boundaries are widened at once."""
+
+
+class PairCounts(NamedTuple):
+    """Pixels of a pair of label maps.
+
+    Parameters
+    ----------
+    confusion : int64 (K, K)
+        Rows are the truth; pixels with truth and a prediction.
+    silent : int
+        Pixels with truth where nothing is predicted (255).
+    ignored : int
+        Pixels without truth (255).
+    """
+
+    confusion: NDArray[np.int64]
+    silent: int
+    ignored: int
+
+
+class PairBoundaries(NamedTuple):
+    """Pixels near boundaries of a pair of label maps at one width.
+
+    Parameters
+    ----------
+    both, either : int64 (K,)
+        As of :class:`eventseg.metrics.boundaries.BoundaryCounts`.
+    trimap : int64 (K, K)
+    predicted, matched_predicted : int64 (K,)
+        Boundary pixels of a class in the prediction, and those of them that are at most the width
+        away, in rows and columns, from a boundary pixel of the class in the truth. A boundary
+        pixel has a pixel of another class among its eight neighbours.
+    true, matched_true : int64 (K,)
+        The same with truth and prediction exchanged.
+    """
+
+    both: NDArray[np.int64]
+    either: NDArray[np.int64]
+    trimap: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    matched_predicted: NDArray[np.int64]
+    true: NDArray[np.int64]
+    matched_true: NDArray[np.int64]
+
+
+def pair_counts(truth: Labels, prediction: Labels, *, classes: int) -> PairCounts:
+    """Return the confusion matrix of a pair of label maps.
+
+    Parameters
+    ----------
+    truth, prediction : uint8 (H, W)
+        Classes, 255 for ignored and for no prediction.
+    classes : int
+        Number K of classes.
+
+    Raises
+    ------
+    LabelError
+        Other types or shapes, or values outside the classes.
+
+    Examples
+    --------
+    >>> truth = np.array([[0, 1, 255]], np.uint8)
+    >>> pair_counts(truth, np.array([[0, 255, 1]], np.uint8), classes=2)[1:]
+    (1, 1)
+    """
+    if truth.dtype != np.uint8 or prediction.dtype != np.uint8 or truth.shape != prediction.shape:
+        raise LabelError(
+            f"label maps are {truth.dtype} {truth.shape} and {prediction.dtype} "
+            f"{prediction.shape}; give two uint8 maps of one shape"
+        )
+    pairs = truth.astype(np.uint16) << 8
+    pairs |= prediction
+    counts = np.bincount(pairs.ravel(), minlength=1 << 16).reshape(256, 256)
+    known = counts[:classes, :classes]
+    ignored, silent = int(counts[IGNORED].sum()), int(counts[:classes, IGNORED].sum())
+    if int(known.sum()) + ignored + silent != truth.size:
+        raise LabelError(f"labels are outside the classes 0 to {classes - 1} and {IGNORED}")
+    return PairCounts(known.astype(np.int64), silent, ignored)
+
+
+def pair_boundaries(
+    truth: Labels, prediction: Labels, *, width: int, classes: int
+) -> PairBoundaries:
+    """Return the counts near boundaries of a pair of label maps.
+
+    Parameters
+    ----------
+    truth, prediction : uint8 (H, W)
+        Classes of one shape; pixels whose truth or prediction is 255 are left out of both.
+    width : int
+        Width of the band in pixels on each side of a boundary, and distance at which boundary
+        pixels match.
+    classes : int
+        Number K of classes.
+
+    Raises
+    ------
+    LabelError
+        A width below 1.
+    """
+    if width < 1:
+        raise LabelError(f"boundaries of {width} pixels; give 1 or more")
+    left_out = (truth == IGNORED) | (prediction == IGNORED)
+    truth, prediction = np.where(left_out, IGNORED, truth), np.where(left_out, IGNORED, prediction)
+    near_true, near_predicted = near_pixels(truth, width), near_pixels(prediction, width)
+    both = _by_class(truth[near_true & near_predicted & (truth == prediction)], classes)
+    either = _by_class(truth[near_true], classes) + _by_class(prediction[near_predicted], classes)
+    cells = truth[near_true].astype(np.intp) * classes + prediction[near_true]
+    trimap = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    edges = near_pixels(truth, 1), near_pixels(prediction, 1)
+    return PairBoundaries(
+        both,
+        either - both,
+        trimap.astype(np.int64),
+        _by_class(prediction[edges[1]], classes),
+        _matched(prediction, edges[1], truth, edges[0], width=width, classes=classes),
+        _by_class(truth[edges[0]], classes),
+        _matched(truth, edges[0], prediction, edges[1], width=width, classes=classes),
+    )
+
+
+def near_pixels(labels: Labels, width: int) -> NDArray[np.bool_]:
+    """Return which pixels have one of another class nearby, bool (H, W).
+
+    As :func:`eventseg.metrics.boundaries.near_boundary` of one map.
+    """
+    ignored = labels == IGNORED
+    # One higher, so that what is ignored can be the lowest; and the highest as it is.
+    raised = np.where(ignored, 0, labels + np.uint8(1)).astype(np.uint8)
+    highest = _around(raised, width, np.maximum)
+    lowest = _around(labels, width, np.minimum)
+    near: NDArray[np.bool_] = ~ignored & ((highest != raised) | (lowest != labels))
+    return near
+
+
+def _matched(
+    labels: Labels,
+    edge: NDArray[np.bool_],
+    other: Labels,
+    other_edge: NDArray[np.bool_],
+    *,
+    width: int,
+    classes: int,
+) -> NDArray[np.int64]:
+    """Return the edge pixels of each class that have one of it in the other map nearby."""
+    matched = np.zeros(classes, np.int64)
+    for first in range(0, classes, BITS):
+        bits = np.zeros(256, np.uint32)
+        inside = range(first, min(first + BITS, classes))
+        bits[inside] = np.uint32(1) << np.arange(len(inside), dtype=np.uint32)
+        spread = _around(np.where(other_edge, bits[other], np.uint32(0)), width, np.bitwise_or)
+        matched += _by_class(labels[edge & ((spread & bits[labels]) != 0)], classes)
+    return matched
+
+
+def _around(values: NDArray[Value], width: int, combine: np.ufunc) -> NDArray[Value]:
+    """Return the combination of all values at most `width` rows and columns away, (H, W).
+
+    Spans are doubled, so that wide bands cost little more than narrow ones.
+    """
+    neutral = np.iinfo(values.dtype).max if combine is np.minimum else 0
+    for axis in (0, 1):
+        span, length = 1, 2 * width + 1
+        padding = [(width, width) if k == axis else (0, 0) for k in (0, 1)]
+        spread = np.pad(values, padding, constant_values=neutral)
+        while span < length:
+            step = min(span, length - span)
+            rows = spread.shape[axis] - step
+            ends = [slice(None)] * 2, [slice(None)] * 2
+            ends[0][axis], ends[1][axis] = slice(0, rows), slice(step, None)
+            spread = combine(spread[tuple(ends[0])], spread[tuple(ends[1])])
+            span += step
+        values = spread
+    return values
+
+
+def _by_class(labels: Labels, classes: int) -> NDArray[np.int64]:
+    return np.bincount(labels, minlength=classes)[:classes].astype(np.int64)
