@@ -28,6 +28,10 @@ class Camera(NamedTuple):
         return f"{self.key} ({self.name})" if self.name else self.key
 
 
+ONE_CAMERA = (Camera("events"),)
+"""Cameras of a file that cannot hold several."""
+
+
 def choose_camera(
     cameras: Sequence[Camera], asked: str | None, *, path: Path
 ) -> tuple[int, str | None]:

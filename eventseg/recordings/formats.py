@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
@@ -71,13 +71,18 @@ _DDD17 = Format("DDD17 or DDD20", "eventseg.recordings.ddd17.reader", "open_ddd1
 _PROPHESEE = Format(
     "Prophesee RAW or DAT", "eventseg.recordings.prophesee.reader", "open_prophesee"
 )
-_ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag")
+_ROSBAG = Format("ROS bag", "eventseg.recordings.rosbag.reader", "open_rosbag", ("camera",))
 _AEDAT = Format("AEDAT 2 or 3.1", "eventseg.recordings.aedat.reader", "open_aedat", ("camera",))
-_AEDAT4 = Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4")
+_AEDAT4 = Format("AEDAT 4", "eventseg.recordings.aedat4.reader", "open_aedat4", ("camera",))
 _EVENT_STREAM = Format(
     "Event Stream", "eventseg.recordings.event_stream.reader", "open_event_stream"
 )
-_TABLE = Format("columns of events", "eventseg.recordings.table.reader", "open_table_recording")
+_TABLE = Format(
+    "columns of events",
+    "eventseg.recordings.table.reader",
+    "open_table_recording",
+    ("camera", "time_unit"),
+)
 
 FORMATS: dict[str, tuple[Format, ...]] = {
     ".hdf5": (_DDD17, _TABLE),
@@ -109,6 +114,7 @@ def open_recording(
     likely: SensorSize | None = None,
     rotate180: bool = False,
     camera: str | int | None = None,
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None,
     progress: Report = no_report,
 ) -> Recording:
     """Open a recording; the format follows from its suffix and its content.
@@ -139,6 +145,8 @@ def open_recording(
     camera : str or int, optional
         Camera to read of a file of several: its name in the file, or its number from 1 on. By
         default the first one is read, and a note of the report lists the others.
+    time_unit : {"s", "ms", "us", "ns"}, optional
+        Unit of the times of a table; by default that of its layout or names, or inferred.
     progress : callable
         Called with the bytes read while the index is built.
 
@@ -179,7 +187,7 @@ def open_recording(
     def report(share: float) -> None:
         progress(Progress("index", share * status.st_size, status.st_size, "B"))
 
-    more = {"camera": None if camera is None else str(camera)}
+    more = {"camera": None if camera is None else str(camera), "time_unit": time_unit}
     for candidate in candidates:
         if candidate.recognises(path):
             opened = candidate.open(

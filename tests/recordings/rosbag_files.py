@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,76 @@ def messages(events: EventStream, encoding: str, *, ros1: bool) -> list[bytes]:
         packet(part, sequence=10 + k, encoding=encoding, ros1=ros1)
         for k, part in enumerate(pieces(events))
     ]
+
+
+IMAGE, IMU = "sensor_msgs/msg/Image", "sensor_msgs/msg/Imu"
+
+Topics = dict[str, tuple[str, Sequence[bytes]]]
+"""Type and messages by topic."""
+
+
+def headed(stamp_us: int, *, ros1: bool) -> Cdr:
+    message = Cdr(ros1=ros1)
+    if ros1:
+        message.add("I", 3)
+    message.add("I", stamp_us // 10**6)
+    message.add("I", stamp_us % 10**6 * 1_000 + 999)
+    message.text("camera")
+    return message
+
+
+def image_message(
+    pixels: np.ndarray, stamp_us: int, *, encoding: str = "mono8", ros1: bool = False, pad: int = 0
+) -> bytes:
+    """Rows may be padded."""
+    message = headed(stamp_us, ros1=ros1)
+    height, width = pixels.shape[:2]
+    rows_of = [row.tobytes() + bytes(pad) for row in pixels]
+    message.add("I", height)
+    message.add("I", width)
+    message.text(encoding)
+    message.add("B", 0)
+    message.add("I", len(rows_of[0]))
+    message.add("I", sum(map(len, rows_of)))
+    message.body += b"".join(rows_of)
+    return message.done()
+
+
+def imu_message(stamp_us: int, acceleration: Any, rotation: Any, *, ros1: bool = False) -> bytes:
+    """In m/s^2 and rad/s; no orientation."""
+    message = headed(stamp_us, ros1=ros1)
+    for value in [*[0.0] * 4, -1.0, *[0.0] * 8, *rotation, *[0.5] * 9, *acceleration, *[0.25] * 9]:
+        message.add("d", value)
+    return message.done()
+
+
+def write_topics(path: Path, topics: Topics) -> None:
+    """Write a ROS 2 bag in SQLite of several topics."""
+    with sqlite3.connect(path) as base:
+        base.execute("CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT)")
+        base.execute(
+            "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, "
+            "data BLOB)"
+        )
+        for k, (name, (kind, contents)) in enumerate(topics.items(), start=1):
+            base.execute("INSERT INTO topics VALUES (?, ?, ?)", (k, name, kind))
+            for content in contents:
+                base.execute(
+                    "INSERT INTO messages(topic_id, timestamp, data) VALUES (?, 5, ?)", (k, content)
+                )
+    base.close()
+
+
+def write_topics1(path: Path, topics: Topics) -> None:
+    """Write a ROS 1 bag of several topics."""
+    from rosbags.rosbag1 import Writer
+
+    with Writer(path) as bag:
+        for name, (kind, contents) in topics.items():
+            fields = PACKET_FIELDS if kind == PACKET else "std_msgs/Header header"
+            topic = bag.add_connection(name, kind, msgdef=fields, md5sum="0" * 32)
+            for k, content in enumerate(contents):
+                bag.write(topic, 1_000 + k // 3, content)
 
 
 def write_db3(path: Path, contents: Iterable[bytes], *, kind: str = PACKET) -> None:

@@ -21,12 +21,13 @@ from recordings.contract import SENSOR, ReaderContract, written_events, written_
 from recordings.es_files import atis_records, dvs_records, header_es
 from recordings.prophesee_files import EVT2, EVT3, EVT21, EVT21_LEGACY, write_dat, write_raw
 from recordings.rosbag_files import (
+    IMAGE,
     PACKET,
-    PACKET_FIELDS,
+    image_message,
     messages,
-    write_bag,
     write_db3,
     write_mcap,
+    write_topics1,
 )
 from recordings.toy_format import write_toy
 
@@ -159,11 +160,16 @@ class TestRosbagSqlite(ReaderContract):
 
 class TestRosbag1(ReaderContract):
     suffix = ".bag"
-    has_frames = False
+    has_frames = True
 
     def write(self, path: Path) -> None:
-        contents = messages(written_events(), "mono", ros1=True)
-        write_bag(path, contents, kind=PACKET, fields=PACKET_FIELDS)
+        pictures = [
+            image_message(picture, end, ros1=True, pad=3)
+            for end, picture in zip(*written_frames(), strict=True)
+        ]
+        events = messages(written_events(), "mono", ros1=True)
+        topics = {"/dvs/events": (PACKET, events), "/dvs/image_raw": (IMAGE, pictures)}
+        write_topics1(path, topics)
 
 
 class TestMcap(ReaderContract):
@@ -183,6 +189,21 @@ class TestHdf5Columns(ReaderContract):
         with h5py.File(path, "w") as file:
             for name in "txyp":
                 file.create_dataset(f"events/{name}", data=getattr(events, name), chunks=(500,))
+
+
+class TestMvsec(ReaderContract):
+    suffix = ".hdf5"
+    has_frames = True
+
+    def write(self, path: Path) -> None:
+        events, (ends_us, images) = written_events(), written_frames()
+        rows = np.stack([events.x, events.y, events.t / 1e6, events.p * 2 - 1], axis=1)
+        with h5py.File(path, "w") as file:
+            file["davis/left/events"] = rows.astype(np.float64)
+            file.create_dataset(
+                "davis/left/image_raw", data=images, chunks=(1, *SENSOR), compression="lzf"
+            )
+            file["davis/left/image_raw_ts"] = np.array(ends_us) / 1e6
 
 
 class TestNpz(ReaderContract):

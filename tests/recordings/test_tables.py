@@ -276,3 +276,35 @@ def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path, monkey
     assert (tmp_path / "bomb.npz").stat().st_size < 1_000
     with pytest.raises(RecordingError, match=r"bytes unpacked, more than 10,000"):
         open_recording(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".csv", ".h5"])
+def test_unit_that_a_caller_gives(tmp_path: Path, suffix: str) -> None:
+    """Milliseconds of few events, which the rate does not tell."""
+    path = tmp_path / f"rec{suffix}"
+    t = np.arange(50, dtype=np.int64) * 7
+    rest = {name: getattr(EVENTS, name)[:50] for name in "xyp"}
+    columns = np.stack([t, *rest.values()], axis=1)
+    if suffix == ".npz":
+        np.savez(path, t=t, **rest)
+    elif suffix == ".npy":
+        np.save(path, columns)
+    elif suffix == ".csv":
+        np.savetxt(path, columns, fmt="%d", delimiter=",", header="t,x,y,p", comments="")
+    else:
+        write_h5(path, {"t": t, **rest})
+    for unit, factor in (("ms", 1_000), ("us", 1), ("s", 1_000_000)):
+        found, said = read(path, time_unit=unit)
+        assert [row[0] for row in found] == (t * factor).tolist()
+        assert f"times in {unit}, as asked" in said
+    with pytest.raises(RecordingError, match="unit of time 'minutes' is none of s, ms, us, ns"):
+        open_recording(path, time_unit="minutes")
+
+
+def test_a_unit_that_makes_no_sense_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "rec.npz", **{name: getattr(EVENTS, name) for name in "txyp"})
+    _, said = read(tmp_path / "rec.npz", time_unit="s")
+    assert "0.022 events a second, which is hardly possible; is it us?" in said
+    (tmp_path / "rec.raw").write_bytes(b"% evt 3.0\n" + bytes(64))
+    with pytest.raises(RecordingError, match="leave --time-unit out"):
+        open_recording(tmp_path / "rec.raw", time_unit="s")

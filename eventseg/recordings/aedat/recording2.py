@@ -14,6 +14,7 @@ from eventseg.recordings.aedat.index2 import events_of, load_index, read_block
 from eventseg.recordings.aedat.version2 import Aedat2File
 from eventseg.recordings.contents import Frames
 from eventseg.recordings.packets import EventColumns, PacketReader, PacketRecording
+from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 
 
@@ -65,32 +66,17 @@ class Aedat2Recording(PacketRecording):
 
     def _frames(self, stored: NDArray[np.void], tally: Tally) -> Frames:
         """Return the frames, if they fit on the sensor, sorted by the end of their exposure."""
-        height, width = self._file.chip
-        if height > self.sensor.height or width > self.sensor.width:
-            tally.skip("frames", f"outside the sensor {self.sensor}", len(stored))
-            stored = stored[:0]
-        stored = stored[np.argsort(stored["exposure_end"], kind="stable")]
-        # Two frames of one time would be two samples of one time.
-        again = np.flatnonzero(np.diff(stored["exposure_end"]) == 0) + 1
-        tally.skip("frames", "same time as the frame before", len(again))
-        stored = np.delete(stored, again)
-        place = (0, 0)
-        if self._rotate:
-            place = self.sensor.height - height, self.sensor.width - width
-        rois = np.tile(np.array([*place, height, width], np.int64), (len(stored), 1))
 
         def read(i: int) -> NDArray[np.uint16]:
             first, stop = int(stored["first"][i]), int(stored["stop"][i])
             addresses, _ = self._file.read(first, stop - first)
             picture: NDArray[np.uint16] = aps.picture_of(addresses, self._file.chip)
-            return picture[::-1, ::-1] if self._rotate else picture
+            return picture
 
-        return Frames(
-            stored["t_start"],
-            stored["t_end"],
-            stored["exposure_start"],
-            stored["exposure_end"],
-            rois,
-            self.sensor,
+        stamps = ("t_start", "t_end", "exposure_start", "exposure_end")
+        frames = StoredFrames(
+            np.stack([stored[name] for name in stamps], axis=1),
+            np.tile(np.array([0, 0, *self._file.chip], np.int64), (len(stored), 1)),
             read,
         )
+        return frames.on(self.sensor, rotate180=self._rotate, tally=tally)

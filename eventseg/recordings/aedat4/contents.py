@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage, Table, root
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
 from eventseg.recordings.packets import EventColumns
+from eventseg.recordings.pixels import gray_values
 
 KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
 """Identifiers of the packets that are read: events, frames, inertial samples, triggers."""
@@ -40,9 +41,6 @@ FRAME_DTYPE = np.dtype(
 
 PIXEL_FORMATS = {0: (1, 1), 2: (2, 1), 16: (1, 3), 18: (2, 3), 24: (1, 4), 26: (2, 4)}
 """Bytes of a value and values of a pixel by OpenCV's number of the format; colours are BGR."""
-
-LUMA = np.array([0.114, 0.587, 0.299])
-"""Weights of blue, green and red in the gray value, ITU-R BT.601."""
 
 
 def identifier(content: bytes) -> str:
@@ -101,11 +99,7 @@ def pixels_of(content: bytes) -> NDArray[np.uint16]:
     """
     table = root(content)
     values = _stored_pixels(table, table.integer(7, "h"), table.integer(6, "h"))
-    gray = values[..., 0] if values.shape[2] == 1 else np.rint(values[..., :3] @ LUMA)
-    if values.dtype.itemsize == 1:
-        return np.left_shift(gray.astype(np.uint16), np.uint16(8))
-    wide = gray.astype(np.uint16)
-    return np.left_shift(wide, np.uint16(6)) if values.max(initial=0) < 1024 else wide
+    return gray_values(values, order="bgr")
 
 
 def imu_of(content: bytes) -> NDArray[np.void]:

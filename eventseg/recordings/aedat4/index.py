@@ -46,19 +46,32 @@ class Index:
     specials: NDArray[np.void]
 
 
-def choose_streams(streams: tuple[StreamInfo, ...]) -> dict[str, int]:
+def cameras_of(streams: tuple[StreamInfo, ...]) -> list[str]:
+    """Return the sources of the streams of events, or of frames where none has events.
+
+    Streams of one source are of one camera; a writer that names no sources has one camera.
+    """
+    for kind in ("EVTS", "FRME"):
+        sources = dict.fromkeys(stream.source for stream in streams if stream.kind == kind)
+        if sources:
+            return list(sources)
+    return [""]
+
+
+def choose_streams(streams: tuple[StreamInfo, ...], source: str) -> dict[str, int]:
     """Return the number of the stream of each kind that is read: the first of its camera.
 
-    The camera is that of the first stream of events, or of frames where there are no events.
+    Where the camera has no stream of a kind, the first one of that kind is taken if no other
+    camera has it: writers leave the source out for some kinds.
     """
-    by_kind = {kind: [s for s in streams if s.kind == kind] for kind in KINDS}
-    first = next((found[0] for found in by_kind.values() if found), None)
-    source = "" if first is None else first.source
-    return {
-        kind: next((s.number for s in found if s.source == source), found[0].number)
-        for kind, found in by_kind.items()
-        if found
-    }
+    chosen = {}
+    for kind in KINDS:
+        found = [stream for stream in streams if stream.kind == kind]
+        own = [stream for stream in found if stream.source in (source, "")]
+        if own or len(cameras_of(streams)) == 1:
+            for stream in (own or found)[:1]:
+                chosen[kind] = stream.number
+    return chosen
 
 
 def largest_sensor(file: ContainerFile, chosen: Mapping[str, int]) -> tuple[int, int]:
@@ -118,6 +131,7 @@ def build_index(
         Called with the share of the file that is read.
     """
     rows: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    listed = {stream.number for stream in file.header.streams}
     for place in file.places(tally):
         tally.found["packets"] += 1
         progress(place.offset / file.header.end)
@@ -126,7 +140,9 @@ def build_index(
             kind = identifier(content)
             if kind not in KINDS:
                 tally.skip("packets", f"of the unknown kind {kind!r}")
-            elif place.stream != chosen.get(kind, place.stream):
+            elif place.stream != chosen.get(kind, place.stream) or (
+                kind not in chosen and place.stream in listed
+            ):
                 tally.skip("packets", f"of another camera, stream {place.stream}")
             elif kind == "EVTS":
                 events, outside, untimed = events_on(content, sensor)

@@ -15,12 +15,15 @@ from eventseg.recordings.aedat4.contents import pixels_of
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage
 from eventseg.recordings.aedat4.index import (
     build_index,
+    cameras_of,
     choose_streams,
     events_on,
     largest_sensor,
 )
+from eventseg.recordings.cameras import Camera, choose_camera
 from eventseg.recordings.contents import Epoch, Frames
 from eventseg.recordings.packets import EventColumns, PacketReader, PacketRecording
+from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 
 
@@ -39,16 +42,17 @@ def open_aedat4(
     sensor: SensorSize | None = None,
     rotate180: bool = False,
     progress: Callable[[float], None] | None = None,
+    **choices: str,
 ) -> Aedat4Recording:
     """Open an AEDAT 4 recording; see :func:`eventseg.recordings.open_recording`."""
-    return Aedat4Recording(path, sensor=sensor, rotate180=rotate180, progress=progress)
+    return Aedat4Recording(path, sensor=sensor, rotate180=rotate180, progress=progress, **choices)
 
 
 class Aedat4Recording(PacketRecording):
     """An AEDAT 4 recording; parameters as for `open_recording`.
 
-    The first stream of events is read, and the frames, inertial samples and triggers of its
-    camera; packets of other streams are counted as skipped. Times are those of the file, us since
+    The first stream of events of the camera is read, and its frames, inertial samples and
+    triggers; packets of other streams are counted as skipped. Times are those of the file, us since
     1970 where a recorder wrote it.
     """
 
@@ -63,7 +67,10 @@ class Aedat4Recording(PacketRecording):
             tally.notes.append("the recorder did not finish the file; read to its last packet")
         if self._rotate:
             tally.notes.append("events and frames are turned by 180 degrees, as asked")
-        chosen = choose_streams(header.streams)
+        cameras = [Camera(source or "camera") for source in cameras_of(header.streams)]
+        place, note = choose_camera(cameras, self._choices.get("camera"), path=self.path)
+        tally.notes += [note] if note else []
+        chosen = choose_streams(header.streams, cameras_of(header.streams)[place])
         self.sensor = self._given_sensor or self._stored_sensor(header, chosen, tally)
         index = build_index(
             self._file, chosen=chosen, sensor=self.sensor, tally=tally, progress=progress
@@ -108,36 +115,19 @@ class Aedat4Recording(PacketRecording):
 
     def _frames(self, stored: NDArray[np.void], tally: Tally) -> Frames:
         """Return the frames that fit on the sensor, sorted by the end of their exposure."""
-        height, width = self.sensor
-        inside = (stored["row"] + stored["height"] <= height) & (
-            stored["col"] + stored["width"] <= width
-        )
-        tally.skip("frames", f"outside the sensor {self.sensor}", int((~inside).sum()))
-        stored = stored[inside]
-        stored = stored[np.argsort(stored["exposure_end"], kind="stable")]
-        # Two frames of one time would be two samples of one time.
-        again = np.flatnonzero(np.diff(stored["exposure_end"]) == 0) + 1
-        tally.skip("frames", "same time as the frame before", len(again))
-        stored = np.delete(stored, again)
-        rois = np.stack([stored[name] for name in ("row", "col", "height", "width")], axis=1)
-        if self._rotate:
-            rois[:, 0] = height - rois[:, 0] - rois[:, 2]
-            rois[:, 1] = width - rois[:, 1] - rois[:, 3]
 
         def read(i: int) -> NDArray[np.uint16]:
             try:
                 place = int(stored["offset"][i]), int(stored["size"][i])
-                picture = pixels_of(self._file.content(*place))
+                return pixels_of(self._file.content(*place))
             except (PacketDamage, BufferDamage) as damage:
                 raise RecordingError(f"{self.path}: frame {i} cannot be read: {damage}") from damage
-            return picture[::-1, ::-1] if self._rotate else picture
 
-        return Frames(
-            stored["t_start"],
-            stored["t_end"],
-            stored["exposure_start"],
-            stored["exposure_end"],
-            rois,
-            self.sensor,
+        stamps = ("t_start", "t_end", "exposure_start", "exposure_end")
+        rois = ("row", "col", "height", "width")
+        frames = StoredFrames(
+            np.stack([stored[name] for name in stamps], axis=1),
+            np.stack([stored[name] for name in rois], axis=1),
             read,
         )
+        return frames.on(self.sensor, rotate180=self._rotate, tally=tally)

@@ -57,6 +57,8 @@ class EventMessage:
         Number of the message; -1 where it has none.
     big_endian : bool
         Words of the content are big-endian.
+    stamp_ns : int
+        Time of the host in the header.
     """
 
     height: int
@@ -66,6 +68,7 @@ class EventMessage:
     time_base_ns: int = 0
     sequence: int = -1
     big_endian: bool = False
+    stamp_ns: int = 0
 
 
 def normal_type(name: str) -> str:
@@ -91,17 +94,16 @@ def parse_message(content: bytes, *, kind: str, ros1: bool) -> EventMessage:
         It ends too early, or its numbers make no sense.
     """
     fields = Fields(content, ros1=ros1)
-    if ros1:
-        fields.number("I")
-    fields.number("I")
-    fields.number("I")
-    fields.text()
+    stamp_ns = fields.header()
     height, width = fields.number("I"), fields.number("I")
     if kind in ARRAYS:
-        return EventMessage(height, width, "array", fields.events())
+        return EventMessage(height, width, "array", fields.events(), stamp_ns=stamp_ns)
     sequence, time_base_ns = fields.number("Q"), fields.number("Q")
     encoding, big_endian = fields.text(), bool(fields.number("B"))
-    return EventMessage(height, width, encoding, fields.bytes(), time_base_ns, sequence, big_endian)
+    stored = fields.bytes()
+    return EventMessage(
+        height, width, encoding, stored, time_base_ns, sequence, big_endian, stamp_ns
+    )
 
 
 class Fields:
@@ -123,7 +125,19 @@ class Fields:
                 raise MessageDamage("it does not begin as CDR does")
             self._order = "<" if content[1] else ">"
 
+    def header(self) -> int:
+        """Return the stamp of the next header in ns."""
+        if self._ros1:
+            self.number("I")
+        seconds, ns = self.number("I"), self.number("I")
+        self.text()
+        return seconds * 1_000_000_000 + ns
+
     def number(self, kind: str) -> int:
+        """Return the next integer, of a letter of :mod:`struct`."""
+        return int(self.number_of(kind))
+
+    def number_of(self, kind: str) -> float:
         """Return the next number, of a letter of :mod:`struct`."""
         size = struct.calcsize(f"={kind}")
         if not self._ros1:
@@ -133,7 +147,8 @@ class Fields:
         except struct.error as error:
             raise MessageDamage("it ends too early") from error
         self._place += size
-        return int(value)
+        number: float = value
+        return number
 
     def text(self) -> str:
         """Return the next text."""

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.recordings.contents import Epoch, Frames
+from eventseg.recordings.beside import NO_FRAMES, NO_IMU
+from eventseg.recordings.cameras import Camera, choose_camera
+from eventseg.recordings.contents import Epoch
 from eventseg.recordings.packets import (
     PACKET_DTYPE,
     EventColumns,
@@ -23,6 +25,7 @@ from eventseg.recordings.prophesee import state
 from eventseg.recordings.prophesee.index import REPAIRS
 from eventseg.recordings.report import Tally
 from eventseg.recordings.rosbag.bags import MCAP, ROS1, SQLITE, Bag, Topic, beginning, open_bag
+from eventseg.recordings.rosbag.beside import IMAGE, IMU, read_frames, read_imu, topics_beside
 from eventseg.recordings.rosbag.encodings import events_of, no_state
 from eventseg.recordings.rosbag.messages import (
     TYPES,
@@ -32,6 +35,9 @@ from eventseg.recordings.rosbag.messages import (
     normal_type,
     parse_message,
 )
+
+SAME_CLOCK_US = 10_000_000
+"""Delay of messages behind their events up to which both are on one clock."""
 
 BLOCK_DTYPE = np.dtype([*PACKET_DTYPE.descr, ("state", "<i8", (state.STATES,))])
 
@@ -53,16 +59,18 @@ def open_rosbag(
     sensor: SensorSize | None = None,
     rotate180: bool = False,
     progress: Callable[[float], None] | None = None,
+    **choices: str,
 ) -> RosbagRecording:
     """Open a ROS bag; see :func:`eventseg.recordings.open_recording`."""
-    return RosbagRecording(path, sensor=sensor, rotate180=rotate180, progress=progress)
+    return RosbagRecording(path, sensor=sensor, rotate180=rotate180, progress=progress, **choices)
 
 
 class RosbagRecording(PacketRecording):
-    """The events of the first camera of a bag; parameters as for `open_recording`.
+    """Events, frames and inertial samples of one camera; parameters as for `open_recording`.
 
     Times are those of the messages in microseconds: since 1970 where the driver wrote them so,
-    those of the sensor's words in the encoding ``evt3``.
+    those of the sensor's words in the encoding ``evt3``. Frames and samples have the host's time;
+    where the events have another, it is brought to theirs by the least delay of the messages.
     """
 
     _file: Bag
@@ -79,30 +87,60 @@ class RosbagRecording(PacketRecording):
         if self._rotate:
             tally.notes.append("events are turned by 180 degrees, as asked")
         self.n_events = int(rows["kept"].sum())
-        self.frames, self.epochs = Frames.none(self.sensor), (Epoch(0, 0, "start"),)
-        self.report = tally.report()
+        self._read_beside(tally)
+        self.epochs, self.report = (Epoch(0, 0, "start"),), tally.report()
         self._set_times(rows, tally)
         self._reader = PacketReader(rows, self._decode, sensor=self.sensor)
         self.gaps = self._reader.gaps()
 
+    def imu(self, t0_us: int | None = None, t1_us: int | None = None) -> NDArray[np.void]:
+        """Return the inertial samples of ``[t0_us, t1_us)``; see :meth:`Recording.imu`."""
+        t = self._imu["t"]
+        held = (t[0], t[-1]) if len(t) else None
+        first, stop = np.searchsorted(t, self.span(t0_us, t1_us, held=held))
+        return self._imu[first:stop].copy()
+
     def _choose(self, tally: Tally) -> Topic:
-        """Return the first topic of events; the others are counted in a note."""
+        """Return the topic of events of the camera asked for, by default the first one."""
         of_events = [each for each in self._file.topics if normal_type(each.type) in TYPES]
         if not of_events:
             kinds = ", ".join(sorted({each.type for each in self._file.topics})) or "none"
             raise RecordingError(
                 f"{self.path} has no topic of events ({', '.join(TYPES)}); its types are {kinds}"
             )
-        first = of_events[0]
-        if not has_known_fields(normal_type(first.type), first.definition):
+        cameras = [Camera(each.name) for each in of_events]
+        place, note = choose_camera(cameras, self._choices.get("camera"), path=self.path)
+        tally.notes += [note] if note else []
+        chosen = of_events[place]
+        if not has_known_fields(normal_type(chosen.type), chosen.definition):
             raise RecordingError(
-                f"{self.path}: the fields of {first.type} in this bag are not those of the known "
+                f"{self.path}: the fields of {chosen.type} in this bag are not those of the known "
                 "message; write it again with the current definition"
             )
-        if len(of_events) > 1:
-            others = ", ".join(each.name for each in of_events[1:])
-            tally.notes.append(f"other cameras, not read: {others}")
-        return first
+        return chosen
+
+    def _read_beside(self, tally: Tally) -> None:
+        """Read frames and inertial samples of the camera."""
+        topics = topics_beside(self._file.topics, self._topic, tally)
+        least = self._least_delay_us
+        delay_us = 0 if least is None or abs(least) < SAME_CLOCK_US else least
+        if topics and delay_us:
+            tally.notes.append(
+                f"frames and samples have the host's clock, {delay_us:,} us ahead of that of the "
+                "events by the least delay of their messages; it is taken off"
+            )
+
+        def clock(stamp_ns: int) -> int:
+            return stamp_ns // 1_000 - delay_us
+
+        frames = NO_FRAMES
+        if IMAGE in topics:
+            frames = read_frames(self._file, topics[IMAGE], clock=clock, tally=tally)
+            tally.notes.append(f"frames of {topics[IMAGE].name}, of which one time is known")
+        self.frames = frames.on(self.sensor, rotate180=self._rotate, tally=tally)
+        self._imu = NO_IMU
+        if IMU in topics:
+            self._imu = read_imu(self._file, topics[IMU], clock=clock, tally=tally)
 
     def _index(
         self, tally: Tally, progress: Callable[[float], None]
@@ -113,6 +151,7 @@ class RosbagRecording(PacketRecording):
         rows, spans = [], np.zeros(2, np.int64)
         before, counts = no_state(), np.zeros(state.COUNTS, np.int64)
         expected = -1
+        delays: list[int] = []
         for place, content in self._file.messages(self._topic):
             tally.found["packets"] += 1
             try:
@@ -137,9 +176,11 @@ class RosbagRecording(PacketRecording):
             tally.found["events"] += len(events)
             tally.skip("events", f"outside the sensor {size}", len(events) - len(on))
             if len(on):
+                delays.append(message.stamp_ns // 1_000 - int(on.t[0]))
                 spans = np.maximum(spans, [int(on.y.max()) + 1, int(on.x.max()) + 1])
                 rows.append((*packet_row(place, len(content), on), began))
         progress(1.0)
+        self._least_delay_us = min(delays, default=None)
         for number, reason in (
             (state.NO_TIME, "before the first time, or after a lost message"),
             (state.NO_PLACE, "before the first row, or after a lost message"),

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.beside import NOTHING, Beside
+from eventseg.recordings.cameras import ONE_CAMERA, choose_camera
 from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.table.columns import (
     Meaning,
@@ -81,7 +83,10 @@ class ArrayColumns:
 
     unread = ""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, time_unit: Unit | None = None, camera: str | None = None
+    ) -> None:
+        choose_camera(ONE_CAMERA, camera, path=path)
         self._path = path
         self._rows: NpyRows | None = None
         self._arrays: Columns = {}
@@ -106,10 +111,10 @@ class ArrayColumns:
                 self._pick = self._of_memory
             first = self._pick(0, ROWS)
             self._length = self._checked_length(first)
-            if unit is None:
+            if unit is None or time_unit is not None:
                 last = self._pick(max(0, self._length - 1), 1)["t"]
                 span = float(last[-1]) - float(first["t"][0]) if self._length else 0.0
-                unit, note = unit_of(first["t"], events=self._length, span=span)
+                unit, note = unit_of(first["t"], events=self._length, span=span, asked=time_unit)
                 notes = (*notes, note)
             self.meaning = Meaning(unit, sensor=sensor, notes=notes)
         except RecordingError:
@@ -120,6 +125,10 @@ class ArrayColumns:
             self.close()
             line = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RecordingError(f"{path}: no file of NumPy, or damaged: {line}") from error
+
+    def contents(self) -> Beside:
+        """Return nothing: there are events only."""
+        return NOTHING
 
     def places(self) -> list[tuple[int, int]]:
         """Return the first row and the number of rows of each block."""

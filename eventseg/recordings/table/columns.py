@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.beside import Beside
 from eventseg.recordings.packets import MOST_PIXELS, EventColumns
 
 Unit = Literal["s", "ms", "us", "ns"]
@@ -99,6 +100,10 @@ class ColumnFile(Protocol):
 
     meaning: Meaning
     unread: str
+
+    def contents(self) -> Beside:
+        """Return what lies beside the events."""
+        ...
 
     def places(self) -> Sequence[tuple[int, int]]:
         """Return where blocks of rows begin and how long they are, in file order."""
@@ -203,7 +208,9 @@ def order_of(table: NDArray[Any], *, path: object) -> dict[str, int]:
     return {"t": t, "x": x, "y": y, "p": p}
 
 
-def unit_of(t: NDArray[Any], *, events: int, span: float) -> tuple[Unit, str]:
+def unit_of(
+    t: NDArray[Any], *, events: int, span: float, asked: Unit | None = None
+) -> tuple[Unit, str]:
     """Return the unit of times that nothing names, and a note.
 
     Parameters
@@ -214,16 +221,45 @@ def unit_of(t: NDArray[Any], *, events: int, span: float) -> tuple[Unit, str]:
         Events in the file.
     span : float
         Last time less the first one.
+    asked : {"s", "ms", "us", "ns"}, optional
+        Unit that a caller gives, which is taken; the note tells where it makes no sense.
 
     Fractions are of seconds. Of integers, microseconds are believed unless that makes less than a
     thousand or more than a billion events a second.
     """
+    if asked is not None:
+        rate = _rate(events, span, asked)
+        note = f"times in {asked}, as asked"
+        if events >= FEW and not SLOWEST <= rate <= FASTEST:
+            likely, _ = unit_of(t, events=events, span=span)
+            note += f": {rate:.2g} events a second, which is hardly possible; is it {likely}?"
+        return asked, note
     if t.dtype.kind == "f" and (np.floor(t) != t).any():
         return "s", "times have fractions: seconds"
     units: tuple[Unit, ...] = ("us", "ns", "ms", "s")
     for unit in units:
-        factor, divisor = PER_US[unit]
-        rate = events / max(1e-9, span * factor / divisor / 1e6)
+        rate = _rate(events, span, unit)
         if events >= FEW and SLOWEST <= rate <= FASTEST:
             return unit, f"times are taken for {unit}, which makes {rate:.2g} events a second"
     return "us", "times are taken for us: too few events to tell"
+
+
+def checked_unit(name: str, *, path: object) -> Unit:
+    """Return the unit that a caller names.
+
+    Raises
+    ------
+    RecordingError
+        There is no such unit.
+    """
+    units: tuple[Unit, ...] = ("s", "ms", "us", "ns")
+    for unit in units:
+        if name == unit:
+            return unit
+    raise RecordingError(f"{path}: the unit of time {name!r} is none of {', '.join(PER_US)}")
+
+
+def _rate(events: int, span: float, unit: Unit) -> float:
+    """Return events a second if times are in a unit."""
+    factor, divisor = PER_US[unit]
+    return events / max(1e-9, span * factor / divisor / 1e6)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.beside import Beside
+from eventseg.recordings.cameras import Camera, choose_camera
 from eventseg.recordings.hdf5.datasets import attributes, open_table
-from eventseg.recordings.hdf5.filters import missing_filter, refuse_missing
+from eventseg.recordings.hdf5.filters import refuse_missing
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.repack import repacked
 from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
 from eventseg.recordings.prophesee.header import sensor_of
 from eventseg.recordings.table.columns import Meaning, RawColumns, Unit, unit_of
+from eventseg.recordings.table.hdf5_beside import beside
+from eventseg.recordings.table.layouts import LAYOUTS, Layout
 
 ROWS = 2**16
 
@@ -29,63 +33,17 @@ MOST_ROWS = 2**36
 MOST_BESIDE = 2**27
 """Most elements of a list beside the events, such as an index of milliseconds."""
 
-Order = dict[str, int]
-
-
-class Layout(NamedTuple):
-    """Where a data set or tool keeps its events.
-
-    Parameters
-    ----------
-    name : str
-        For people.
-    paths : tuple of str
-        Columns t, x, y, p, or one table of all.
-    order : dict, optional
-        Places of the columns in one table.
-    unit : str, optional
-        Unit of the times; None where it is inferred.
-    offset : str
-        Dataset of one number that is added to the times, in us; empty for none.
-    fields : bool
-        The one table has the fields t, x, y and p.
-    """
-
-    name: str
-    paths: tuple[str, ...]
-    order: Order | None = None
-    unit: Unit | None = "us"
-    offset: str = ""
-    fields: bool = False
-
-
-def _four(folder: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{name}" for name in "txyp")
-
-
-T_FIRST: Order = {"t": 0, "x": 1, "y": 2, "p": 3}
-X_FIRST: Order = {"x": 0, "y": 1, "t": 2, "p": 3}
-
-LAYOUTS = (
-    Layout("events/{t,x,y,p}, as of DSEC and RVT", _four("events"), offset="t_offset"),
-    Layout("prophesee/left/{t,x,y,p}, as of M3ED", _four("prophesee/left")),
-    Layout("CD/{t,x,y,p}", _four("CD")),
-    Layout("CD/events, as Prophesee writes it", ("CD/events",), fields=True),
-    Layout("davis/left/events, as of MVSEC", ("davis/left/events",), X_FIRST, "s"),
-    Layout("event, as DDD20's exporter writes it", ("event",), T_FIRST),
-    Layout("events (N, 4), as of v2e", ("events",), T_FIRST),
-    Layout("t, x, y, p", ("t", "x", "y", "p"), unit=None),
-)
-"""Known layouts, in the order in which they are tried."""
-
 
 class Hdf5Columns:
     """An open HDF5 file of events; see :class:`eventseg.recordings.table.columns.ColumnFile`."""
 
     unread = "rows of damaged chunks"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, time_unit: Unit | None = None, camera: str | None = None
+    ) -> None:
         self._path = path
+        self._asked = camera
         self._notes: list[str] = []
         self._closed = False
         try:
@@ -101,10 +59,14 @@ class Hdf5Columns:
             self._layout, self._tables = self._found()
         try:
             self._rows = self._checked_rows()
-            self.meaning = self._meaning()
+            self.meaning = self._meaning(time_unit)
         except BaseException:
             self.close()
             raise
+
+    def contents(self) -> Beside:
+        """Return what lies beside the events."""
+        return beside(self._file, self._layout, path=self._path)
 
     def places(self) -> list[tuple[int, int]]:
         """Return the first row and the number of rows of each block."""
@@ -166,27 +128,37 @@ class Hdf5Columns:
         return RawColumns(found["t"], found["x"], found["y"], found["p"])
 
     def _found(self) -> tuple[Layout, tuple[Table, ...]]:
-        """Return the first layout whose datasets are all there, and those."""
+        """Return the first layout whose datasets are all there, of the camera asked for."""
+        there: list[tuple[Layout, tuple[Table, ...]]] = []
         for layout in LAYOUTS:
-            tables: list[Table] = []
-            for path in layout.paths:
-                table = open_table(self._file, path)
-                if table is None:
-                    break
-                tables.append(table)
-            width = 1 if layout.order is None else 2
-            fits = all(len(table.shape) == width for table in tables)
-            if layout.fields:
-                fits = fits and all(set("txyp") <= set(t.dtype.names or ()) for t in tables)
-            if len(tables) == len(layout.paths) and fits:
-                for path, table in zip(layout.paths, tables, strict=True):
-                    reason = missing_filter(table.filters)
-                    if reason is not None:
-                        raise RecordingError(f"{self._path}: {path} is {reason}")
-                return layout, tuple(tables)
-        names = ", ".join(self._file.names()[:30])
-        known = "; ".join(layout.name for layout in LAYOUTS)
-        raise RecordingError(f"{self._path}: no events among {names}; known are {known}")
+            if there and layout.name != there[0][0].name:
+                break  # others of one name are other cameras
+            tables = self._tables_of(layout)
+            if tables is not None:
+                there.append((layout, tables))
+        if not there:
+            names = ", ".join(self._file.names()[:30])
+            known = "; ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
+            raise RecordingError(f"{self._path}: no events among {names}; known are {known}")
+        cameras = [Camera(layout.camera or "events") for layout, _ in there]
+        place, note = choose_camera(cameras, self._asked, path=self._path)
+        self._notes += [note] if note else []
+        layout, tables = there[place]
+        for path, table in zip(layout.paths, tables, strict=True):
+            refuse_missing(self._path, path, table.filters)
+        return layout, tables
+
+    def _tables_of(self, layout: Layout) -> tuple[Table, ...] | None:
+        """Return the tables of a layout, None where they are not all there."""
+        tables: list[Table] = []
+        for path in layout.paths:
+            table = open_table(self._file, path)
+            if table is None or len(table.shape) != (1 if layout.order is None else 2):
+                return None
+            if layout.fields and not set("txyp") <= set(table.dtype.names or ()):
+                return None
+            tables.append(table)
+        return tuple(tables)
 
     def _checked_rows(self) -> int:
         lengths = [table.shape[0] for table in self._tables]
@@ -207,14 +179,14 @@ class Hdf5Columns:
             raise RecordingError(f"{self._path}: {', '.join(self._layout.paths)} are no numbers")
         return lengths[0]
 
-    def _meaning(self) -> Meaning:
+    def _meaning(self, asked: Unit | None) -> Meaning:
         notes = [*self._notes, f"layout {self._layout.name}"]
-        unit = self._layout.unit
-        if unit is None:
+        unit = asked or self._layout.unit
+        if unit is None or asked is not None:
             sample: NDArray[Any] = self._read(0, min(self._rows, ROWS)).t
             last = self._read(max(0, self._rows - 1), 1).t
             span = float(last[-1]) - float(sample[0]) if self._rows else 0.0
-            unit, note = unit_of(sample, events=self._rows, span=span)
+            unit, note = unit_of(sample, events=self._rows, span=span, asked=asked)
             notes.append(note)
         offset = 0
         if self._layout.offset:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.recordings.contents import Epoch, Frames
+from eventseg.recordings.contents import Epoch
 from eventseg.recordings.packets import (
     PACKET_DTYPE,
     EventColumns,
@@ -17,13 +18,14 @@ from eventseg.recordings.packets import (
     PacketRecording,
     packet_row,
 )
+from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 from eventseg.recordings.table.arrays import ArrayColumns
-from eventseg.recordings.table.columns import ColumnFile, events_of
+from eventseg.recordings.table.columns import ColumnFile, checked_unit, events_of
 from eventseg.recordings.table.hdf5 import Hdf5Columns, is_newer
 from eventseg.recordings.table.text import TextColumns
 
-FILES: dict[str, Callable[[Path], ColumnFile]] = {
+FILES: dict[str, Callable[..., ColumnFile]] = {
     ".hdf5": Hdf5Columns,
     ".h5": Hdf5Columns,
     ".npz": ArrayColumns,
@@ -62,9 +64,10 @@ def open_table_recording(
     sensor: SensorSize | None = None,
     rotate180: bool = False,
     progress: Callable[[float], None] | None = None,
+    **choices: str,
 ) -> TableRecording:
     """Open columns of events; see :func:`eventseg.recordings.open_recording`."""
-    return TableRecording(path, sensor=sensor, rotate180=rotate180, progress=progress)
+    return TableRecording(path, sensor=sensor, rotate180=rotate180, progress=progress, **choices)
 
 
 class TableRecording(PacketRecording):
@@ -77,12 +80,16 @@ class TableRecording(PacketRecording):
     _file: ColumnFile
 
     def _container(self, path: Path) -> ColumnFile:
-        return FILES[path.suffix.lower()](path)
+        asked = self._choices.get("time_unit")
+        unit = None if asked is None else checked_unit(asked, path=path)
+        opener = FILES[path.suffix.lower()]
+        return opener(path, time_unit=unit, camera=self._choices.get("camera"))
 
     def _contents(self, progress: Callable[[float], None]) -> None:
         tally, meaning = Tally(), self._file.meaning
-        tally.notes += meaning.notes
-        known = self._given_sensor or meaning.sensor
+        beside = self._file.contents()
+        tally.notes += [*meaning.notes, *beside.notes]
+        known = self._given_sensor or meaning.sensor or _size_of(beside.frames)
         rows, x_max, y_max = [], 0, 0
         places = self._file.places()
         for k, (offset, size) in enumerate(places):
@@ -101,18 +108,31 @@ class TableRecording(PacketRecording):
         progress(1.0)
         self.sensor = known or _inferred(SensorSize(y_max + 1, x_max + 1), tally)
         if known is not None and self._given_sensor is None:
-            tally.notes.append(f"sensor {known} from the file")
+            where = "the file" if meaning.sensor is not None else "the pictures"
+            tally.notes.append(f"sensor {known} from {where}")
         if self._rotate:
             tally.notes.append("events are turned by 180 degrees, as asked")
         blocks = np.array(rows, PACKET_DTYPE)
         back = int((blocks["t_min"][1:] < blocks["t_max"][:-1]).sum())
         tally.repair("blocks that begin before the one before them ends, put in order", back)
         self.n_events = int(blocks["kept"].sum())
-        self.frames, self.epochs = Frames.none(self.sensor), (Epoch(0, 0, "start"),)
-        self.report = tally.report()
+        tally.found["frames"] += len(beside.frames.stamps)
+        tally.found["imu"] += len(beside.imu)
+        tally.found["specials"] += len(beside.specials)
+        self.frames = beside.frames.on(self.sensor, rotate180=self._rotate, tally=tally)
+        self._imu, self.specials = beside.imu, beside.specials
+        self.specials.flags.writeable = False
+        self.epochs, self.report = (Epoch(0, 0, "start"),), tally.report()
         self._set_times(blocks, tally)
         self._reader = PacketReader(blocks, self._decode, sensor=self.sensor)
         self.gaps = self._reader.gaps()
+
+    def imu(self, t0_us: int | None = None, t1_us: int | None = None) -> NDArray[np.void]:
+        """Return the inertial samples of ``[t0_us, t1_us)``; see :meth:`Recording.imu`."""
+        t = self._imu["t"]
+        held = (t[0], t[-1]) if len(t) else None
+        first, stop = np.searchsorted(t, self.span(t0_us, t1_us, held=held))
+        return self._imu[first:stop].copy()
 
     def _decode(self, block: np.void) -> EventColumns:
         raw = self._file.read(int(block["offset"]), int(block["size"]))
@@ -120,6 +140,14 @@ class TableRecording(PacketRecording):
         if len(events) != block["kept"]:
             raise RecordingError(f"{self.path} cannot be read any more: its content changed")
         return events.turned(self.sensor) if self._rotate else events
+
+
+def _size_of(frames: StoredFrames) -> SensorSize | None:
+    """Return the size of full pictures, None without any."""
+    if not len(frames.rois):
+        return None
+    height, width = (int(length) for length in frames.rois[0, 2:])
+    return SensorSize(height, width)
 
 
 def _inferred(least: SensorSize, tally: Tally) -> SensorSize:

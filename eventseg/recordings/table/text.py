@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.kernels.compiled import compiled
+from eventseg.recordings.beside import NOTHING, Beside
+from eventseg.recordings.cameras import ONE_CAMERA, choose_camera
 from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.table.columns import (
     PER_US,
@@ -47,7 +49,10 @@ class TextColumns:
 
     unread = "lines that are no four numbers"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, time_unit: Unit | None = None, camera: str | None = None
+    ) -> None:
+        choose_camera(ONE_CAMERA, camera, path=path)
         self._path = path
         self._file = FileBytes(path)
         try:
@@ -57,8 +62,8 @@ class TextColumns:
                 raise RecordingError(f"{path}: no lines of four numbers: an event is t, x, y, p")
             numbers = sample / 10.0**decimals
             self._order, unit, notes = _columns(names, numbers, path)
-            if unit is None:
-                unit, note = self._unit(numbers[:, self._order["t"]])
+            if unit is None or time_unit is not None:
+                unit, note = self._unit(numbers[:, self._order["t"]], time_unit)
                 notes = (*notes, note)
             self._times_unit = unit
             # Times leave here as microseconds: an integer of all digits cannot go on as it is.
@@ -66,6 +71,10 @@ class TextColumns:
         except BaseException:
             self.close()
             raise
+
+    def contents(self) -> Beside:
+        """Return nothing: there are events only."""
+        return NOTHING
 
     def places(self) -> list[tuple[int, int]]:
         """Return the first byte and the length of each block of lines."""
@@ -108,14 +117,14 @@ class TextColumns:
             place = stop + 1
         return place, names, sensor
 
-    def _unit(self, t: NDArray[np.float64]) -> tuple[Unit, str]:
+    def _unit(self, t: NDArray[np.float64], asked: Unit | None) -> tuple[Unit, str]:
         """Return the unit by the rate of events: their number follows from the length of lines."""
         tail = max(self._first, self._file.size - MOST_LINE)
         last, decimals, _ = self._parsed(tail, self._file.size - tail)
         end = float((last / 10.0**decimals)[-1, self._order["t"]]) if len(last) else float(t[-1])
         size = self._block_at(self._first)
         events = int(len(t) * (self._file.size - self._first) / max(1, size))
-        return unit_of(t, events=events, span=end - float(t[0]))
+        return unit_of(t, events=events, span=end - float(t[0]), asked=asked)
 
     def _block_at(self, begin: int) -> int:
         """Return the length of the block of lines that begins at a byte."""
