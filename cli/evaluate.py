@@ -67,6 +67,7 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --labels truth --teacher segformer-b5
   eventseg evaluate runs/evsegnet-code drives.eventseg --protocol paper
   eventseg evaluate runs/fastscnn drives.eventseg --by speed,light,rate
+  eventseg evaluate runs/fastscnn drives.eventseg --stress drop,shot,shift,window
   eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
   eventseg evaluate cgnet:model_camvid.pth CamVid
   eventseg evaluate runs/fastscnn drives.eventseg --save-predictions
@@ -109,6 +110,9 @@ Examples:
     _setting("boundary", callback=options.widths, metavar="PIXELS[,PIXELS...]"),
     _setting("calibration"),
     _setting("flicker"),
+    _setting("stress", callback=options.stress_axes, metavar="AXIS[,AXIS...]"),
+    _setting("stress_samples"),
+    _setting("seed"),
     _setting("time"),
 )
 @option_group(

@@ -109,6 +109,23 @@ def widths(
     return tuple(map(int, parts))
 
 
+def stress_axes(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    """Return the axes that ``drop,shift`` names."""
+    if text is None:
+        return None
+    from typing import get_args
+
+    from eventseg.evaluation.settings import StressName
+
+    names, known = tuple(text.split(",")), get_args(StressName)
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    return names
+
+
 def key_value(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
     """Return ``key=value`` texts as a mapping; a value is TOML, or else the text itself."""
     import tomllib

@@ -37,6 +37,7 @@ Examples:
   eventseg score logits DSEC --classes dsec11 --out scores/mine
   eventseg score python:my_net:predict drives.eventseg --window 50ms
   eventseg score runs/fastscnn drives.eventseg --boundary 1,2,4
+  eventseg score python:my_net:predict drives.eventseg --stress drop,shot,shift
   eventseg score maps other-maps drives.eventseg
   eventseg score runs/a-0,runs/a-1,runs/a-2 runs/b-0,runs/b-1 drives.eventseg
   eventseg score maps drives.eventseg --json | jq .mistakes
@@ -61,6 +62,8 @@ Examples:
     _switch("baselines"),
     _setting("teacher", metavar="SET"),
     _switch("diagnosis"),
+    _setting("stress", callback=options.stress_axes, metavar="AXIS[,AXIS...]"),
+    _setting("stress_samples"),
     _setting("seed"),
 )
 @option_group(

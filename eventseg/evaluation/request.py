@@ -29,8 +29,8 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     ----------
     settings : mapping
         Fields of :class:`EvaluationRequest`; ``window`` or ``windows`` may be a text such as
-        ``10ms,50ms``, microseconds, or a sequence of those; ``by`` may be a text such as
-        ``speed,turn``, ``boundary`` one width.
+        ``10ms,50ms``, microseconds, or a sequence of those; ``by`` and ``stress`` may be
+        texts such as ``speed,turn``, ``boundary`` one width.
 
     Raises
     ------
@@ -52,8 +52,10 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     if isinstance(lengths, int):
         lengths = (lengths,)
     values["windows"] = tuple(format_duration(to_us(length)) for length in lengths)
-    by, boundary = values.get("by", ()), values.get("boundary", ())
-    values["by"] = tuple(by.split(",") if isinstance(by, str) else by)
+    boundary = values.get("boundary", ())
+    for name in ("by", "stress"):
+        listed = values.get(name, ())
+        values[name] = tuple(listed.split(",") if isinstance(listed, str) else listed)
     values["boundary"] = (boundary,) if isinstance(boundary, int) else tuple(boundary)
     return EvaluationRequest(**values)
 

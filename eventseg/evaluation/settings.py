@@ -24,6 +24,10 @@ ConditionName = Literal[
     "scenario",
 ]
 
+StressName = Literal[
+    "drop", "shot", "hot", "leak", "shift", "window", "rate", "threshold", "night", "frame"
+]
+
 WIDEST = 100
 """Largest width of the band around boundaries in pixels."""
 
@@ -77,6 +81,15 @@ class EvaluationRequest:
     time : bool
         Whether reading, encoding, copying, network and argmax are timed, one sample after the
         other.
+    stress : tuple of str
+        Stress axes, each a curve of the network's score as its input becomes worse: events
+        dropped (``drop``), noise added (``shot``, ``hot`` pixels, ``leak``), time ``shift``,
+        length of the ``window``, ``rate`` of the motion, contrast ``threshold`` and ``night`` of
+        simulated drives, frozen ``frame``.
+    stress_samples : int
+        Most samples of a stressed score, spread evenly over the part.
+    seed : int
+        Random seed of the stress.
     adabn : bool
         Whether the network is scored too with batch-norm statistics estimated on the scored inputs,
         which are seen without labels (AdaBN); its weights stay.
@@ -111,6 +124,9 @@ class EvaluationRequest:
     calibration: bool = False
     flicker: bool = False
     time: bool = False
+    stress: tuple[StressName, ...] = ()
+    stress_samples: int = 200
+    seed: int = 0
     adabn: bool = False
     checkpoint: str = BEST
     network_classes: str | None = None
@@ -125,8 +141,25 @@ class EvaluationRequest:
         for name in self.by:
             if name not in known:
                 raise TrainingError(f"unknown condition {name!r}; choose from {', '.join(known)}")
+        check_stress(self.stress, samples=self.stress_samples)
         for width in self.boundary:
             if not isinstance(width, int) or not 1 <= width <= WIDEST:
                 raise TrainingError(
                     f"boundaries of {width!r} pixels; allowed are 1 to {WIDEST}, such as 1,2,4,8"
                 )
+
+
+def check_stress(names: tuple[str, ...], *, samples: int) -> None:
+    """Refuse unknown stress axes and a number of samples below 1.
+
+    Raises
+    ------
+    TrainingError
+        Names what is allowed.
+    """
+    known = get_args(StressName)
+    for name in names:
+        if name not in known:
+            raise TrainingError(f"unknown stress {name!r}; choose from {', '.join(known)}")
+    if samples < 1:
+        raise TrainingError(f"stress_samples is {samples}; give 1 or more")

@@ -293,9 +293,9 @@ def test_hostile_folders_are_refused_by_name(no_page, root, tmp_path):
         Image.fromarray(labels).save(folder / f"{name}.png")
 
     put(paint_labels(maps[names[0]], CITYSCAPES_19))
-    assert score().notes == ["1 label maps of given hold colours of the class table instead of ids"]
+    assert score().notes == ["1 label maps of given hold colours of cityscapes19 instead of ids"]
     put(np.full((*SENSOR, 3), 17, np.uint8))
-    with pytest.raises(LabelError, match=r"the colour \(17, 17, 17\) .* is none of the class"):
+    with pytest.raises(LabelError, match=r"the colour \(17, 17, 17\) .* is none of cityscapes19"):
         score()
     put(maps[names[0]].astype(np.uint16))
     assert score().rows[0].scores.pixel_accuracy == 1

@@ -11,6 +11,7 @@ from eventseg.evaluation.measures.calibration import CalibrationScores
 from eventseg.evaluation.measures.distance import ScoresByDistance
 from eventseg.evaluation.measures.flicker import Flicker
 from eventseg.evaluation.measures.measure import Measure, Scoring
+from eventseg.evaluation.measures.stress import stress_measures
 from eventseg.evaluation.measures.timing import StepTimes
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.rows import Row
@@ -59,10 +60,16 @@ def plan_measures(request: EvaluationRequest, scoring: Scoring) -> MeasurePlan:
         measures.append(ScoresNearBoundaries.of(request.boundary, scoring))
     if request.flicker:
         measures.append(Flicker.of(scoring))
+    stressed: list[Measure] = []
+    if request.stress:
+        stressed += stress_measures(
+            scoring, request.stress, most=request.stress_samples, seed=request.seed
+        )
     if request.calibration:  # last, after all that may be refused
         measures.append(CalibrationScores.of(scoring))
     if request.time:
         measures.append(StepTimes(scoring))
+    measures += stressed
     return MeasurePlan(measures)
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
+from eventseg.networks import TrainedNetwork
+from eventseg.prediction.predictor import network_input, probabilities
+from eventseg.sources.source import Source
 
 TOLERANCE = 1e-2
 """Largest distance from 1 of the sum of a pixel's probabilities, as half precision has."""
@@ -44,6 +48,17 @@ class Prediction:
     kind: Kind = "labels"
     coloured: bool = False
     sha256: str = ""
+
+
+def sample_prediction(
+    trained: TrainedNetwork, window: str, device: torch.device, source: Source, i: int
+) -> Prediction:
+    """Return the prediction of a network for a sample, at the size of its input in one pass."""
+    trained.network.to(device).eval()
+    x = network_input(source, i, inputs=trained.inputs, window=window)
+    size = (int(x.shape[-2]), int(x.shape[-1]))
+    found = probabilities(trained, x[None].to(device), size=size)[0].cpu().numpy()
+    return Prediction(found.argmax(0).astype(np.uint8), found, "probabilities")
 
 
 def read_array(path: Path, content: bytes) -> NDArray[Any]:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
-import numpy as np
 import torch
 
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
 from eventseg.evaluation.request import windows_of
 from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
-from eventseg.evaluation.scoring.arrays import Prediction
+from eventseg.evaluation.scoring.arrays import Prediction, sample_prediction
 from eventseg.evaluation.scoring.callables import Function, is_function, load_function
 from eventseg.evaluation.scoring.files import PredictionFiles, open_prediction_files
 from eventseg.evaluation.scoring.names import Matched
@@ -26,7 +25,6 @@ from eventseg.networks import TrainedNetwork
 from eventseg.networks.named import parse_named
 from eventseg.networks.shipped import shipped_file
 from eventseg.prediction.layout import BEST, MANIFEST, RUN, UNFINISHED
-from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 
@@ -144,11 +142,7 @@ class NetworkContender:
 
     def predict(self, source: Source, i: int) -> Prediction:
         """Compute the prediction of a sample at the size of its input, in a single pass."""
-        self.trained.network.to(self.device).eval()
-        x = network_input(source, i, inputs=self.trained.inputs, window=self.window)
-        size = (int(x.shape[-2]), int(x.shape[-1]))
-        found = probabilities(self.trained, x[None].to(self.device), size=size)[0].cpu().numpy()
-        return Prediction(found.argmax(0).astype(np.uint8), found, "probabilities")
+        return sample_prediction(self.trained, self.window, self.device, source, i)
 
 
 def open_contender(

@@ -27,6 +27,7 @@ from eventseg.metrics.label_pairs import PairBoundaries, PairCounts, pair_bounda
 from eventseg.networks.resizing import resize_nearest, resize_scores
 from eventseg.recordings.progress import Progress, Report
 from eventseg.sources.image_folders import Folder
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source
@@ -220,7 +221,7 @@ class _Counter:
         if merges[0] is not None and all(new >= len(plan.classes) for new in merges[0]):
             raise LabelError("none of the predicted classes is in the table that is scored")
         # Whether other sources can be read from several threads is not known.
-        known = isinstance(plan.source, EventSource | Folder)
+        known = isinstance(plan.source, EventSource | Folder | League)
         return cls(plan, read, merges, nullcontext() if known else Lock())
 
     def __call__(self, i: int) -> _SampleCounts:

@@ -36,6 +36,7 @@ from eventseg.evaluation.scoring.leagues import published_section
 from eventseg.evaluation.scoring.scored import ScoredContender, score_contender
 from eventseg.evaluation.scoring.sections import protocol_section
 from eventseg.evaluation.scoring.settings import ScoreRequest
+from eventseg.evaluation.scoring.stressed import stress_sections
 from eventseg.evaluation.scoring.versus import seeds_section, versus_section
 from eventseg.files import check_folder, table_digest
 from eventseg.html import write_text
@@ -124,6 +125,8 @@ def score_predictions(
     try:
         groups = _opened(predictions, source, request)
         contenders = [one for group in groups for one in group]
+        if request.stress:
+            _check_stressed(contenders)
         table = _table(contenders, request)
         folder = SCORES / _folder_name(groups, source, request) if out is None else Path(out)
         check_folder(folder)
@@ -140,6 +143,8 @@ def _request_of(settings: dict[str, Any]) -> ScoreRequest:
             raise TrainingError(
                 f"unknown setting {name!r} of a score; known are {', '.join(known)}"
             )
+    if isinstance(settings.get("stress"), str):
+        settings = {**settings, "stress": tuple(settings["stress"].split(","))}
     return ScoreRequest(**settings)
 
 
@@ -155,6 +160,15 @@ def _opened(
             "seeds as A,B,C"
         )
     return [[open_contender(one, source, request=request) for one in seeds_of(s)] for s in specs]
+
+
+def _check_stressed(contenders: Sequence[Contender | PredictionFiles]) -> None:
+    for one in contenders:
+        if isinstance(one, PredictionFiles):
+            raise TrainingError(
+                f"{one.name} is a folder of predictions: stress changes the inputs, and needs a "
+                "function or a run"
+            )
 
 
 def _table(contenders: Sequence[Any], request: ScoreRequest) -> ClassTable:
@@ -277,6 +291,9 @@ def _report(
         if named:
             found = f"Diagnosis of {one.row.name}: {named[0].title}; {named[0].cure}."
             warnings.append(found)
+    for number, one in enumerate(scored if request.stress else (), start=1):
+        stressed = stress_sections(one, source, request, table, progress)
+        sections += [_of(s, one.row.name, number, several=len(scored) > 1) for s in stressed]
     digests = {key: value for one in scored for key, value in one.digests.items()}
     about = {
         **{key: value for key, value in first.contender.about.items() if key != "trained with"},

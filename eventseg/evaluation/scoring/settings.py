@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.settings import WIDEST
+from eventseg.evaluation.settings import WIDEST, StressName, check_stress
 from eventseg.training.layout import BEST
 
 Values = Literal["auto", "logits", "probabilities"]
@@ -47,7 +47,9 @@ class ScoreRequest:
     diagnosis : bool
         Whether cheap mistakes that would explain a low score are looked for.
     stress : tuple of str
-        Stress axes of runs and callables.
+        Stress axes of runs and functions, each a curve of the score as the input becomes worse:
+        ``drop``, ``shot``, ``hot``, ``leak``, ``shift``, ``window``, ``rate``, ``threshold``,
+        ``night``, ``frame``.
     stress_samples : int
         Most samples of a stressed score, spread evenly over the part.
     seed : int
@@ -76,7 +78,7 @@ class ScoreRequest:
     baselines: bool = True
     teacher: str | None = None
     diagnosis: bool = True
-    stress: tuple[str, ...] = ()
+    stress: tuple[StressName, ...] = ()
     stress_samples: int = 200
     seed: int = 0
     checkpoint: str = BEST
@@ -92,6 +94,7 @@ class ScoreRequest:
                 raise TrainingError(
                     f"boundaries of {width!r} pixels; allowed are 1 to {WIDEST}, such as 1,2,4,8"
                 )
-        for name, least in (("stress_samples", 1), ("seed", 0), ("workers", 0), ("batch_size", 1)):
+        check_stress(self.stress, samples=self.stress_samples)
+        for name, least in (("seed", 0), ("workers", 0), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise TrainingError(f"{name} is {getattr(self, name)}; give {least} or more")

@@ -1,0 +1,84 @@
+"""Stress curves as measures of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from eventseg.evaluation.measures.measure import Scoring
+from eventseg.evaluation.report.sections import Section
+from eventseg.evaluation.rows import Row
+from eventseg.evaluation.scoring.arrays import sample_prediction
+from eventseg.evaluation.settings import StressName
+from eventseg.evaluation.stress.curves import (
+    StressCurve,
+    StressedPredictor,
+    curve_section,
+    stress_curve,
+    summary_section,
+)
+from eventseg.prediction.scored import ScoredBatch
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StressMeasure:
+    """Curve of one axis, computed when its section is made; or the summary after all of them.
+
+    Parameters
+    ----------
+    predictor : StressedPredictor
+    name : str
+        Axis; empty for the summary.
+    curves : list of StressCurve
+        Those of the axes before, shared by the measures of an evaluation.
+    """
+
+    predictor: StressedPredictor
+    name: StressName | None
+    curves: list[StressCurve] = field(default_factory=list)
+
+    def observe(self, _window: str, _batch: ScoredBatch) -> None:
+        """Do nothing: batches are of unchanged samples."""
+
+    def section(self, _rows: Sequence[Row]) -> Section:
+        """Return the section of the report."""
+        if self.name is None:
+            return summary_section(self.curves, seed=self.predictor.seed)
+        self.curves.append(stress_curve(self.predictor, self.name))
+        return curve_section(self.curves[-1])
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def stress_measures(
+    scoring: Scoring, names: Sequence[StressName], *, most: int, seed: int
+) -> list[StressMeasure]:
+    """Return the measures of some axes at the first window, and their summary.
+
+    Raises
+    ------
+    TrainingError
+        An axis of an input that the network does not see or that cannot be changed.
+    """
+    window, indices = next(iter(scoring.parts.items()))
+    kind = scoring.trained.inputs.kind
+    sees = {"events": ("events",), "both": ("events", "frame")}.get(kind, ("frame",))
+    predictor = StressedPredictor(
+        name=scoring.trained.blueprint.name,
+        window=window,
+        predict=partial(sample_prediction, scoring.trained, window, scoring.device),
+        predicted=scoring.trained.classes,
+        classes=scoring.classes,
+        source=scoring.source,
+        indices=indices,
+        sees=frozenset(sees),
+        most=most,
+        seed=seed,
+        progress=scoring.progress,
+    )
+    predictor.check(names)
+    curves: list[StressCurve] = []
+    axes: list[StressName | None] = [*dict.fromkeys(names), None]
+    return [StressMeasure(predictor, name, curves) for name in axes]

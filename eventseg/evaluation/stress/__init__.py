@@ -1,0 +1,1 @@
+"""Scores under stress: events and frames made worse step by step, labels unchanged."""
