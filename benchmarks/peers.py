@@ -110,8 +110,8 @@ def evutils_histogram(events: EventStream, windows: Windows) -> Runs:
     }
 
 
-def evlib_histogram(events: EventStream, windows: Windows) -> Runs:
-    """Two planes of saturating uint8 counts by evlib's compiled ``stacked_histogram_dense``."""
+def evlib_histogram(events: EventStream, windows: Windows, *, bins: int = 1) -> Runs:
+    """Saturating uint8 counts of two polarities by evlib's ``stacked_histogram_dense``."""
     from evlib.representations_rs import stacked_histogram_dense
 
     columns = [np.array(getattr(events, name), np.int64) for name in "txyp"]
@@ -125,9 +125,10 @@ def evlib_histogram(events: EventStream, windows: Windows) -> Runs:
             last = min(first + 16, len(windows))
             part = [column[lo[first] : hi[last - 1]] for column in columns]
             ends = windows.t1_us[first:last]
-            stacked_histogram_dense(*part, ends, window_us, 1, 255, rows, cols, height, width)
+            stacked_histogram_dense(*part, ends, window_us, bins, 255, rows, cols, height, width)
 
-    return {"evlib stacked_histogram_dense, uint8 counts": run}
+    parts = f", {bins} parts" * (bins > 1)
+    return {f"evlib stacked_histogram_dense, uint8 counts{parts}": run}
 
 
 def dv_edge_map(events: EventStream, windows: Windows) -> Runs:

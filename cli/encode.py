@@ -144,6 +144,14 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
         help="The standard deviation divides by n - ddof.",
     ),
     click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float16", "uint8"]),
+        default="float32",
+        show_default=True,
+        help="Element type of the tensors: float16 has half the bytes, uint8 a quarter, for count "
+        "and stack; counts stop at 255.",
+    ),
+    click.option(
         "--crop",
         callback=_crop,
         default="auto",
@@ -199,6 +207,7 @@ def command(
     \b
     eventseg encode rec1487339175.hdf5
     eventseg encode rec*.hdf5 --window 10ms,50ms,250ms --out ddd17 --test rec1487417411
+    eventseg encode rec1487339175.hdf5 --representation stack:5 --dtype uint8
     eventseg encode night.hdf5 --anchor stride:50ms --frame-age 200ms --crop none
     eventseg encode rec1487417411.hdf5 --anchor evsegnet --window 10ms,50ms,250ms
     """  # noqa: D301

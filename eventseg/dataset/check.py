@@ -42,6 +42,9 @@ from eventseg.labels.tables import described
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
 
+EXACT_COUNTS = {"float16": 2048, "uint8": 255}
+"""Count of a pixel up to which an element type tells all numbers apart."""
+
 SPLITS = ("train", "val", "test", "other", "gap")
 
 
@@ -205,8 +208,9 @@ def _tensors(dataset: EventDataset) -> Iterator[str]:
 
 def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | None:
     """Return the problem of a tensor whose window has this many events, or None."""
-    if tensor.dtype != np.float32 or tensor.shape != settings.encoding.shape:
-        return f"{tensor.dtype} {tensor.shape}, must be float32 {settings.encoding.shape}"
+    dtype, shape = settings.encoding.array_dtype, settings.encoding.shape
+    if tensor.dtype != dtype or tensor.shape != shape:
+        return f"{tensor.dtype} {tensor.shape}, must be {dtype} {shape}"
     if not np.isfinite(tensor).all():
         return "values that are not finite"
     for channel, values in zip(settings.encoding.channels, tensor, strict=True):
@@ -223,6 +227,8 @@ def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | 
     counts = tensor[:counting].astype(np.float64)
     if (counts != np.floor(counts)).any():
         return "counts that are not whole"
+    if counts.max(initial=0) >= EXACT_COUNTS.get(settings.encoding.dtype, np.inf):
+        return None  # counts were rounded, or stopped
     total, full = int(counts.sum()), settings.rows == (0, settings.sensor.height)
     if total > events or (full and total != events):
         return f"{total} events, {SAMPLES} has {events}"

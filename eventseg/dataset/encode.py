@@ -193,7 +193,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
 
 def _tensor_bytes(settings: Settings) -> int:
     channels, height, width = settings.encoding.shape
-    return channels * height * width * 4
+    return channels * height * width * settings.encoding.array_dtype.itemsize
 
 
 class _WriteQueue:

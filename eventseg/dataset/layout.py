@@ -96,7 +96,7 @@ def write_tensor(path: Path, tensor: Tensor) -> None:
 
 
 def read_tensor(path: Path) -> Tensor:
-    """Read one tensor, float32 (6, H, W).
+    """Read one tensor, (6, H, W), float32 or the element type that the manifest names.
 
     Raises
     ------

@@ -105,6 +105,7 @@ class Settings:
                 else {}
             ),
             **({"filters": encoding["filters"]} if encoding["filters"] else {}),
+            **({"dtype": encoding["dtype"]} if "dtype" in encoding else {}),
             "frame_age": _age_text(self.max_frame_age_us),
         }
 

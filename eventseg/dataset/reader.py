@@ -228,7 +228,7 @@ class EventDataset:
                 f"{encoding.normalise}; encode with --normalise raw"
             )
         path = tensor_file(self.path, window=window, sample_id=self.ids[i], store=settings.store)
-        tensor = read_tensor(path)
+        tensor = read_tensor(path).astype(np.float32, copy=False)
         if encoding != stored:
             normalise_raw(tensor, normalise=encoding.normalise)
         return tensor
@@ -286,11 +286,12 @@ class EventDataset:
         The same to the bit as a stored one. Parameters and errors as :meth:`tensor`.
         """
         t0_us, t1_us = self.window_of(i, window)
-        return encode(
+        made = encode(
             self.events_of(i, (t0_us, t1_us)),
             window=(t0_us, t1_us),
             encoding=self.manifest.settings.encoding.normalised(normalise),
         )
+        return made.astype(np.float32, copy=False)
 
     def events_of(self, i: int, span_us: tuple[int, int]) -> EventStream:
         """Return the events of a span of a sample's recording that the data set's filters keep.

@@ -25,6 +25,7 @@ from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_group
 from eventseg.dataset.table import Row, SampleTable
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, choose_encoder, thread_count
+from eventseg.encoding.element_type import ElementType
 from eventseg.encoding.representation import MEAN_STD, Representation, to_representation
 from eventseg.encoding.settings import Normalisation, encoding_of
 from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
@@ -77,7 +78,7 @@ class DatasetSummary:
             f"  {len(self.samples):,} samples ({split or 'no split'}), "
             f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
             f"  tensors {' x '.join(map(str, settings.encoding.shape))} "
-            f"{settings.encoding.normalise}, "
+            f"{settings.encoding.normalise} {settings.encoding.array_dtype}, "
             f"rows {row0}-{row1 - 1} of {settings.sensor}, store {settings.store}",
             *(
                 f"  labels {name}, {len(table)} classes"
@@ -128,6 +129,7 @@ def encode_dataset(
     workers: int = 1,
     threads: int | None = None,
     ddof: Literal[0, 1] = 1,
+    dtype: ElementType = "float32",
     device: Device = "cpu",
     sensor: SensorSize | None = None,
     rotate180: bool = False,
@@ -173,6 +175,9 @@ def encode_dataset(
         Threads of each process; by default an equal part of the processors.
     ddof : {0, 1}
         The standard deviation divides by ``n - ddof``.
+    dtype : {"float32", "float16", "uint8"}
+        Element type that raw channels are rounded to and stored in, see
+        :mod:`eventseg.encoding.element_type`.
     device : {"cpu", "cuda", "auto"}
         Where to encode; the bytes are the same. Windows of a fixed count only on the CPU.
     sensor : SensorSize, optional
@@ -256,6 +261,7 @@ def encode_dataset(
                     normalise=normalise,
                     ddof=ddof,
                     filters=tuple(filters.names.values()),
+                    dtype=dtype,
                 ),
                 store=store,
                 rotate180=rotate180,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.encoding.element_type import rounded
 from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Tensor
@@ -15,6 +18,7 @@ from eventseg.errors import ExtensionError, WindowError
 from eventseg.events import EventStream
 from eventseg.kernels import planes, scratch
 from eventseg.kernels.accumulate import PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
+from eventseg.kernels.counts import count_bytes, stack_bytes
 from eventseg.kernels.encode import encode_packed, encode_wide
 from eventseg.windows import check_window
 
@@ -33,6 +37,9 @@ def encode_run(
     out: Tensor,
 ) -> None:
     """Encode neighbouring windows on this thread; packed where that is exact, else wide."""
+    if encoding.dtype != "float32":
+        _encode_rounded(columns, lo, hi, t0_us, t1_us, encoding=encoding, out=out)
+        return
     first_row, ddof = encoding.rows[0], encoding.ddof
     if encoding.representation != MEAN_STD:
         _encode_planes(columns, lo, hi, t0_us, t1_us, encoding=encoding, out=out)
@@ -61,6 +68,37 @@ def encode_run(
             )
     for tensor in out:
         normalise_raw(tensor, normalise=encoding.normalise)
+
+
+def _encode_rounded(
+    columns: Columns,
+    lo: NDArray[np.int64],
+    hi: NDArray[np.int64],
+    t0_us: NDArray[np.int64],
+    t1_us: NDArray[np.int64],
+    *,
+    encoding: Encoding,
+    out: NDArray[Any],
+) -> None:
+    """Encode windows whose raw channels are rounded; counts are made in bytes at once."""
+    kind, (row0, row1) = encoding.representation.kind, encoding.rows
+    if out.dtype == np.uint8 and kind in ("count", "stack"):
+        t, x, y, p = columns
+        flat = out.reshape(*out.shape[:2], -1)
+        place = (flat, row0, row1 - row0, encoding.sensor.width)
+        if kind == "count":
+            count_bytes(x, y, p, lo, hi, *place)
+        else:
+            stack_bytes(t, x, y, p, lo, hi, t0_us, t1_us, out.shape[1] // 2, *place)
+        return
+    raw = replace(encoding, dtype="float32", normalise="raw")
+    one = np.empty((1, *encoding.shape), np.float32)
+    for k in range(len(lo)):
+        here = slice(k, k + 1)
+        encode_run(columns, lo[here], hi[here], t0_us[here], t1_us[here], encoding=raw, out=one)
+        out[k] = rounded(one[0], encoding.dtype)
+        if encoding.normalise != "raw":
+            normalise_raw(out[k], normalise=encoding.normalise)
 
 
 def _encode_planes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from eventseg.encoding.cpu import (
     compile_advice,
     encode_run,
 )
+from eventseg.encoding.element_type import LARGEST
+from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.settings import Encoding, Tensor
 from eventseg.errors import WindowError
@@ -100,6 +103,8 @@ def encode_batch(
     if not (t.is_cuda or cuda_device.SIMULATED):
         encode_run(read_only(columns), lo, hi, t0_us, t1_us, encoding=encoding, out=made.numpy())
         return made
+    if encoding.dtype != "float32":
+        return _rounded_batch(columns, bounds, windows, encoding=encoding, out=made)
     choose_encoder("cuda")
     plan = np.stack([np.arange(len(lo)), lo, hi, t0_us, t1_us], axis=1)
     with memory_advice(len(lo)):
@@ -110,6 +115,29 @@ def encode_batch(
         else:
             _encode_planes(columns, plan, made, encoding)
     return made
+
+
+def _rounded_batch(
+    columns: Columns,
+    bounds: ArrayLike,
+    windows: ArrayLike,
+    *,
+    encoding: Encoding,
+    out: torch.Tensor,
+) -> torch.Tensor:
+    """Encode windows whose raw channels are rounded to the encoding's element type."""
+    raw = replace(encoding, dtype="float32", normalise="raw")
+    encode_batch(*columns, bounds, windows, encoding=raw, out=out)
+    limit = LARGEST[encoding.dtype]
+    out.clamp_(-limit if encoding.dtype == "float16" else 0, limit)
+    out.copy_(out.to(getattr(torch, encoding.dtype)))
+    if encoding.normalise != "raw":
+        # By the CPU: the kernels normalise integer sums, which rounded values no longer are.
+        values = out.cpu().numpy()
+        for tensor in values:
+            normalise_raw(tensor, normalise=encoding.normalise)
+        out.copy_(torch.from_numpy(values))
+    return out
 
 
 def encode_on_gpu(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eventseg.device import Device, choose_encoder, thread_count
 from eventseg.encoding.cpu import bounds
+from eventseg.encoding.element_type import ElementType
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.encoding.tensors import (
@@ -96,6 +97,7 @@ def encode_recording(
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
     representation: Representation | str = MEAN_STD,
+    dtype: ElementType = "float32",
     encoding: Encoding | None = None,
     device: Device = "cpu",
     threads: int | None = None,
@@ -109,7 +111,7 @@ def encode_recording(
         An open recording.
     windows : sequence of Windows
         One for each length, all of N windows in order of time; sample i is the i-th of each.
-    normalise, ddof, rows, representation, encoding
+    normalise, ddof, rows, representation, dtype, encoding
         As for :func:`eventseg.encoding.tensors.encode`.
     device
         As for :func:`eventseg.encoding.tensors.encode_windows`.
@@ -146,12 +148,14 @@ def encode_recording(
         raise WindowError("windows must be in order of time")
     if n == 0:
         return
-    encoding = given_encoding(recording.sensor, encoding, rows, representation, normalise, ddof)
+    encoding = given_encoding(
+        recording.sensor, encoding, rows, representation, normalise, ddof, dtype
+    )
     encoder = choose_encoder(device).name
-    tensor_bytes = 4 * math.prod(encoding.shape) * len(windows)
+    tensor_bytes = encoding.array_dtype.itemsize * math.prod(encoding.shape) * len(windows)
     batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
     workers = thread_count(threads)
-    out = np.empty((len(windows), batch, *encoding.shape), np.float32)
+    out = np.empty((len(windows), batch, *encoding.shape), encoding.array_dtype)
     parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
     stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))
     # The reader has a thread of its own: it reads the next batch while this one is made.
@@ -198,6 +202,7 @@ def encode_counted(
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
     representation: Representation | str = MEAN_STD,
+    dtype: ElementType = "float32",
     encoding: Encoding | None = None,
 ) -> Iterator[CountedSample]:
     """Encode consecutive windows of a fixed number of events; the last may hold fewer.
@@ -211,7 +216,7 @@ def encode_counted(
         An open recording.
     events_per_window : int
         Events in each window.
-    normalise, ddof, rows, representation, encoding
+    normalise, ddof, rows, representation, dtype, encoding
         As for :func:`eventseg.encoding.tensors.encode`.
 
     Yields
@@ -232,8 +237,10 @@ def encode_counted(
     """
     if events_per_window < 1:
         raise WindowError(f"a window must hold 1 event or more, got {events_per_window}")
-    encoding = given_encoding(recording.sensor, encoding, rows, representation, normalise, ddof)
-    encoded = partial(encode, encoding=encoding, out=np.empty(encoding.shape, np.float32))
+    encoding = given_encoding(
+        recording.sensor, encoding, rows, representation, normalise, ddof, dtype
+    )
+    encoded = partial(encode, encoding=encoding, out=np.empty(encoding.shape, encoding.array_dtype))
     index = 0
     rest: EventStream | None = None
     for piece in recording.stream():

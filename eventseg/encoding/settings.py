@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.encoding.definition import Channel
+from eventseg.encoding.element_type import ElementType
 from eventseg.encoding.representation import (
     MEAN_STD,
     Representation,
@@ -43,12 +44,15 @@ class Encoding:
         The variance of ``mean-std`` divides by ``n - ddof``.
     filters : tuple of str
         Filters that the events have passed, as :func:`eventseg.filters.parse_filters` reads them.
+    dtype : {"float32", "float16", "uint8"}
+        Element type that the raw channels are rounded to, see
+        :mod:`eventseg.encoding.element_type`.
 
     Raises
     ------
     WindowError
-        Rows outside the sensor, an unknown normalisation or divisor, or a normalisation of another
-        representation than ``mean-std``.
+        Rows outside the sensor, an unknown normalisation, divisor or element type, a normalisation
+        of another representation than ``mean-std``, or ``uint8`` for channels that are no counts.
 
     Examples
     --------
@@ -62,6 +66,7 @@ class Encoding:
     normalise: Normalisation = "raw"
     ddof: int = 1
     filters: tuple[str, ...] = ()
+    dtype: ElementType = "float32"
 
     def __post_init__(self) -> None:
         if not 0 <= self.rows[0] < self.rows[1] <= self.sensor.height:
@@ -78,11 +83,25 @@ class Encoding:
             )
         if self.ddof not in (0, 1):
             raise WindowError(f"ddof must be 0 or 1, got {self.ddof!r}")
+        if self.dtype not in get_args(ElementType):
+            raise WindowError(f"dtype must be float32, float16 or uint8, got {self.dtype!r}")
+        if self.dtype == "uint8" and not all(
+            channel.counts for channel in self.representation.all_channels
+        ):
+            raise WindowError(
+                f"uint8 holds counts alone, and {self.representation} has other channels: take "
+                "float16, or the representation count or stack"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape (channels, rows, columns) of a tensor."""
         return self.representation.channels, self.rows[1] - self.rows[0], self.sensor.width
+
+    @property
+    def array_dtype(self) -> np.dtype[Any]:
+        """Element type of the arrays: that of the raw channels, float32 once normalised."""
+        return np.dtype(self.dtype if self.normalise == "raw" else "float32")
 
     @property
     def units(self) -> dict[str, str]:
@@ -125,6 +144,7 @@ class Encoding:
             "normalise": self.normalise,
             "ddof": self.ddof,
             "filters": list(self.filters),
+            **({"dtype": self.dtype} if self.dtype != "float32" else {}),
         }
 
     @classmethod
@@ -146,6 +166,7 @@ class Encoding:
             table["normalise"],
             table["ddof"],
             tuple(map(str, table.get("filters", ()))),
+            table.get("dtype", "float32"),
         )
 
 
@@ -157,6 +178,7 @@ def encoding_of(
     normalise: Normalisation = "raw",
     ddof: int = 1,
     filters: Sequence[str] = (),
+    dtype: ElementType = "float32",
 ) -> Encoding:
     """Return encoding settings for a sensor; by default all rows and the raw six channels.
 
@@ -172,7 +194,7 @@ def encoding_of(
     """
     representation = to_representation(representation)
     kept = (0, sensor.height) if rows is None else (int(rows[0]), int(rows[1]))
-    return Encoding(sensor, kept, representation, normalise, ddof, tuple(filters))
+    return Encoding(sensor, kept, representation, normalise, ddof, tuple(filters), dtype)
 
 
 def default_normalisation(representation: Representation) -> Normalisation:

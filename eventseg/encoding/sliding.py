@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.encoding.cpu import Columns, compile_advice, encode_run
+from eventseg.encoding.element_type import round_to
 from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Tensor
@@ -329,6 +330,7 @@ class _PackedSums:
                 return False
         flat = out.reshape(6, cells)
         finalize_packed(*self._words, flat, window_us, 0, True, self._encoding.ddof)
+        round_to(out, self._encoding.dtype)
         normalise_raw(out, normalise=self._encoding.normalise)
         return True
 
@@ -346,6 +348,7 @@ class _PlaneSums:
         channels, rows, width = encoding.shape
         self._place = encoding.rows[0], rows, width
         self._name = representation
+        self._dtype = encoding.dtype
         self._sums = np.zeros((channels, rows * width), np.int64)
         self._table = definition.table(self._parameter)
         assert definition.move is not None  # as `can_slide` has found
@@ -380,6 +383,7 @@ class _PlaneSums:
         with compile_advice(self._name):
             flat = out.reshape(self._sums.shape)
             self._write(self._sums, window_us, self._parameter, self._table, flat)
+        round_to(out, self._dtype)
         return True
 
     def _run(self, loops: list[object], columns: Columns, t0_us: int, window_us: int) -> None:

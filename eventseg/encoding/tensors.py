@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from eventseg.device import Device, choose_encoder
 from eventseg.encoding.cpu import bounds, check_windows, encode_run
+from eventseg.encoding.element_type import ElementType
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import WindowError
@@ -39,6 +40,7 @@ def encode(
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
     representation: Representation | str = MEAN_STD,
+    dtype: ElementType = "float32",
     encoding: Encoding | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
@@ -64,16 +66,19 @@ def encode(
         Rows to keep, the second excluded; by default all.
     representation : Representation or str
         Meaning of the channels, see :func:`eventseg.parse_representation`.
+    dtype : {"float32", "float16", "uint8"}
+        Element type that the raw channels are rounded to, see
+        :mod:`eventseg.encoding.element_type`; ``uint8`` for ``count`` and ``stack``.
     encoding : Encoding, optional
         All of these settings as one value, such as that of a data set or of a trained network.
     out : float32 (6, H, W), optional
-        Array to write into, C-contiguous.
+        Array to write into, C-contiguous; of the encoding's element type or float32.
 
     Returns
     -------
     float32 (6, H, W)
         Channels ``count+ count- mean+ std+ mean- std-``; mean and std in windows. C channels of
-        another representation.
+        another representation. Raw channels are of the element type that was asked for.
 
     Raises
     ------
@@ -97,7 +102,7 @@ def encode(
             f"window [{t0_us}, {t1_us}) us reaches outside the stream's span "
             f"[{events.t0_us}, {events.t1_us}) us; take the events of a longer span"
         )
-    encoding = given_encoding(events.sensor, encoding, rows, representation, normalise, ddof)
+    encoding = given_encoding(events.sensor, encoding, rows, representation, normalise, ddof, dtype)
     made = _output(encoding, 1, None if out is None else out[np.newaxis])
     (job,) = encode_jobs(
         events,
@@ -121,6 +126,7 @@ def encode_windows(
     ddof: int = 1,
     rows: tuple[int, int] | None = None,
     representation: Representation | str = MEAN_STD,
+    dtype: ElementType = "float32",
     encoding: Encoding | None = None,
     out: Tensor | None = None,
     threads: int = 1,
@@ -138,7 +144,7 @@ def encode_windows(
         Events that cover the windows.
     windows : Windows
         N windows.
-    normalise, ddof, rows, representation, encoding
+    normalise, ddof, rows, representation, dtype, encoding
         As for :func:`encode`.
     out : float32 (N, 6, H, W), optional
         Array to write into, C-contiguous.
@@ -168,7 +174,7 @@ def encode_windows(
     """
     if threads < 1:
         raise WindowError(f"threads must be 1 or more, got {threads}")
-    encoding = given_encoding(events.sensor, encoding, rows, representation, normalise, ddof)
+    encoding = given_encoding(events.sensor, encoding, rows, representation, normalise, ddof, dtype)
     out = _output(encoding, len(windows), out)
     t0_us, t1_us = windows.t0_us, windows.t1_us
     jobs = encode_jobs(
@@ -246,6 +252,7 @@ def given_encoding(
     representation: Representation | str,
     normalise: Normalisation,
     ddof: int,
+    dtype: ElementType,
 ) -> Encoding:
     """Return the encoding that a caller gave, or that of its settings; for one sensor.
 
@@ -255,7 +262,12 @@ def given_encoding(
         An encoding for a sensor of another size, or settings beside an encoding.
     """
     own = encoding_of(
-        sensor, rows=rows, representation=representation, normalise=normalise, ddof=ddof
+        sensor,
+        rows=rows,
+        representation=representation,
+        normalise=normalise,
+        ddof=ddof,
+        dtype=dtype,
     )
     if encoding is None:
         return own
@@ -271,8 +283,9 @@ def given_encoding(
 def _output(encoding: Encoding, n: int, out: Tensor | None) -> Tensor:
     """Return the array to write into: the one given, if it fits, or a new one."""
     shape = (n, *encoding.shape)
+    dtype = encoding.array_dtype
     if out is None:
-        return np.empty(shape, np.float32)
-    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise WindowError(f"out must be C-contiguous float32 {shape}, got {out.dtype} {out.shape}")
+        return np.empty(shape, dtype)
+    if out.shape != shape or out.dtype not in (dtype, np.float32) or not out.flags.c_contiguous:
+        raise WindowError(f"out must be C-contiguous {dtype} {shape}, got {out.dtype} {out.shape}")
     return out

@@ -120,7 +120,7 @@ class Instants:
             skip=done,
         ):
             # A copy: the next step overwrites the tensor.
-            tensor = sample.tensors[0].copy() if sample.tensors else None
+            tensor = sample.tensors[0].astype(np.float32) if sample.tensors else None
             yield tensor, sample.counts[0]
 
     def _frame(self, i: int, inputs: InputSpec) -> NDArray[np.float32]:

@@ -49,7 +49,8 @@ class LiveWindow:
 
     def tensor(self) -> Tensor:
         """Return the tensor of the events, changed and encoded here, float32 (C, H, W)."""
-        return encode(change_events(self.events, self.change), encoding=self.encoding)
+        made = encode(change_events(self.events, self.change), encoding=self.encoding)
+        return made.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -256,3 +256,17 @@ def test_columns_that_no_stream_checked_write_nowhere_else():
             out=guarded[1:2],
         )
         assert (guarded[::2] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "normalise"),
+    [("stack:4", "uint8", "raw"), ("mean-std", "float16", "raw"), ("mean-std", "float16", "sqrt")],
+)
+def test_element_types_are_those_of_the_cpu(name, dtype, normalise):
+    events = a_stream()
+    encoding = encoding_of(SIZE, representation=name, dtype=dtype, normalise=normalise)
+    windows = windows_of([0, 300], [700, 1_000])
+    made = encode_windows(events, windows, encoding=encoding, device="cuda")
+    expected = encode_windows(events, windows, encoding=encoding)
+    assert made.dtype == expected.dtype == encoding.array_dtype
+    assert np.array_equal(made, expected)
