@@ -13,7 +13,9 @@ from .group import TitledCommand, option_group
 from .progress import Messages
 
 if TYPE_CHECKING:
+    from eventseg.dataset.jobs.shard import Shard
     from eventseg.dataset.plan import Crop
+    from eventseg.dataset.writer import Summary
     from eventseg.encoding.representation import Representation
     from eventseg.events import SensorSize
     from eventseg.filters.rules import Filters
@@ -180,9 +182,13 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     options.device_option("cpu", note="The bytes are the same on each."),
     options.threads_option("the processors, shared among --workers"),
     options.workers_option(
-        "Recordings to encode at once, each in a process.  [default: as many as processors]",
+        "Processes that share stretches of the recordings.  [default: as many as processors, at "
+        "most one a recording]",
         least=1,
     ),
+    options.scheduler_option,
+    options.shard_option,
+    options.tries_option,
 )
 def command(
     recordings: tuple[Path, ...],
@@ -191,6 +197,9 @@ def command(
     anchor: Anchor,
     crop: Crop,
     workers: int | None,
+    scheduler: str | None,
+    shard: Shard | None,
+    tries: int,
     threads: int | None,
     device: str,
     held_out: tuple[str, ...],
@@ -210,6 +219,8 @@ def command(
     eventseg encode rec1487339175.hdf5 --representation stack:5 --dtype uint8
     eventseg encode night.hdf5 --anchor stride:50ms --frame-age 200ms --crop none
     eventseg encode rec1487417411.hdf5 --anchor evsegnet --window 10ms,50ms,250ms
+    eventseg encode rec*.hdf5 --out ddd17 --scheduler tcp://node1:8786
+    eventseg encode rec*.hdf5 --out ddd17 --shard 2/40
     """  # noqa: D301
     if out is None:
         if len(recordings) > 1:
@@ -217,7 +228,12 @@ def command(
         out = Path(recordings[0].with_suffix(".eventseg").name)
     if anchor.kind == "count" and windows_us is not None:
         raise click.UsageError(f"anchor {anchor} sets the windows: leave --window out")
+    if shard is not None and scheduler is not None:
+        raise click.UsageError("--shard and --scheduler exclude each other")
 
+    from functools import partial
+
+    from eventseg.dataset.shards import ShardSummary, encode_shard
     from eventseg.dataset.writer import encode_dataset
     from eventseg.device import choose_encoder_by_name, processors
 
@@ -226,13 +242,19 @@ def command(
         messages.note(f"device: {encoder}")
     with messages.bar() as bar:
         try:
-            summary = encode_dataset(
+            encode = (
+                partial(encode_dataset, scheduler=scheduler)
+                if shard is None
+                else partial(encode_shard, shard=shard)
+            )
+            summary: Summary | ShardSummary = encode(
                 recordings,
                 out,
                 windows_us=windows_us,
                 anchor=anchor,
                 crop=crop,
-                workers=workers or processors(),
+                workers=workers or min(processors(), len(recordings)),
+                tries=tries,
                 threads=threads,
                 device=encoder.name,
                 sensor=sensor,
@@ -247,8 +269,9 @@ def command(
     for name, notes in summary.notes.items():
         for note in notes:
             messages.note(f"{name}: {note}")
-    for dataset in summary.datasets:
+    parts = (summary,) if isinstance(summary, ShardSummary) else summary.datasets
+    for part in parts:
         if as_json:
-            options.print_json(dataset.to_dict())
+            options.print_json(part.to_dict())
         else:
-            click.echo("\n".join(dataset.lines()))
+            click.echo("\n".join(part.lines()))

@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": "The whole job on simulated drives: encode, label, train, score, show.",
     "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
+    "merge": "Complete a folder that the shards of a job array have made.",
     "info": "Show what a recording, data set, run or prediction folder holds.",
     "convert": "Write a recording in another format.",
     "align": "Measure whether events and frames of a recording are aligned.",

@@ -15,6 +15,7 @@ from .group import Decorator
 from .progress import Messages, announce_compiling
 
 if TYPE_CHECKING:
+    from eventseg.dataset.jobs.shard import Shard
     from eventseg.events import SensorSize
     from eventseg.training.config.describe import Setting
     from eventseg.windows import Anchor
@@ -215,6 +216,41 @@ def workers_option(text: str, *, least: int = 0, default: int | None = None) -> 
         show_default=default is not None,
         help=text,
     )
+
+
+def shard(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Shard | None:
+    """Return the shard that ``2/5`` or ``slurm`` names."""
+    if text is None:
+        return None
+    from eventseg.dataset.jobs.shard import Shard
+    from eventseg.errors import JobsError
+
+    try:
+        return Shard.parse(text)
+    except JobsError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask cluster that does the work: address of its scheduler, path of its scheduler file, "
+    "or local for one on this machine (extra cluster).  [default: processes of this machine]",
+)
+tries_option = click.option(
+    "--tries",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Times that a piece of the work is tried whose process is lost or fails.",
+)
+shard_option = click.option(
+    "--shard",
+    callback=shard,
+    metavar="I/N|slurm",
+    help="Do only shard I of N of a job array, or that of the environment of Slurm; when all are "
+    "done, eventseg merge completes the folder.",
+)
 
 
 def out_option(text: str, **settings: Any) -> Decorator[Any]:

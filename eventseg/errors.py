@@ -33,6 +33,14 @@ class OutputError(EventsegError, OSError):
     """An output that cannot be written: no space, no permission, or in the way."""
 
 
+class JobsError(EventsegError, RuntimeError):
+    """Jobs of a long piece of work that have failed, or that cannot be shared out."""
+
+
+class ClusterError(EventsegError, RuntimeError):
+    """A cluster that cannot be reached, or whose workers differ from this machine."""
+
+
 class LabelError(EventsegError, ValueError):
     """An invalid class table, merge or label map."""
 

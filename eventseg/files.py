@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 import sys
@@ -54,8 +55,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     OutputError
         The file cannot be written; nothing is left under its name.
     """
-    # The process id keeps a process that outlives a killed run apart from the run that resumes.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    # Apart from other writers of the file: one that outlives a killed run, one of another machine.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(5)}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -233,11 +234,12 @@ def free_bytes(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def locked(root: Path, *, doing: str = "encoding") -> Iterator[None]:
-    """Hold a folder for one writing process.
+def locked(root: Path, *, doing: str = "encoding", shared: bool = False) -> Iterator[None]:
+    """Hold a folder for one writing process, or for several that share it and exclude that one.
 
     The lock ends with the process and leaves no file. On a file system without locks a file beside
-    the folder takes its place, which names the process that holds it.
+    the folder takes its place, which names the process that holds it; processes that share a
+    folder have none there.
 
     Raises
     ------
@@ -250,12 +252,15 @@ def locked(root: Path, *, doing: str = "encoding") -> Iterator[None]:
     handle = os.open(root, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputError(
                 f"another process is {doing} into {root}; wait for it or give another folder"
             ) from error
         except OSError as error:
+            if shared:
+                yield
+                return
             with _lock_file(root, doing=doing, reason=error.strerror or str(error)):
                 yield
         else:

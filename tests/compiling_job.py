@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from eventseg.dataset.jobs import Tick
+from eventseg.dataset.jobs.job import Tick
 from eventseg_cli import progress
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from eventseg.dataset.jobs import Tick
+from eventseg.dataset.jobs.job import Tick
 from eventseg.dataset.layout import frame_file, label_file, tensor_file, write_tensor
 from eventseg.dataset.manifest import RecordingEntry, Settings
 from eventseg.dataset.samples import encoded_samples, placing_notes, sample_count, with_splits
@@ -120,9 +120,25 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
 
 @dataclass(frozen=True, slots=True)
 class EncodeJob:
-    """A recording to encode into the data set folder ``root``, with its truth or without.
+    """Stretch of a recording to encode into the data set folder ``root``.
 
-    ``hot_pixels`` are those that its survey found.
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    root : Path
+        The data set folder.
+    settings : Settings
+    threads : int
+    device : {"cpu", "cuda", "auto"}
+    truth : bool
+        Whether the truth beside the recording becomes a label set.
+    hot_pixels : tuple of int
+        Those that its survey found.
+    part : (start, stop)
+        Numbers of the samples to encode; all of them with windows of a fixed count.
+    samples : int
+        Number of samples of the entire recording.
     """
 
     path: Path
@@ -132,15 +148,17 @@ class EncodeJob:
     device: Device
     truth: bool
     hot_pixels: tuple[int, ...]
+    part: tuple[int, int]
+    samples: int
 
 
 def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
-    """Write the missing tensors, frames and true labels of one recording; progress is in events.
+    """Write the missing tensors, frames and true labels of a stretch; progress is in events.
 
     Returns
     -------
     list of Row
-        Every sample of the recording, whether written now or before.
+        Every sample of the stretch, whether written now or before.
     """
     settings, root = job.settings, job.root
     rows: list[Row] = []
@@ -164,7 +182,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
             if job.truth
             else None
         )
-        span_us = max(1, recording.t_last_us - recording.t_first_us)
+        events_a_sample = recording.n_events / max(1, job.samples)
         for row, t0_us, tensors in encoded_samples(
             recording,
             settings,
@@ -172,6 +190,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
             threads=job.threads,
             device=job.device,
             have=lambda sample_id: all(path.exists() for path in targets(sample_id)),
+            part=job.part,
         ):
             if tensors:
                 for path, tensor in zip(targets(row.id), tensors, strict=True):
@@ -185,9 +204,10 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
             rows.append(row)
             if settings.anchor.kind == "count":
                 longest_us = max(longest_us, row.t_us - t0_us)
-            share = (row.t_us - recording.t_first_us) / span_us
-            tick(recording.n_events * min(1.0, max(0.0, share)))
-        tick(recording.n_events)
+            tick(events_a_sample * len(rows))
+    if settings.anchor.kind != "count":
+        return rows
+    # The splits of windows of a fixed count depend on the longest of them.
     return with_splits(rows, settings, longest_us=longest_us)
 
 

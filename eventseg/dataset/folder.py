@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
@@ -40,7 +41,7 @@ def claim(root: Path, folders: Sequence[Path]) -> None:
                 raise OutputError(f"output {folder} is a file; give a folder that is new")
         if root not in folders and root.exists():
             for child in sorted(root.iterdir()):
-                if not child.is_dir() or _foreign(child):
+                if child.name != SHARDS and (not child.is_dir() or _foreign(child)):
                     raise OutputError(
                         f"output {root} holds {child.name}, but should hold nothing but one "
                         "data set a window length; give another folder"
@@ -60,7 +61,9 @@ def claim(root: Path, folders: Sequence[Path]) -> None:
 
 def _foreign(folder: Path) -> bool:
     """Return whether a folder holds files, but no data set, complete or half-way."""
-    if (folder / MANIFEST).exists() or (folder / PARTIAL).exists():
+    if any((folder / name).exists() for name in (MANIFEST, PARTIAL, SHARDS)):
+        return False
+    if (folder.parent / SHARDS).exists():  # one window length of the shards of a job array
         return False
     return any(path.suffix != TEMPORARY for path in folder.iterdir())
 
@@ -130,6 +133,11 @@ class DatasetFolder:
     def add(self, name: str, rows: list[Row]) -> None:
         """Record that the files of one recording are written."""
         self._rows[name] = rows
+        self._save()
+
+    def add_all(self, rows: Mapping[str, list[Row]]) -> None:
+        """Record that the files of several recordings are written."""
+        self._rows |= rows
         self._save()
 
     def finish(self) -> tuple[Manifest, SampleTable]:

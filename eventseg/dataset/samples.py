@@ -82,6 +82,7 @@ def encoded_samples(
     threads: int = 1,
     device: Device = "cpu",
     have: Callable[[str], bool] = lambda _: False,
+    part: tuple[int, int] | None = None,
 ) -> Iterator[Encoded]:
     """Yield every sample of a recording in order of time, counted and encoded.
 
@@ -99,6 +100,9 @@ def encoded_samples(
         Where to encode; windows of a fixed count only on the CPU.
     have : callable
         Called with a sample's id; where true, the sample is counted but not encoded.
+    part : (start, stop), optional
+        Numbers of the samples to yield; of windows of a fixed count, which depend on all events
+        before them, all are yielded.
 
     Raises
     ------
@@ -128,16 +132,17 @@ def encoded_samples(
         for windows in cut
     ]
     t0_us = np.min([windows.t0_us for windows in cut], axis=0)
+    start, stop = (0, len(ids)) if part is None else part
     samples = encode_recording(
         source,
-        cut,
+        [_between(windows, start, stop) for windows in cut],
         encoding=settings.encoding,
         device=device,
         threads=threads,
-        skip=np.array([have(sample_id) for sample_id in ids], dtype=bool),
+        skip=np.array([have(sample_id) for sample_id in ids[start:stop]], dtype=bool),
     )
     for sample in samples:
-        i = sample.index
+        i = start + sample.index
         row = Row(
             ids[i],
             recording.name,
@@ -201,6 +206,18 @@ def _cut(
         )
         for length in windows_us
     ]
+
+
+def _between(windows: Windows, start: int, stop: int) -> Windows:
+    """Return the windows from one number to before another."""
+    chosen = slice(start, stop)
+    return Windows(
+        windows.name,
+        windows.t0_us[chosen],
+        windows.t1_us[chosen],
+        windows.frame[chosen],
+        windows.row[chosen],
+    )
 
 
 def _splits(

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from eventseg import files
-from eventseg.dataset.encode import EncodeJob, Survey, SurveyJob, encode_into, survey_recording
+from eventseg.dataset.encode import Survey, encode_into
 from eventseg.dataset.folder import DatasetFolder, claim, release
-from eventseg.dataset.jobs import run_jobs
-from eventseg.dataset.manifest import (
-    Manifest,
-    RecordingEntry,
-    Settings,
-    Store,
-    canonical,
-    relative_to,
+from eventseg.dataset.jobs.job import TRIES, cut_work
+from eventseg.dataset.jobs.shard import SHARDS
+from eventseg.dataset.jobs.workers import Workers, open_workers, pieces_for
+from eventseg.dataset.manifest import Manifest, RecordingEntry, Store
+from eventseg.dataset.plan import Crop
+from eventseg.dataset.request import (
+    EncodeRequest,
+    check_space,
+    encode_job,
+    encode_request,
+    one_sensor,
+    piece_title,
+    survey,
+    truth_tables,
 )
-from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_groups
 from eventseg.dataset.table import Row, SampleTable
-from eventseg.dataset.truth import TRUTH
-from eventseg.device import Device, choose_encoder, thread_count
+from eventseg.device import Device, thread_count
 from eventseg.encoding.element_type import ElementType
-from eventseg.encoding.representation import MEAN_STD, Representation, to_representation
-from eventseg.encoding.settings import Normalisation, encoding_of
-from eventseg.errors import DatasetError, DeviceError, OutputError, RecordingError
+from eventseg.encoding.representation import MEAN_STD, Representation
+from eventseg.encoding.settings import Normalisation
+from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.files import locked
-from eventseg.filters.rules import Filters, to_filters
-from eventseg.labels.maps import ClassTable
-from eventseg.labels.tables import described
+from eventseg.filters.rules import Filters
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, to_anchor
+from eventseg.windows import MAX_FRAME_AGE_US, Anchor
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -127,6 +129,8 @@ def encode_dataset(
     crop: Crop = "auto",
     store: Store = "npy",
     workers: int = 1,
+    scheduler: str | None = None,
+    tries: int = TRIES,
     threads: int | None = None,
     ddof: Literal[0, 1] = 1,
     dtype: ElementType = "float32",
@@ -169,8 +173,13 @@ def encode_dataset(
     store : {"npy", "npz", "none"}
         How to store tensors; with ``none`` only frames and the table are written.
     workers : int
-        Number of processes; each gets recordings of its own. More than one are spawned: a script
-        that asks for them needs ``if __name__ == "__main__":``.
+        Number of processes, which share stretches of recordings. More than one are spawned: a
+        script that asks for them needs ``if __name__ == "__main__":``.
+    scheduler : str, optional
+        Dask cluster that does the work in place of processes of this machine: address of its
+        scheduler, path of its scheduler file, or ``local`` for one of so many ``workers`` here.
+    tries : int
+        Times that a stretch is tried whose worker is lost or fails in an unknown way.
     threads : int, optional
         Threads of each process; by default an equal part of the processors.
     ddof : {0, 1}
@@ -204,6 +213,10 @@ def encode_dataset(
         ``cuda`` where no GPU can be used, or for windows of a fixed count.
     DatasetError
         The folder holds a data set of other settings or recordings.
+    JobsError
+        Some stretches could not be encoded; the others are done.
+    MissingExtraError, ClusterError
+        Dask is not installed, or its cluster cannot be used.
     OutputError
         The folder cannot be written, or has too little space.
 
@@ -213,178 +226,124 @@ def encode_dataset(
     >>> len(open_dataset("encoded")) == len(recording.frames)
     True
     """
-    root = Path(out)
-    anchor, filters = to_anchor(anchor), to_filters(filters)
-    representation = to_representation(representation)
-    given = [recordings] if isinstance(recordings, str | Path) else recordings
-    paths = sorted((canonical(Path(path)) for path in given), key=lambda path: path.stem)
-    names = recording_names(paths, held_out=held_out)
-    groups = window_groups(anchor, windows_us, store=store)
-    if ddof not in (0, 1) or workers < 1:
-        raise DatasetError(f"ddof must be 0 or 1 and workers at least 1, got {ddof} and {workers}")
-    if threads is not None and threads < 1:
-        raise DatasetError(f"threads must be at least 1, got {threads}")
-    if normalise != "raw" and representation != MEAN_STD:
-        raise DatasetError(f"representation {representation} must be stored raw, got {normalise}")
-    if anchor.kind == "count" and device == "cuda":
-        raise DeviceError(f"windows of anchor {anchor} are encoded on the CPU: use device cpu")
-    encoder = choose_encoder(device).name
-    folders = [
-        root / format_duration(group[0]) if anchor.kind == "evsegnet" else root for group in groups
-    ]
-    workers = min(workers, len(paths))
+    request = encode_request(
+        recordings,
+        out,
+        windows_us=windows_us,
+        anchor=anchor,
+        normalise=normalise,
+        representation=representation,
+        filters=filters,
+        max_frame_age_us=max_frame_age_us,
+        crop=crop,
+        store=store,
+        ddof=ddof,
+        dtype=dtype,
+        device=device,
+        sensor=sensor,
+        rotate180=rotate180,
+        held_out=held_out,
+        threads=threads,
+    )
+    root, folders = request.root, request.folders
+    if (root / SHARDS).is_dir():
+        raise OutputError(
+            f"{root} holds shards of a job array: 'eventseg merge {root}' completes it; to encode "
+            f"without them remove {root / SHARDS}"
+        )
     claim(root, folders)
     with contextlib.ExitStack() as stack:
         for folder in folders:
             stack.enter_context(locked(folder))
         stack.callback(release, root, folders)
-        surveys = _survey(
-            [
-                SurveyJob(path, anchor, groups, sensor, rotate180, filters, max_frame_age_us)
-                for path in paths
-            ],
-            workers=workers,
-            progress=progress,
+        pool = stack.enter_context(
+            open_workers(workers=workers, scheduler=scheduler, tries=tries, folder=folders[0])
         )
-        size = _one_sensor(surveys)
-        rows = crop_rows(crop, sensor=size)
-        labels = _one_class_table(surveys)
-        datasets = []
-        for folder, group in zip(folders, groups, strict=True):
-            settings = Settings(
-                anchor=anchor,
-                windows_us=group,
-                encoding=encoding_of(
-                    size,
-                    rows=rows,
-                    representation=representation,
-                    normalise=normalise,
-                    ddof=ddof,
-                    filters=tuple(filters.names.values()),
-                    dtype=dtype,
+        surveys = survey(request.paths, request, pool=pool, progress=progress)
+        size = one_sensor([(found.entry.name, found.sensor) for found in surveys])
+        labels = truth_tables([(found.entry.name, found.classes) for found in surveys])
+        datasets = [
+            DatasetFolder(
+                folder,
+                Manifest(
+                    request.settings(size, group),
+                    request.entries(surveys, folder),
+                    labels=labels,
                 ),
-                store=store,
-                rotate180=rotate180,
-                held_out=tuple(sorted(held_out)),
-                max_frame_age_us=max_frame_age_us,
             )
-            entries = tuple(
-                replace(survey.entry, path=relative_to(path, folder))
-                for path, survey in zip(paths, surveys, strict=True)
-            )
-            datasets.append(DatasetFolder(folder, Manifest(settings, entries, labels=labels)))
+            for folder, group in zip(folders, request.groups, strict=True)
+        ]
         needed = sum(
-            dataset.bytes_needed([survey.samples[group] for survey in surveys])
+            dataset.bytes_needed([found.samples[group] for found in surveys])
             for group, dataset in enumerate(datasets)
         )
-        if needed > (free := free_bytes(root)):
-            raise OutputError(
-                f"{root} needs about {needed / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; "
-                "make room, or use --store npz or none, fewer windows or a longer stride"
-            )
+        check_space(root, needed=needed, free=free_bytes(root))
         already = [dataset.whole for dataset in datasets]
         for dataset in datasets:
             dataset.begin()
-        _encode(
-            datasets,
-            dict(zip(names, paths, strict=True)),
-            workers=workers,
-            threads=max(1, thread_count() // workers) if threads is None else threads,
-            device=encoder,
-            progress=progress,
-        )
+        _encode(datasets, surveys, request, pool=pool, progress=progress)
         made = [dataset.finish() for dataset in datasets]
     return Summary(
         tuple(
             DatasetSummary(folder, manifest, samples, was)
             for folder, (manifest, samples), was in zip(folders, made, already, strict=True)
         ),
-        {name: survey.notes for name, survey in zip(names, surveys, strict=True)},
+        {found.entry.name: found.notes for found in surveys},
     )
-
-
-def _survey(jobs: Sequence[SurveyJob], *, workers: int, progress: Report) -> list[Survey]:
-    """Return the survey of each recording, in the order of the jobs."""
-    found: dict[int, Survey] = {}
-    try:
-        total = sum(job.path.stat().st_size for job in jobs)
-    except OSError as error:
-        raise RecordingError(f"cannot read {error.filename}: {error.strerror}") from error
-    run_jobs(
-        survey_recording,
-        jobs,
-        workers=workers,
-        progress=lambda done: progress(Progress("read", done, total, "B")),
-        finished=found.__setitem__,
-    )
-    surveys = [found[index] for index in range(len(jobs))]
-    by_digest: dict[str, str] = {}
-    for survey in surveys:
-        same = by_digest.setdefault(survey.entry.sha256, survey.entry.name)
-        if same != survey.entry.name:
-            raise DatasetError(f"recordings {same} and {survey.entry.name} are the same file")
-    return surveys
-
-
-def _one_sensor(surveys: Sequence[Survey]) -> SensorSize:
-    first = surveys[0]
-    for survey in surveys:
-        if survey.sensor != first.sensor:
-            raise DatasetError(
-                f"recordings of one data set need one sensor size: {first.entry.name} has "
-                f"{first.sensor}, {survey.entry.name} has {survey.sensor}; "
-                "encode them apart or give the size with --sensor"
-            )
-    return first.sensor
-
-
-def _one_class_table(surveys: Sequence[Survey]) -> dict[str, ClassTable]:
-    """Return the classes of the label set of the truths, empty where no recording has one."""
-    tables = [(survey.entry.name, survey.classes) for survey in surveys if survey.classes]
-    for name, table in tables:
-        first, of_first = tables[0]
-        if table != of_first:
-            raise DatasetError(
-                f"true labels of one data set need the same classes: those of {first} and {name} "
-                f"differ; encode them apart. {first}: {described(of_first)}; {name}: "
-                f"{described(table)}"
-            )
-    return {TRUTH: tables[0][1]} if tables else {}
 
 
 def _encode(
     datasets: Sequence[DatasetFolder],
-    paths: Mapping[str, Path],
+    surveys: Sequence[Survey],
+    request: EncodeRequest,
     *,
-    workers: int,
-    threads: int,
-    device: Device,
+    pool: Workers,
     progress: Report,
 ) -> None:
-    """Encode the missing samples of every data set."""
-    todo = [(dataset, name) for dataset in datasets for name in dataset.missing]
-    entries = [dataset.manifest.recording(name) for dataset, name in todo]
-    total = sum(entry.events for entry in entries)
-
-    def finished(index: int, rows: list[Row]) -> None:
-        dataset, name = todo[index]
-        dataset.add(name, rows)
-
-    run_jobs(
-        encode_into,
-        [
-            EncodeJob(
-                paths[name],
+    """Encode the missing samples of every data set, in pieces that several workers share."""
+    of_name = {found.entry.name: found for found in surveys}
+    todo = [
+        (dataset, name, of_name[name].samples[group][0])
+        for group, dataset in enumerate(datasets)
+        for name in dataset.missing
+    ]
+    counts = [samples for _, _, samples in todo]
+    pieces = cut_work(counts, pieces=pieces_for(pool, samples=sum(counts)))
+    if request.anchor.kind == "count":
+        pieces = [(number, 0, samples) for number, samples in enumerate(counts)]
+    threads = request.threads or max(1, thread_count() // pool.slots)
+    jobs = []
+    for number, start, stop in pieces:
+        dataset, name, samples = todo[number]
+        jobs.append(
+            encode_job(
+                of_name[name],
                 dataset.root,
                 dataset.manifest.settings,
-                threads,
-                device,
-                truth=bool(entry.truth_sha256),
-                hot_pixels=entry.hot_pixels,
+                request,
+                part=(start, stop),
+                samples=samples,
+                threads=threads,
             )
-            for (dataset, name), entry in zip(todo, entries, strict=True)
-        ],
-        workers=workers,
+        )
+    left = Counter(number for number, _, _ in pieces)
+    parts: dict[int, dict[int, list[Row]]] = {number: {} for number in left}
+
+    def finished(index: int, rows: list[Row]) -> None:
+        number, start, _ = pieces[index]
+        parts[number][start] = rows
+        left[number] -= 1
+        if not left[number]:
+            dataset, name, _ = todo[number]
+            dataset.add(
+                name, [row for _, part in sorted(parts.pop(number).items()) for row in part]
+            )
+
+    total = sum(of_name[name].entry.events for _, name, _ in todo)
+    pool.run(
+        encode_into,
+        jobs,
         progress=lambda done: progress(Progress("encode", done, total, "event")),
         finished=finished,
+        title=lambda index: piece_title(todo[pieces[index][0]][1], *pieces[index][1:]),
     )

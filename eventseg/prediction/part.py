@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.jobs import Tick
+from eventseg.dataset.jobs.job import Tick
 from eventseg.device import set_threads
 from eventseg.encoding.settings import Encoding
 from eventseg.labels.files import read_labels, write_labels
@@ -111,24 +111,6 @@ def predict_part(job: PartJob, tick: Tick, *, predictor: Predictor) -> PartResul
     finally:
         opened.close()
     return PartResult(tuple(samples), pixels[: len(trained.classes)], int((~done).sum()))
-
-
-def split_parts(counts: list[int], *, jobs: int) -> list[tuple[int, int, int]]:
-    """Return the parts of inputs with so many samples: number of the input, start and stop.
-
-    Each input gets as many parts as its share of the samples allows the jobs, one at least.
-
-    Examples
-    --------
-    >>> split_parts([10, 2], jobs=3)
-    [(0, 0, 4), (0, 4, 8), (0, 8, 10), (1, 0, 2)]
-    """
-    most = max(1, -(-sum(counts) // jobs))
-    return [
-        (number, start, min(start + most, count))
-        for number, count in enumerate(counts)
-        for start in range(0, count, most)
-    ]
 
 
 def _is_done(out: Path, name: str, probabilities: bool) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from eventseg.dataset.jobs import run_jobs
+from eventseg.dataset.jobs.job import cut_work
+from eventseg.dataset.jobs.workers import open_workers
 from eventseg.dataset.manifest import canonical
 from eventseg.device import choose_device, thread_count
 from eventseg.errors import DatasetError
@@ -36,7 +37,6 @@ from eventseg.prediction.part import (
     PartResult,
     predict_part,
     predict_part_alone,
-    split_parts,
 )
 from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation, predictor
 from eventseg.prediction.settings import PredictionSettings
@@ -217,7 +217,7 @@ def predict_into(
                 device,
                 each,
             )
-            for number, start, stop in split_parts(plan.counts, jobs=jobs)
+            for number, start, stop in cut_work(plan.counts, pieces=jobs)
         ]
         workers = min(jobs, len(parts))
         results: dict[int, PartResult] = {}
@@ -230,13 +230,13 @@ def predict_into(
                 else predictor(trained, test_time=test_time, device=device)
             )
             alone = partial(predict_part, predictor=chosen)
-        run_jobs(
-            alone,
-            parts,
-            workers=workers,
-            progress=_with_rate(progress, total=sum(plan.counts)),
-            finished=results.__setitem__,
-        )
+        with open_workers(workers=workers) as pool:
+            pool.run(
+                alone,
+                parts,
+                progress=_with_rate(progress, total=sum(plan.counts)),
+                finished=results.__setitem__,
+            )
         ordered = [results[number] for number in range(len(parts))]
         samples = [sample for result in ordered for sample in result.samples]
         pixels = np.sum([result.pixels for result in ordered], axis=0)

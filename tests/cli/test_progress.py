@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from compiling_job import compile_something
 
-from eventseg.dataset.jobs import LOGGER, run_jobs
+from eventseg.dataset.jobs.local import LOGGER, LocalWorkers
 from eventseg.kernels import compiled
 from eventseg.recordings.progress import Progress, in_stage
 from eventseg_cli import progress
@@ -106,13 +106,13 @@ def test_compiling_is_one_line_in_whichever_process(
     assert progress.KERNELS == LOGGER.name == compiled.LOGGER.name
     announce_compiling()
     try:
-        run_jobs(
-            compile_something,
-            [1, 2],
-            workers=workers,
-            progress=lambda _: None,
-            finished=lambda *_: None,
-        )
+        with LocalWorkers(workers) as pool:
+            pool.run(
+                compile_something,
+                [1, 2],
+                progress=lambda _: None,
+                finished=lambda *_: None,
+            )
         assert capsys.readouterr() == ("", "compiling the kernels, once\n")
         announce_compiling(False)
         compile_something(1, lambda _: None)

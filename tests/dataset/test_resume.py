@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,6 @@ from recording_fixtures import tree, write_recording
 from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset import writer as dataset_writer
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.jobs import run_jobs
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
@@ -247,14 +245,3 @@ def test_write_that_fails_leaves_nothing_and_stops_the_run(
     monkeypatch.undo()
     encode_dataset([recording], tmp_path / "out")
     assert check_dataset(tmp_path / "out") == []
-
-
-def die(job: int, tick: object) -> int:
-    if job == 1:
-        os._exit(3)
-    return job
-
-
-def test_worker_that_dies_is_an_error_not_a_hang() -> None:
-    with pytest.raises(EventsegError, match="worker process was killed"):
-        run_jobs(die, [0, 1, 2], workers=2, progress=lambda _: None, finished=lambda *_: None)

@@ -1,0 +1,1 @@
+"""Jobs of long work: local processes, a Dask cluster, shards of a job array."""

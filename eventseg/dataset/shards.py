@@ -1,0 +1,411 @@
+"""Data sets by the shards of a job array: one shard, and the merge that completes the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from eventseg import files
+from eventseg.dataset.encode import Survey, encode_into
+from eventseg.dataset.folder import (
+    DatasetFolder,
+    claim,
+    estimated_bytes,
+    sample_files,
+)
+from eventseg.dataset.jobs.job import TRIES
+from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
+from eventseg.dataset.jobs.workers import open_workers
+from eventseg.dataset.layout import MANIFEST, SAMPLES
+from eventseg.dataset.manifest import Manifest, RecordingEntry, difference
+from eventseg.dataset.request import (
+    EncodeRequest,
+    check_space,
+    different_files,
+    encode_job,
+    encode_request,
+    one_sensor,
+    piece_title,
+    survey,
+    truth_tables,
+)
+from eventseg.dataset.table import Row, read_rows, write_rows
+from eventseg.dataset.truth import TRUTH
+from eventseg.dataset.writer import DatasetSummary
+from eventseg.device import thread_count
+from eventseg.errors import DatasetError, OutputError, RecordingError
+from eventseg.files import locked, temporary_files
+from eventseg.recordings.progress import Progress, Report, no_report
+
+KIND = "dataset"
+"""Word for a data set in the records of shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary:
+    """Result of one shard: its folder, its recordings and how many samples it has."""
+
+    path: Path
+    shard: Shard
+    recordings: tuple[str, ...]
+    samples: int
+    notes: dict[str, tuple[str, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON holds it."""
+        return {
+            "data": str(self.path),
+            "shard": str(self.shard),
+            "samples": self.samples,
+            "recordings": list(self.recordings),
+        }
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines of text."""
+        return [
+            f"{self.path}: shard {self.shard} done, {self.samples:,} samples of "
+            f"{len(self.recordings)} recordings",
+            f"  when all {self.shard.of} are done: eventseg merge {self.path}",
+        ]
+
+
+def encode_shard(
+    recordings: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    shard: Shard | str,
+    workers: int = 1,
+    tries: int = TRIES,
+    progress: Report = no_report,
+    free_bytes: Callable[[Path], int] = files.free_bytes,
+    **settings: Any,
+) -> ShardSummary:
+    """Encode one shard of a job array: stretches of about ``1/N`` of the bytes of all recordings.
+
+    Every shard gets the same recordings, settings and folder and reads only the recordings that
+    it has a stretch of. :func:`merge_dataset` completes the folder.
+
+    Parameters
+    ----------
+    recordings, out, workers, tries, progress, free_bytes
+        As for :func:`eventseg.dataset.writer.encode_dataset`.
+    shard : Shard or str
+        ``2/5`` for the second of five, or ``slurm`` for that of the environment.
+    **settings
+        All other parameters of :func:`eventseg.dataset.writer.encode_dataset` that determine the
+        data set.
+
+    Raises
+    ------
+    EventsegError
+        As :func:`eventseg.dataset.writer.encode_dataset`.
+    JobsError
+        A shard that cannot be, or stretches that could not be encoded.
+    OutputError
+        A data set is there already, or another process writes all of it.
+    """
+    if isinstance(shard, str):
+        shard = Shard.parse(shard)
+    request = encode_request(recordings, out, **settings)
+    root, folders = request.root, request.folders
+    if any((folder / MANIFEST).exists() for folder in folders):
+        raise OutputError(
+            f"{root} holds a complete data set; to encode it by shards give another output"
+        )
+    claim(root, folders)
+    with contextlib.ExitStack() as stack:
+        for folder in {root, *folders}:
+            stack.enter_context(locked(folder, shared=True))
+        try:
+            weights = [path.stat().st_size for path in request.paths]
+        except OSError as error:
+            raise RecordingError(f"cannot read {error.filename}: {error.strerror}") from error
+        shares = shard.parts(weights)
+        pool = stack.enter_context(open_workers(workers=workers, tries=tries))
+        surveys = survey(
+            [request.paths[number] for number, _, _ in shares],
+            request,
+            pool=pool,
+            progress=progress,
+        )
+        work = []
+        for group in range(len(folders)):
+            for found, (number, lo, hi) in zip(surveys, shares, strict=True):
+                part = _samples_of(found, group, request, lo=lo, hi=hi, size=weights[number])
+                if part[0] < part[1]:
+                    work.append((group, found, part))
+        of_shard = _manifests(request, surveys)
+        check_space(
+            root,
+            needed=sum(
+                _bytes_of(of_shard[group], found, group, part) for group, found, part in work
+            ),
+            free=free_bytes(root),
+        )
+        rows: dict[int, list[Row]] = {}
+        total = sum(_events_of(found, group, part) for group, found, part in work)
+        pool.run(
+            encode_into,
+            [
+                encode_job(
+                    found,
+                    folders[group],
+                    of_shard[group].settings,
+                    request,
+                    part=part,
+                    samples=found.samples[group][0],
+                    threads=request.threads or max(1, thread_count() // pool.slots),
+                )
+                for group, found, part in work
+            ],
+            progress=lambda done: progress(Progress("encode", done, total, "event")),
+            finished=rows.__setitem__,
+            title=lambda index: piece_title(work[index][1].entry.name, *work[index][2]),
+        )
+        for group, folder in enumerate(folders):
+            mine = [rows[i] for i, (of_group, _, _) in enumerate(work) if of_group == group]
+            _write_part(
+                shard, root, folder, of_shard.get(group), [r for some in mine for r in some]
+            )
+        parts = [
+            {
+                "folder": _name(root, folders[group]),
+                "recording": found.entry.name,
+                "start": part[0],
+                "stop": part[1],
+                "samples": found.samples[group][0],
+            }
+            for group, found, part in work
+        ]
+        names = [path.stem for path in request.paths]
+        shard.write(
+            root,
+            {
+                "kind": KIND,
+                "folders": [_name(root, folder) for folder in folders],
+                "recordings": names,
+                "parts": parts,
+            },
+        )
+    return ShardSummary(
+        root,
+        shard,
+        tuple(found.entry.name for found in surveys),
+        sum(map(len, rows.values())),
+        {found.entry.name: found.notes for found in surveys},
+    )
+
+
+def _samples_of(
+    found: Survey, group: int, request: EncodeRequest, *, lo: int, hi: int, size: int
+) -> tuple[int, int]:
+    """Return the samples of a stretch of a recording, which is given in bytes.
+
+    Windows of a fixed count depend on all events before them: the shard with the first byte has
+    all of them.
+    """
+    samples = found.samples[group][0]
+    if request.anchor.kind == "count":
+        return (0, samples) if lo == 0 else (0, 0)
+    return samples * lo // size, samples * hi // size
+
+
+def _manifests(request: EncodeRequest, surveys: Sequence[Survey]) -> dict[int, Manifest]:
+    """Return the manifest of each data set with the recordings of a shard; none without any."""
+    if not surveys:
+        return {}
+    size = one_sensor([(found.entry.name, found.sensor) for found in surveys])
+    labels = truth_tables([(found.entry.name, found.classes) for found in surveys])
+    return {
+        group: Manifest(
+            request.settings(size, lengths), request.entries(surveys, folder), labels=labels
+        )
+        for group, (folder, lengths) in enumerate(zip(request.folders, request.groups, strict=True))
+    }
+
+
+def _bytes_of(manifest: Manifest, found: Survey, group: int, part: tuple[int, int]) -> int:
+    samples, framed = found.samples[group]
+    share = (part[1] - part[0]) / max(1, samples)
+    return estimated_bytes(manifest.settings, [(part[1] - part[0], int(framed * share))])
+
+
+def _events_of(found: Survey, group: int, part: tuple[int, int]) -> float:
+    return found.entry.events * (part[1] - part[0]) / max(1, found.samples[group][0])
+
+
+def _name(root: Path, folder: Path) -> str:
+    """Return the name of a data set's folder in the output, empty for the output itself."""
+    return "" if folder == root else folder.name
+
+
+def _write_part(
+    shard: Shard, root: Path, folder: Path, manifest: Manifest | None, rows: Sequence[Row]
+) -> None:
+    """Write manifest and table of what a shard has of one data set."""
+    if manifest is None:
+        return
+    place = shard.folder(root) / _name(root, folder)
+    manifest.write(place / MANIFEST)
+    write_rows(place / SAMPLES, rows, windows=manifest.settings.windows)
+
+
+def merge_dataset(root: Path) -> tuple[DatasetSummary, ...]:
+    """Complete a data set that the shards of a job array have encoded.
+
+    Checks that every shard has ended, that they agree, that their stretches leave nothing out and
+    that every file is there. The folder then holds the bytes of a run without shards.
+
+    Parameters
+    ----------
+    root : Path
+        Output of the shards.
+
+    Raises
+    ------
+    DatasetError
+        Shards that are missing, contradict each other or lack files; the message names those to
+        run again.
+    OutputError
+        The folder cannot be written, or a shard is still running.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(root, doing="writing shards"))
+        shards = read_shards(root, kind=KIND)
+        recordings = _agreed(shards, "recordings")
+        summaries = []
+        for name in _agreed(shards, "folders"):
+            if name and Path(name).name != name:
+                raise DatasetError(f"{root}: {name!r} is no name of a window length")
+            folder = root / name
+            stack.enter_context(locked(folder)) if name else None
+            manifest, rows = _merged(root, name, shards, recordings)
+            dataset = DatasetFolder(folder, manifest)
+            already = dataset.whole
+            if not already:
+                _check_files(folder, manifest, rows)
+                dataset.begin()
+                dataset.add_all(rows)
+            made, table = dataset.finish()
+            summaries.append(DatasetSummary(folder, made, table, already))
+        for path in temporary_files(root):
+            path.unlink()
+        shutil.rmtree(root / SHARDS)
+    return tuple(summaries)
+
+
+def _agreed(shards: Sequence[tuple[Path, dict[str, Any]]], key: str) -> list[str]:
+    """Return what the records of all shards must have in common."""
+    values = [[str(name) for name in table.get(key, ())] for _, table in shards]
+    for value, (path, _) in zip(values, shards, strict=True):
+        if value != values[0]:
+            raise DatasetError(
+                f"{path.name} was run with other {key} than {shards[0][0].name}: "
+                f"{', '.join(value[:5])} and {', '.join(values[0][:5])}; run it again with the same"
+            )
+    return values[0]
+
+
+def _merged(
+    root: Path,
+    name: str,
+    shards: Sequence[tuple[Path, dict[str, Any]]],
+    recordings: Sequence[str],
+) -> tuple[Manifest, dict[str, list[Row]]]:
+    """Return manifest and rows of one data set from all shards that have a part of it."""
+    manifests: dict[str, Manifest] = {}
+    parts: dict[str, list[tuple[int, int, int, str, list[Row]]]] = {}
+    for path, table in shards:
+        if not (path / name / MANIFEST).exists():
+            continue
+        manifest = manifests[path.name] = Manifest.read(path / name / MANIFEST)
+        rows = read_rows(path / name / SAMPLES, windows=manifest.settings.windows)
+        try:
+            mine = [part for part in table["parts"] if part["folder"] == name]
+            for part in mine:
+                start, stop, samples = (int(part[key]) for key in ("start", "stop", "samples"))
+                of_part, rows = rows[: stop - start], rows[stop - start :]
+                recording = str(part["recording"])
+                if len(of_part) != stop - start or any(r.recording != recording for r in of_part):
+                    raise ValueError(f"{len(of_part)} samples of {recording}, not {stop - start}")
+                parts.setdefault(recording, []).append((start, stop, samples, path.name, of_part))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{path} contradicts itself ({error}); remove it and run that shard again"
+            ) from error
+    entries = _entries(manifests)
+    if sorted(entries) != sorted(recordings):
+        raise DatasetError(f"{root}: no shard has {', '.join(set(recordings) - set(entries))}")
+    (first, *_) = manifests.values()
+    different_files(list(entries.values()))
+    one_sensor([(shard, manifest.settings.sensor) for shard, manifest in manifests.items()])
+    labels = truth_tables(
+        [(shard, manifest.labels.get(TRUTH)) for shard, manifest in manifests.items()]
+    )
+    whole = replace(
+        first, recordings=tuple(entries[recording] for recording in recordings), labels=labels
+    )
+    return whole, {recording: _joined(recording, parts) for recording in recordings}
+
+
+def _entries(manifests: Mapping[str, Manifest]) -> dict[str, RecordingEntry]:
+    """Return the entry of each recording, which all shards with a part of it must have alike."""
+    (name, first), *_ = manifests.items()
+    entries: dict[str, RecordingEntry] = {}
+    for shard, manifest in manifests.items():
+        same = replace(manifest, recordings=first.recordings)
+        differs = difference(first, same)
+        if manifest.version != first.version:
+            differs = f"version was {first.version}, now {manifest.version}"
+        if differs:
+            raise DatasetError(
+                f"shards {name} and {shard} differ: {differs}; run one of them again"
+            )
+        for entry in manifest.recordings:
+            before = entries.setdefault(entry.name, entry)
+            if before.sha256 != entry.sha256 or before.truth_sha256 != entry.truth_sha256:
+                raise DatasetError(
+                    f"recording {entry.name} or its truth has changed between shards (seen by "
+                    f"{shard}): run those shards again that have a part of it"
+                )
+    return entries
+
+
+def _joined(
+    recording: str, parts: Mapping[str, list[tuple[int, int, int, str, list[Row]]]]
+) -> list[Row]:
+    """Return the rows of a recording from its parts, which must leave nothing out."""
+    joined: list[Row] = []
+    of_recording = sorted(parts.get(recording, []), key=lambda part: part[:2])
+    for start, _stop, samples, shard, rows in of_recording:
+        if start != len(joined) or samples != of_recording[0][2]:
+            raise DatasetError(
+                f"samples {len(joined)} to {start - 1} of {recording} are in no shard, or twice "
+                f"(shard {shard}); remove the shards' records and run all of them again"
+            )
+        joined += rows
+    if not of_recording or len(joined) != of_recording[0][2]:
+        raise DatasetError(f"samples of {recording} from {len(joined)} on are in no shard")
+    return joined
+
+
+def _check_files(folder: Path, manifest: Manifest, rows: Mapping[str, list[Row]]) -> None:
+    """Raise an error that names files of the shards that are not there."""
+    missing = [
+        path
+        for entry in manifest.recordings
+        for row in rows[entry.name]
+        for path in sample_files(folder, manifest.settings, row, truth=bool(entry.truth_sha256))
+        if not path.is_file()
+    ]
+    if missing:
+        shown = ", ".join(str(path.relative_to(folder)) for path in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise DatasetError(
+            f"{folder} lacks {len(missing)} files of its shards: {shown}{more}; run the shards "
+            "again that wrote them"
+        )
