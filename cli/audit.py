@@ -24,7 +24,7 @@ Examples:
     --other-classes camvid11
 """,
 )
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
 @option_group(
     "Labels",
     click.option("--labels", metavar="SET", help="Label set of DATA to audit."),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from eventseg.training.config.describe import Setting
     from eventseg.windows import Anchor
 
+LEAGUE = ".toml"
+"""Ending of the file that stands for the folder of a league."""
+
 
 def duration(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
     """Return ``50ms`` in microseconds."""

@@ -51,6 +51,7 @@ Examples:
   eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --labels both
   eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher gray.pt
   eventseg pseudolabel CamVid --teacher hf:./segformer --labels segformer
+  eventseg pseudolabel DDD17_ESS --teacher hf:./segformer --labels segformer
   eventseg pseudolabel drive.mp4 --out labelled.mp4 --side-by-side --scales 1
 """,
 )
@@ -175,7 +176,7 @@ def command(
     if old_name is not None:
         messages.warn("--set is now called --labels; the old name goes with the next release")
         name = name or old_name
-    if out is None and not data.is_dir():
+    if out is None and not data.is_dir() and data.suffix.lower() != options.LEAGUE:
         raise click.UsageError(f"{data} is no data set; a video needs --out")
     if out is None and (side_by_side or fps is not None):
         raise click.UsageError("--side-by-side and --fps need --out")

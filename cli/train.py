@@ -159,7 +159,7 @@ def command(
     messages: Messages,
     **given: Any,
 ) -> None:
-    """Train a network on DATA: a data set folder, or a folder of labelled pictures.
+    """Train a network on DATA: a data set, a league, or a folder of labelled pictures.
 
     The run folder holds settings, metrics.csv, learning curves, predictions and the best and the
     last checkpoint. Options override the recipe's settings.

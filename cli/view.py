@@ -129,7 +129,8 @@ def command(
     events, labels, prediction and wrong pixels, as far as there are some.
     """
     context = click.get_current_context()
-    wrong = FOLDER_OPTIONS if path.is_file() else RECORDING_OPTIONS
+    is_recording = path.is_file() and path.suffix.lower() != options.LEAGUE
+    wrong = FOLDER_OPTIONS if is_recording else RECORDING_OPTIONS
     for name in wrong:
         if context.params[name] not in (None, (), False):
             option = OPTION_OF.get(name, name)
@@ -157,15 +158,15 @@ def command(
         target = out
     elif every is not None or begin is not None or end is not None:
         raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
-    elif path.is_file():
+    elif is_recording:
         target = _draw_recording(path, at_us, windows_us, out, sensor, rotate180)
     else:
         target = _draw_folder(path, windows_us, sample_ids, count, split, labels, run, out, device)
     if as_json:
         from eventseg.windows import format_duration
 
-        lengths = windows_us or ((50_000,) if path.is_file() else ())
-        kind = "recording" if path.is_file() else "folder"
+        lengths = windows_us or ((50_000,) if is_recording else ())
+        kind = "recording" if is_recording else "folder"
         windows = [format_duration(length_us) for length_us in lengths]
         options.print_json({"picture": str(target), kind: str(path), "windows": windows})
         return

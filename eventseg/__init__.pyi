@@ -54,6 +54,7 @@ from .recordings import open_recording as open_recording
 from .simulate import simulate_images as simulate_images
 from .simulate import simulate_street as simulate_street
 from .sources import open_source as open_source
+from .sources import write_release as write_release
 from .training import TrainConfig as TrainConfig
 from .training import load_config as load_config
 from .training import open_run as open_run

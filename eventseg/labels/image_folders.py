@@ -112,7 +112,7 @@ def _released(path: Path) -> Items:
                 Item(
                     stem,
                     split,
-                    stem.partition("_export_")[0],
+                    _recording_of(stem),
                     image if (path / "images" / split).is_dir() else None,
                     file,
                     listed.classes,
@@ -120,6 +120,12 @@ def _released(path: Path) -> Items:
                 )
             )
     return listed
+
+
+def _recording_of(name: str) -> str:
+    """Return the recording of a sample, ``REC_export_ROW`` or, of other data, ``REC_NUMBER``."""
+    recording, export, _ = name.partition("_export_")
+    return recording if export else name.rpartition("_")[0] or name
 
 
 def _is_released(path: Path) -> bool:

@@ -28,15 +28,17 @@ from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
 from eventseg.prediction.moments import (
     DatasetMoments,
     FolderMoments,
+    LeagueMoments,
     Moment,
     MomentSource,
     open_moments,
 )
 from eventseg.prediction.prediction import labels_of
 from eventseg.prediction.predictor import Predictor, network_input, predictor
-from eventseg.sources.image_folders import open_folder
+from eventseg.sources.layouts import open_layout
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
-from eventseg.windows import format_duration
+from eventseg.windows import format_duration, to_us
 
 Rgb = NDArray[np.uint8]
 
@@ -103,10 +105,10 @@ def contact_sheet(
     if any((root / name).is_file() for name in (MANIFEST, UNFINISHED)):
         rows = _of_predictions(open_predictions(root), samples, count, labels)
     else:
-        if not (root / DATASET_MANIFEST).is_file() and open_folder(root) is None:
+        if not (root / DATASET_MANIFEST).is_file() and open_layout(root) is None:
             _check_is_run(root)
             file = find_checkpoint(root)
-            if file.data is None or not file.data.is_dir():
+            if file.data is None or not file.data.exists():
                 raise DatasetError(
                     f"the data that {root} was trained on is no longer at {file.data}; give the "
                     "data with --run RUN"
@@ -153,12 +155,19 @@ def _of_data(
     chosen: Predictor | None,
     window: str | int | None,
 ) -> list[_Row]:
-    folder = open_folder(root)
-    moments: DatasetMoments | FolderMoments
+    folder = open_layout(root)
+    moments: DatasetMoments | FolderMoments | LeagueMoments
     if folder is None:
         length = _window(root, chosen, window)
         moments = DatasetMoments.open(root, window=length, label_set=labels)
         source = EventSource(moments.dataset, moments.label_set or TRUTH)
+    elif isinstance(folder, League):
+        asked = window or "50ms"
+        length = format_duration(
+            to_us(asked) if chosen is None else window_us_of(chosen.trained.inputs, window)
+        )
+        source = folder  # type: ignore[assignment]
+        moments = LeagueMoments.of(folder, window=length, label_set=labels)
     else:
         length, source = "50ms", folder  # type: ignore[assignment]
         moments = FolderMoments(folder, {name: i for i, name in enumerate(folder.ids)})

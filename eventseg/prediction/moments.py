@@ -23,7 +23,9 @@ from eventseg.plots.training import paint_events
 from eventseg.prediction.folder import PredictionFolder
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.recordings import Recording, open_recording
-from eventseg.sources.image_folders import Folder, open_folder
+from eventseg.sources.image_folders import Folder
+from eventseg.sources.layouts import open_layout
+from eventseg.sources.leagues.league import League
 from eventseg.windows import parse_duration
 
 Rgb = NDArray[np.uint8]
@@ -219,6 +221,53 @@ class FolderMoments:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class LeagueMoments:
+    """Samples of a league, with the labels of one of its sets."""
+
+    league: League
+    window: str
+    places: Mapping[str, int]
+
+    @classmethod
+    def of(cls, league: League, *, window: str, label_set: str | None) -> Self:
+        """Return the moments of an open league; by default with its masks."""
+        labelled = league.with_labels(label_set or TRUTH)
+        return cls(labelled, window, {name: i for i, name in enumerate(league.ids)})
+
+    @property
+    def label_set(self) -> str:
+        """Name of the label set."""
+        return self.league.label_set
+
+    @property
+    def classes(self) -> ClassTable | None:
+        """Classes of the label set."""
+        return self.league.classes
+
+    def moment(self, sample: PredictedSample) -> Moment:
+        """Return frame, events of the window and labels of a sample."""
+        i = self.places.get(sample.id)
+        if i is None:
+            raise DatasetError(f"{self.league.path} has no sample {sample.id} any more")
+        rows, frame, below = slice(*self.league.encoding.rows), None, None
+        if self.league.samples[i].frame is not None:
+            whole = self.league.picture(i, colour=True)
+            frame, below = whole[rows], _lightened(self.league.picture(i, colour=False))
+        events = self.league.live_window(i, self.window, normalise="raw").events
+        first_us, _ = self.league.drives[self.league.sequences[i]].limits_us()
+        return Moment(
+            frame,
+            render_events(events, below)[rows],
+            self.league.labels(i),
+            (int(self.league.t_us[i]) - first_us) / 1e6,
+        )
+
+    def close(self) -> None:
+        """Close the files of events."""
+        self.league.close()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class PictureMoments:
     """Pictures without labels."""
 
@@ -265,7 +314,9 @@ def open_moments(
         return RecordedMoments.open(path, entry, rotate180=turned, sees=label_set in (None, TRUTH))
     if entry["kind"] == "data set":
         return DatasetMoments.open(path, window=str(entry["window"]), label_set=label_set)
-    folder = open_folder(path) if path.is_dir() else None
+    folder = open_layout(path)
+    if isinstance(folder, League):
+        return LeagueMoments.of(folder, window=str(entry["window"]), label_set=label_set)
     if folder is not None:
         return FolderMoments(folder, {name: i for i, name in enumerate(folder.ids)})
     files = list_pictures(path).files if path.is_dir() else (path,)

@@ -1,5 +1,7 @@
 from .image_folders import Folder as Folder
 from .leagues import League as League
+from .leagues import open_league as open_league
+from .leagues import write_release as write_release
 from .live import EventBatch as EventBatch
 from .live import LiveWindow as LiveWindow
 from .picture_source import PictureSource as PictureSource

@@ -47,15 +47,15 @@ COMPUTE = {
 }  # fmt: skip
 LONG = {
     "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels export",
-    "labels import", "predict", "pseudolabel", "reproduce", "score", "simulate fit",
+    "labels import", "predict", "pseudolabel", "release", "reproduce", "score", "simulate fit",
     "simulate images", "simulate street", "stream", "train", "view",
 }  # fmt: skip
 WITH_DEVICE = {
     "bench", "encode", "evaluate", "predict", "pseudolabel", "score", "stream", "train", "view",
 }  # fmt: skip
 GROUPED = {
-    "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "score", "stream",
-    "train", *(n for n in EVERY if " " in n),
+    "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "release", "score",
+    "stream", "train", *(n for n in EVERY if " " in n),
 }  # fmt: skip
 OUT = set(EVERY) - {
     "bench",
@@ -66,6 +66,7 @@ OUT = set(EVERY) - {
     "labels import",
     "merge",
     "networks",
+    "release",
     "simulate street",
     "simulate images",
     "simulate fit",
@@ -98,7 +99,18 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("--out", OUT),
         (
             "--window",
-            {"align", "bench", "encode", "evaluate", "predict", "score", "stream", "train", "view"},
+            {
+                "align",
+                "bench",
+                "encode",
+                "evaluate",
+                "predict",
+                "release",
+                "score",
+                "stream",
+                "train",
+                "view",
+            },
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from collections import Counter
@@ -11,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from league_trees import (
     DAVIS,
     DSEC,
@@ -40,6 +42,7 @@ from eventseg.sources.leagues import League, check_league, open_league
 from eventseg.sources.leagues.warp import homography, sampled
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import open_source
+from eventseg_cli.main import main
 
 WINDOWS_US = (10_000, 50_000, 250_000, 30_000)
 """Windows with an index file in the ESS repack, and one without."""
@@ -559,3 +562,71 @@ def test_a_league_without_frames_says_so(ess, tmp_path):
     with pytest.raises(TrainingError, match="has no frame of dir0_00000001"):
         league.image(0, colour=False)
     assert replace(league, label_set="truth").events(3, "10ms", normalise="raw").shape[0] == 6
+
+
+# What a user with the downloads types
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+TRAIN = (
+    "--network", "fastscnn", "--epochs", 1, "--batch-size", 4, "--workers", 0, "--device", "cpu",
+    "-q",
+)  # fmt: skip
+
+
+def test_the_commands_train_and_score_on_the_ess_repack(ess, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = copied(ess[0], tmp_path / "DDD17")
+    assert run("check", tree) == f"{tree}: whole\n"
+    assert "read as ddd17: split names" in run("info", tree)
+    small = ("--set", "size.resize=176x104")
+    run("train", tree, *TRAIN, *small, "--out", "runs/events", "--window", "50ms")
+    report = run("evaluate", "runs/events", tree, "--device", "cpu", "--save-predictions", "maps")
+    assert "clock 50 ms late" in report
+    assert "labels of other recordings" in report
+    # The maps that were scored give the same score again.
+    run("evaluate", tree, "--predictions", "maps", "--out", "again")
+    (page,) = Path("runs/events").glob("evaluation-*/scores.json")
+    scores, same = json.loads(page.read_text()), json.loads(Path("again/scores.json").read_text())
+    assert scores["rows"][0]["confusion"] == same["rows"][0]["confusion"]
+
+
+@pytest.mark.slow
+def test_the_commands_label_audit_draw_and_release_the_ess_repack(ess, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = copied(ess[0], tmp_path / "DDD17")
+    part = league_file(tmp_path / "part.toml", "ddd17", tree, 'sequences = ["dir0", "dir1"]')
+    small = ("--set", "size.resize=176x104")
+    run("train", tree, *TRAIN, *small, "--input", "gray", "--out", "runs/teacher")
+    teach = ("--labels", "taught", "--scales", 1, "--threshold", 0, "--device", "cpu", "-q")
+    run("pseudolabel", part, "--teacher", "runs/teacher/best.pt", *teach)
+    assert "mIoU" in run("audit", part, "--labels", "taught", "--truth", "truth")
+    taught = open_source(part, label_set="taught")
+    assert taught.labels(3).shape == (200, 346)
+    assert (tree / "label_sets/labels/taught/dir0_00000004.png").is_file()
+    run("train", part, *TRAIN, *small, "--labels", "taught", "--out", "runs/taught")
+    run("predict", "runs/taught", part, "--split", "test", "--out", "predicted", "-q")
+    assert len(list(Path("predicted/labels").glob("dir1_*.png"))) > 3
+    run("view", part, "--labels", "taught", "--count", 1, "--out", "sheet.png")
+    run("release", part, "release", "-q")
+    assert len(list(Path("release/events/test").glob("dir1_*.npy"))) > 3
+
+
+@pytest.mark.slow
+def test_the_commands_train_and_score_on_dsec(dsec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = copied(dsec[0], tmp_path / "DSEC")
+    assert run("check", tree) == f"{tree}: whole\n"
+    small = ("--set", "size.resize=160x112", "--protocol", "paper")
+    run("train", tree, *TRAIN, *small, "--out", "runs/eleven")
+    assert "traffic sign" in run("evaluate", "runs/eleven", tree, "--device", "cpu")
+    run("train", tree, *TRAIN, *small, "--labels", "19classes", "--out", "runs/nineteen")
+    assert "motorcycle" in run("evaluate", "runs/nineteen", tree, "--device", "cpu")
+    part = league_file(tmp_path / "p.toml", "dsec", tree, f'sequences = ["{DSEC_TEST[0]}"]')
+    frames = ("--split", "test", "--count", 1, "--out", "sheet.png")
+    run("view", part, "--run", "runs/eleven", *frames, "--device", "cpu")
