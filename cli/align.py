@@ -13,6 +13,7 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 
 @click.command(
@@ -52,7 +53,7 @@ Examples:
         show_default=True,
         help="Frames to use, spread over the recording.",
     ),
-    options.sensor_option,
+    options.file_options,
 )
 @option_group(
     "Output",
@@ -66,6 +67,8 @@ def command(
     window_us: int,
     frames: int,
     sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     out: Path | None,
     as_json: bool,
     messages: Messages,
@@ -82,7 +85,10 @@ def command(
 
     if out is not None:
         check_folder(out.parent)
-    with messages.bar() as bar, open_recording(recording, sensor=sensor) as opened:
+    with (
+        messages.bar() as bar,
+        open_recording(recording, sensor=sensor, camera=camera, time_unit=time_unit) as opened,
+    ):
         found = align(
             opened,
             range_us=range_us,

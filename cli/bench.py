@@ -12,6 +12,7 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 
 def _counts(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[int, ...]:
@@ -55,6 +56,8 @@ Examples:
     metavar="WIDTHxHEIGHT",
     help="Sensor of made-up windows, without RECORDING.  [default: that of the training]",
 )
+@options.camera_option
+@options.time_unit_option
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
@@ -93,6 +96,8 @@ def command(
     recording: Path | None,
     window_us: int | None,
     size: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     batch: int,
     repetitions: int,
     threads: tuple[int, ...],
@@ -110,6 +115,8 @@ def command(
     """
     if recording is not None and size is not None:
         raise click.UsageError("--size is that of made-up windows: leave it out with RECORDING")
+    if recording is None and (camera is not None or time_unit is not None):
+        raise click.UsageError("--camera and --time-unit are those of RECORDING: give one")
     from eventseg.prediction.bench import bench
 
     with messages.bar() as bar:
@@ -118,6 +125,8 @@ def command(
             recording,
             window=window_us,
             size=size,
+            camera=camera,
+            time_unit=time_unit,
             batch=batch,
             repetitions=repetitions,
             threads=threads,

@@ -13,6 +13,7 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 
 @click.command(
@@ -44,7 +45,8 @@ Examples:
         callback=options.time_after_start,
         help="End after the first event.  [default: the end]",
     ),
-    options.sensor_option,
+    options.file_options,
+    options.shift_frames_option,
 )
 @option_group(
     "Output",
@@ -58,6 +60,9 @@ def command(
     begin_us: int,
     end_us: int | None,
     sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
+    shift_frames: int,
     overwrite: bool,
     as_json: bool,
     messages: Messages,
@@ -68,6 +73,7 @@ def command(
     Prophesee's EVT3; .h5, .npz and .csv hold the columns t, x, y and p. What has no place in the
     new file is counted. The events are the same when they are read back.
     """
+    from eventseg.recordings.choices import FileChoices
     from eventseg.recordings.writers.convert import convert
 
     with messages.bar() as bar:
@@ -77,6 +83,7 @@ def command(
             begin_us=begin_us,
             end_us=end_us,
             sensor=sensor,
+            choices=FileChoices.of(camera, time_unit, shift_frames),
             overwrite=overwrite,
             progress=bar.update,
         )

@@ -117,8 +117,9 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
         metavar="NAME",
         help="Recording to hold out for test, by its name; may be repeated.",
     ),
-    options.sensor_option,
+    options.file_options,
     options.rotate180_option,
+    options.shift_frames_option,
 )
 @option_group(
     "Encoding",

@@ -11,14 +11,22 @@ from . import options
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 
 @click.command(short_help="Show what a file or folder holds.")
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@options.sensor_option
+@options.file_options
 @options.rotate180_option
 @options.json_option
-def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: bool) -> None:
+def command(
+    path: Path,
+    sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
+    rotate180: bool,
+    as_json: bool,
+) -> None:
     """Show what a recording, data set, image folder, league, run, checkpoint or predictions hold.
 
     \b
@@ -48,7 +56,9 @@ def command(path: Path, sensor: SensorSize | None, rotate180: bool, as_json: boo
         from eventseg.recordings import open_recording
         from eventseg.recordings.describe import describe_recording, recording_lines
 
-        with open_recording(path, sensor=sensor, rotate180=rotate180) as recording:
+        with open_recording(
+            path, sensor=sensor, rotate180=rotate180, camera=camera, time_unit=time_unit
+        ) as recording:
             info = describe_recording(recording)
             described = [(info, recording_lines(info, report=recording.report.lines()))]
     for info, lines in described:

@@ -158,6 +158,43 @@ rotate180_option = click.option(
     is_flag=True,
     help="Turn the recording by 180 degrees; some of DDD20 was recorded upside down.",
 )
+camera_option = click.option(
+    "--camera",
+    metavar="NAME|N",
+    help="Camera of a file of several, by its name or its number; info lists them.  [default: the "
+    "first]",
+)
+time_unit_option = click.option(
+    "--time-unit",
+    type=click.Choice(["s", "ms", "us", "ns"]),
+    help="Unit of the times of a table.  [default: that of its layout or names, or inferred]",
+)
+
+
+def shift(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
+    """Return ``12ms`` or ``-12ms`` in microseconds."""
+    from eventseg.errors import WindowError
+    from eventseg.recordings.choices import parse_shift
+
+    try:
+        return parse_shift(text)
+    except WindowError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+shift_frames_option = click.option(
+    "--shift-frames",
+    metavar="TIME",
+    default="0",
+    callback=shift,
+    help="Time to add to the stamps of the frames, such as 12ms or -12ms: the offset that align "
+    "finds.  [default: 0]",
+)
+
+
+def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for what a file does not tell: sensor, camera, unit of times."""
+    return sensor_option(camera_option(time_unit_option(function)))
 
 
 def setting_option(

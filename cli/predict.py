@@ -14,6 +14,7 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 
 def _scales(
@@ -121,7 +122,7 @@ Examples:
 )
 @option_group(
     "Recordings",
-    options.sensor_option,
+    options.file_options,
     options.rotate180_option,
 )
 @option_group(
@@ -199,6 +200,8 @@ def command(
     scales: tuple[float, ...] | None,
     flip: bool,
     sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     rotate180: bool,
     out: Path | None,
     probabilities: bool,
@@ -250,6 +253,8 @@ def command(
             probabilities=probabilities,
             test_time=TestTimeAugmentation(scales or (1.0,), flip),
             sensor=sensor,
+            camera=camera,
+            time_unit=time_unit,
             rotate180=rotate180,
             checkpoint=checkpoint,
             network_classes=network_classes,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
     from eventseg.recordings.ddd17.writer import PacketOrder
     from eventseg.simulate.files import Summary
 
@@ -200,7 +201,7 @@ def street(
         "recordings.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of these drives."),
-    options.sensor_option,
+    options.file_options,
 )
 @option_group(
     "Output",
@@ -219,6 +220,8 @@ def fit(
     drives: int,
     seed: int,
     sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     plot: Path | None,
     threads: int | None,
     as_json: bool,
@@ -236,6 +239,7 @@ def fit(
     eventseg simulate fit real.aedat4 --drives 96 --plot fit.png
     eventseg simulate fit real.aedat4 street.hdf5 --drives 0 --json
     """  # noqa: D301
+    from eventseg.recordings.choices import FileChoices
     from eventseg.simulate.report import report_statistics
 
     # Not after minutes of simulation.
@@ -249,6 +253,7 @@ def fit(
             drives=drives,
             seed=seed,
             sensor=sensor,
+            choices=FileChoices.of(camera, time_unit),
             threads=threads,
             progress=bar.update,
         )

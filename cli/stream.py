@@ -18,6 +18,7 @@ from .progress import Messages
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
     from eventseg.prediction.stream import LivePrediction, LiveStream
+    from eventseg.recordings.choices import TimeUnit
 
 LINE_EVERY_S = {True: 0.2, False: 5.0}
 """Seconds between two status lines, on a terminal and in a log file."""
@@ -99,7 +100,7 @@ returns an object with read(timeout_s) and close(). docs/streaming.md has the by
         metavar="FACTORx|max",
         help="Pace at which a recording is replayed.",
     ),
-    options.sensor_option,
+    options.file_options,
     click.option(
         "--hot-from",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -146,6 +147,8 @@ def command(
     lateness_us: int,
     speed: float,
     sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     hot_from: Path | None,
     timeout_us: int | None,
     out: Path | None,
@@ -185,6 +188,8 @@ def command(
         lateness=lateness_us,
         speed=speed,
         sensor=sensor,
+        camera=camera,
+        time_unit=time_unit,
         hot=None if hot_from is None else hot_pixels_of(run, hot_from),
         timeout_s=None if timeout_us is None else timeout_us / 1e6,
         device=device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,10 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 
-RECORDING_OPTIONS = ("at_us", "every", "begin", "end", "sensor", "rotate180")
+RECORDING_OPTIONS = ("at_us", "every", "begin", "end", "sensor", "rotate180", "camera", "time_unit")
 FOLDER_OPTIONS = ("sample_ids", "count", "split", "labels", "run")
 OPTION_OF = {"at_us": "at", "sample_ids": "sample", "begin": "from", "end": "until"}
 FILMS = (".mp4", ".gif")
@@ -98,7 +99,7 @@ Examples:
     "(extra video) or .gif.  "
     "[default: the name of FILE or FOLDER with .png]"
 )
-@options.sensor_option
+@options.file_options
 @options.rotate180_option
 @options.device_option()
 @options.json_option
@@ -117,6 +118,8 @@ def command(
     run: str | None,
     out: Path | None,
     sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     rotate180: bool,
     device: str,
     as_json: bool,
@@ -153,13 +156,16 @@ def command(
                 end=end,
                 sensor=sensor,
                 rotate180=rotate180,
+                camera=camera,
+                time_unit=time_unit,
                 progress=bar.update,
             )
         target = out
     elif every is not None or begin is not None or end is not None:
         raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
     elif is_recording:
-        target = _draw_recording(path, at_us, windows_us, out, sensor, rotate180)
+        choices = {"rotate180": rotate180, "camera": camera, "time_unit": time_unit}
+        target = _draw_recording(path, at_us, windows_us, out, sensor=sensor, **choices)
     else:
         target = _draw_folder(path, windows_us, sample_ids, count, split, labels, run, out, device)
     if as_json:
@@ -178,15 +184,14 @@ def _draw_recording(
     at_us: int | None,
     windows_us: tuple[int, ...] | None,
     out: Path | None,
-    sensor: SensorSize | None,
-    rotate180: bool,
+    **choices: Any,
 ) -> Path:
     from eventseg.plots.events import save_figure
     from eventseg.plots.moments import figure_moment, figure_windows
     from eventseg.recordings import open_recording
 
     lengths_us = windows_us or (50_000,)
-    with open_recording(path, sensor=sensor, rotate180=rotate180) as recording:
+    with open_recording(path, **choices) as recording:
         if len(lengths_us) == 1:
             figure = figure_moment(recording, at=at_us, window=lengths_us[0])
         else:

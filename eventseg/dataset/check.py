@@ -308,7 +308,12 @@ def _encoded_again(
     index_of = {composed(sample_id): i for i, sample_id in enumerate(samples.ids)}
     unseen = {i for i, name in enumerate(samples.recording) if name == entry.name}
     with (
-        open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180) as recording,
+        open_recording(
+            path,
+            sensor=settings.sensor,
+            rotate180=settings.rotate180,
+            **settings.choices.arguments,
+        ) as recording,
         contextlib.ExitStack() as stack,
     ):
         labels = (

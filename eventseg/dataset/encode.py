@@ -24,6 +24,7 @@ from eventseg.filters.rules import Filters
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable
 from eventseg.recordings import open_recording
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor
 
 WRITING_THREADS = 4
@@ -42,6 +43,7 @@ class SurveyJob:
     rotate180: bool
     filters: Filters
     max_frame_age_us: int | None = MAX_FRAME_AGE_US
+    choices: FileChoices = NO_CHOICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
             job.path,
             sensor=job.sensor,
             rotate180=job.rotate180,
+            **job.choices.arguments,
             progress=lambda now: tick(now.share * size),
         ) as recording:
             report = recording.report.to_dict()
@@ -173,7 +176,12 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
         ]
 
     with (
-        open_recording(job.path, sensor=settings.sensor, rotate180=settings.rotate180) as recording,
+        open_recording(
+            job.path,
+            sensor=settings.sensor,
+            rotate180=settings.rotate180,
+            **settings.choices.arguments,
+        ) as recording,
         ExitStack() as stack,
         _WriteQueue(max(4, WAITING_BYTES // _tensor_bytes(settings))) as writes,
     ):

@@ -19,6 +19,7 @@ from eventseg.files import composed, on_disk, read_toml, write_whole
 from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.sets import LabelSets
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, parse_anchor, parse_duration
 
 SCHEMA = 1
@@ -53,6 +54,8 @@ class Settings:
         Recordings held out for test, sorted.
     max_frame_age_us : int or None
         Largest age of a frame at the end of a window that it does not anchor; None for any.
+    choices : FileChoices
+        Camera, unit of times and shift of the frames that recordings are read with.
     """
 
     anchor: Anchor
@@ -62,6 +65,7 @@ class Settings:
     rotate180: bool = False
     held_out: tuple[str, ...] = ()
     max_frame_age_us: int | None = MAX_FRAME_AGE_US
+    choices: FileChoices = NO_CHOICES
 
     @property
     def sensor(self) -> SensorSize:
@@ -97,6 +101,7 @@ class Settings:
             "store": self.store,
             "sensor": encoding["sensor"],
             "rotate180": self.rotate180,
+            **self.choices.to_dict(),
             "held_out": list(self.held_out),
             # Left out at their defaults: so it was before there were others.
             **(
@@ -128,6 +133,7 @@ class Settings:
             encoding=encoding,
             store=table["store"],
             rotate180=bool(table["rotate180"]),
+            choices=FileChoices.from_dict(table),
             held_out=tuple(table["held_out"]),
             max_frame_age_us=_age_of(table.get("frame_age", ANY_AGE)),
         )

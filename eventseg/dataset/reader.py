@@ -378,7 +378,12 @@ class EventDataset:
             )
         if path.stat().st_size != entry.size_bytes or digest_of(path) != entry.sha256:
             raise DatasetError(f"recording {path} is not the file that {self.path} was made from")
-        opened = open_recording(path, sensor=settings.sensor, rotate180=settings.rotate180)
+        opened = open_recording(
+            path,
+            sensor=settings.sensor,
+            rotate180=settings.rotate180,
+            **settings.choices.arguments,
+        )
         return self._recordings.setdefault(name, opened)
 
 

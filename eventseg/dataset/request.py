@@ -21,6 +21,7 @@ from eventseg.events import SensorSize
 from eventseg.filters.rules import Filters, to_filters
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.tables import described
+from eventseg.recordings.choices import FileChoices, TimeUnit
 from eventseg.recordings.progress import Progress, Report
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor, format_duration, to_anchor
 
@@ -47,6 +48,7 @@ class EncodeRequest:
     device: Device
     sensor: SensorSize | None
     rotate180: bool
+    choices: FileChoices
     held_out: tuple[str, ...]
     threads: int | None
 
@@ -75,6 +77,7 @@ class EncodeRequest:
             rotate180=self.rotate180,
             held_out=self.held_out,
             max_frame_age_us=self.max_frame_age_us,
+            choices=self.choices,
         )
 
     def entries(self, surveys: Sequence[Survey], folder: Path) -> tuple[RecordingEntry, ...]:
@@ -102,6 +105,9 @@ def encode_request(
     device: Device = "cpu",
     sensor: SensorSize | None = None,
     rotate180: bool = False,
+    camera: str | int | None = None,
+    time_unit: TimeUnit | None = None,
+    shift_frames: str | int = 0,
     held_out: Collection[str] = (),
     threads: int | None = None,
 ) -> EncodeRequest:
@@ -142,6 +148,7 @@ def encode_request(
         device=choose_encoder(device).name,
         sensor=sensor,
         rotate180=rotate180,
+        choices=FileChoices.of(camera, time_unit, shift_frames),
         held_out=tuple(sorted(held_out)),
         threads=threads,
     )
@@ -176,6 +183,7 @@ def survey(
                     request.rotate180,
                     request.filters,
                     request.max_frame_age_us,
+                    request.choices,
                 )
                 for path in paths
             ],

@@ -36,6 +36,7 @@ from eventseg.errors import OutputError
 from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.filters.rules import Filters
+from eventseg.recordings.choices import TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor
 
@@ -137,6 +138,9 @@ def encode_dataset(
     device: Device = "cpu",
     sensor: SensorSize | None = None,
     rotate180: bool = False,
+    camera: str | int | None = None,
+    time_unit: TimeUnit | None = None,
+    shift_frames: str | int = 0,
     held_out: Collection[str] = (),
     progress: Report = no_report,
     free_bytes: Callable[[Path], int] = files.free_bytes,
@@ -193,6 +197,13 @@ def encode_dataset(
         Size of the sensor where the file does not tell.
     rotate180 : bool
         Turn recordings by 180 degrees (DDD20 has such).
+    camera : str or int, optional
+        Camera of files of several, by its name or number.
+    time_unit : {"s", "ms", "us", "ns"}, optional
+        Unit of the times of tables.
+    shift_frames : str or int
+        Time to add to the stamps of the frames, such as ``12ms`` or ``-12ms``, or microseconds:
+        the offset that ``align`` finds.
     held_out : collection of str
         Names of recordings to hold out for test.
     progress : callable
@@ -242,6 +253,9 @@ def encode_dataset(
         device=device,
         sensor=sensor,
         rotate180=rotate180,
+        camera=camera,
+        time_unit=time_unit,
+        shift_frames=shift_frames,
         held_out=held_out,
         threads=threads,
     )

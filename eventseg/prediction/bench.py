@@ -36,6 +36,7 @@ from eventseg.prediction.prediction import labels_of
 from eventseg.prediction.predictor import predictor, probabilities
 from eventseg.prediction.stopwatch import STEPS, StopWatch, machine_of
 from eventseg.recordings import Recording, open_recording
+from eventseg.recordings.choices import FileChoices, TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
 
 WARM_UP = 3
@@ -49,6 +50,8 @@ def bench(
     *,
     window: str | int | None = None,
     size: SensorSize | None = None,
+    camera: str | int | None = None,
+    time_unit: TimeUnit | None = None,
     batch: int = 8,
     repetitions: int = 30,
     threads: Sequence[int] = (),
@@ -71,6 +74,8 @@ def bench(
         Length of the windows, by default that of the training.
     size : SensorSize, optional
         Sensor of made-up windows, by default that of the training.
+    camera, time_unit
+        Of a recording, as for :func:`eventseg.open_recording`.
     batch : int
         Inputs of the batch whose throughput is measured.
     repetitions : int
@@ -116,7 +121,9 @@ def bench(
     try:
         if isinstance(recording, str | Path):
             likely = encoding.sensor if encoding else size
-            opened = open_recording(recording, likely=likely)
+            opened = open_recording(
+                recording, likely=likely, **FileChoices.of(camera, time_unit).arguments
+            )
             recording = opened
         if recording is not None:
             windows = recorded_windows(

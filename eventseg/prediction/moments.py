@@ -23,6 +23,7 @@ from eventseg.plots.training import paint_events
 from eventseg.prediction.folder import PredictionFolder
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.recordings import Recording, open_recording
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.layouts import open_layout
 from eventseg.sources.leagues.league import League
@@ -74,14 +75,25 @@ class RecordedMoments:
     label_set: str = TRUTH
 
     @classmethod
-    def open(cls, path: Path, entry: Mapping[str, Any], *, rotate180: bool, sees: bool) -> Self:
+    def open(
+        cls,
+        path: Path,
+        entry: Mapping[str, Any],
+        *,
+        rotate180: bool,
+        sees: bool,
+        choices: FileChoices = NO_CHOICES,
+    ) -> Self:
         """Open a recording by its entry in the manifest; `sees` whether it gives labels."""
         width, _, height = str(entry["size"]).partition("x")
         row0, row1 = entry["rows"]
         with ExitStack() as files:
             recording = files.enter_context(
                 open_recording(
-                    path, sensor=SensorSize(int(height), int(width)), rotate180=rotate180
+                    path,
+                    sensor=SensorSize(int(height), int(width)),
+                    rotate180=rotate180,
+                    **choices.arguments,
                 )
             )
             found = find_truth(recording) if sees else None
@@ -311,7 +323,13 @@ def open_moments(
         )
     if entry["kind"] == "recording":
         turned = bool(manifest.settings.get("rotate180", False))
-        return RecordedMoments.open(path, entry, rotate180=turned, sees=label_set in (None, TRUTH))
+        return RecordedMoments.open(
+            path,
+            entry,
+            rotate180=turned,
+            sees=label_set in (None, TRUTH),
+            choices=FileChoices.from_dict(manifest.settings),
+        )
     if entry["kind"] == "data set":
         return DatasetMoments.open(path, window=str(entry["window"]), label_set=label_set)
     folder = open_layout(path)

@@ -89,6 +89,7 @@ def _open_recording(
         sensor=settings.sensor,
         likely=encoding.sensor if encoding else None,
         rotate180=settings.rotate180,
+        **settings.choices.arguments,
         progress=progress,
     )
     try:
@@ -214,3 +215,5 @@ def _refuse_of_recordings(settings: PredictionSettings, *, what: str) -> None:
         raise WindowError(f"{what}: leave --every and --at out, which are for recordings")
     if settings.sensor is not None or settings.rotate180:
         raise DatasetError(f"{what}: leave --sensor and --rotate180 out, which are for recordings")
+    if given := settings.choices.named():
+        raise DatasetError(f"{what}: leave {' and '.join(given)} out, which is for recordings")

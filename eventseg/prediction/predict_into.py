@@ -40,6 +40,7 @@ from eventseg.prediction.part import (
 )
 from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation, predictor
 from eventseg.prediction.settings import PredictionSettings
+from eventseg.recordings.choices import FileChoices, TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
 
@@ -88,6 +89,8 @@ def predict_into(
     test_time: TestTimeAugmentation = SINGLE,
     sensor: SensorSize | None = None,
     rotate180: bool = False,
+    camera: str | int | None = None,
+    time_unit: TimeUnit | None = None,
     checkpoint: str = BEST,
     network_classes: str | Path | None = None,
     fast: bool = False,
@@ -130,6 +133,10 @@ def predict_into(
         Size of the sensor of recordings, where the file does not tell.
     rotate180 : bool
         Turn recordings by 180 degrees.
+    camera : str or int, optional
+        Camera of files of several, by its name or number.
+    time_unit : {"s", "ms", "us", "ns"}, optional
+        Unit of the times of tables.
     checkpoint : str
         Name of the checkpoint in a run folder.
     network_classes : str or path, optional
@@ -190,6 +197,7 @@ def predict_into(
         test_time=test_time,
         sensor=sensor,
         rotate180=rotate180,
+        choices=FileChoices.of(camera, time_unit),
         arithmetic="" if not fast else str(recommended(file, device=device)),
     )
     choose_device(device)  # one that is not there is refused before anything is read

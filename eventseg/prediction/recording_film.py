@@ -19,6 +19,7 @@ from eventseg.prediction.film import FilmOfPredictions, film_rate, film_width
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.moments import RecordedMoments
 from eventseg.recordings import open_recording
+from eventseg.recordings.choices import FileChoices, TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.windows import Anchor, check_window, cut_windows, format_duration, to_us
 
@@ -38,6 +39,8 @@ def film_recording(
     width: int | None = None,
     sensor: SensorSize | None = None,
     rotate180: bool = False,
+    camera: str | int | None = None,
+    time_unit: TimeUnit | None = None,
     progress: Report = no_report,
 ) -> FilmOfPredictions:
     """Write a film of a recording, without any network.
@@ -58,7 +61,7 @@ def film_recording(
         Pictures a second; by default as the moments follow each other, at most 60.
     width : int, optional
         Width in pixels; by default 1600, of a GIF 960.
-    sensor, rotate180
+    sensor, rotate180, camera, time_unit
         As for :func:`eventseg.open_recording`.
     progress : callable
         Called after every picture.
@@ -81,7 +84,10 @@ def film_recording(
     columns = film_width(target, width)
     check_out(target)
     check_folder(target.parent if target.suffix else target)
-    with open_recording(path, sensor=sensor, rotate180=rotate180, progress=progress) as opened:
+    choices = FileChoices.of(camera, time_unit)
+    with open_recording(
+        path, sensor=sensor, rotate180=rotate180, **choices.arguments, progress=progress
+    ) as opened:
         size = opened.sensor
         has_frames = len(opened.frames.t_us) > 0
         step_us = EVERY_US if every is None else check_window(to_us(every))
@@ -113,7 +119,9 @@ def film_recording(
         "rows": [0, size.height],
         "window": format_duration(window_us),
     }
-    moments = RecordedMoments.open(Path(path), entry, rotate180=rotate180, sees=True)
+    moments = RecordedMoments.open(
+        Path(path), entry, rotate180=rotate180, sees=True, choices=choices
+    )
     try:
         with_truth = moments.classes is not None and anchor.kind == "frame"
         classes = moments.classes if with_truth else None

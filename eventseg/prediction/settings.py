@@ -7,6 +7,7 @@ from typing import Any
 
 from eventseg.events import SensorSize
 from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.windows import MAX_FRAME_AGE_US, format_duration
 
 
@@ -35,6 +36,8 @@ class PredictionSettings:
         Size of the sensor of recordings, where the file does not tell.
     rotate180 : bool
         Whether recordings are turned by 180 degrees.
+    choices : FileChoices
+        Camera and unit of times that recordings are read with.
     arithmetic : str
         Engine, memory format and type of numbers of the network; empty for plain float32.
     """
@@ -48,6 +51,7 @@ class PredictionSettings:
     test_time: TestTimeAugmentation = SINGLE
     sensor: SensorSize | None = None
     rotate180: bool = False
+    choices: FileChoices = NO_CHOICES
     arithmetic: str = ""
 
     @property
@@ -71,6 +75,7 @@ class PredictionSettings:
             "views": str(self.test_time),
             "sensor": str(self.sensor or "as recorded"),
             "rotate180": self.rotate180,
+            **self.choices.to_dict(),
             **arithmetic,
         }
 

@@ -30,6 +30,7 @@ from eventseg.prediction.stream_setup import StreamSetup, no_note, set_up
 from eventseg.prediction.stream_sources import PACKET_US, Note
 from eventseg.prediction.stream_summary import StreamSummary
 from eventseg.recordings import Recording
+from eventseg.recordings.choices import FileChoices, TimeUnit
 from eventseg.windows import (
     MAX_FRAME_AGE_US,
     Anchor,
@@ -324,6 +325,8 @@ def stream(
     speed: float = 1.0,
     packet: str | int = PACKET_US,
     sensor: SensorSize | None = None,
+    camera: str | int | None = None,
+    time_unit: TimeUnit | None = None,
     encoding: Encoding | None = None,
     filters: Filters | None = None,
     hot: NDArray[np.bool_] | None = None,
@@ -361,6 +364,8 @@ def stream(
         Length of the packets that a recording is cut into.
     sensor : SensorSize, optional
         Size of the sensor where the source does not tell; by default that of the training.
+    camera, time_unit
+        Of a recording, as for :func:`eventseg.open_recording`.
     encoding, filters
         As for :func:`eventseg.predict`.
     hot : bool (H, W), optional
@@ -405,6 +410,7 @@ def stream(
             speed=speed,
             packet=packet,
             sensor=sensor,
+            choices=FileChoices.of(camera, time_unit),
             encoding=encoding,
             filters=filters,
             hot=hot,

@@ -28,6 +28,7 @@ from eventseg.prediction.stream_packets import PacketSource
 from eventseg.prediction.stream_queue import QueueRule
 from eventseg.prediction.stream_sources import Note, Replay, open_packet_source
 from eventseg.recordings import Recording, open_recording
+from eventseg.recordings.choices import FileChoices
 from eventseg.windows import check_window, format_duration, to_us
 
 
@@ -113,6 +114,7 @@ def set_up(
     speed: float,
     packet: str | int,
     sensor: SensorSize | None,
+    choices: FileChoices,
     encoding: Encoding | None,
     filters: Filters | None,
     hot: NDArray[np.bool_] | None,
@@ -147,6 +149,7 @@ def set_up(
             timeout_s=timeout_s,
             sensor=sensor,
             likely=None if trained is None else trained.sensor,
+            choices=choices,
         )
     elif isinstance(source, Recording):
         packets = Replay(source, speed=speed, packet_us=packet_us)

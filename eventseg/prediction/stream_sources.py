@@ -21,6 +21,7 @@ from eventseg.files import is_extension, load_extension
 from eventseg.prediction.stream_packets import Packet, PacketSource
 from eventseg.prediction.stream_wire import Unpacker
 from eventseg.recordings import Recording, open_recording
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 
 Note = Callable[[str], None]
 """Takes one line for the user."""
@@ -256,6 +257,7 @@ def open_packet_source(
     timeout_s: float | None = None,
     sensor: SensorSize | None = None,
     likely: SensorSize | None = None,
+    choices: FileChoices = NO_CHOICES,
 ) -> PacketSource:
     """Return the source that a name means.
 
@@ -273,6 +275,8 @@ def open_packet_source(
         Size of the sensor, for recordings that do not tell it.
     likely : SensorSize, optional
         As for :func:`eventseg.open_recording`.
+    choices : FileChoices
+        Camera and unit of times, for recordings.
 
     Raises
     ------
@@ -280,6 +284,8 @@ def open_packet_source(
         A name of none of these forms, a host that is not this machine, or a port in use.
     """
     text = str(name)
+    if (given := choices.named()) and not Path(text).is_file():
+        raise RecordingError(f"{text} is no recording: leave {' and '.join(given)} out")
     if is_extension(text):
         source: PacketSource = load_extension(text).value()
         return source
@@ -296,7 +302,7 @@ def open_packet_source(
         found = (TcpSource if url.scheme == "tcp" else UdpSource)(host, port, note)
         note(f"waiting for a sender on {found.name}")
     elif Path(text).exists():
-        recording = open_recording(text, sensor=sensor, likely=likely)
+        recording = open_recording(text, sensor=sensor, likely=likely, **choices.arguments)
         return Replay(recording, speed=speed, packet_us=packet_us)
     else:
         raise RecordingError(f"there is no source {text!r}; give {FORMS}")

@@ -104,7 +104,10 @@ class Alignment:
         elif self.sound:
             verdict = "as on sound recordings, since events follow the light"
         else:
-            verdict = "misaligned: add it to the stamps of the frames"
+            verdict = (
+                "misaligned: add it to the stamps of the frames, "
+                f"encode --shift-frames {self.offset_us / 1e3:.1f}ms"
+            )
         down, right = self.pixels
         return [
             f"events and frames agree best with frames {self.offset_us / 1e3:+.1f} ms later "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,8 @@ class Recording(ABC):
         Order of event packets and frames in the file, for formats of packets.
     report : ReadingReport
         Counts of all that was skipped and repaired, and notes of what was inferred.
+    frames_shift_us : int
+        Time that was added to the stamps of the frames, see :meth:`shift_frames`.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class Recording(ABC):
     gaps: Sequence[tuple[int, int]] = ()
     file_order: FileOrder | None = None
     report: ReadingReport
+    frames_shift_us: int = 0
 
     @property
     def name(self) -> str:
@@ -168,6 +172,33 @@ class Recording(ABC):
         """
         self.span(t0_us, t1_us)
         return np.empty(0, IMU_DTYPE)
+
+    def shift_frames(self, shift_us: int) -> None:
+        """Add a time to all stamps of the frames, such as the offset that `align` finds.
+
+        Labels of the frames move with them; events, inertial samples and signals stay.
+        """
+        if not shift_us:
+            return
+        self.frames = self.frames.shifted(shift_us)
+        self.frames_shift_us += shift_us
+        note = f"frames are shifted by {shift_us / 1e3:+g} ms, as asked"
+        self.report = replace(self.report, notes=(*self.report.notes, note))
+        if not self.n_events:
+            self.t_first_us += shift_us
+            self.t_last_us += shift_us
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Return what opens the recording again, with its frames shifted as here."""
+        if type(self).__reduce__ is object.__reduce__:
+            return super().__reduce_ex__(protocol)
+        again = self.__reduce__()
+        if isinstance(again, str) or not self.frames_shift_us:
+            return again
+        return again[0], again[1], {"frames_shift_us": self.frames_shift_us}
+
+    def __setstate__(self, state: Mapping[str, int]) -> None:
+        self.shift_frames(state["frames_shift_us"])
 
     @abstractmethod
     def close(self) -> None:

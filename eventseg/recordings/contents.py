@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -122,6 +122,11 @@ class Frames:
     def t_us(self) -> NDArray[np.int64]:
         """Return the time of each frame, the end of its exposure, int64 (F,)."""
         return self.exposure_end_us
+
+    def shifted(self, shift_us: int) -> Self:
+        """Return the same frames with a time added to all stamps."""
+        names = ("t_start_us", "t_end_us", "exposure_start_us", "exposure_end_us")
+        return replace(self, **{name: getattr(self, name) + shift_us for name in names})
 
     def roi(self, i: int) -> tuple[int, int, int, int]:
         """Return row, column, height and width of the part of frame `i` that was stored."""

@@ -115,6 +115,7 @@ def open_recording(
     rotate180: bool = False,
     camera: str | int | None = None,
     time_unit: Literal["s", "ms", "us", "ns"] | None = None,
+    shift_frames_us: int = 0,
     progress: Report = no_report,
 ) -> Recording:
     """Open a recording; the format follows from its suffix and its content.
@@ -147,6 +148,8 @@ def open_recording(
         default the first one is read, and a note of the report lists the others.
     time_unit : {"s", "ms", "us", "ns"}, optional
         Unit of the times of a table; by default that of its layout or names, or inferred.
+    shift_frames_us : int, default 0
+        Time to add to the stamps of the frames, such as the offset that `align` finds.
     progress : callable
         Called with the bytes read while the index is built.
 
@@ -198,6 +201,7 @@ def open_recording(
                 opened = candidate.open(
                     path, sensor=None, rotate180=rotate180, progress=report, **more
                 )
+            opened.shift_frames(shift_frames_us)
             return opened
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from eventseg.events import SensorSize
 from eventseg.html import markdown
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Report, no_report
 from eventseg.simulate.fit import LEAST_EXPLAINED, Fit, check_drives, fit_street
@@ -99,6 +100,7 @@ def report_statistics(
     drives: int = 48,
     seed: int = 0,
     sensor: SensorSize | None = None,
+    choices: FileChoices = NO_CHOICES,
     threads: int | None = None,
     progress: Report = no_report,
 ) -> StatisticsReport:
@@ -114,6 +116,8 @@ def report_statistics(
         Seed of these drives.
     sensor : SensorSize, optional
         Size of the recordings' sensor, where they do not say.
+    choices : FileChoices
+        Camera and unit of times of the recordings.
     threads : int, optional
         As in :func:`eventseg.simulate.fit.fit_street`.
     progress : callable
@@ -130,7 +134,7 @@ def report_statistics(
     columns: dict[str, EventStatistics] = {}
     sizes = set()
     for path in recordings:
-        with open_recording(path, sensor=sensor) as recording:
+        with open_recording(path, sensor=sensor, **choices.arguments) as recording:
             sizes.add(recording.sensor)
             name = recording.name if recording.name not in columns else str(path)
             columns[name] = measure_recording(recording, progress=progress)

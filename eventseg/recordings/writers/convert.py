@@ -11,6 +11,7 @@ from eventseg.errors import OutputError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.files import check_folder, write_whole
 from eventseg.recordings.base import Recording
+from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import seconds
 from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
@@ -83,6 +84,7 @@ def convert(
     begin_us: int = 0,
     end_us: int | None = None,
     sensor: SensorSize | None = None,
+    choices: FileChoices = NO_CHOICES,
     overwrite: bool = False,
     progress: Report = no_report,
 ) -> Conversion:
@@ -101,6 +103,8 @@ def convert(
         Part of the recording in us from its first event on; by default all of it.
     sensor : SensorSize, optional
         Size of the sensor of a source that does not say it.
+    choices : FileChoices
+        Camera, unit of times and shift of the frames of the source.
     overwrite : bool
         Replace a file of that name.
     progress : callable
@@ -131,7 +135,7 @@ def convert(
         return _converted(source, path, begin_us, end_us, progress)
     if path.exists() and path.samefile(source):
         raise OutputError(f"{path} is the source itself; give another name")
-    with open_recording(source, sensor=sensor) as recording:
+    with open_recording(source, sensor=sensor, **choices.arguments) as recording:
         return _converted(recording, path, begin_us, end_us, progress)
 
 
