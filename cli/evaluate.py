@@ -34,6 +34,18 @@ def _scales(
         raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
 
 
+def _split(
+    _ctx: click.Context, _param: click.Parameter, text: str | None
+) -> tuple[str, str] | None:
+    """Return split file and part that ``val``, ``split.csv`` or ``split.csv:val`` names."""
+    if text is None:
+        return None
+    file, csv, part = text.rpartition(".csv")
+    if not csv or (part and not part.startswith(":")):
+        return "", text
+    return f"{file}.csv", part.removeprefix(":") or str(SETTINGS["split"].default)
+
+
 def _checked_network(text: str) -> str:
     """Return the text of a run folder, a file, or ``NETWORK:PATH``."""
     if not Path(text).exists() and ":" not in text:
@@ -70,6 +82,7 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --stress drop,shot,shift,window
   eventseg evaluate runs/deeplab Cityscapes --split val --classes cityscapes10
   eventseg evaluate cgnet:model_camvid.pth CamVid
+  eventseg evaluate runs/fastscnn drives.eventseg --split split.csv:val
   eventseg evaluate runs/fastscnn drives.eventseg --save-predictions
   eventseg evaluate drives.eventseg --predictions maps
   eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].miou_present'
@@ -81,7 +94,14 @@ Examples:
     _setting("window", path="windows", callback=options.durations, metavar="LENGTH[,LENGTH...]"),
     _setting("labels", metavar="SET"),
     _setting("classes", metavar="TABLE"),
-    _setting("split", metavar="SPLIT"),
+    _setting(
+        "split",
+        metavar="SPLIT|FILE.csv[:SPLIT]",
+        callback=_split,
+        help="Part of the data, such as train, val or test; or a split file, of which the part "
+        "test or the named one is scored. By default the split is that of the run where it was "
+        f"trained with one of its own.  [default: {SETTINGS['split'].default_text}]",
+    ),
     _setting("checkpoint", metavar="FILE"),
     _setting("network_classes", metavar="TABLE"),
     _setting("unsafe_pickle"),
@@ -189,6 +209,10 @@ def command(
     chosen = {name: value for name, value in given.items() if value is not None}
     if window is not None:
         chosen["windows"] = tuple(map(format_duration, window))
+    if "split" in chosen:
+        split_file, chosen["split"] = chosen["split"]
+        if split_file:
+            chosen["split_file"] = split_file
     run, data = _run_and_data(names, predictions)
     request = EvaluationRequest(**chosen)
     set_threads(threads, workers=request.workers)
@@ -236,7 +260,7 @@ def _run_and_data(names: tuple[str, ...], predictions: Path | None) -> tuple[str
 
 def _of_label_maps(chosen: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of :func:`evaluate_predictions`, where no others are given."""
-    known = ("labels", "classes", "split", "size", "network_classes", "baselines")
+    known = ("labels", "classes", "split", "split_file", "size", "network_classes", "baselines")
     plain = EvaluationRequest()
     neutral = ("device", "workers", "batch_size", "checkpoint")
     for name, value in chosen.items():

@@ -47,6 +47,9 @@ Examples:
   eventseg train CamVid --recipe cgnet-camvid --set batch_size=4
   eventseg train drives.eventseg --out runs/teacher --resume
   eventseg train drives.eventseg --seeds 3
+  eventseg train drives.eventseg --split split.csv
+  eventseg train drives.eventseg --val monday,tuesday
+  eventseg train drives.eventseg --sweep fold=1/3,2/3,3/3 --out runs/folds
   eventseg train drives.eventseg --sweep lr=1e-3,5e-3 --seeds 3 --out runs/rates
   torchrun --nproc-per-node 2 --no-python eventseg train drives.eventseg
   eventseg train --list-recipes
@@ -70,6 +73,13 @@ All settings: docs/settings.md
     _setting("classes", metavar="TABLE"),
     _setting("fraction"),
     _setting("bad_samples"),
+)
+@option_group(
+    "Split",
+    _setting("split", metavar="FILE.csv"),
+    _setting("val", metavar="RECORDING[,RECORDING...]"),
+    _setting("fold", metavar="I/K"),
+    _setting("hold_back"),
 )
 @option_group(
     "Network",

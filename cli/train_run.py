@@ -57,6 +57,7 @@ def train_run(
             messages.note(f"arithmetic: {Arithmetic(**held)}")
         if not resume:
             _note_init(root, messages)
+            _note_split(root, messages)
         for note in notes:
             messages.note(f"resumed with another setting: {note}")
 
@@ -131,3 +132,16 @@ def _note_init(root: Path, messages: Messages) -> None:
     )
     for note in init["notes"]:
         messages.warn(f"initial weights: {note}")
+
+
+def _note_split(root: Path, messages: Messages) -> None:
+    """Print the samples of each split where they are not those of the data, and what is alike."""
+    from eventseg.training.run_folder import RUN, SPLIT, read_run
+
+    split = read_run(root / RUN).get("split") if (root / RUN).is_file() else None
+    if not split:
+        return
+    counts = ", ".join(f"{name} {count:,}" for name, count in split["samples"].items())
+    messages.note(f"split: {counts}; see {root / SPLIT}")
+    for note in split["notes"]:
+        messages.warn(note)

@@ -20,6 +20,7 @@ from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import FOLDER, classes_word
 from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.saved_predictions import NATIVE
+from eventseg.evaluation.scored_split import split_source
 from eventseg.events import SensorSize
 from eventseg.files import check_folder
 from eventseg.labels.maps import (
@@ -44,6 +45,7 @@ def evaluate_predictions(
     labels: str | None = None,
     classes: str | None = None,
     split: str | None = None,
+    split_file: str = "",
     size: SensorSize | None = None,
     network_classes: str | None = None,
     baselines: bool = True,
@@ -67,6 +69,9 @@ def evaluate_predictions(
         Class table that truth and predictions are merged into first; by default the predictions'.
     split : str, optional
         Part of the data; by default that of the evaluation that wrote the folder, else ``test``.
+    split_file : str
+        Split file, CSV with the columns id or recording, and split; by default the split of the
+        data.
     size : SensorSize, optional
         Size that is scored at; by default as the folder was scored, else that of the labels.
     network_classes : str, optional
@@ -99,7 +104,12 @@ def evaluate_predictions(
     given = load_class_table(network_classes) if network_classes else None
     maps = open_label_maps(predictions, classes=given)
     label_set = labels or str(maps.settings.get("labels", "truth"))
-    source = open_source(data, label_set=label_set)
+    if maps.settings.get("own_split") and not split_file:
+        raise DatasetError(
+            f"{maps.path} was scored in a split that is not that of the data: give it with "
+            "--split, as split.csv in the folder of the run"
+        )
+    source, notes = split_source(open_source(data, label_set=label_set), split_file=split_file)
     try:
         table = load_class_table(classes) if classes else maps.classes
         protocol = _protocol(maps, split=split, size=size)
@@ -134,7 +144,7 @@ def evaluate_predictions(
         )
     finally:
         source.close()
-    return Evaluation(page, rows, [], [note] if note else [])
+    return Evaluation(page, rows, [], [*notes, *([note] if note else [])])
 
 
 def _protocol(maps: LabelMaps, *, split: str | None, size: SensorSize | None) -> Protocol:

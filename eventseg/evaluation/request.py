@@ -56,6 +56,7 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
     for name in ("by", "stress"):
         listed = values.get(name, ())
         values[name] = tuple(listed.split(",") if isinstance(listed, str) else listed)
+    values["split_file"] = str(values.get("split_file", ""))
     values["boundary"] = (boundary,) if isinstance(boundary, int) else tuple(boundary)
     return EvaluationRequest(**values)
 
@@ -151,6 +152,8 @@ def folder_name(
         parts.append("+".join(map(format_duration, lengths_us)))
     if not request.baselines:
         parts.append("nobaselines")
+    if request.split_file:
+        parts.append(f"split@{short_digest(list(source.splits))}")
     if request.adabn:
         parts.append("adabn")
     if request.teacher:

@@ -36,6 +36,7 @@ from eventseg.evaluation.request import (
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.saved_predictions import SavedPredictions
 from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
+from eventseg.evaluation.scored_split import split_source
 from eventseg.events import SensorSize
 from eventseg.files import check_folder, digest_of
 from eventseg.labels.maps import ClassTable, load_class_table
@@ -154,7 +155,9 @@ def evaluate_run(
         data = about_run["data"]
     labels = request.labels or (training_config.labels.set if training_config else "truth")
     protocol, device = protocol_of(request), choose_device(request.device)
-    source = open_source(data, label_set=labels)
+    source, split_notes = split_source(
+        open_source(data, label_set=labels), split_file=request.split_file, run_split=file.split
+    )
     trained = load_scored(
         file,
         data_classes=source.classes,
@@ -247,7 +250,7 @@ def evaluate_run(
                 saved.finish()
         if request.adabn:
             rows += adabn_rows(score, scoring, name=file.name, progress=progress)
-        notes: list[str] = []
+        notes = list(split_notes)
         if request.baselines:
             first = windows[0] if uses_events else None
             rows += baseline_rows(
@@ -258,8 +261,8 @@ def evaluate_run(
                 published=training_config is not None and published_parts(training_config),
             )
             if uses_events and isinstance(source, EventSource | League):
-                late, notes = late_clock_rows(score, source, name=file.name, parts=parts)
-                rows += late
+                late, late_notes = late_clock_rows(score, source, name=file.name, parts=parts)
+                rows, notes = rows + late, notes + late_notes
         if teacher is not None:
             rows.append(
                 teacher_row(

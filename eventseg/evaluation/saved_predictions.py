@@ -110,7 +110,10 @@ class SavedPredictions:
                 entry = {**stored.facts(), **path_entries(canonical(source.path), folder)}
                 manifest = PredictionManifest(
                     network=network,
-                    settings=_settings(protocol, window=window, label_set=label_set),
+                    settings={
+                        **_settings(protocol, window=window, label_set=label_set),
+                        **({"own_split": True} if getattr(source, "assigned", None) else {}),
+                    },
                     classes=classes,
                     inputs=(entry,),
                     encoding=encoding,

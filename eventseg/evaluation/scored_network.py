@@ -13,7 +13,7 @@ from eventseg.networks.shipped import shipped_file
 from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.loading import load_trained
 from eventseg.training.config.config import TrainConfig, load_config
-from eventseg.training.run_folder import CONFIG, METRICS, RUN, check_is_run, read_run
+from eventseg.training.run_folder import CONFIG, METRICS, RUN, SPLIT, check_is_run, read_run
 
 PUBLISHED_FOLDER = Path("runs")
 """Folder that holds one folder of reports for each published checkpoint."""
@@ -58,6 +58,11 @@ class NetworkFile:
     def has_curves(self) -> bool:
         """Whether the run folder has scores of each epoch."""
         return self._beside(METRICS)
+
+    @property
+    def split(self) -> Path | None:
+        """Split file in the run folder, there or not; None for a network of no run."""
+        return self.folder / SPLIT if self._beside(RUN) else None
 
     def _beside(self, name: str) -> bool:
         return self.named is None and (self.folder / name).is_file()

@@ -49,6 +49,9 @@ class EvaluationRequest:
         published (``paper``).
     split : str
         Part of the data, such as ``train``, ``val`` or ``test``.
+    split_file : str
+        Split file, CSV with the columns id or recording, and split; by default that of the run
+        where it was trained with a split of its own, else the split of the data.
     scales : tuple of float, optional
         Scales whose probabilities are averaged, such as 0.75,1,1.5; by default those of the
         protocol.
@@ -113,6 +116,7 @@ class EvaluationRequest:
     classes: str | None = None
     protocol: ProtocolName = "clean"
     split: str = "test"
+    split_file: str = ""
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
     size: SensorSize | None = None

@@ -50,6 +50,8 @@ class Folder(PictureSource):
         Number of entries that are no samples, by reason.
     label_set : str
         ``truth`` for the labels of the folder itself, or a set of ``label_sets/``.
+    assigned : bool
+        Whether the splits are others than the folder's, see :mod:`eventseg.sources.assigned`.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Folder(PictureSource):
     splits: tuple[str, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     label_set: str = TRUTH
+    assigned: bool = False
 
     def __repr__(self) -> str:
         size = f"{len(self.items):,} samples of {self.size}, {len(self.classes)} classes"
@@ -80,7 +83,9 @@ class Folder(PictureSource):
 
     @property
     def published_splits(self) -> tuple[str, ...]:
-        """Split of each sample as the folder has it."""
+        """Split of each sample as the folder has it, or as it is assigned."""
+        if self.assigned:
+            return self.splits
         return tuple(item.split for item in self.items)
 
     @property
@@ -134,6 +139,10 @@ class Folder(PictureSource):
                 f"{self.path} has no label set {name!r}; it has {', '.join(self.label_sets)}"
             )
         return replace(self, classes=tables[name], label_set=name)
+
+    def with_splits(self, splits: tuple[str, ...]) -> Folder:
+        """Return the same samples in other splits."""
+        return replace(self, splits=splits, assigned=True)
 
     @property
     def encoding(self) -> Encoding | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,17 @@ class EventSource:
     dataset : EventDataset
     label_set : str
         Label set to learn or to score.
+    assigned : tuple of str, optional
+        Split of each sample in place of the data set's, see :mod:`eventseg.sources.assigned`.
     """
 
     dataset: EventDataset
     label_set: str
+    assigned: tuple[str, ...] | None = None
+
+    def with_splits(self, splits: tuple[str, ...]) -> EventSource:
+        """Return the same samples in other splits."""
+        return replace(self, assigned=splits)
 
     @property
     def path(self) -> Path:
@@ -51,7 +58,7 @@ class EventSource:
     @property
     def splits(self) -> tuple[str, ...]:
         """Split of each sample."""
-        return self.dataset.samples.split
+        return self.dataset.samples.split if self.assigned is None else self.assigned
 
     @property
     def published_splits(self) -> tuple[str, ...]:
@@ -61,7 +68,7 @@ class EventSource:
         published: their splits are the same as :attr:`splits`.
         """
         settings = self.dataset.manifest.settings
-        if settings.anchor.kind != "evsegnet":
+        if self.assigned is not None or settings.anchor.kind != "evsegnet":
             return self.splits
         held_out = frozenset(settings.held_out)
         return tuple(split_of(name, held_out=held_out) for name in self.sequences)

@@ -5,5 +5,5 @@ from eventseg.prediction.layout import RUN as RUN
 
 CONFIG, METRICS, TIMING = "config.toml", "metrics.csv", "timing.csv"
 LAST, FAILED, KEPT = "last.pt", "failed.pt", "epoch-{epoch}.pt"
-SKIPPED, INIT = "skipped.csv", "init.csv"
+SKIPPED, INIT, SPLIT = "skipped.csv", "init.csv", "split.csv"
 CURVES, SAMPLES = "curves.png", "samples.png"

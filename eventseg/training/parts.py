@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
+from eventseg.sources.assigned import assigned_splits
+from eventseg.sources.leaks import check_leaks
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
@@ -51,7 +56,10 @@ def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64
     """
     share = config.validation_share if config.protocol == "clean" else 0.0
     shared = share > 0 and split in ("train", "val")
-    of = np.array(source.published_splits if published_parts(config) else source.splits)
+    assigned = assigned_splits(source, config.split)
+    of = np.array(
+        assigned or (source.published_splits if published_parts(config) else source.splits)
+    )
     found = np.flatnonzero((of == ("train" if shared else split)) & source.labelled)
     if config.input.kind in ("events", "both"):
         covered = np.min([source.covered(window) for window in config.input.windows], axis=0)
@@ -121,3 +129,40 @@ def parts_of(source: Source, config: TrainConfig) -> dict[str, NDArray[np.int64]
     """
     chosen = "val" if config.protocol == "clean" else "test"
     return {name: pick(source, config, split=name) for name in ("train", chosen)}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSplit:
+    """Split of a training that is not that of the data.
+
+    Parameters
+    ----------
+    splits : tuple of str (N,)
+        Split of each sample.
+    notes : tuple of str
+        Samples of two parts that are alike.
+    """
+
+    splits: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the samples of each split and the notes, as ``run.json`` has them."""
+        return {"samples": dict(sorted(Counter(self.splits).items())), "notes": list(self.notes)}
+
+
+def own_split(source: Source, config: TrainConfig) -> OwnSplit | None:
+    """Return the split that a configuration assigns, or None where it is that of the data.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`eventseg.sources.assigned.assigned_splits`, and parts that share events or
+        frames, see :func:`eventseg.sources.leaks.check_leaks`.
+    """
+    splits = assigned_splits(source, config.split)
+    if splits is None:
+        return None
+    sees_events = config.input.kind in ("events", "both")
+    windows = config.input.windows if sees_events else ()
+    return OwnSplit(splits, tuple(check_leaks(source, splits, windows=windows)))

@@ -18,6 +18,7 @@ from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_co
 from eventseg.networks.memory_format import in_memory_format
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
+from eventseg.sources.split_file import write_split_file
 from eventseg.training.arithmetic import arithmetic_of
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.distributed import gathered, parallel, rank, world
@@ -26,10 +27,11 @@ from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.losses.losses import own_losses, segmentation_loss
 from eventseg.training.optimisers import averaged_copy, build_optimiser
-from eventseg.training.parts import parts_of
+from eventseg.training.parts import own_split, parts_of
 from eventseg.training.run_folder import (
     LAST,
     RUN,
+    SPLIT,
     check_run_folder,
     claim_run,
     describe_run,
@@ -121,6 +123,7 @@ def prepare_run(
     if rank() == 0:
         check_run_folder(root, config, resume=resume)
     table, merge = class_table_of(source, config)
+    split = own_split(source, config)
     parts = parts_of(source, config)
     training_part, validation_part = parts.values()
     training_order, validation_order = _orders(source, training_part, validation_part, config)
@@ -164,9 +167,12 @@ def prepare_run(
             parameters=parameter_count(network),
             arithmetic=arithmetic.to_dict(),
             init=None if initial is None else initial.describe(),
+            split=None if split is None else split.describe(),
             command=command,
         )
         claim_run(root, config, described, resume=resume)
+        if split is not None:
+            write_split_file(root / SPLIT, source, split.splits)
         if not goes_on and (root / RUN).is_file():
             check_initial_file(read_run(root / RUN).get("init"), root=root)
     history = RunHistory()

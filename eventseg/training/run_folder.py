@@ -30,6 +30,7 @@ from eventseg.training.layout import METRICS as METRICS
 from eventseg.training.layout import RUN as RUN
 from eventseg.training.layout import SAMPLES as SAMPLES
 from eventseg.training.layout import SKIPPED as SKIPPED
+from eventseg.training.layout import SPLIT as SPLIT
 from eventseg.training.layout import TIMING as TIMING
 
 RUN_KEYS = frozenset(
@@ -150,6 +151,7 @@ def describe_run(
     parameters: int,
     arithmetic: Mapping[str, Any] | None = None,
     init: Mapping[str, Any] | None = None,
+    split: Mapping[str, Any] | None = None,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return the entries of ``run.json``: inputs by digest, versions, seed, device, command.
@@ -167,6 +169,8 @@ def describe_run(
         Precision and memory format of the training.
     init : mapping, optional
         Origin of the initial weights; None for random ones.
+    split : mapping, optional
+        Samples of each split and notes on them, where the split is not that of the data.
     command : sequence of str, optional
         By default that of this process.
     """
@@ -181,6 +185,7 @@ def describe_run(
             }
             for name, ids in parts.items()
         },
+        **({"split": dict(split)} if split else {}),
         "config": to_toml(config),
         "seed": config.seed,
         "device": str(device),

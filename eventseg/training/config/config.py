@@ -16,6 +16,7 @@ from eventseg.errors import TrainingError
 from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
 from eventseg.networks.named import absolute_init
 from eventseg.networks.zoo import architecture, usual_learning_rate
+from eventseg.sources.split_rule import SplitRule
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.settings import (
     InputSettings,
@@ -32,7 +33,7 @@ class TrainConfig:
 
     Parameters
     ----------
-    network, input, labels, size, loss, optimiser, schedule, augmentation
+    network, input, labels, split, size, loss, optimiser, schedule, augmentation
         Settings of a kind each.
     batch_size : int
         Samples of a forward pass.
@@ -97,6 +98,7 @@ class TrainConfig:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     input: InputSettings = field(default_factory=InputSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    split: SplitRule = field(default_factory=SplitRule)
     size: SizeSettings = field(default_factory=SizeSettings)
     loss: LossSpec = field(default_factory=LossSpec)
     optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
@@ -214,12 +216,15 @@ def with_learning_rate(config: TrainConfig) -> TrainConfig:
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Return settings whose files have absolute paths: initial weights, own network and losses."""
+    """Return settings whose files have absolute paths: initial weights, split, own code."""
     terms = tuple((absolute_extension(name), weight) for name, weight in config.loss.terms)
     name = absolute_extension(config.network.name)
     return replace(
         config,
         network=replace(config.network, name=name, init=absolute_init(config.network.init)),
+        split=replace(
+            config.split, file=config.split.file and str(Path(config.split.file).resolve())
+        ),
         loss=replace(config.loss, terms=terms),
     )
 

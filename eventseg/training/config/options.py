@@ -17,11 +17,15 @@ SHORT_NAMES = {
     "live": "input.live",
     "labels": "labels.set",
     "classes": "labels.classes",
+    "split": "split.file",
+    "val": "split.val",
+    "fold": "split.fold",
+    "hold_back": "split.hold_back",
     "learning_rate": "optimiser.learning_rate",
 }
 """Path of the setting that a short name stands for; other settings go by their own path."""
 
-PATHS = ("labels.classes", "network.init")
+PATHS = ("labels.classes", "network.init", "split.file")
 """Settings whose text may be given as a path."""
 
 
@@ -42,6 +46,8 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if name == "window":
             value = _windows(value)
+        if name == "val":
+            value = value.split(",") if isinstance(value, str) else list(value)
         path = name if isinstance(value, Mapping) else SHORT_NAMES.get(name, name)
         overrides[path] = str(value) if path in PATHS else value
     return overrides
