@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eventseg.dataset.describe_labels import dataset_warnings
 from eventseg.dataset.labelled import (
     SAMPLES_DIGEST,
     held_settings,
@@ -75,6 +76,23 @@ def check_dataset(path: str | Path, *, deep: bool = False, threads: int | None =
         return [f"{root}: no data set: neither {MANIFEST} nor {PARTIAL}"]
     again = thread_count(threads) if deep else 0
     return [f"{folder}: {problem}" for folder in folders for problem in _problems(folder, again)]
+
+
+def warn_of_labels(path: str | Path) -> list[str]:
+    """Return what makes label sets of a data set teach little, one line each.
+
+    A data set that cannot be opened has no warnings: :func:`check_dataset` names its problems.
+
+    Parameters
+    ----------
+    path : path
+        As for :func:`check_dataset`.
+    """
+    warnings = []
+    for folder in dataset_folders(Path(path)):
+        with contextlib.suppress(DatasetError), open_dataset(folder) as dataset:
+            warnings += [f"{folder}: {warning}" for warning in dataset_warnings(dataset)]
+    return warnings
 
 
 def _problems(root: Path, threads: int) -> Iterator[str]:

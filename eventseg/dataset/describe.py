@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eventseg.dataset.describe_labels import describe_labels, label_lines
 from eventseg.dataset.reader import EventDataset
-from eventseg.images import list_pictures, read_image
-from eventseg.labels.maps import ClassTable
 
 
 def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
@@ -20,10 +17,10 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
     -------
     dict
         Ready for JSON. ``splits`` has for each split the samples, frames and, by window, the
-        events and the samples not fully covered; ``labels`` has for each set the pixels of each
-        id found in its images, and the names of its classes where the manifest has them.
+        events and the samples not fully covered; ``labels`` is that of
+        :func:`eventseg.dataset.describe_labels.describe_labels`.
     """
-    samples, settings, tables = dataset.samples, dataset.manifest.settings, dataset.manifest.labels
+    samples, settings = dataset.samples, dataset.manifest.settings
     split = np.array(samples.split, dtype=object)
     splits: dict[str, Any] = {}
     for name in sorted(set(samples.split)):
@@ -48,24 +45,7 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
         "recordings": [entry.to_dict() for entry in dataset.manifest.recordings],
         "samples": len(samples),
         "splits": splits,
-        "labels": {
-            folder.name: _pixels(
-                list_pictures(folder, endings=(".png",)).files, tables.get(folder.name)
-            )
-            for folder in sorted(dataset.path.glob("labels/*"))
-            if folder.is_dir()
-        },
-    }
-
-
-def _pixels(paths: Sequence[Path], classes: ClassTable | None) -> dict[str, Any]:
-    total = np.zeros(256, np.int64)
-    for path in paths:
-        total += np.bincount(read_image(path).ravel(), minlength=256)
-    return {
-        **({"classes": list(classes.names)} if classes is not None else {}),
-        "images": len(paths),
-        "pixels": {str(value): int(total[value]) for value in np.flatnonzero(total)},
+        "labels": describe_labels(dataset),
     }
 
 
@@ -100,12 +80,5 @@ def dataset_lines(info: dict[str, Any]) -> list[str]:
             for window, numbers in split["windows"].items()
         ]
     for name, labels in info["labels"].items():
-        total = max(1, sum(labels["pixels"].values()))
-        lines.append(f"labels    {name}, {labels['images']:,} images")
-        names = dict(enumerate(labels.get("classes", ()))) | {255: "ignored"}
-        lines += [
-            f"  {names.get(int(value), 'class ' + value):<15} {count:>15,} pixels "
-            f"{count / total:8.3%}"
-            for value, count in labels["pixels"].items()
-        ]
+        lines += label_lines(name, labels)
     return lines

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from eventseg.labels.maps import IGNORED
+from eventseg.labels.shares import LabelCounts, label_warnings
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.leagues.league import League
 
@@ -22,18 +21,19 @@ def describe_folder(folder: Folder | League) -> dict[str, Any]:
     """
     names = [*folder.classes.names]
     splits: dict[str, Any] = {}
+    counts: dict[str, LabelCounts] = {}
     for split in sorted(set(folder.splits)):
         mine = [i for i, of in enumerate(folder.splits) if of == split]
-        total = np.zeros(256, np.int64)
+        total = counts.setdefault(split, LabelCounts())
         labelled = [i for i in mine if folder.labelled[i]]
         for i in labelled:
-            total += np.bincount(folder.labels(i).ravel(), minlength=256)
-        pixels = {name: int(total[k]) for k, name in enumerate(names)}
+            total.add(folder.labels(i))
+        pixels = {name: int(total.pixels[k]) for k, name in enumerate(names)}
         splits[split] = {
             "samples": len(mine),
             "labelled": len(labelled),
             "sequences": len({folder.sequences[i] for i in mine}),
-            "pixels": {**pixels, "ignored": int(total[IGNORED])},
+            "pixels": {**pixels, "ignored": int(total.pixels[IGNORED])},
         }
     return {
         "path": str(folder.path),
@@ -43,6 +43,7 @@ def describe_folder(folder: Folder | League) -> dict[str, Any]:
         "splits": splits,
         "label_sets": list(folder.label_sets),
         "left_out": dict(folder.left_out),
+        "warnings": label_warnings(counts, folder.classes),
         **({"notes": folder.notes()} if isinstance(folder, League) else {}),
     }
 
@@ -66,4 +67,5 @@ def folder_lines(info: dict[str, Any]) -> list[str]:
     lines.append(f"label sets: {', '.join(info['label_sets'])}")
     if "notes" in info:
         return [*lines, *info["notes"]]
-    return [*lines, *(f"left out: {count:,} {why}" for why, count in info["left_out"].items())]
+    lines += [f"left out: {count:,} {why}" for why, count in info["left_out"].items()]
+    return lines + [f"warning: {text}" for text in info["warnings"]]

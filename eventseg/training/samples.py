@@ -25,6 +25,7 @@ from eventseg.labels.maps import (
     merge_of,
     unknown_labels,
 )
+from eventseg.labels.tables import described
 from eventseg.networks.inputs import scaled
 from eventseg.sources.live import LiveWindow
 from eventseg.sources.source import Source
@@ -118,14 +119,14 @@ class Samples(Dataset[Batch]):
     def _read(self, key: EpochSample, window: LiveWindow | Tensor | None) -> Sample:
         source, kind = self.source, self.config.input.kind
         labels = source.labels(key.index)
-        if self.merge is not None:
-            labels = merge_labels(labels, self.merge)
-        unknown = unknown_labels(labels, self.classes)
+        unknown = unknown_labels(labels, len(source.classes))
         if unknown:
             raise TrainingError(
-                f"labels of {source.ids[key.index]} hold {', '.join(map(str, unknown))}; allowed "
-                f"are 0 to {self.classes - 1} and 255 for ignored"
+                f"labels of {source.ids[key.index]} hold {', '.join(map(str, unknown))}; "
+                f"{described(source.classes)}"
             )
+        if self.merge is not None:
+            labels = merge_labels(labels, self.merge)
         weigh = self.training and self.config.loss.weigh_by_confidence
         confidence = source.confidence(key.index) if weigh else None
         if weigh and confidence is None:

@@ -283,10 +283,12 @@ def test_info_of_a_data_set_counts_splits_and_pixels(recording: Path) -> None:
     label.paste(255, (0, 0, 32, 6))
     label.save(truth / "rec_f000001.png")
     text = run("info", "rec.eventseg").stdout
-    for words in ("train          8 samples, 8 frames", "50ms", "class 2", "ignored", "75.000%"):
+    for words in ("train          8 samples, 8 frames", "50ms", "class 2", "ignored", " 75.000"):
         assert words in text, words
     info = json.loads(run("info", "rec.eventseg", "--json").stdout)
-    assert info["labels"] == {"truth": {"images": 1, "pixels": {"2": 576, "255": 192}}}
+    pixels = {"2": 576, "255": 192}
+    of_truth = {"images": 1, "pixels": pixels, "splits": {"train": pixels}, "warnings": []}
+    assert info["labels"] == {"truth": of_truth}
     assert {name: split["samples"] for name, split in info["splits"].items()} == {
         "gap": 1, "train": 8, "val": 1,
     }  # fmt: skip

@@ -211,7 +211,9 @@ def test_json_is_all_that_stdout_gets(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (encoded["data"], encoded["samples"], encoded["already"]) == ("rec.eventseg", 10, False)
     assert encoded["splits"] == {"gap": 1, "train": 8, "val": 1}
     whole = run("check", "rec.eventseg", "--json")
-    assert json.loads(whole.stdout) == {"data": "rec.eventseg", "whole": True, "problems": []}
+    assert json.loads(whole.stdout) == {
+        "data": "rec.eventseg", "whole": True, "problems": [], "warnings": [],
+    }  # fmt: skip
     next(Path("rec.eventseg/frames").iterdir()).unlink()
     broken = run("check", "rec.eventseg", "--json")
     assert broken.exit_code == 1

@@ -1,0 +1,111 @@
+"""Description of the label sets of a data set: shares of the classes by split, and warnings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eventseg.dataset.reader import EventDataset
+from eventseg.errors import DatasetError
+from eventseg.files import composed
+from eventseg.images import list_pictures, read_image
+from eventseg.labels.maps import IGNORED
+from eventseg.labels.shares import LabelCounts, label_warnings, total_counts
+
+OF_NO_SAMPLE = "-"
+"""Split of label maps that belong to no sample."""
+
+
+def label_counts(
+    dataset: EventDataset, name: str, *, damaged: bool = True
+) -> dict[str, LabelCounts]:
+    """Return the pixels of each value in the label maps of a set, by split.
+
+    Parameters
+    ----------
+    dataset : EventDataset
+    name : str
+        Folder of the label set.
+    damaged : bool
+        Raise on a file that cannot be read; otherwise leave it out.
+
+    Raises
+    ------
+    DatasetError
+        A label map that cannot be read.
+    """
+    samples = dataset.samples
+    split_of = {composed(i): split for i, split in zip(samples.ids, samples.split, strict=True)}
+    counts: dict[str, LabelCounts] = {}
+    for path in list_pictures(dataset.path / "labels" / name, endings=(".png",)).files:
+        split = split_of.get(composed(path.stem), OF_NO_SAMPLE)
+        try:
+            counts.setdefault(split, LabelCounts()).add(read_image(path))
+        except DatasetError:
+            if damaged:
+                raise
+    return dict(sorted(counts.items()))
+
+
+def describe_labels(dataset: EventDataset) -> dict[str, Any]:
+    """Return the pixels of each label set by split, and what makes it teach little.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, by label set: ``images``, ``pixels`` of each value, the same in ``splits``,
+        ``warnings``, and the names of the ``classes`` where the manifest has them.
+    """
+    tables = dataset.manifest.labels
+    found: dict[str, Any] = {}
+    for folder in sorted(dataset.path.glob("labels/*")):
+        if not folder.is_dir():
+            continue
+        table, counts = tables.get(folder.name), label_counts(dataset, folder.name)
+        total = total_counts(counts)
+        found[folder.name] = {
+            **({"classes": list(table.names)} if table is not None else {}),
+            "images": total.maps,
+            "pixels": _pixels(total),
+            "splits": {split: _pixels(each) for split, each in counts.items()},
+            "warnings": label_warnings(counts, table),
+        }
+    return found
+
+
+def _pixels(counts: LabelCounts) -> dict[str, int]:
+    return {str(value): int(counts.pixels[value]) for value in np.flatnonzero(counts.pixels)}
+
+
+def label_lines(name: str, labels: dict[str, Any]) -> list[str]:
+    """Return the description of a label set as lines for people: shares in percent by split."""
+    splits = labels["splits"]
+    lines = [
+        f"labels    {name}, {labels['images']:,} images",
+        f"  {'class':<15} {'pixels':>15} {'%':>8}" + "".join(f" {split:>8}" for split in splits),
+    ]
+    names = dict(enumerate(labels.get("classes", ()))) | {IGNORED: "ignored"}
+    # Classes that never occur are shown too.
+    values = sorted({*map(int, labels["pixels"]), *range(len(labels.get("classes", ())))})
+    for value in values:
+        count = labels["pixels"].get(str(value), 0)
+        shares = [_share(of.get(str(value), 0), of) for of in splits.values()]
+        lines.append(
+            f"  {names.get(value, f'class {value}'):<15} {count:>15,} "
+            f"{_share(count, labels['pixels'])}" + "".join(f" {share}" for share in shares)
+        )
+    return lines + [f"  warning: {text}" for text in labels["warnings"]]
+
+
+def _share(count: int, pixels: dict[str, int]) -> str:
+    return f"{100 * count / max(1, sum(pixels.values())):8.3f}"
+
+
+def dataset_warnings(dataset: EventDataset) -> list[str]:
+    """Return the warnings about every label set of a data set, one line each."""
+    warnings = []
+    for name, table in dataset.manifest.labels.items():
+        counts = label_counts(dataset, name, damaged=False)
+        warnings += [f"labels {name}: {text}" for text in label_warnings(counts, table)]
+    return warnings
