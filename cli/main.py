@@ -35,6 +35,7 @@ COMMANDS = {
     "compare": "Put runs side by side, and beside published results.",
     "reproduce": "Train a run again and compare its scores.",
     "networks": "Show networks: parameters, cost, output stride, published results.",
+    "doctor": "Show versions, processor, GPU, extras and caches of this installation.",
     "view": "Draw a moment of a recording, or samples of a folder: frame, events, six channels.",
 }
 """Name and one line of help of every command; its module has the same name."""

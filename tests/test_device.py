@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eventseg import device
+from eventseg.device import choice as device
 from eventseg.errors import DeviceError
 
 

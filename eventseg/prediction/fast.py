@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.device import choose_device, processors
+from eventseg.device.environment import processor_model
 from eventseg.errors import CheckpointError, OutputError
 from eventseg.files import write_whole
 from eventseg.labels.maps import ClassTable
@@ -29,7 +30,6 @@ from eventseg.prediction.exported import onnx_bytes
 from eventseg.prediction.loading import check_is_checkpoint, load_trained
 from eventseg.prediction.onnx_network import OnnxNetwork
 from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
-from eventseg.prediction.stopwatch import processor_model
 
 Engine = Literal["eager", "compiled", "onnxruntime"]
 NumberType = Literal["float32", "bfloat16"]

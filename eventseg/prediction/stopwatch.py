@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
+
+from eventseg.device.environment import processor_model
 
 STEPS = ("read", "encode", "copy", "network", "argmax")
 """Steps in order; of stored tensors and of pictures alone nothing is encoded."""
@@ -39,16 +39,6 @@ class StopWatch:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         self.times_ms[name] = 1e3 * (time.perf_counter() - begin)
-
-
-def processor_model() -> str:
-    """Return the name of the processor."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    return model
 
 
 def machine_of(device: torch.device) -> str:

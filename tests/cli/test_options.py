@@ -58,6 +58,7 @@ GROUPED = {
     "stream", "train", *(n for n in EVERY if " " in n),
 }  # fmt: skip
 OUT = set(EVERY) - {
+    "doctor",
     "bench",
     "check",
     "convert",

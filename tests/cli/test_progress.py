@@ -139,5 +139,5 @@ def test_every_long_command_has_lines_in_a_log_file() -> None:
     users = {path.stem for path in CLI.glob("*.py") if "messages.bar()" in path.read_text()}
     assert users == {
         "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels", "predict",
-        "pseudolabel", "reproduce", "score", "simulate", "train_run", "view",
+        "pseudolabel", "release", "reproduce", "score", "simulate", "train_run", "view",
     }  # fmt: skip

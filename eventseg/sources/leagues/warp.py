@@ -80,7 +80,7 @@ def homography(calibration: Path) -> NDArray[np.float64]:
         import yaml
     except ImportError as error:
         raise MissingExtraError(
-            f"{calibration} needs the package pyyaml: install eventseg with the extra dsec, or "
+            f"{calibration} needs the package pyyaml: install eventseg with the extra formats, or "
             "warp the frames to images/left/ev_inf before"
         ) from error
     try:

@@ -1,0 +1,32 @@
+"""``eventseg doctor``: what is installed, and what would not work."""
+
+from __future__ import annotations
+
+import click
+
+from .options import json_option, print_json
+
+
+@click.command(
+    "doctor",
+    epilog="""\b
+Examples:
+  eventseg doctor
+  eventseg doctor --json > environment.json
+""",
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show versions, processor, GPU, extras and caches: what a report of a fault needs.
+
+    Exits with 1 where something will not work.
+    """
+    from eventseg.device import environment, environment_lines
+
+    found = environment()
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(environment_lines(found)))
+    ctx.exit(1 if found["problems"] else 0)

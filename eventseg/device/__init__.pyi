@@ -1,0 +1,13 @@
+from .choice import Device as Device
+from .choice import choose_device as choose_device
+from .choice import choose_encoder as choose_encoder
+from .choice import choose_encoder_by_name as choose_encoder_by_name
+from .choice import free_memory as free_memory
+from .choice import limit_memory as limit_memory
+from .choice import peak_memory_mib as peak_memory_mib
+from .choice import processors as processors
+from .choice import set_threads as set_threads
+from .choice import thread_count as thread_count
+from .choice import wait_without_spinning as wait_without_spinning
+from .environment import environment as environment
+from .environment import environment_lines as environment_lines
