@@ -21,10 +21,11 @@ def command(folder: Path, as_json: bool) -> None:
 
     \b
     eventseg merge ddd17
+    eventseg merge predictions/fastscnn-ddd17
     """  # noqa: D301
-    from eventseg.dataset.shards import merge_dataset
+    from eventseg.prediction.shards import merge_shards
 
-    for summary in merge_dataset(folder):
+    for summary in merge_shards(folder):
         if as_json:
             options.print_json(summary.to_dict())
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,11 @@ from .group import TitledCommand, option_group
 from .progress import Messages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventseg.dataset.jobs.shard import Shard
     from eventseg.events import SensorSize
+    from eventseg.prediction.predict_into import PredictionSummary
     from eventseg.recordings.choices import TimeUnit
 
 
@@ -47,6 +51,7 @@ Examples:
   eventseg predict runs/fastscnn rec1487339175.hdf5
   eventseg predict runs/fastscnn rec1487339175.hdf5 --every 20ms --out maps
   eventseg predict runs/fastscnn rec*.hdf5 --window 50ms --jobs 4
+  eventseg predict runs/fastscnn rec*.hdf5 --out maps --shard 2/40
   eventseg predict runs/fastscnn rec1487339175.hdf5 --at 1.5s,12s --probabilities
   eventseg predict runs/fastscnn drives.eventseg --split test
   eventseg predict runs/fastscnn rec1487339175.hdf5 --film rec.mp4
@@ -186,6 +191,9 @@ Examples:
         show_default=True,
         help="Processes; each takes a share of the samples, with its share of the threads.",
     ),
+    options.scheduler_option,
+    options.shard_option,
+    options.tries_option,
 )
 def command(
     run: str,
@@ -214,6 +222,9 @@ def command(
     device: str,
     threads: int | None,
     jobs: int,
+    scheduler: str | None,
+    shard: Shard | None,
+    tries: int,
     as_json: bool,
     messages: Messages,
 ) -> None:
@@ -229,6 +240,8 @@ def command(
         raise click.UsageError("--every and --at exclude each other")
     if fast and (jobs > 1 or threads is not None):
         raise click.UsageError("--fast has threads of its own: leave --jobs and --threads out")
+    if shard is not None and (scheduler is not None or overwrite or film is not None):
+        raise click.UsageError("--shard excludes --scheduler, --overwrite and --film")
     if film is None and (beside or labels or fps is not None or film_width is not None):
         raise click.UsageError("--beside, --labels, --fps and --film-width need --film")
     from functools import partial
@@ -238,35 +251,44 @@ def command(
     from eventseg.prediction.film import film_predictions
     from eventseg.prediction.predict_into import predict_beside, predict_into
     from eventseg.prediction.predictor import TestTimeAugmentation
+    from eventseg.prediction.shards import predict_shard
 
     set_threads(threads)
     if film is not None:
         check_out(film)
     with messages.bar() as bar:
-        predict_inputs = partial(
-            predict_into,
-            inputs=inputs,
-            every=every,
-            at=at,
-            window=window,
-            split=split,
-            probabilities=probabilities,
-            test_time=TestTimeAugmentation(scales or (1.0,), flip),
-            sensor=sensor,
-            camera=camera,
-            time_unit=time_unit,
-            rotate180=rotate180,
-            checkpoint=checkpoint,
-            network_classes=network_classes,
-            fast=fast,
-            overwrite=overwrite,
-            device=device,
-            jobs=jobs,
-            threads=threads,
-            progress=bar.update,
-            say=messages.note,
-        )
+        common: dict[str, Any] = {
+            "inputs": inputs,
+            "every": every,
+            "at": at,
+            "window": window,
+            "split": split,
+            "probabilities": probabilities,
+            "test_time": TestTimeAugmentation(scales or (1.0,), flip),
+            "sensor": sensor,
+            "camera": camera,
+            "time_unit": time_unit,
+            "rotate180": rotate180,
+            "checkpoint": checkpoint,
+            "network_classes": network_classes,
+            "fast": fast,
+            "device": device,
+            "jobs": jobs,
+            "tries": tries,
+            "threads": threads,
+            "progress": bar.update,
+            "say": messages.note,
+        }
         try:
+            if shard is not None:
+                part = predict_shard(run, out=out, shard=shard, **common)
+                options.print_json(part.to_dict()) if as_json else click.echo(
+                    "\n".join(part.lines())
+                )
+                return
+            predict_inputs: Callable[..., PredictionSummary] = partial(
+                predict_into, overwrite=overwrite, scheduler=scheduler, **common
+            )
             summary = predict_inputs(run, out=out)
             others = predict_beside(predict_inputs, beside, out=summary.folder.path)
             shown = None

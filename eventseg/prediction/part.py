@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,18 @@ class PartResult:
 
 
 def predict_part_alone(job: PartJob, tick: Tick) -> PartResult:
-    """Load the network and predict a part, in a process that does nothing else."""
+    """Predict a part in a process that does nothing else, with the network of its last one."""
     set_threads(job.threads)
-    trained = load_trained(job.file, classes=job.classes)
-    chosen = predictor(trained, test_time=job.settings.test_time, device=job.device)
-    return predict_part(job, tick, predictor=chosen)
+    key = (job.file, job.file.sha256, job.classes, job.settings.test_time, job.device)
+    if _loaded.get("key") != key:
+        trained = load_trained(job.file, classes=job.classes)
+        chosen = predictor(trained, test_time=job.settings.test_time, device=job.device)
+        _loaded.update(key=key, predictor=chosen)
+    return predict_part(job, tick, predictor=_loaded["predictor"])
+
+
+_loaded: dict[str, Any] = {}
+"""Network that this process has loaded, for the next part."""
 
 
 def predict_part(job: PartJob, tick: Tick, *, predictor: Predictor) -> PartResult:

@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eventseg.dataset.jobs.job import cut_work
-from eventseg.dataset.jobs.workers import open_workers
-from eventseg.dataset.manifest import canonical
-from eventseg.device import choose_device, thread_count
-from eventseg.errors import DatasetError
+from eventseg.dataset.jobs.job import TRIES, cut_work
+from eventseg.dataset.jobs.shard import SHARDS
+from eventseg.dataset.jobs.workers import open_workers, pieces_for
+from eventseg.device import thread_count
+from eventseg.errors import DatasetError, OutputError
 from eventseg.events import SensorSize
-from eventseg.files import check_folder
-from eventseg.labels.maps import load_class_table
-from eventseg.networks import InputSpec, TrainedNetwork
-from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
-from eventseg.prediction.fast import fast_predictor, recommended
+from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.folder_state import begun_folder, complete_folder
-from eventseg.prediction.layout import (
-    BEST,
-    MANIFEST,
-    UNFINISHED,
-)
-from eventseg.prediction.loading import load_trained
-from eventseg.prediction.manifest import PredictionManifest, path_entries
-from eventseg.prediction.open_input import open_input
-from eventseg.prediction.part import (
-    PartJob,
-    PartResult,
-    predict_part,
-    predict_part_alone,
-)
-from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation, predictor
-from eventseg.prediction.settings import PredictionSettings
-from eventseg.recordings.choices import FileChoices, TimeUnit
-from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.windows import MAX_FRAME_AGE_US, to_us
+from eventseg.prediction.layout import BEST, MANIFEST, UNFINISHED
+from eventseg.prediction.plan import plan_prediction, run_parts
+from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation
+from eventseg.recordings.choices import TimeUnit
+from eventseg.recordings.progress import Report, no_report
+from eventseg.windows import MAX_FRAME_AGE_US
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -97,6 +79,8 @@ def predict_into(
     overwrite: bool = False,
     device: str = "auto",
     jobs: int = 1,
+    scheduler: str | None = None,
+    tries: int = TRIES,
     threads: int | None = None,
     progress: Report = no_report,
     say: Callable[[str], object] | None = None,
@@ -149,6 +133,11 @@ def predict_into(
     device : str
     jobs : int
         Processes; a script that asks for more than one needs ``if __name__ == "__main__":``.
+    scheduler : str, optional
+        Dask cluster that predicts in place of processes of this machine: address of its scheduler,
+        path of its scheduler file, or ``local`` for one of so many ``jobs`` here.
+    tries : int
+        Times that a piece of the work is tried whose process is lost or fails in an unknown way.
     threads : int, optional
         Threads of all processes together; by default the processors.
     progress : callable
@@ -169,6 +158,8 @@ def predict_into(
         Instants or windows that cannot be had.
     OutputError
         A folder that cannot be written or holds something else.
+    JobsError, MissingExtraError, ClusterError
+        Some samples could not be predicted, the others are; Dask or its cluster cannot be used.
 
     Examples
     --------
@@ -176,80 +167,64 @@ def predict_into(
     >>> summary.folder.labels(summary.folder.ids[0]).shape
     (48, 64)
     """
-    paths = [Path(inputs)] if isinstance(inputs, str | Path) else list(map(Path, inputs))
-    if not paths:
-        raise DatasetError("give at least one recording, data set or picture to predict")
     if jobs < 1:
         raise DatasetError(f"jobs must be 1 or more, got {jobs}")
-    if fast and jobs > 1:
+    if fast and (jobs > 1 or scheduler is not None):
         raise DatasetError(
             f"the fastest arithmetic has threads of its own: jobs must be 1, got {jobs}"
         )
-    file = find_checkpoint(network, checkpoint=checkpoint)
-    classes = None if network_classes is None else load_class_table(network_classes)
-    settings = PredictionSettings(
-        every_us=None if every is None else to_us(every),
-        at_us=None if at is None else tuple(sorted(map(to_us, at))),
-        window_us=None if window is None else to_us(window),
+    plan = plan_prediction(
+        network,
+        inputs,
+        out,
+        every=every,
+        at=at,
+        window=window,
         split=split,
         probabilities=probabilities,
         max_frame_age_us=max_frame_age_us,
         test_time=test_time,
         sensor=sensor,
         rotate180=rotate180,
-        choices=FileChoices.of(camera, time_unit),
-        arithmetic="" if not fast else str(recommended(file, device=device)),
+        camera=camera,
+        time_unit=time_unit,
+        checkpoint=checkpoint,
+        network_classes=network_classes,
+        fast=fast,
+        device=device,
+        progress=progress,
+        say=say,
     )
-    choose_device(device)  # one that is not there is refused before anything is read
-    trained = load_trained(file, classes=classes)
-    root = default_folder(file, paths) if out is None else Path(out)
-    check_folder(root)
-    plan = _plan(file, trained, paths, settings, root=root, progress=progress)
-    for note in plan.notes:
-        if say is not None:
-            say(note)
-    with begun_folder(root, plan.manifest, ids=plan.ids, overwrite=overwrite) as whole:
+    root = plan.root
+    if (root / SHARDS).is_dir():
+        raise OutputError(
+            f"{root} holds shards of a job array: 'eventseg merge {root}' completes it; to predict "
+            f"without them remove {root / SHARDS}"
+        )
+    with ExitStack() as stack:
+        whole = stack.enter_context(
+            begun_folder(root, plan.manifest, ids=plan.ids, overwrite=overwrite)
+        )
         if whole is not None:
             return PredictionSummary(whole, 0, plan.notes)
-        each = max(1, thread_count(threads) // jobs)
-        parts = [
-            PartJob(
-                file,
-                classes,
-                canonical(paths[number]),
-                start,
-                stop,
-                root,
-                settings,
-                plan.encoding,
-                device,
-                each,
-            )
-            for number, start, stop in cut_work(plan.counts, pieces=jobs)
-        ]
-        workers = min(jobs, len(parts))
-        results: dict[int, PartResult] = {}
-        if workers > 1:
-            alone = predict_part_alone
-        else:
-            chosen = (
-                fast_predictor(file, classes=classes, test_time=test_time, device=device)
-                if fast
-                else predictor(trained, test_time=test_time, device=device)
-            )
-            alone = partial(predict_part, predictor=chosen)
-        with open_workers(workers=workers) as pool:
-            pool.run(
-                alone,
-                parts,
-                progress=_with_rate(progress, total=sum(plan.counts)),
-                finished=results.__setitem__,
-            )
-        ordered = [results[number] for number in range(len(parts))]
-        samples = [sample for result in ordered for sample in result.samples]
-        pixels = np.sum([result.pixels for result in ordered], axis=0)
+        # One more process than samples would find nothing to do.
+        workers = min(jobs, max(1, len(plan.ids)))
+        pool = stack.enter_context(
+            open_workers(workers=workers, scheduler=scheduler, tries=tries, folder=root)
+        )
+        pieces = cut_work(plan.counts, pieces=pieces_for(pool, samples=sum(plan.counts)))
+        results = run_parts(
+            plan,
+            pieces,
+            pool=pool,
+            threads=max(1, thread_count(threads) // pool.slots),
+            here=workers == 1 and scheduler is None,
+            progress=progress,
+        )
+        samples = [sample for result in results for sample in result.samples]
+        pixels = np.sum([result.pixels for result in results], axis=0)
         complete_folder(root, plan.manifest, samples, pixels=pixels.tolist())
-    predicted = sum(result.predicted for result in ordered)
+    predicted = sum(result.predicted for result in results)
     return PredictionSummary(open_predictions(root), predicted, plan.notes)
 
 
@@ -284,93 +259,3 @@ def predict_beside(
             beside = out.with_name(f"{out.name}-{name}{number}")
         folders.append(predict_inputs(other, out=beside).folder)
     return folders
-
-
-def default_folder(file: CheckpointFile, inputs: Sequence[Path]) -> Path:
-    """Return the usual prediction folder, ``predictions/RUN-INPUT``, in the working folder."""
-    first = inputs[0].resolve()
-    name = first.name if first.is_dir() else first.stem
-    more = f"+{len(inputs) - 1}" if len(inputs) > 1 else ""
-    return Path("predictions") / f"{file.name}-{name}{more}"
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Plan:
-    """Work of a call: the manifest as it will be, ids and number of samples of each input."""
-
-    manifest: PredictionManifest
-    ids: tuple[str, ...]
-    counts: list[int]
-    notes: tuple[str, ...]
-    encoding: Any
-
-
-def _plan(
-    file: CheckpointFile,
-    trained: TrainedNetwork,
-    paths: Sequence[Path],
-    settings: PredictionSettings,
-    *,
-    root: Path,
-    progress: Report,
-) -> _Plan:
-    encoding = None if trained.inputs.encoding else data_encoding(file.data, trained.inputs)
-    entries: list[dict[str, Any]] = []
-    counts: list[int] = []
-    notes: dict[str, None] = {}
-    owners: dict[str, Path] = {}
-    names: dict[str, Path] = {}
-    for path in paths:
-        opened = open_input(path, trained.inputs, settings, encoding=encoding, progress=progress)
-        try:
-            entries.append({**opened.facts(), **path_entries(canonical(path), root)})
-            name = entries[-1]["name"]
-            if name in names:
-                raise DatasetError(
-                    f"{names[name]} and {path} are both named {name}; predict them into two folders"
-                )
-            names[name] = path
-            notes |= dict.fromkeys(opened.notes)
-            for sample in opened.ids:
-                if sample in owners:
-                    raise DatasetError(
-                        f"{owners[sample]} and {path} both have a sample {sample}; predict them "
-                        "into two folders"
-                    )
-                owners[sample] = path
-            counts.append(len(opened.ids))
-        finally:
-            opened.close()
-    manifest = PredictionManifest(
-        network={
-            "name": file.name,
-            "checkpoint": file.path.name,
-            "sha256": file.sha256,
-            "network": trained.blueprint.name,
-            "input": trained.inputs.kind,
-        },
-        settings=settings.to_dict(),
-        classes=trained.classes,
-        inputs=tuple(entries),
-        encoding=_encoding_table(trained.inputs),
-    )
-    return _Plan(manifest, tuple(owners), counts, tuple(notes), encoding)
-
-
-def _encoding_table(inputs: InputSpec) -> dict[str, Any]:
-    return {} if inputs.encoding is None else inputs.encoding.to_dict()
-
-
-def _with_rate(progress: Report, *, total: int) -> Callable[[float], None]:
-    """Return a function that reports samples with their rate since the first report."""
-    begin_s, first = time.monotonic(), None
-
-    def report(done: float) -> None:
-        nonlocal begin_s, first
-        if first is None:
-            first, begin_s = done, time.monotonic()
-        spent_s = time.monotonic() - begin_s
-        rate = f"{(done - first) / spent_s:.1f} images/s" if spent_s > 0.5 else ""
-        progress(Progress("predict", done, total, "image", rate))
-
-    return report
