@@ -16,6 +16,7 @@ from eventseg.evaluation.counting import row_of
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import ProtocolName
 from eventseg.labels.maps import ClassTable, merge_probabilities
+from eventseg.labels.tables import described
 from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.networks.published import EVSEGNET_SIZE
 from eventseg.networks.resizing import ResizeRule, nearest
@@ -237,7 +238,10 @@ def scored_by_network(
     trained.network.to(device).eval()
     merge = merge_into(trained.classes, classes)
     if merge is not None and all(new >= len(classes) for new in merge):
-        raise LabelError("none of the network's classes is in the table that is scored")
+        raise LabelError(
+            f"none of the network's classes is scored. Network: {described(trained.classes)}; "
+            f"scored: {described(classes)}"
+        )
     inputs = _Inputs(
         source, trained.inputs, window, shift_us, merge_into(source.classes, classes), indices
     )

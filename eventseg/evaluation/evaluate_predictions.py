@@ -31,6 +31,7 @@ from eventseg.labels.maps import (
     merge_labels,
     paint_labels,
 )
+from eventseg.labels.tables import described
 from eventseg.networks.resizing import nearest
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Progress, Report, no_report
@@ -202,7 +203,10 @@ def _scored(
     """Yield the samples as the label maps predict them."""
     merges = merge_into(maps.classes, classes), merge_into(source.classes, classes)
     if merges[0] is not None and all(new >= len(classes) for new in merges[0]):
-        raise LabelError("none of the predicted classes is in the table that is scored")
+        raise LabelError(
+            f"none of the predicted classes is scored. Predicted: {described(maps.classes)}; "
+            f"scored: {described(classes)}"
+        )
     for number, i in enumerate(indices.tolist(), start=1):
         truth, labels = _pair(maps, source, i, protocol, merges)
         yield ScoredBatch.of_labels(i, truth, labels, classes=len(classes))

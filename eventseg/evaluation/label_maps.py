@@ -11,6 +11,7 @@ from eventseg.errors import DatasetError, LabelError
 from eventseg.evaluation.sample_scores import SAMPLE_SCORES
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
+from eventseg.labels.tables import PAGE
 from eventseg.prediction.folder import open_predictions
 from eventseg.prediction.layout import MANIFEST, UNFINISHED, label_file
 
@@ -94,7 +95,8 @@ def open_label_maps(path: str | Path, *, classes: ClassTable | None = None) -> L
         raise DatasetError(f"{root} has neither {MANIFEST} nor label PNG named by sample id")
     if classes is None:
         raise LabelError(
-            f"{root} has no {MANIFEST} that names its classes: name them with --network-classes"
+            f"{root} has no {MANIFEST} that names its classes: name them with --network-classes "
+            f"({PAGE})"
         )
     return LabelMaps(root, root.resolve().name, classes, files, {}, {"label maps": str(root)})
 

@@ -24,7 +24,7 @@ from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.instants import window_us_of
-from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
+from eventseg.prediction.layout import MANIFEST, RUN, SPLIT, UNFINISHED
 from eventseg.prediction.moments import (
     DatasetMoments,
     FolderMoments,
@@ -38,6 +38,7 @@ from eventseg.prediction.predictor import Predictor, network_input, predictor
 from eventseg.sources.layouts import open_layout
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
+from eventseg.sources.split_file import read_split_file, splits_of_run
 from eventseg.windows import format_duration, to_us
 
 Rgb = NDArray[np.uint8]
@@ -79,7 +80,8 @@ def contact_sheet(
         Ids of the samples to show; by default `count` of them, spread over all.
     count : int
     split : str, optional
-        Part of a data set to choose from; of a run folder by default ``test``.
+        Part of a data set to choose from, by the split of the run where it has one of its own; of
+        a run folder by default ``test``.
     labels : str, optional
         Label set; by default the truth, or the only one.
     run : path, optional
@@ -115,7 +117,8 @@ def contact_sheet(
                 )
             root, run, split = file.data, run or path, split or "test"
         chosen = None if run is None else predictor(run, device=device)
-        rows = _of_data(root, samples, count, split, labels, chosen, window)
+        run_split = Path(run) / SPLIT if isinstance(run, str | Path) else None
+        rows = _of_data(root, samples, count, split, labels, chosen, window, run_split)
     return _figure(rows)
 
 
@@ -154,6 +157,7 @@ def _of_data(
     labels: str | None,
     chosen: Predictor | None,
     window: str | int | None,
+    run_split: Path | None,
 ) -> list[_Row]:
     folder = open_layout(root)
     moments: DatasetMoments | FolderMoments | LeagueMoments
@@ -175,7 +179,10 @@ def _of_data(
     try:
         if chosen is not None:
             chosen.trained.inputs.check_encoding(source.encoding, source=str(root))
-        splits = dict(zip(source.ids, source.splits, strict=True))
+        of_run = None
+        if run_split is not None and run_split.is_file():
+            of_run = splits_of_run(source, read_split_file(run_split))
+        splits = dict(zip(source.ids, of_run or source.splits, strict=True))
         names = [name for name in source.ids if split in (None, splits[name])]
         for name in _picked(names, samples, count, of=f"{root}{f', {split}' if split else ''}"):
             i = source.ids.index(name)

@@ -2,8 +2,9 @@
 
 from eventseg.prediction.layout import BEST as BEST
 from eventseg.prediction.layout import RUN as RUN
+from eventseg.prediction.layout import SPLIT as SPLIT
 
 CONFIG, METRICS, TIMING = "config.toml", "metrics.csv", "timing.csv"
 LAST, FAILED, KEPT = "last.pt", "failed.pt", "epoch-{epoch}.pt"
-SKIPPED, INIT, SPLIT = "skipped.csv", "init.csv", "split.csv"
+SKIPPED, INIT = "skipped.csv", "init.csv"
 CURVES, SAMPLES = "curves.png", "samples.png"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_of, table_of
+from eventseg.labels.tables import described
 
 Read = Callable[[str], NDArray[np.uint8]]
 
@@ -101,9 +102,8 @@ def common_classes(labels: ClassTable, other: ClassTable) -> ClassTable:
             continue
         return known
     raise LabelError(
-        f"classes {labels.name or ', '.join(labels.names)} and "
-        f"{other.name or ', '.join(other.names)} do not merge into each other; name a class table "
-        "that both merge into with --classes"
+        "the classes do not merge into each other; name a class table that both merge into with "
+        f"--classes: {described(labels)}; {described(other)}"
     )
 
 

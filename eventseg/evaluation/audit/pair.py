@@ -14,6 +14,7 @@ from eventseg.evaluation.audit.maps import LabelMaps, Pair, common_classes, size
 from eventseg.images import list_pictures, read_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
+from eventseg.labels.tables import PAGE
 from eventseg.pseudolabel.target import frames_of
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.layouts import open_layout
@@ -227,7 +228,9 @@ def _of_folders(
 ) -> Pair:
     first, second = labels_classes or classes, other_classes or classes
     if first is None or second is None:
-        raise LabelError(f"files in {root} do not tell their classes; name the table (--classes)")
+        raise LabelError(
+            f"files in {root} do not tell their classes; name the table with --classes ({PAGE})"
+        )
     names = _names(root)
     if not names:
         raise DatasetError(f"{root} is neither a data set nor a folder of label PNGs")
