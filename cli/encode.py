@@ -117,6 +117,14 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
         metavar="NAME",
         help="Recording to hold out for test, by its name; may be repeated.",
     ),
+    click.option(
+        "--val",
+        "validation",
+        multiple=True,
+        metavar="NAME",
+        help="Recording that validates, by its name; may be repeated. The others train "
+        "completely.  [default: the last tenth of each training recording]",
+    ),
     options.file_options,
     options.rotate180_option,
     options.shift_frames_option,
@@ -204,6 +212,7 @@ def command(
     threads: int | None,
     device: str,
     held_out: tuple[str, ...],
+    validation: tuple[str, ...],
     sensor: SensorSize | None,
     as_json: bool,
     messages: Messages,
@@ -260,6 +269,7 @@ def command(
                 device=encoder.name,
                 sensor=sensor,
                 held_out=held_out,
+                validation=validation,
                 progress=bar.update,
                 **settings,
             )

@@ -52,6 +52,9 @@ class Settings:
         Whether recordings are turned by 180 degrees on reading.
     held_out : tuple of str
         Recordings held out for test, sorted.
+    validation : tuple of str
+        Recordings that validate, sorted, so that the others train completely; empty where the end
+        of each training recording validates.
     max_frame_age_us : int or None
         Largest age of a frame at the end of a window that it does not anchor; None for any.
     choices : FileChoices
@@ -64,6 +67,7 @@ class Settings:
     store: Store
     rotate180: bool = False
     held_out: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
     max_frame_age_us: int | None = MAX_FRAME_AGE_US
     choices: FileChoices = NO_CHOICES
 
@@ -103,6 +107,7 @@ class Settings:
             "rotate180": self.rotate180,
             **self.choices.to_dict(),
             "held_out": list(self.held_out),
+            **({"validation": list(self.validation)} if self.validation else {}),
             # Left out at their defaults: so it was before there were others.
             **(
                 {key: value for key, value in encoding.items() if key.startswith("representation")}
@@ -135,6 +140,7 @@ class Settings:
             rotate180=bool(table["rotate180"]),
             choices=FileChoices.from_dict(table),
             held_out=tuple(table["held_out"]),
+            validation=tuple(table.get("validation", ())),
             max_frame_age_us=_age_of(table.get("frame_age", ANY_AGE)),
         )
 
@@ -298,6 +304,7 @@ def difference(made: Manifest, asked: Manifest) -> str | None:
         "representation": str(MEAN_STD),
         "representation_sha256": "",
         "filters": [],
+        "validation": [],
     }
     before, now = (default | manifest.settings.to_dict() for manifest in (made, asked))
     for name in before:

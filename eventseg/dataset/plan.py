@@ -43,20 +43,23 @@ def crop_rows(crop: Crop, *, sensor: SensorSize) -> tuple[int, int]:
     return row0, row1
 
 
-def recording_names(paths: Sequence[Path], *, held_out: Collection[str]) -> list[str]:
+def recording_names(
+    paths: Sequence[Path], *, held_out: Collection[str], validation: Collection[str] = ()
+) -> list[str]:
     """Return the name of each recording, by which its samples are known.
 
     Parameters
     ----------
     paths : sequence of Path
         Canonical, sorted by name.
-    held_out : collection of str
-        Names that must be among them.
+    held_out, validation : collection of str
+        Names that must be among them, of test and of validation.
 
     Raises
     ------
     DatasetError
-        No recording, one listed twice, two of one name, or a held-out name that is unknown.
+        No recording, one listed twice, two of one name, a held-out name that is unknown, or one
+        that is held out twice.
     """
     if not paths:
         raise DatasetError("no recording to encode; give at least one file")
@@ -71,11 +74,15 @@ def recording_names(paths: Sequence[Path], *, held_out: Collection[str]) -> list
                 f"two recordings have the name {before.stem}: {before} and {after}; "
                 "sample ids begin with the name, so rename one"
             )
-    unknown = sorted(set(held_out) - set(names))
-    if unknown:
-        raise DatasetError(
-            f"no recording {', '.join(unknown)} to hold out for test; given are {', '.join(names)}"
-        )
+    for held, purpose in ((held_out, "test"), (validation, "validation")):
+        unknown = sorted(set(held) - set(names))
+        if unknown:
+            raise DatasetError(
+                f"no recording {', '.join(unknown)} to hold out for {purpose}; given are "
+                f"{', '.join(names)}"
+            )
+    if both := sorted(set(held_out) & set(validation)):
+        raise DatasetError(f"{', '.join(both)} cannot both validate and test")
     return names
 
 

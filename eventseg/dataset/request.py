@@ -50,6 +50,7 @@ class EncodeRequest:
     rotate180: bool
     choices: FileChoices
     held_out: tuple[str, ...]
+    validation: tuple[str, ...]
     threads: int | None
 
     @property
@@ -76,6 +77,7 @@ class EncodeRequest:
             store=self.store,
             rotate180=self.rotate180,
             held_out=self.held_out,
+            validation=self.validation,
             max_frame_age_us=self.max_frame_age_us,
             choices=self.choices,
         )
@@ -109,6 +111,7 @@ def encode_request(
     time_unit: TimeUnit | None = None,
     shift_frames: str | int = 0,
     held_out: Collection[str] = (),
+    validation: Collection[str] = (),
     threads: int | None = None,
 ) -> EncodeRequest:
     """Return the request of an encoding; see :func:`eventseg.dataset.writer.encode_dataset`.
@@ -122,7 +125,7 @@ def encode_request(
     representation = to_representation(representation)
     given = [recordings] if isinstance(recordings, str | Path) else recordings
     paths = sorted((canonical(Path(path)) for path in given), key=lambda path: path.stem)
-    recording_names(paths, held_out=held_out)
+    recording_names(paths, held_out=held_out, validation=validation)
     groups = window_groups(anchor, windows_us, store=store)
     if ddof not in (0, 1):
         raise DatasetError(f"ddof must be 0 or 1, got {ddof}")
@@ -150,6 +153,7 @@ def encode_request(
         rotate180=rotate180,
         choices=FileChoices.of(camera, time_unit, shift_frames),
         held_out=tuple(sorted(held_out)),
+        validation=tuple(sorted(validation)),
         threads=threads,
     )
 

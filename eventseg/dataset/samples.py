@@ -230,6 +230,9 @@ def _splits(
 ) -> NDArray[np.str_]:
     """Return the split of each sample; EV-SegNet's recordings have a fixed validation part."""
     split = split_of(name, held_out=frozenset(settings.held_out))
+    if split == "train" and settings.validation:
+        split = "val" if name in settings.validation else "train"
+        return np.full(len(t_us), split)
     if split != "train":
         return np.full(len(t_us), split)
     if settings.anchor.kind == "evsegnet":

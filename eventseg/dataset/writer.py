@@ -142,6 +142,7 @@ def encode_dataset(
     time_unit: TimeUnit | None = None,
     shift_frames: str | int = 0,
     held_out: Collection[str] = (),
+    validation: Collection[str] = (),
     progress: Report = no_report,
     free_bytes: Callable[[Path], int] = files.free_bytes,
 ) -> Summary:
@@ -206,6 +207,9 @@ def encode_dataset(
         the offset that ``align`` finds.
     held_out : collection of str
         Names of recordings to hold out for test.
+    validation : collection of str
+        Names of recordings that validate; the others train completely. By default the end of each
+        training recording validates.
     progress : callable
         Called many times a second, in bytes while recordings are read first, then in events.
     free_bytes : callable
@@ -257,6 +261,7 @@ def encode_dataset(
         time_unit=time_unit,
         shift_frames=shift_frames,
         held_out=held_out,
+        validation=validation,
         threads=threads,
     )
     root, folders = request.root, request.folders

@@ -165,6 +165,7 @@ def test_recording_that_moved_is_found_again(tmp_path: Path) -> None:
         ({"store": "npz"}, "store was npy, now npz"),
         ({"rotate180": True}, "rotate180 was False, now True"),
         ({"held_out": ["rec"]}, "held_out was none, now rec"),
+        ({"validation": ["rec"]}, "validation was none, now rec"),
     ],
 )
 def test_other_settings_are_refused_by_name(

@@ -17,8 +17,8 @@ from PIL import Image
 from recording_fixtures import SMALL, write_recording
 from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 
-from eventseg.dataset import encode_dataset
-from eventseg.errors import TrainingError
+from eventseg.dataset import check_dataset, encode_dataset, import_labels, open_dataset
+from eventseg.errors import DatasetError, TrainingError
 from eventseg.evaluation import evaluate_run
 from eventseg.sources.assigned import assigned_splits, deal, whole_recordings
 from eventseg.sources.leaks import check_leaks
@@ -39,8 +39,6 @@ LENGTHS = {"a": 20, "b": 10, "c": 10, "d": 5}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four recordings, d held out for test, with a label set of all samples."""
-    from eventseg.dataset import import_labels
-
     folder = tmp_path_factory.mktemp("splits")
     recordings = [
         write_recording(folder / f"{n}.hdf5", frames=k, duration_us=100_000 * k, seed=k + ord(n))
@@ -57,8 +55,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_source_ids(data: Path) -> tuple[str, ...]:
-    from eventseg.dataset import open_dataset
-
     with open_dataset(data) as dataset:
         return dataset.ids
 
@@ -190,6 +186,22 @@ def test_rules_that_the_data_cannot_have(source: Source) -> None:
     ):
         with pytest.raises(TrainingError, match=message):
             assigned_splits(source, rule)
+
+
+def test_recordings_are_held_back_when_they_are_encoded(data: Path, tmp_path: Path) -> None:
+    recordings = [data.parent / f"{name}.hdf5" for name in LENGTHS]
+    made = {"store": "none", "held_out": ["d"], "validation": ["b"]}
+    encode_dataset(recordings, tmp_path / "data", **made)
+    with open_dataset(tmp_path / "data") as dataset:
+        splits = dict(zip(dataset.samples.recording, dataset.samples.split, strict=True))
+        assert splits == {"a": "train", "b": "val", "c": "train", "d": "test"}
+        assert set(dataset.samples.split) == {"train", "val", "test"}
+        assert dataset.manifest.settings.validation == ("b",)
+    assert check_dataset(tmp_path / "data") == []
+    for names, message in ((["x"], "no recording x to hold out for validation"),
+                           (["d"], "d cannot both validate and test")):  # fmt: skip
+        with pytest.raises(DatasetError, match=message):
+            encode_dataset(recordings, tmp_path / "other", **(made | {"validation": names}))
 
 
 def test_parts_that_share_events_or_frames_are_refused(source: Source) -> None:
