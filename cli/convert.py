@@ -69,9 +69,9 @@ def command(
 ) -> None:
     """Write the recording SOURCE in the format that the suffix of OUT names.
 
-    .hdf5 is the layout of DDD17 and holds frames, inertial samples and special events too; .raw is
-    Prophesee's EVT3; .h5, .npz and .csv hold the columns t, x, y and p. What has no place in the
-    new file is counted. The events are the same when they are read back.
+    .hdf5 is the layout of DDD17 and .aedat4 that of DV, which hold frames, inertial samples and
+    special events too; .raw is Prophesee's EVT3; .h5, .npz and .csv hold the columns t, x, y and p.
+    What has no place in the new file is counted. The events are the same when they are read back.
     """
     from eventseg.recordings.choices import FileChoices
     from eventseg.recordings.writers.convert import convert

@@ -14,7 +14,9 @@ from recordings.prophesee_files import EVT2, EVT3, write_dat, write_raw
 from recordings.test_ecf import some_events
 
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings import open_recording
+from eventseg.recordings import DDD17Writer, open_recording
+from eventseg.recordings.contents import IMU_DTYPE
+from eventseg.recordings.writers.convert import convert
 
 
 def bursts() -> EventStream:
@@ -26,6 +28,7 @@ def bursts() -> EventStream:
 
 
 SIZE = SensorSize(480, 640)
+PICTURE = (np.arange(480 * 640).reshape(480, 640) % 251).astype(np.uint8)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its open files
@@ -64,6 +67,66 @@ def test_evutils_reads_the_same_aedat(tmp_path: Path, version: int) -> None:
         x, y = SIZE.width - 1 - x, SIZE.height - 1 - y
     for name, column in (("t", theirs["t"]), ("x", x), ("y", y), ("p", theirs["p"])):
         np.testing.assert_array_equal(getattr(ours, name), np.asarray(column), err_msg=name)
+
+
+def written_aedat4(path: Path) -> Path:
+    """A recording with a frame, inertial samples and special events, as `convert` writes it."""
+    with DDD17Writer(path.with_suffix(".hdf5"), sensor=SIZE) as writer:
+        writer.add_events(bursts())
+        stamps = (100_000, 101_000, 111_000, 112_000)
+        names = ("t_start_us", "exposure_start_us", "exposure_end_us", "t_end_us")
+        writer.add_frame(PICTURE, **dict(zip(names, stamps, strict=True)))
+        imu = np.zeros(3, IMU_DTYPE)
+        imu["t"], imu["ax"], imu["gz"] = [50_000, 60_000, 150_000], [0.5, 1, 2], [3, 4, 5]
+        imu["temperature"] = 30
+        writer.add_imu(imu)
+        writer.add_specials([70_000, 80_000], [2, 3], 0)
+    convert(path.with_suffix(".hdf5"), path)
+    return path
+
+
+def test_aedat_reads_what_convert_writes(tmp_path: Path) -> None:
+    theirs = pytest.importorskip("aedat")
+    events, frames, imu, triggers = [], [], [], []
+    for packet in theirs.Decoder(str(written_aedat4(tmp_path / "rec.aedat4"))):
+        events += [packet["events"]] if "events" in packet else []
+        frames += [packet["frame"]] if "frame" in packet else []
+        imu += [packet["imus"]] if "imus" in packet else []
+        triggers += [packet["triggers"]] if "triggers" in packet else []
+    found = np.concatenate(events)
+    for name, column in zip("txyp", found.dtype.names, strict=True):
+        np.testing.assert_array_equal(found[column], getattr(bursts(), name))
+    (frame,) = frames
+    np.testing.assert_array_equal(frame["pixels"], PICTURE)
+    stamps = [frame[f"{name}_t"] for name in ("begin", "exposure_begin", "exposure_end", "end")]
+    assert stamps == [100_000, 101_000, 111_000, 112_000]
+    samples = np.concatenate(imu)
+    assert samples["t"].tolist() == [50_000, 60_000, 150_000]
+    assert samples["accelerometer_x"].tolist() == [0.5, 1, 2]
+    assert samples["gyroscope_z"].tolist() == [3, 4, 5]
+    assert np.concatenate(triggers).tolist() == [(70_000, 1), (80_000, 2)]
+
+
+def test_dv_processing_reads_what_convert_writes(tmp_path: Path) -> None:
+    """It takes the index at the end of the file, which the others do not need."""
+    dv = pytest.importorskip("dv_processing")
+    path = str(written_aedat4(tmp_path / "rec.aedat4"))
+    opened = dv.io.MonoCameraRecording(path)
+    assert opened.getEventResolution() == (SIZE.width, SIZE.height)
+    first, last = opened.getTimeRange()
+    assert (first, last) == (int(bursts().t[0]), int(bursts().t[-1]))
+    batches = []
+    while (batch := opened.getNextEventBatch()) is not None:
+        batches.append(batch.numpy())
+    found = np.concatenate(batches)
+    for name, column in zip("txyp", found.dtype.names, strict=True):
+        np.testing.assert_array_equal(found[column], getattr(bursts(), name))
+    frame = dv.io.MonoCameraRecording(path).getNextFrame()
+    np.testing.assert_array_equal(frame.image, PICTURE)
+    samples = dv.io.MonoCameraRecording(path).getNextImuBatch()
+    assert [sample.accelerometerX for sample in samples] == [0.5, 1, 2]
+    triggers = dv.io.MonoCameraRecording(path).getNextTriggerBatch()
+    assert [trigger.timestamp for trigger in triggers] == [70_000, 80_000]
 
 
 @pytest.mark.parametrize("kind", [1, 2])

@@ -43,6 +43,17 @@ PIXEL_FORMATS = {0: (1, 1), 2: (2, 1), 16: (1, 3), 18: (2, 3), 24: (1, 4), 26: (
 """Bytes of a value and values of a pixel by OpenCV's number of the format; colours are BGR."""
 
 
+TRIGGER_TYPES = {0: 1, 1: 2, 2: 3, 3: 4, 4: 12, 5: 13, 6: 14, 7: 15, 8: 16, 9: 17}
+"""Types of special events, as in all formats, by those of triggers here: reset, rising, falling and
+pulse, rising and falling of the generator, begin and end of a frame and of an exposure."""
+
+OTHER_TRIGGER = 127
+"""Type of special events for triggers of unknown types."""
+
+START_US = 10_000_000
+"""A stamp of 0 is one of a recording whose frames lie before; of others it is missing."""
+
+
 def identifier(content: bytes) -> str:
     """Return the four letters that name a packet's content."""
     return content[4:8].decode("ascii", "replace")
@@ -73,7 +84,7 @@ def events_of(content: bytes) -> tuple[EventColumns, NDArray[np.bool_]]:
 def frame_of(content: bytes) -> tuple[int, ...]:
     """Return the stamps and the place of a frame, as :data:`FRAME_DTYPE` from ``t_start`` on.
 
-    Recorders that do not know a stamp leave it 0; then the frame's main time is taken.
+    Recorders that do not know a stamp leave it out, or 0; then the frame's main time is taken.
 
     Raises
     ------
@@ -82,8 +93,11 @@ def frame_of(content: bytes) -> tuple[int, ...]:
     """
     table = root(content)
     main = table.integer(0)
-    stamps = [table.integer(field) for field in (1, 2, 3, 4)]
-    start, end, exposure_start, exposure_end = (stamp or main for stamp in stamps)
+    early = main < START_US
+    start, end, exposure_start, exposure_end = (
+        stamp if (stamp := table.integer(field)) or (early and table.has(field)) else main
+        for field in (1, 2, 3, 4)
+    )
     width, height, col, row = (table.integer(field, "h") for field in (6, 7, 8, 9))
     if width <= 0 or height <= 0 or row < 0 or col < 0:
         raise BufferDamage(f"a frame of {width}x{height} at ({col}, {row})")
@@ -113,9 +127,9 @@ def imu_of(content: bytes) -> NDArray[np.void]:
 
 
 def triggers_of(content: bytes) -> NDArray[np.void]:
-    """Return the triggers of a packet: time and type."""
+    """Return the triggers of a packet as special events: time and type."""
     stored = [
-        (trigger.integer(0), trigger.integer(1, "b") & 0xFF, 0)
+        (trigger.integer(0), TRIGGER_TYPES.get(trigger.integer(1, "b"), OTHER_TRIGGER), 0)
         for trigger in root(content).tables(0)
     ]
     return np.array(stored, SPECIALS_DTYPE)

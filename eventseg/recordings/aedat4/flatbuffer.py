@@ -36,6 +36,10 @@ class Table:
         offset = self._field(field)
         return _unpack(self.data, self.position + offset, kind) if offset else default
 
+    def has(self, field: int) -> bool:
+        """Return whether a field is stored, and not left at its default."""
+        return self._field(field) != 0
+
     def integer(self, field: int, kind: str = "q", default: int = 0) -> int:
         """Return an integer field."""
         return int(self.scalar(field, kind, default))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from eventseg.errors import OutputError, RecordingError
 from eventseg.events import EventStream, SensorSize
@@ -17,12 +17,14 @@ from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.recordings.writers.aedat4 import compressor, write_aedat4
 from eventseg.recordings.writers.columns import write_hdf5, write_npz, write_text
 from eventseg.recordings.writers.ddd17 import write_ddd17
 from eventseg.recordings.writers.evt3 import MODULUS_US, MOST_SIDE, write_evt3
 
 WRITTEN = {
     ".hdf5": "the layout of DDD17, with frames, inertial samples and special events",
+    ".aedat4": "AEDAT 4 with LZ4, with frames, inertial samples and special events",
     ".raw": "Prophesee RAW of EVT3",
     ".h5": "columns in HDF5: events/{t,x,y,p} and ms_to_idx",
     ".npz": "columns in a NumPy archive",
@@ -31,6 +33,9 @@ WRITTEN = {
 """Formats that are written, by the suffix of the file."""
 
 EVENTS_AT_ONCE = 200_000
+
+KINDS = ("frames", "imu", "specials")
+"""Contents besides events, as writers count them; other counts are of what is lost of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,8 @@ def _converted(
     if not recording.t_first_us <= t0_us < t1_us:
         length = seconds(recording.t_last_us - recording.t_first_us)
         raise RecordingError(f"{recording.name} has no events in that part; it lasts {length} s")
+    if kind == ".aedat4" and max(sensor) > 2**15:
+        raise OutputError(f"AEDAT 4 holds at most {2**15} rows and columns, here are {sensor}")
     if kind == ".raw" and max(sensor) > MOST_SIDE:
         raise OutputError(f"EVT3 holds at most {MOST_SIDE} rows and columns, here are {sensor}")
     whole = (t0_us, t1_us) == (recording.t_first_us, recording.t_last_us + 1)
@@ -176,6 +183,13 @@ def _converted(
         far = around[1] >= MAX_OVERFLOW * WRAP_US or around[0] < 0
         shift_us = around[0] if far else 0
         held = write_ddd17(path, recording, spans(), around=around, zero_us=shift_us)
+    elif kind == ".aedat4":
+        compress = compressor(path)
+
+        def write(file: BinaryIO) -> None:
+            held.update(write_aedat4(file, recording, spans(), around=around, compress=compress))
+
+        write_whole(path, write)
     elif kind == ".raw":
         shift_us = t0_us - t0_us % MODULUS_US
         write_whole(path, lambda file: write_evt3(file, spans(), sensor=sensor))
@@ -210,5 +224,6 @@ def _lost(recording: Recording, t0_us: int, t1_us: int, held: dict[str, int]) ->
         "special events": int(((specials >= t0_us) & (specials < t1_us)).sum()) - held["specials"],
         "vehicle signals": len(recording.signals),
         "restarts of the clock": len(recording.epochs) - 1,
+        **{kind: count for kind, count in held.items() if kind not in KINDS},
     }
     return {kind: count for kind, count in there.items() if count}
