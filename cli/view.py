@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from eventseg.recordings.choices import TimeUnit
 
 
-RECORDING_OPTIONS = ("at_us", "every", "begin", "end", "sensor", "rotate180", "camera", "time_unit")
+RECORDING_OPTIONS = (
+    "at_us", "every", "begin", "end", "interactive", "sensor", "rotate180", "camera", "time_unit",
+)  # fmt: skip
 FOLDER_OPTIONS = ("sample_ids", "count", "split", "labels", "run")
 OPTION_OF = {"at_us": "at", "sample_ids": "sample", "begin": "from", "end": "until"}
 FILMS = (".mp4", ".gif")
@@ -28,6 +30,7 @@ Examples:
   eventseg view rec1487339175.hdf5
   eventseg view rec1487339175.hdf5 --at 12.5s --window 10ms --out moment.png
   eventseg view rec1487339175.hdf5 --window 10ms,50ms,250ms
+  eventseg view rec1487339175.hdf5 --interactive
   eventseg view rec1487339175.hdf5 --from 12s --until 20s --out film.mp4
   eventseg view drives.eventseg --labels truth --count 8
   eventseg view drives.eventseg --sample rec1487339175_f000012 --run runs/fastscnn
@@ -74,6 +77,11 @@ Examples:
     help="Of a film of a recording: end, after the first event.",
 )
 @click.option(
+    "--interactive",
+    is_flag=True,
+    help="Of a recording: open a window with sliders for time and window length, and the channels.",
+)
+@click.option(
     "--sample",
     "sample_ids",
     multiple=True,
@@ -111,6 +119,7 @@ def command(
     every: int | None,
     begin: int | None,
     end: int | None,
+    interactive: bool,
     sample_ids: tuple[str, ...],
     count: int | None,
     split: str | None,
@@ -139,6 +148,19 @@ def command(
             option = OPTION_OF.get(name, name)
             what = "a folder" if path.is_file() else "a recording"
             raise click.UsageError(f"--{option} is for {what}; {path} is none")
+    if interactive:
+        if out is not None or as_json or (windows_us is not None and len(windows_us) > 1):
+            raise click.UsageError("--interactive takes one --window, no --out and no --json")
+        _explore(
+            path,
+            at_us,
+            windows_us,
+            sensor=sensor,
+            rotate180=rotate180,
+            camera=camera,
+            time_unit=time_unit,
+        )
+        return
     is_film = out is not None and out.suffix.lower() in FILMS
     if path.is_file() and is_film:
         from eventseg.prediction.recording_film import film_recording
@@ -164,7 +186,11 @@ def command(
     elif every is not None or begin is not None or end is not None:
         raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
     elif is_recording:
-        choices = {"rotate180": rotate180, "camera": camera, "time_unit": time_unit}
+        choices: dict[str, Any] = {
+            "rotate180": rotate180,
+            "camera": camera,
+            "time_unit": time_unit,
+        }
         target = _draw_recording(path, at_us, windows_us, out, sensor=sensor, **choices)
     else:
         target = _draw_folder(path, windows_us, sample_ids, count, split, labels, run, out, device)
@@ -177,6 +203,16 @@ def command(
         options.print_json({"picture": str(target), kind: str(path), "windows": windows})
         return
     click.echo(target)
+
+
+def _explore(
+    path: Path, at_us: int | None, windows_us: tuple[int, ...] | None, **choices: Any
+) -> None:
+    from eventseg.plots.explorer import explore
+    from eventseg.recordings import open_recording
+
+    with open_recording(path, **choices) as recording:
+        explore(recording, at=at_us, window=windows_us[0] if windows_us else 50_000).wait()
 
 
 def _draw_recording(

@@ -1,6 +1,8 @@
 from .events import figure_sample as figure_sample
 from .events import render_events as render_events
 from .events import save_figure as save_figure
+from .explorer import Explorer as Explorer
+from .explorer import explore as explore
 from .moments import figure_moment as figure_moment
 from .moments import figure_windows as figure_windows
 from .scores import figure_bars as figure_bars
