@@ -45,7 +45,7 @@ def command(
         raise click.UsageError(
             f"there is no file or folder {path}; networks that ship are {', '.join(SHIPPED)}"
         )
-    if path.is_dir():
+    if path.is_dir() or path.suffix.lower() == options.LEAGUE:
         described = _folder(path)
     elif shipped is not None or path.suffix == ".pt":
         from eventseg.training.describe_run import describe_checkpoint, run_lines

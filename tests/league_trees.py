@@ -201,10 +201,11 @@ def rgb_frame(gray: NDArray[np.uint8], to_frame: NDArray[np.float64]) -> NDArray
     return np.stack([seen, seen * 0.5, 255 - seen], axis=-1).round().astype(np.uint8)
 
 
-def write_dsec_events(folder: Path, events: EventStream) -> EventStream:
+def write_dsec_events(folder: Path, events: EventStream, **compression: object) -> EventStream:
     """Write ``events.h5`` and ``rectify_map.h5``; return the events as rectified ones.
 
-    A few events more lie on raw pixels that leave the view; none of them comes back.
+    `compression` are options of h5py. A few events more lie on raw pixels that leave the view;
+    none of them comes back.
     """
     places = rectify_map()
     raw = raw_pixels()[events.y.astype(np.int64) * DSEC.width + events.x]
@@ -228,9 +229,10 @@ def write_dsec_events(folder: Path, events: EventStream) -> EventStream:
         file["t_offset"] = np.int64(DSEC_OFFSET_US)
         file["ms_to_idx"] = np.searchsorted(since, milliseconds).astype(np.uint64)
         kinds = {"x": "u2", "y": "u2", "p": "u1"}
-        file.create_dataset("events/t", data=since.astype(np.uint32), chunks=(4096,))
+        file.create_dataset("events/t", data=since.astype(np.uint32), chunks=(4096,), **compression)
         for name, kind in kinds.items():
-            file.create_dataset(f"events/{name}", data=columns[name].astype(kind), chunks=(4096,))
+            values = columns[name].astype(kind)
+            file.create_dataset(f"events/{name}", data=values, chunks=(4096,), **compression)
     with h5py.File(folder / "rectify_map.h5", "w") as file:
         file.create_dataset("rectify_map", data=places, chunks=(120, 160, 2), compression="gzip")
     return EventStream(t, events.x[kept], events.y[kept], p, DSEC, int(t[0]), int(t[-1]) + 1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eventseg.dataset.layout import MANIFEST
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import EventDataset, open_dataset
-from eventseg.errors import DatasetError
+from eventseg.errors import DatasetError, OutputError
 from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.images import read_picture
@@ -190,7 +190,13 @@ def _of_league(league: League) -> LabelTarget:
         )
     times = league.t_us.tolist()
     frames = (Frame(name, (i,), drive, times[i]) for i, (name, drive) in enumerate(names))
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {root} for label sets: {error.strerror or error}; name a folder that can "
+            "be written in a league file, label_sets = ..."
+        ) from error
     return LabelTarget(
         league.path,
         root,

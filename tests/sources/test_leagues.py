@@ -28,6 +28,7 @@ from league_trees import (
     doubled,
     rectify_map,
     simulated,
+    write_dsec_events,
     write_dsec_tree,
     write_ess_tree,
 )
@@ -293,6 +294,33 @@ def test_ess_events_outside_the_sensor_are_damage(ess, tmp_path):
     assert any("2 events lie outside" in problem for problem in check_league(tree))
 
 
+def test_ess_times_of_another_unit_or_a_damaged_index_are_refused(ess, tmp_path):
+    root, _ = ess
+    tree = copied(root, tmp_path / "tree")
+    path = tree / "dir0/index/index_50ms.npy"
+    rows = np.load(path)
+    np.save(path, rows // (1_000, 1, 1))
+    with pytest.raises(DatasetError, match="must be of another unit"):
+        open_source(tree)
+    for values, reason in (
+        (rows.astype(np.int32), "int32, which cannot hold nanoseconds"),
+        (rows.astype(float), r"float64 \(\d+, 3\); an index has integers"),
+        (rows[:, :2], r"\(\d+, 2\); an index has integers of shape"),
+        (rows[:0], r"\(0, 3\)"),
+        (rows[::-1], "have a time that is not after the row before"),
+        (rows[:, [0, 2, 1]], "end before they start"),
+        (rows[:5], "have .* rows; they must have as many"),
+    ):
+        np.save(path, values)
+        with pytest.raises(DatasetError, match=reason):
+            open_source(tree)
+    path.write_bytes(b"rubbish")
+    with pytest.raises(DatasetError, match="is no array of NumPy, or damaged"):
+        open_source(tree)
+    with pytest.raises(DatasetError, match="is one directory of DDD17 in the ESS repack"):
+        open_source(tree / "dir1")
+
+
 def test_a_whole_ess_tree_has_no_problems(ess):
     assert check_league(ess[0]) == []
 
@@ -346,6 +374,16 @@ def test_dsec_rectification_can_truncate_or_be_left_out(dsec, tmp_path):
         part = chosen & (t >= league.t_us[5] - 50_000) & (t < league.t_us[5])
         np.testing.assert_array_equal(found.x, xs[part])
         np.testing.assert_array_equal(found.y, ys[part])
+
+
+def test_dsec_events_are_read_as_they_are_compressed(dsec, tmp_path):
+    plugin = pytest.importorskip("hdf5plugin")
+    _, events = dsec[1][DSEC_TRAIN[1]]
+    written = write_dsec_events(tmp_path, events, **plugin.Blosc(cname="zstd", clevel=1))
+    file = DsecEvents(tmp_path / "events.h5", rectify_map=tmp_path / "rectify_map.h5")
+    same_events(file.events(0, 10**15), written)
+    same_events(written, events)
+    file.close()
 
 
 def test_dsec_masks_of_11_and_19_classes(dsec, tmp_path):

@@ -20,6 +20,9 @@ FOLDER = "index"
 WINDOWS_US = (10_000, 50_000, 250_000)
 """Windows that the repack has index files of."""
 
+SPACINGS_NS = (1_000_000, 1_000_000_000)
+"""Usual distances of frames in ns: others mean that the times have another unit."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EssIndex:
@@ -65,15 +68,19 @@ def read_index(path: Path, *, events: int) -> EssIndex:
     ------
     RecordingError
         The file is missing, damaged or of another shape, or a row lies outside the events, or times
-        of frames run backwards.
+        of frames run backwards or have another unit.
     """
     try:
         with path.open("rb") as file:
             table = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
         raise RecordingError(f"{path} is missing") from error
-    except (OSError, EOFError, ValueError) as error:
-        raise RecordingError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror or error}") from error
+    except (EOFError, ValueError) as error:  # NumPy speaks of pickles where a file is damaged
+        raise RecordingError(
+            f"{path} is no array of NumPy, or damaged; download it again"
+        ) from error
     if table.ndim != 2 or table.shape[1] != 3 or table.dtype.kind not in "iu" or not len(table):
         raise RecordingError(
             f"{path} is {table.dtype} {table.shape}; an index has integers of shape (frames, 3)"
@@ -95,4 +102,10 @@ def read_index(path: Path, *, events: int) -> EssIndex:
                 f"{path}: {int(wrong.sum()):,} rows {what}, first row {first}: "
                 f"{table[first].tolist()}"
             )
+    spacing_ns = float(np.median(np.diff(frame_ns))) if len(frame_ns) > 1 else None
+    if spacing_ns is not None and not SPACINGS_NS[0] <= spacing_ns <= SPACINGS_NS[1]:
+        raise RecordingError(
+            f"{path}: frames are {spacing_ns:g} apart at the median, which in nanoseconds is no "
+            "camera's distance: the times must be of another unit"
+        )
     return EssIndex(path, frame_ns, start, end)

@@ -18,9 +18,6 @@ from eventseg.sources.leagues.opening import league_settings, list_league, open_
 BLOCK = 2**20
 """Events read at once."""
 
-SPACINGS_NS = (1_000_000, 1_000_000_000)
-"""Usual distances of frames in ns: others mean that the times have another unit."""
-
 
 def check_league(path: str | Path, *, progress: Report = no_report) -> list[str]:
     """Check a league completely: all that opening checks, every mask, all events and every index.
@@ -89,12 +86,6 @@ def _ess_problems(drive: EssDrive) -> list[str]:
     if back:
         problems.append(
             f"{folder}: times run backwards at {back:,} events; windows found by time may be wrong"
-        )
-    spacing = float(np.median(np.diff(drive.index.frame_ns))) if len(drive.index) > 1 else 0
-    if spacing and not SPACINGS_NS[0] <= spacing <= SPACINGS_NS[1]:
-        problems.append(
-            f"{drive.index.path}: frames are {spacing:g} apart at the median; in ns that is no "
-            "camera's: are the times of another unit?"
         )
     for window_us in WINDOWS_US:
         path = index_file(folder, window_us)

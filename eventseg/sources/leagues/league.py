@@ -133,7 +133,7 @@ class League:
     def notes(self) -> list[str]:
         """Return the reading of the league, and how the download differs from what is published."""
         reading = ", ".join(
-            f"{name} {value}"
+            f"{name} {' '.join(value) if isinstance(value, list) else value}"
             for name, value in self.settings.reading().items()
             if value and name != "league"
         )

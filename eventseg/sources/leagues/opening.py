@@ -16,6 +16,7 @@ from eventseg.events import SensorSize
 from eventseg.images import read_picture
 from eventseg.labels.maps import load_class_table
 from eventseg.recordings.ess.events import SENSOR as DAVIS346
+from eventseg.recordings.ess.events import TIMES
 from eventseg.recordings.table.dsec import SENSOR as DSEC_SENSOR
 from eventseg.sources.leagues import ddd17, dsec
 from eventseg.sources.leagues.league import League, Picture
@@ -90,7 +91,7 @@ def league_settings(path: Path) -> LeagueSettings | None:
     Raises
     ------
     DatasetError
-        A TOML file that is damaged.
+        A TOML file that is damaged, or a single directory of a league.
     """
     if path.suffix.lower() == ENDING and path.is_file():
         return read_settings(path)
@@ -99,6 +100,11 @@ def league_settings(path: Path) -> LeagueSettings | None:
     for name, layout in LAYOUTS.items():
         if layout.matches(path):
             return settings_of_folder(path, name)
+    if (path / TIMES).is_file():
+        raise DatasetError(
+            f"{path} is one directory of DDD17 in the ESS repack; give the folder that holds them, "
+            f"or {path / TIMES} as a recording"
+        )
     return None
 
 
