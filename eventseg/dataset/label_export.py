@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from eventseg.dataset.label_import import refuse_pictures
+from eventseg.dataset.label_summaries import ExportSummary
 from eventseg.dataset.labelled import labelled_samples
 from eventseg.dataset.layout import checked_name
 from eventseg.dataset.reader import EventDataset, open_dataset
@@ -20,32 +21,6 @@ from eventseg.labels.own_folders import CLASSES
 from eventseg.labels.table_files import write_class_table
 from eventseg.labels.tables import described
 from eventseg.recordings.progress import Progress, Report, no_report
-
-
-@dataclass(frozen=True, slots=True)
-class ExportSummary:
-    """Result of an export: the folder, the label set, its classes and the number of files."""
-
-    path: Path
-    name: str
-    classes: ClassTable
-    files: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary, ready for JSON."""
-        return {
-            "folder": str(self.path),
-            "set": self.name,
-            "classes": list(self.classes.names),
-            "files": self.files,
-        }
-
-    def lines(self) -> list[str]:
-        """Return the summary as lines for people."""
-        return [
-            f"{self.path}: {self.files:,} label maps of {self.name} in {len(self.classes)} classes",
-            f"  classes: {self.path / CLASSES}",
-        ]
 
 
 def export_labels(
@@ -96,6 +71,7 @@ def export_labels(
     'truth'
     """
     target = Path(folder)
+    refuse_pictures(Path(data))
     with open_dataset(data) as dataset:
         table = dataset.manifest.labels.get(name)
         if table is None:

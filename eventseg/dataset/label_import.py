@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import tomli_w
 
 from eventseg.dataset.label_join import Join, Joined, join_files, listed
+from eventseg.dataset.label_summaries import ImportSummary
 from eventseg.dataset.labelled import (
     IMPORTED,
     ORIGIN,
@@ -29,78 +30,11 @@ from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import digest_of, locked, temporary_files, write_whole
-from eventseg.labels.files import Values, read_labels, write_labels
+from eventseg.labels.files import CURE, Values, read_labels, write_labels
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, load_class_table, table_of
-from eventseg.labels.own_folders import CLASSES
+from eventseg.labels.own_folders import CLASSES, LABELS, has_own_layout
 from eventseg.labels.tables import PAGE, described
 from eventseg.recordings.progress import Progress, Report, no_report
-
-
-@dataclass(frozen=True, slots=True)
-class ImportSummary:
-    """Result of an import.
-
-    Parameters
-    ----------
-    path : Path
-        Data set.
-    name : str
-        Name of the label set.
-    classes : ClassTable
-    files : int
-        Files that were joined.
-    samples, of_samples : int
-        Samples with labels, and all samples.
-    pixels : tuple of int (K + 1,)
-        Pixels of each class, and ignored ones last; empty where the set was there already.
-    left_out : int
-        Files that belong to no sample.
-    largest_us : int
-        Largest distance in time between a file and its sample.
-    """
-
-    path: Path
-    name: str
-    classes: ClassTable
-    files: int
-    samples: int
-    of_samples: int
-    pixels: tuple[int, ...] = ()
-    left_out: int = 0
-    largest_us: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary, ready for JSON."""
-        names = (*self.classes.names, "ignored")
-        return {
-            "data": str(self.path),
-            "set": self.name,
-            "classes": list(self.classes.names),
-            "files": self.files,
-            "samples": self.samples,
-            "of_samples": self.of_samples,
-            "left_out": self.left_out,
-            "largest_distance_us": self.largest_us,
-            "already": not self.pixels,
-            "pixels": dict(zip(names, self.pixels, strict=True)) if self.pixels else {},
-        }
-
-    def lines(self) -> list[str]:
-        """Return the summary as lines for people."""
-        state = "done" if self.pixels else "already whole"
-        lines = [
-            f"{self.path}: labels {self.name} {state}",
-            f"  {self.files:,} files for {self.samples:,} of {self.of_samples:,} samples, "
-            f"{len(self.classes)} classes",
-        ]
-        if self.left_out:
-            lines.append(f"  {self.left_out:,} files left out: they belong to no sample")
-        if self.largest_us:
-            lines.append(f"  at most {self.largest_us:,} us between a file and its sample")
-        total = max(1, sum(self.pixels))
-        names = (*self.classes.names, "ignored")
-        shares = zip(names, self.pixels, strict=False)
-        return [*lines, *(f"  {name:<15} {count / total:8.3%}" for name, count in shares)]
 
 
 def import_labels(
@@ -167,6 +101,7 @@ def import_labels(
     check_set_name(name)
     table = _class_table(source, classes)
     paths = _label_files(source)
+    refuse_pictures(Path(data))
     with open_dataset(data) as dataset, locked(dataset.path, doing="writing"):
         if name == TRUTH and any(e.truth_sha256 for e in dataset.manifest.recordings):
             raise LabelError(
@@ -192,6 +127,18 @@ def import_labels(
         pixels = _read_all(dataset, joined, partial, table, values, progress)
         _finish(dataset, name, table, settings, partial)
         return replace(summary, pixels=pixels)
+
+
+def refuse_pictures(path: Path) -> None:
+    """Raise a DatasetError for a folder of pictures, which has its labels in it.
+
+    Label sets of a teacher lie in its ``label_sets/``.
+    """
+    if has_own_layout(path):
+        raise DatasetError(
+            f"{path} is a folder of pictures, whose labels are the PNGs in {path / LABELS}; label "
+            "maps are imported into and exported from a data set of eventseg encode"
+        )
 
 
 def check_set_name(name: str) -> str:
@@ -331,8 +278,10 @@ def _read_all(
             labels = read_labels(path, table=table, values=values)
             _check_size(labels, dataset, path)
         except LabelError as error:
-            # Said once for all files.
-            problems.append(str(error).replace(described(table), "").rstrip(" :;"))
+            # Classes and cure are said once for all files.
+            problems.append(
+                str(error).partition(f"; {CURE}")[0].replace(described(table), "").rstrip(" :;")
+            )
             continue
         if not target.is_file():
             write_labels(target, labels, table)
@@ -342,7 +291,8 @@ def _read_all(
         _remove(partial)
         raise LabelError(
             f"{len(problems):,} of {len(joined.files):,} label maps cannot be imported: "
-            f"{listed(problems)}. {described(table)}"
+            f"{listed(problems)}. {CURE[0].upper()}{CURE[1:]}, or the table's colours: "
+            f"{described(table)}"
         )
     return (*pixels[: len(table)].tolist(), int(pixels[IGNORED]))
 

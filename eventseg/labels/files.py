@@ -20,7 +20,8 @@ Values = Literal["auto", "ids", "colours"]
 """Meaning of the values of a label map."""
 
 _KINDS = {0: "gray", 2: "RGB", 3: "indexed", 4: "gray with alpha", 6: "RGB with alpha"}
-_CURE = "give ids as an indexed or an 8-bit gray PNG"
+CURE = "give ids as an indexed or an 8-bit gray PNG"
+"""Remedy of files that are no label maps."""
 
 ROW, MARGIN, FONT = 22, 6, 13
 """Height of a line of a legend, space around its parts and size of its letters, in pixels."""
@@ -126,7 +127,7 @@ def labels_from_png(
             f"labels {path} are no PNG; give an indexed or an 8-bit gray PNG (JPEG changes ids)"
         )
     if content[25] not in _KINDS:
-        raise LabelError(f"labels {path} are {content[24]}-bit of an unknown kind; {_CURE}")
+        raise LabelError(f"labels {path} are {content[24]}-bit of an unknown kind; {CURE}")
     try:
         image = open_png(content, path)
     except DatasetError as error:
@@ -176,10 +177,10 @@ def _ids(
     if bits != 8 or kind not in (2, 6) or table is None:
         # Pillow spreads gray of fewer bits over 0 to 255, which would change the ids.
         raise LabelError(
-            f"labels {path} are {bits}-bit {_KINDS[kind]}, not indexed or 8-bit gray; {_CURE}"
+            f"labels {path} are {bits}-bit {_KINDS[kind]}, not indexed or 8-bit gray; {CURE}"
         )
     if kind == 6 and np.asarray(image.getchannel("A")).min() < 255:
-        raise LabelError(f"labels {path} have transparent pixels; {_CURE}")
+        raise LabelError(f"labels {path} have transparent pixels; {CURE}")
     return _by_colour(np.asarray(image.convert("RGB")), table, path=path)
 
 
@@ -199,11 +200,11 @@ def _by_colour(values: NDArray[np.uint8], table: ClassTable, *, path: Path) -> L
             colour = (code >> 16, code >> 8 & 255, code & 255)
             raise LabelError(
                 f"labels {path} are RGB, and the colour {colour} of {pixels:,} pixels is of no "
-                f"class; {_CURE}, or the table that has these colours: {described(table)}"
+                f"class; {CURE}, or the table that has these colours: {described(table)}"
             )
         if table.colours.count((code >> 16, code >> 8 & 255, code & 255)) > 1:
             raise LabelError(
-                f"labels {path} are RGB, and several classes have one colour; {_CURE}: "
+                f"labels {path} are RGB, and several classes have one colour; {CURE}: "
                 f"{described(table)}"
             )
     lookup = np.array([ids[code] for code in found.tolist()], np.uint8)

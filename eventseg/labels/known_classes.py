@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import ClassTable, load_class_table
-from eventseg.labels.tables import VOID_NAMES, plain_name, with_void
+from eventseg.labels.tables import PAGE, VOID_NAMES, described, plain_name, with_void
 
 KNOWN = ("cityscapes19", "camvid11", "dsec11", "evsegnet6", "cityscapes10")
 """Tables that networks and teachers are compared with."""
@@ -95,15 +95,15 @@ def table_by_number(
     which = f"fits {' and '.join(fitting)}" if fitting else f"is none of {', '.join(KNOWN)}"
     raise LabelError(
         f"{owner} has {count} classes without names, which {which}: say which they are "
-        f"with {option} TABLE, or TABLE+void or void+TABLE where one output is void"
+        f"with {option} TABLE, or TABLE+void or void+TABLE where one output is void ({PAGE})"
     )
 
 
 def _of_number(count: int, class_table: ClassTable, *, owner: str, option: str) -> ClassTable:
     if len(class_table) != count:
         raise LabelError(
-            f"{owner} has {count} classes, the given table has {len(class_table)} "
-            f"({', '.join(class_table.names[:SHOWN])}, ...): give its own table with {option}"
+            f"{owner} has {count} classes, the given table has {len(class_table)}: give its own "
+            f"table with {option}; {described(class_table)}"
         )
     return class_table
 

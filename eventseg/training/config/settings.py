@@ -142,7 +142,8 @@ class LabelSettings:
     Parameters
     ----------
     set : str
-        Label set to learn: ``truth``, or the name of a set that ``eventseg pseudolabel`` made.
+        Label set to learn: ``truth``, or the name of a set that ``eventseg pseudolabel`` or
+        ``eventseg labels import`` made.
     classes : str
         Class table to merge the labels into, by name or file; by default that of the label set.
     """
