@@ -148,7 +148,8 @@ def test_file_cut_at_any_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_cache")
-def test_a_flipped_bit_changes_its_packet_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flips", [250, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_a_flipped_bit_changes_its_packet_only(tmp_path: Path, flips: int) -> None:
     events = some_events(400)
     per_packet = 25
     path = write_aedat3(tmp_path / "rec.aedat", event_rows(events, per_packet))
@@ -156,7 +157,7 @@ def test_a_flipped_bit_changes_its_packet_only(tmp_path: Path) -> None:
     begin, step = len(header3()), 28 + 8 * per_packet
     assert len(content) == begin + 16 * step
     refused = 0
-    for bit in np.random.default_rng(3).choice(8 * (len(content) - begin), 1_000, replace=False):
+    for bit in np.random.default_rng(3).choice(8 * (len(content) - begin), flips, replace=False):
         damaged = bytearray(content)
         damaged[begin + bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)

@@ -97,9 +97,10 @@ def test_file_cut_at_any_byte(tmp_path: Path, kind: int) -> None:
 
 
 @pytest.mark.usefixtures("no_cache")
+@pytest.mark.parametrize("flips", [150, pytest.param(1_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", [1, 2])
 def test_a_flipped_bit_costs_few_events_and_at_most_a_step_of_time(
-    tmp_path: Path, kind: int
+    tmp_path: Path, kind: int, flips: int
 ) -> None:
     """Times are sums of steps: behind a damaged one all are off by as much, and no reader can
     know; places and polarities are those written."""
@@ -108,7 +109,7 @@ def test_a_flipped_bit_costs_few_events_and_at_most_a_step_of_time(
     begin = len(header_es(kind, SENSOR))
     written = rows(events)
     rng = np.random.default_rng(5)
-    for bit in rng.choice(8 * (len(content) - begin), 1_000 // 2, replace=False).tolist():
+    for bit in rng.choice(8 * (len(content) - begin), flips, replace=False).tolist():
         damaged = bytearray(content)
         damaged[begin + bit // 8] ^= 1 << bit % 8
         (tmp_path / "rec.es").write_bytes(damaged)
@@ -118,7 +119,7 @@ def test_a_flipped_bit_costs_few_events_and_at_most_a_step_of_time(
         wrong = Counter(row[1:] for row in found) - Counter(row[1:] for row in written)
         assert lost.total() <= 3, bit
         assert wrong.total() <= 2, bit
-        assert abs(found[-1][0] - written[-1][0]) <= 400, bit
+        assert abs(found[-1][0] - written[-1][0]) <= 1_000, bit
 
 
 def test_bytes_that_are_no_records_are_stepped_over(tmp_path: Path) -> None:

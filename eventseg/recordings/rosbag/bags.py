@@ -98,6 +98,7 @@ class SqliteBag:
         self._connection: sqlite3.Connection | None = None
         self._process = -1
         self._closed = False
+        _check_whole(path)
         columns = {row[1] for row in self._rows("PRAGMA table_info(topics)")}
         if not {"id", "name", "type"} <= columns:
             self.close()
@@ -115,7 +116,7 @@ class SqliteBag:
         )
         while rows := self._rows(words, topic.key, after):
             for place, data in rows:
-                yield int(place), bytes(data)
+                yield int(place), _bytes(data)
             after = int(rows[-1][0])
 
     def read(self, topic: Topic, place: int) -> bytes:  # noqa: ARG002 - as every bag has it
@@ -123,7 +124,7 @@ class SqliteBag:
         rows = self._rows("SELECT data FROM messages WHERE id = ?", place)
         if not rows:
             raise RecordingError(f"{self._path} cannot be read any more: message {place} is gone")
-        return bytes(rows[0][0])
+        return _bytes(rows[0][0])
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -142,10 +143,39 @@ class SqliteBag:
                 if self._connection is None or self._process != os.getpid():
                     where = f"{self._path.resolve().as_uri()}?mode=ro&immutable=1"
                     self._connection = sqlite3.connect(where, uri=True, check_same_thread=False)
+                    self._connection.text_factory = _text
                     self._process = os.getpid()
                 return self._connection.execute(words, values).fetchall()
-            except (sqlite3.Error, OverflowError) as error:
-                raise RecordingError(f"{self._path}: the database is damaged: {error}") from error
+            # The library's own words of a damaged name may be no text either.
+            except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+                why = "a name is no text" if isinstance(error, UnicodeDecodeError) else error
+                raise RecordingError(f"{self._path}: the database is damaged: {why}") from error
+
+
+def _check_whole(path: Path) -> None:
+    """Raise RecordingError where a database is cut: SQLite would read zeros for what is missing."""
+    with path.open("rb") as file:
+        begin = file.read(100)
+    if len(begin) < 100:
+        raise RecordingError(f"{path}: the database is damaged: it is {len(begin)} bytes long")
+    page, counter = int.from_bytes(begin[16:18], "big"), begin[24:28]
+    size, valid_for = int.from_bytes(begin[28:32], "big"), begin[92:96]
+    needed = size * (2**16 if page == 1 else page)
+    # Older writers leave the size out, or do not renew it.
+    if counter == valid_for and path.stat().st_size < needed:
+        raise RecordingError(
+            f"{path}: the file is cut: {path.stat().st_size:,} of {needed:,} bytes; copy it again, "
+            "or save what is there with: sqlite3 IN .recover | sqlite3 OUT"
+        )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _bytes(value: object) -> bytes:
+    """Return the content of a message; nothing where a damaged row holds something else."""
+    return value if isinstance(value, bytes) else b""
 
 
 class PackagedBag:
