@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.stacks import SampleStack
 from eventseg.labels.maps import IGNORED, ClassTable
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks.resizing import ResizeRule, resize_nearest
@@ -23,7 +24,7 @@ class Tally:
     """Counts of scored samples of one predictor, in the order in which they are added."""
 
     indices: list[int] = field(default_factory=list)
-    matrices: list[NDArray[np.int64]] = field(default_factory=list)
+    matrices: SampleStack = field(default_factory=SampleStack)
     instances: InstanceCounts | None = None
     silent: int = 0
     ignored: int = 0
@@ -34,15 +35,16 @@ class Tally:
 
     def row(self, source: Source, *, name: str, window: str, classes: ClassTable) -> Row:
         """Return the row; pixels without a prediction are noted."""
-        summed = np.array(self.matrices)
+        summed = self.matrices.array()
         times_us = times_of(source)
         labelled = self.silent + int(summed.sum())
         share = 100 * self.silent / max(1, labelled)
+        ids, sequences = source.ids, source.sequences  # of image folders made at each call
         return Row(
             name,
             window,
-            tuple(source.ids[i] for i in self.indices),
-            tuple(source.sequences[i] for i in self.indices),
+            tuple(ids[i] for i in self.indices),
+            tuple(sequences[i] for i in self.indices),
             summed,
             classes,
             f"{share:.2f} % of the pixels have no prediction" if self.silent else "",
@@ -65,7 +67,7 @@ def row_of(
     tally = Tally()
     for batch in batches:
         tally.indices += batch.indices
-        tally.matrices += batch.confusions()
+        tally.matrices.extend(batch.confusions())
         tally.silent += batch.silent_pixels
         # Pixels without a prediction are ignored in the batch's truth only.
         tally.ignored += int((batch.truth == IGNORED).sum()) - batch.silent_pixels

@@ -7,17 +7,22 @@ each class.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
+from eventseg.kernels.label_pairs import (
+    count_matched,
+    count_near,
+    count_pairs,
+    mark_near,
+    spread_classes,
+)
 from eventseg.labels.tables import IGNORED
 
 Labels = NDArray[np.uint8]
-
-Value = TypeVar("Value", np.uint8, np.uint32)
 
 BITS = 32
 """Classes whose boundaries are widened at once."""
@@ -92,14 +97,13 @@ def pair_counts(truth: Labels, prediction: Labels, *, classes: int) -> PairCount
             f"label maps are {truth.dtype} {truth.shape} and {prediction.dtype} "
             f"{prediction.shape}; give two uint8 maps of one shape"
         )
-    pairs = truth.astype(np.uint16) << 8
-    pairs |= prediction
-    counts = np.bincount(pairs.ravel(), minlength=1 << 16).reshape(256, 256)
+    counts = np.zeros((256, 256), np.int64)
+    count_pairs(truth, prediction, counts)
     known = counts[:classes, :classes]
     ignored, silent = int(counts[IGNORED].sum()), int(counts[:classes, IGNORED].sum())
     if int(known.sum()) + ignored + silent != truth.size:
         raise LabelError(f"labels are outside the classes 0 to {classes - 1} and {IGNORED}")
-    return PairCounts(known.astype(np.int64), silent, ignored)
+    return PairCounts(known.copy(), silent, ignored)
 
 
 def pair_boundaries(
@@ -126,21 +130,15 @@ def pair_boundaries(
         raise LabelError(f"boundaries of {width} pixels; give 1 or more")
     left_out = (truth == IGNORED) | (prediction == IGNORED)
     truth, prediction = np.where(left_out, IGNORED, truth), np.where(left_out, IGNORED, prediction)
-    near_true, near_predicted = near_pixels(truth, width), near_pixels(prediction, width)
-    both = _by_class(truth[near_true & near_predicted & (truth == prediction)], classes)
-    either = _by_class(truth[near_true], classes) + _by_class(prediction[near_predicted], classes)
-    cells = truth[near_true].astype(np.intp) * classes + prediction[near_true]
-    trimap = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
-    edges = near_pixels(truth, 1), near_pixels(prediction, 1)
-    return PairBoundaries(
-        both,
-        either - both,
-        trimap.astype(np.int64),
-        _by_class(prediction[edges[1]], classes),
-        _matched(prediction, edges[1], truth, edges[0], width=width, classes=classes),
-        _by_class(truth[edges[0]], classes),
-        _matched(truth, edges[0], prediction, edges[1], width=width, classes=classes),
+    near = near_pixels(truth, width), near_pixels(prediction, width)
+    edges = near if width == 1 else (near_pixels(truth, 1), near_pixels(prediction, 1))
+    both, either, trimap = (
+        np.zeros(shape, np.int64) for shape in (classes, classes, (classes,) * 2)
     )
+    count_near(truth, prediction, *near, both, either, trimap)
+    true, found = _matched(truth, edges[0], prediction, edges[1], width=width, classes=classes)
+    predicted, right = _matched(prediction, edges[1], truth, edges[0], width=width, classes=classes)
+    return PairBoundaries(both, either - both, trimap, predicted, right, true, found)
 
 
 def near_pixels(labels: Labels, width: int) -> NDArray[np.bool_]:
@@ -148,12 +146,8 @@ def near_pixels(labels: Labels, width: int) -> NDArray[np.bool_]:
 
     As :func:`eventseg.metrics.boundaries.near_boundary` of one map.
     """
-    ignored = labels == IGNORED
-    # One higher, so that what is ignored can be the lowest; and the highest as it is.
-    raised = np.where(ignored, 0, labels + np.uint8(1)).astype(np.uint8)
-    highest = _around(raised, width, np.maximum)
-    lowest = _around(labels, width, np.minimum)
-    near: NDArray[np.bool_] = ~ignored & ((highest != raised) | (lowest != labels))
+    near = np.empty(labels.shape, np.bool_)
+    mark_near(labels, labels + np.uint8(1), width, near)
     return near
 
 
@@ -165,38 +159,14 @@ def _matched(
     *,
     width: int,
     classes: int,
-) -> NDArray[np.int64]:
-    """Return the edge pixels of each class that have one of it in the other map nearby."""
-    matched = np.zeros(classes, np.int64)
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the edge pixels of each class, and those with one of it in the other map nearby."""
+    total, matched = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+    spread = np.empty(labels.shape, np.uint32)
     for first in range(0, classes, BITS):
         bits = np.zeros(256, np.uint32)
         inside = range(first, min(first + BITS, classes))
         bits[inside] = np.uint32(1) << np.arange(len(inside), dtype=np.uint32)
-        spread = _around(np.where(other_edge, bits[other], np.uint32(0)), width, np.bitwise_or)
-        matched += _by_class(labels[edge & ((spread & bits[labels]) != 0)], classes)
-    return matched
-
-
-def _around(values: NDArray[Value], width: int, combine: np.ufunc) -> NDArray[Value]:
-    """Return the combination of all values at most `width` rows and columns away, (H, W).
-
-    Spans are doubled, so that wide bands cost little more than narrow ones.
-    """
-    neutral = np.iinfo(values.dtype).max if combine is np.minimum else 0
-    for axis in (0, 1):
-        span, length = 1, 2 * width + 1
-        padding = [(width, width) if k == axis else (0, 0) for k in (0, 1)]
-        spread = np.pad(values, padding, constant_values=neutral)
-        while span < length:
-            step = min(span, length - span)
-            rows = spread.shape[axis] - step
-            ends = [slice(None)] * 2, [slice(None)] * 2
-            ends[0][axis], ends[1][axis] = slice(0, rows), slice(step, None)
-            spread = combine(spread[tuple(ends[0])], spread[tuple(ends[1])])
-            span += step
-        values = spread
-    return values
-
-
-def _by_class(labels: Labels, classes: int) -> NDArray[np.int64]:
-    return np.bincount(labels, minlength=classes)[:classes].astype(np.int64)
+        spread_classes(other, other_edge, bits, width, spread)
+        count_matched(labels, edge, bits, spread, total, matched)
+    return total, matched

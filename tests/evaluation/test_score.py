@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from league_trees import DAVIS, simulated, write_ess_tree
 from PIL import Image
 from prediction_fixtures import random_network
 from sklearn.tree import DecisionTreeClassifier
@@ -294,8 +295,12 @@ def test_hostile_folders_are_refused_by_name(no_page, root, tmp_path):
 
     put(paint_labels(maps[names[0]], CITYSCAPES_19))
     assert score().notes == ["1 label maps of given hold colours of cityscapes19 instead of ids"]
-    put(np.full((*SENSOR, 3), 17, np.uint8))
-    with pytest.raises(LabelError, match=r"the colour \(17, 17, 17\) .* is none of cityscapes19"):
+    put(np.stack([maps[names[0]]] * 3, axis=-1))
+    assert score().rows[0].scores.pixel_accuracy == 1
+    put(np.full((*SENSOR, 3), (17, 18, 17), np.uint8))
+    with pytest.raises(
+        LabelError, match=r"the colour \(17, 18, 17\) .* of no class.* table cityscapes19"
+    ):
         score()
     put(maps[names[0]].astype(np.uint16))
     assert score().rows[0].scores.pixel_accuracy == 1
@@ -309,7 +314,7 @@ def test_hostile_folders_are_refused_by_name(no_page, root, tmp_path):
     high = (np.clip(maps[names[0]], 0, 18) + 1).astype(np.uint8)
     high[0, 0] = 19
     put(high)
-    with pytest.raises(LabelError, match=r"hold 19; .* ids seem to be one too high"):
+    with pytest.raises(LabelError, match=r"hold 19.* ids seem to be one too high"):
         score()
     put(truths(root / "streets")[names[0]][:40])
     with pytest.raises(DatasetError, match=f"prediction of {names[0]} is 64x40, its labels"):
@@ -429,3 +434,107 @@ def test_the_command(root, tmp_path, monkeypatch):
         assert words in refused.output
     with pytest.raises(TrainingError, match="unknown setting 'windows' of a score"):
         eventseg.score_predictions("maps", data, windows="50ms")
+
+
+def test_a_league_is_scored_by_its_frame_numbers_beside_the_published_rows(no_page, tmp_path):
+    drives = [
+        simulated(tmp_path / f"{seed}.hdf5", sensor=DAVIS, duration_us=length_us, seed=seed)
+        for seed, length_us in ((7, 200_000), (8, 160_000))
+    ]
+    tree = tmp_path / "DDD17"
+    write_ess_tree(tree, *drives)
+    (tmp_path / "mine/dir1").mkdir(parents=True)
+    masks = sorted((tree / "dir1").rglob("segmentation_0*.png"))
+    for mask in masks:
+        shutil.copy(mask, tmp_path / "mine/dir1")
+    found = eventseg.score_predictions(
+        tmp_path / "mine", tree, out=tmp_path / "out", diagnosis=False, boundary=()
+    )
+    assert found.rows[0].scores.pixel_accuracy == 1
+    assert len(found.rows[0].ids) == len(masks)
+    published = {one.key: one for one in found.sections}["published"]
+    methods = [line["method"] for line in published.lines]
+    assert methods[0] == "this score"
+    assert {"Evita-L (2026)", "EV-SegNet, events at 50 ms (2019)"} <= set(methods)
+    assert f"not comparable: {len(masks)} samples, the league has 3,890" in published.note
+    last = masks[-1].stem
+    (tmp_path / "mine/dir1" / f"{last}.png").unlink()
+    with pytest.raises(DatasetError, match=r"1 of the .*names are recordings and frame numbers"):
+        eventseg.score_predictions(tmp_path / "mine", tree, out=tmp_path / "out", **PLAIN)
+
+    def busy(sample):
+        return (sample.tensor(normalise="raw")[:2].sum(0) > 0).astype(np.uint8)
+
+    live = eventseg.score_predictions(
+        busy, tree, out=tmp_path / "live", **{**PLAIN, "baselines": True}, stress="shift",
+        stress_samples=2,
+    )  # fmt: skip
+    assert "busy, events 50 ms late" in {row.name for row in live.rows}
+    assert "stress_shift" in {one.key for one in live.sections}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder of labelled pictures of seven drives, and predictions of six quality levels."""
+    root = tmp_path_factory.mktemp("many")
+    data, rng = root / "data", np.random.default_rng(0)
+    for split in ("train", "test"):
+        for kind in ("images", "labels"):
+            (data / kind / split).mkdir(parents=True)
+    (data / "classes.toml").write_text(
+        'classes = [\n    { id = 0, name = "a", colour = [1, 2, 3] },\n'
+        '    { id = 1, name = "b", colour = [4, 5, 6] },\n]\n'
+    )
+    for k in range(16):
+        name, labels = f"drive{k % 8}_{k}.png", (rng.random((12, 16)) < 0.4).astype(np.uint8)
+        split = "train" if k % 8 == 7 else "test"
+        Image.fromarray(labels).save(data / "labels" / split / name)
+        Image.fromarray(labels * 80).save(data / "images" / split / name)
+        for level in range(6 if split == "test" else 0):
+            wrong = rng.random(labels.shape) < 0.05 + 0.04 * level
+            (root / f"p{level}").mkdir(exist_ok=True)
+            Image.fromarray(labels ^ wrong.astype(np.uint8)).save(root / f"p{level}" / name)
+    return root, data
+
+
+def test_two_are_compared_and_seeds_have_a_spread(no_page, many, tmp_path, monkeypatch):
+    root, data = many
+    monkeypatch.chdir(root)
+    asked = {"out": tmp_path / "out", **PLAIN}
+    found = eventseg.score_predictions(["p0,p1", "p4,p5"], data, **asked)
+    assert [row.name for row in found.rows] == ["p0", "p1", "p4", "p5"]
+    sections = {one.key: one for one in found.sections}
+    versus = sections["versus"]
+    assert versus.note.startswith("p0, p1 is better than p4, p5 by ")
+    assert versus.lines[0]["first_better"] > 0.95
+    assert versus.lines[0]["interval_low"] > 0
+    assert versus.facts["test"]["seeds"] == [2, 2]
+    rows = found.rows
+    pair = eventseg.evaluation.paired_test(rows[:2], rows[2:])
+    assert versus.lines[0]["difference"] == pytest.approx(pair.miou.difference)
+    seeds = sections["seeds"].lines
+    assert [one["seeds"] for one in seeds] == [2, 2]
+    values = [row.scores.miou_truth for row in rows[:2]]
+    assert seeds[0]["miou_truth"] == pytest.approx(np.mean(values))
+    assert seeds[0]["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert seeds[0]["interval_low"] < seeds[0]["miou_truth"] < seeds[0]["interval_high"]
+    swapped = eventseg.score_predictions([["p4"], "p0"], data, **asked)
+    words = {one.key: one for one in swapped.sections}["versus"].note
+    assert words.startswith("p0 is better than p4 by ")
+    same = eventseg.score_predictions(["p0", root / "p0"], data, **asked)
+    assert [row.name for row in same.rows] == ["p0 (1)", "p0 (2)"]
+    equal = {one.key: one for one in same.sections}["versus"]
+    assert "have equal scores" in equal.note
+    assert equal.lines[0]["first_better"] == pytest.approx(0.5)
+
+
+def test_scores_equal_those_of_the_scripts_of_cityscapes(many):
+    scripts = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
+    root, data = many
+    rows = eventseg.score_predictions(root / "p3", data, out=root / "out", **PLAIN).rows
+    matrix = rows[0].matrices.sum(0)
+    whole = np.zeros((max(scripts.args.evalLabels) + 1,) * 2, np.ulonglong)
+    whole[np.ix_([7, 8], [7, 8])] = matrix  # ids of road and sidewalk
+    for k, label in enumerate((7, 8)):
+        theirs = scripts.getIouScoreForLabel(label, whole, scripts.args)
+        assert rows[0].scores.iou[k] == pytest.approx(theirs)

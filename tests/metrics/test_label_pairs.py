@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix
 from eventseg.errors import LabelError
 from eventseg.evaluation.scoring.sections import f_scores
 from eventseg.metrics.boundaries import boundary_counts
-from eventseg.metrics.label_pairs import near_pixels, pair_boundaries, pair_counts
+from eventseg.metrics.label_pairs import PairBoundaries, near_pixels, pair_boundaries, pair_counts
 
 CLASSES = 3
 IDS = st.sampled_from([0, 0, 1, 2, 255])
@@ -61,7 +61,7 @@ def test_boundary_f_equals_distances(maps: np.ndarray, width: int) -> None:
     truth, prediction = maps
     counts = pair_boundaries(truth, prediction, width=width, classes=CLASSES)
     expected = [slow_f(truth, prediction, width, k) for k in range(CLASSES)]
-    np.testing.assert_allclose(f_scores([counts]), expected)
+    np.testing.assert_allclose(f_scores(PairBoundaries(*(one[None] for one in counts))), expected)
 
 
 def test_many_classes_and_wide_bands() -> None:
@@ -70,7 +70,7 @@ def test_many_classes_and_wide_bands() -> None:
     prediction = np.roll(truth, 2, axis=1)
     counts = pair_boundaries(truth, prediction, width=3, classes=70)
     expected = [slow_f(truth, prediction, 3, k) for k in range(70)]
-    np.testing.assert_allclose(f_scores([counts]), expected)
+    np.testing.assert_allclose(f_scores(PairBoundaries(*(one[None] for one in counts))), expected)
 
 
 def test_what_is_no_pair_is_refused() -> None:

@@ -60,10 +60,13 @@ class FolderContender:
     ----------
     files : PredictionFiles
     matched : Matched
+    ids : tuple of str (N,)
+        Ids of all samples of the source, which image folders make anew at each call.
     """
 
     files: PredictionFiles
     matched: Matched
+    ids: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -85,9 +88,9 @@ class FolderContender:
         """Origin of the files, and the rule by which they were joined."""
         return {**self.files.about, "joined by": self.matched.rule}
 
-    def predict(self, source: Source, i: int) -> Prediction:
+    def predict(self, source: Source, i: int) -> Prediction:  # noqa: ARG002
         """Read the prediction of a sample."""
-        sample = source.ids[i]
+        sample = self.ids[i]
         return self.files.read(self.matched.files[sample], sample)
 
     def notes(self) -> list[str]:

@@ -151,14 +151,14 @@ def stretches(
         The sample one place after (1) or before (-1) a sample, in the same stretch.
     """
     ranks = recording_ranks(source.ids, source.sequences, times_us=times_of(source))
-    part = indices.tolist()
-    ordered = sorted(part, key=lambda i: (source.sequences[i], ranks[i]))
+    sequences = source.sequences
+    ordered = sorted(indices.tolist(), key=lambda i: (sequences[i], ranks[i]))
     firsts = np.linspace(0, max(0, len(ordered) - LENGTH), STRETCHES).round().astype(int)
     places = sorted({p for first in firsts for p in range(first, first + LENGTH)})
     chosen = [ordered[p] for p in places if p < len(ordered)]
     neighbours: dict[tuple[int, int], int] = {}
     for one, two in pairwise(chosen):
-        if source.sequences[one] == source.sequences[two] and ranks[two] - ranks[one] == 1:
+        if sequences[one] == sequences[two] and ranks[two] - ranks[one] == 1:
             neighbours[one, 1], neighbours[two, -1] = two, one
     return chosen, neighbours
 

@@ -16,8 +16,9 @@ from eventseg.evaluation.sample_scores import SAMPLE_SCORES
 from eventseg.evaluation.scoring.arrays import Prediction, prediction_of, read_array
 from eventseg.evaluation.scoring.names import Matched, match_names
 from eventseg.evaluation.scoring.settings import Values
+from eventseg.images import open_png
 from eventseg.labels.files import has_colours, labels_from_png
-from eventseg.labels.maps import IGNORED, ClassTable
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.layout import MANIFEST, UNFINISHED, probability_file
 from eventseg.sources.source import Source
@@ -103,9 +104,13 @@ class PredictionFiles:
             )
         try:
             labels = labels_from_png(content, path=path, table=self.classes)
+            coloured = has_colours(content)
         except LabelError as error:
-            raise self._explained(error, content, path) from error
-        made = Prediction(labels, coloured=has_colours(content), sha256=digest)
+            gray = _three_equal(content, path)
+            if gray is None or unknown_labels(gray, len(self.classes)):
+                raise self._explained(error, content, path) from error
+            labels, coloured = gray, False
+        made = Prediction(labels, coloured=coloured, sha256=digest)
         if self.folder is None or not probability_file(self.path, sample_id).is_file():
             return made
         probabilities = self.folder.probabilities(sample_id).astype(np.float32)
@@ -126,6 +131,16 @@ class PredictionFiles:
         if len(held) and held[0] >= 1 and held[-1] == len(self.classes):
             return LabelError(f"{error}: ids seem to be one too high, as with 0 for void")
         return error
+
+
+def _three_equal(content: bytes, path: Path) -> Labels | None:
+    """Return the ids of an RGB picture with three equal channels, as leagues have, or None."""
+    if not has_colours(content):
+        return None
+    values = np.asarray(open_png(content, path).convert("RGB"))
+    if (values != values[..., :1]).any():
+        return None
+    return np.ascontiguousarray(values[..., 0])
 
 
 def open_prediction_files(

@@ -20,6 +20,7 @@ from eventseg.evaluation.counting import Tally, sample_instances
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.scoring.arrays import Prediction
+from eventseg.evaluation.stacks import SampleStack
 from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_probabilities
 from eventseg.metrics.calibration import Calibration, calibration_counts, log_probabilities
 from eventseg.metrics.instances import InstanceCounts
@@ -79,8 +80,8 @@ class PassResult:
     ----------
     rows : mapping of str to list of Row
         By name of the protocol, the predictions first and then the baselines.
-    boundaries : mapping of int to list of PairBoundaries
-        Counts of each sample by width.
+    boundaries : mapping of int to PairBoundaries
+        Counts of all samples by width, with one axis more, of the samples.
     calibration : Calibration, optional
         None where no sample has scores of the classes.
     digests : mapping of str to str
@@ -92,7 +93,7 @@ class PassResult:
     """
 
     rows: Mapping[str, list[Row]]
-    boundaries: Mapping[int, list[PairBoundaries]]
+    boundaries: Mapping[int, PairBoundaries]
     calibration: Calibration | None
     digests: Mapping[str, str]
     coloured: int
@@ -138,12 +139,12 @@ def score_labels(
     """
     own, names = "", ["", *plan.baselines]
     tallies = {(str(p.name), row): Tally() for p in plan.protocols for row in names}
-    boundaries: dict[int, list[PairBoundaries]] = {width: [] for width in plan.widths}
+    boundaries = {width: BoundaryStack() for width in plan.widths}
     calibration: Calibration | None = None
     digests: dict[str, str] = {}
     coloured, kinds = 0, set()
     count = _Counter.of(plan, read)
-    indices = plan.indices.tolist()
+    indices, ids = plan.indices.tolist(), plan.source.ids
     for number, (i, found) in enumerate(in_order(count, indices, workers=workers), start=1):
         for key, tally in tallies.items():
             pair = found.pairs[key]
@@ -157,7 +158,7 @@ def score_labels(
             boundaries[width].append(counts)
         if found.calibration is not None:
             calibration = (calibration or Calibration.empty()) + found.calibration
-        sample = plan.source.ids[i]
+        sample = ids[i]
         digests[f"labels of {sample}"] = found.digests[0]
         if found.digests[1]:
             digests[f"prediction of {sample}"] = found.digests[1]
@@ -176,7 +177,26 @@ def score_labels(
         ]
         for protocol in plan.protocols
     }
-    return PassResult(rows, boundaries, calibration, digests, coloured, frozenset(kinds))
+    stacked = {width: stack.stacked() for width, stack in boundaries.items()}
+    return PassResult(rows, stacked, calibration, digests, coloured, frozenset(kinds))
+
+
+class BoundaryStack:
+    """Counts near boundaries of one sample after the other."""
+
+    __slots__ = ("_stacks",)
+
+    def __init__(self) -> None:
+        self._stacks = [SampleStack() for _ in PairBoundaries._fields]
+
+    def append(self, counts: PairBoundaries) -> None:
+        """Add the counts of a sample."""
+        for stack, one in zip(self._stacks, counts, strict=True):
+            stack.append(one)
+
+    def stacked(self) -> PairBoundaries:
+        """Return the counts of all samples, each array with a first axis of the samples."""
+        return PairBoundaries(*(stack.array() for stack in self._stacks))
 
 
 def in_order(
@@ -211,6 +231,7 @@ class _Counter:
     read: Read
     merges: tuple[tuple[int, ...] | None, tuple[int, ...] | None]
     lock: Any
+    kept: dict[tuple[str, str], tuple[Labels, Labels]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plan: PassPlan, read: Read) -> _Counter:
@@ -239,7 +260,8 @@ class _Counter:
         calibration: Calibration | None = None
         for protocol in plan.protocols:
             size = truth.shape if protocol.size is None else protocol.size
-            check_size(labels, truth.shape, size, what=self._name(i), source=plan.source)
+            if labels.shape not in (truth.shape, tuple(size)):
+                raise size_error(labels, truth.shape, what=self._name(i), source=plan.source)
             true = _at(truth, size, protocol)
             own, scores = labels, likelihood
             if labels.shape != tuple(size):
@@ -249,7 +271,7 @@ class _Counter:
                     if prediction.kind != "labels":
                         own = scores.argmax(0).numpy().astype(np.uint8)
             for name, found in {"": own, **maps}.items():
-                shown = found if name == "" else _at(found, size, protocol)
+                shown = found if name == "" else self._resized(name, found, size, protocol)
                 key = protocol.name, name
                 pairs[key] = pair_counts(true, shown, classes=len(plan.classes))
                 if ids is not None:
@@ -276,6 +298,18 @@ class _Counter:
             prediction.kind,
         )
 
+    def _resized(
+        self, name: str, labels: Labels, size: Sequence[int], protocol: Protocol
+    ) -> Labels:
+        """Return the map of a baseline at a size; one that is that of the last sample is kept."""
+        if labels.shape == tuple(size):
+            return labels
+        kept = self.kept.get((protocol.name, name))
+        if kept is None or kept[0] is not labels:
+            kept = labels, _at(labels, size, protocol)
+            self.kept[protocol.name, name] = kept
+        return kept[1]
+
     def _name(self, i: int) -> str:
         return f"the prediction of {self.plan.source.ids[i]}"
 
@@ -297,32 +331,17 @@ def in_classes(
     return merged, likelihood
 
 
-def check_size(
-    labels: Labels,
-    truth: tuple[int, ...],
-    scored: tuple[int, ...],
-    *,
-    what: str,
-    source: Source,
-) -> None:
-    """Refuse a prediction that is neither of the size of its labels nor of that scored at.
-
-    Raises
-    ------
-    DatasetError
-        Names both sizes, and the crop where rows were not cropped.
-    """
-    if labels.shape in (truth, tuple(scored)):
-        return
+def size_error(
+    labels: Labels, truth: tuple[int, ...], *, what: str, source: Source
+) -> DatasetError:
+    """Return the error of a prediction of another size; it names the crop of rows not cropped."""
     height, width = labels.shape
     text = f"{what} is {width}x{height}, its labels are {truth[1]}x{truth[0]}"
     if width == truth[1] and height > truth[0]:
         encoding = source.encoding
         rows = (0, truth[0]) if encoding is None else encoding.rows
-        text += f": rows are not cropped; keep rows {rows[0]} to {rows[1] - 1}"
-    else:
-        text += "; predict at that size"
-    raise DatasetError(text)
+        return DatasetError(f"{text}: rows are not cropped; keep rows {rows[0]} to {rows[1] - 1}")
+    return DatasetError(f"{text}; predict at that size")
 
 
 def pixel_digest(labels: Labels) -> str:

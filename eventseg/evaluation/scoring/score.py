@@ -227,14 +227,14 @@ def _joined(
     indices = part(source, split=request.split, window=window)
     if not isinstance(opened, PredictionFiles):
         return opened, indices
-    chosen = indices.tolist()
+    chosen, ids, sequences = indices.tolist(), source.ids, source.sequences
     matched = opened.matched(
-        [source.ids[i] for i in chosen],
-        [source.sequences[i] for i in chosen],
+        [ids[i] for i in chosen],
+        [sequences[i] for i in chosen],
         allow_missing=request.allow_missing,
     )
-    there = [i for i in chosen if source.ids[i] in matched.files]
-    return FolderContender(opened, matched), np.array(there, np.int64)
+    there = [i for i in chosen if ids[i] in matched.files]
+    return FolderContender(opened, matched, ids), np.array(there, np.int64)
 
 
 def _renamed(found: ScoredContender, name: str) -> ScoredContender:

@@ -20,11 +20,17 @@ from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.scoring.callables import Function
 from eventseg.evaluation.scoring.contenders import Contender, FolderContender, NetworkContender
-from eventseg.evaluation.scoring.label_pass import PassPlan, check_size, pixel_digest, score_labels
+from eventseg.evaluation.scoring.label_pass import (
+    BoundaryStack,
+    PassPlan,
+    pixel_digest,
+    score_labels,
+    size_error,
+)
 from eventseg.evaluation.scoring.sections import boundary_sections, calibration_section
 from eventseg.evaluation.scoring.settings import ScoreRequest
 from eventseg.labels.maps import ClassTable, Labels
-from eventseg.metrics.label_pairs import PairBoundaries, pair_boundaries
+from eventseg.metrics.label_pairs import pair_boundaries
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Report
 from eventseg.sources.changed import ChangedSource
@@ -176,7 +182,8 @@ def _fitting(
         return protocols, []
     fits = [one for one in protocols if one.size == labels.shape]
     if not fits:
-        check_size(labels, truth, truth, what=f"the prediction of {source.ids[i]}", source=source)
+        what = f"the prediction of {source.ids[i]}"
+        raise size_error(labels, truth, what=what, source=source)
     return tuple(fits), [
         f"predictions of {contender.name} are {labels.shape[1]}x{labels.shape[0]}: only protocol "
         f"{fits[0].name} is scored"
@@ -245,7 +252,7 @@ def _score_network(
     with_baselines: bool,
     progress: Report,
 ) -> ScoredContender:
-    boundaries: dict[int, list[PairBoundaries]] = {width: [] for width in request.boundary}
+    boundaries = {width: BoundaryStack() for width in request.boundary}
     first = protocols[0]
     windows = [contender.window if contender.sees_events else "50ms"]
     scoring = Scoring(
@@ -290,7 +297,8 @@ def _score_network(
     for protocol in protocols:
         rows[protocol.name] = rows_of(protocol, contender.name)
     own = rows[first.name][0]
-    sections = [*boundary_sections(own, boundaries), calibration.section([own])]
+    stacked = {width: stack.stacked() for width, stack in boundaries.items()}
+    sections = [*boundary_sections(own, stacked), calibration.section([own])]
     if with_baselines:
         window = contender.window if contender.sees_events else None
         has_train = (source.labelled & (np.array(source.splits) == "train")).any()
@@ -307,8 +315,9 @@ def _score_network(
                     rows[protocol.name] += rows_of(protocol, late, shift_us=CLOCK_SHIFT_US)
             except EventsegError as error:  # recordings that are gone
                 notes.append(f"{late}, is not scored: {error}")
+    ids = source.ids
     digests = {
-        f"labels of {source.ids[i]}": pixel_digest(truth_of(source, i, merge=None).numpy())
+        f"labels of {ids[i]}": pixel_digest(truth_of(source, i, merge=None).numpy())
         for i in indices.tolist()
     }
     return ScoredContender(contender, indices, protocols, rows, sections, digests, notes)

@@ -27,9 +27,7 @@ F_RULE = (
 )
 
 
-def boundary_sections(
-    row: Row, boundaries: Mapping[int, Sequence[PairBoundaries]]
-) -> list[Section]:
+def boundary_sections(row: Row, boundaries: Mapping[int, PairBoundaries]) -> list[Section]:
     """Return boundary IoU with trimap, and boundary F, of one row by the width of the band."""
     if not boundaries:
         return []
@@ -38,12 +36,7 @@ def boundary_sections(
         len(row.classes),
         {
             (row.window, width): [
-                BoundaryCounts(
-                    *(
-                        torch.from_numpy(np.stack([getattr(one, name) for one in counts]))
-                        for name in ("both", "either", "trimap")
-                    )
-                )
+                BoundaryCounts(*map(torch.from_numpy, (counts.both, counts.either, counts.trimap)))
             ]
             for width, counts in boundaries.items()
         },
@@ -51,12 +44,13 @@ def boundary_sections(
     return [near.section([row]), _boundary_f(row, boundaries)]
 
 
-def f_scores(counts: Sequence[PairBoundaries]) -> NDArray[np.float64]:
-    """Return the boundary F of each class, float64 (K,), NaN where neither map has a boundary."""
-    predicted, right, true, found = (
-        np.sum([getattr(one, name) for one in counts], axis=0)
-        for name in ("predicted", "matched_predicted", "true", "matched_true")
-    )
+def f_scores(counts: PairBoundaries) -> NDArray[np.float64]:
+    """Return the boundary F of each class, float64 (K,), NaN where neither map has a boundary.
+
+    The counts have a first axis, of the samples.
+    """
+    predicted, right = counts.predicted.sum(0), counts.matched_predicted.sum(0)
+    true, found = counts.true.sum(0), counts.matched_true.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(predicted > 0, right / predicted, 0.0)
         recall = np.where(true > 0, found / true, 0.0)
@@ -66,7 +60,7 @@ def f_scores(counts: Sequence[PairBoundaries]) -> NDArray[np.float64]:
     return known
 
 
-def _boundary_f(row: Row, boundaries: Mapping[int, Sequence[PairBoundaries]]) -> Section:
+def _boundary_f(row: Row, boundaries: Mapping[int, PairBoundaries]) -> Section:
     lines: list[dict[str, str | int | float]] = []
     cells = []
     for width in sorted(boundaries):
