@@ -1,4 +1,4 @@
-"""``eventseg check``: is a data set or a league whole."""
+"""``eventseg check``: is a data set, run, recording or prediction folder whole."""
 
 from __future__ import annotations
 
@@ -11,56 +11,63 @@ from . import options
 SHOWN = 50
 
 
-@click.command(short_help="Check a data set or a league.")
-@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.command(short_help="Check that a data set, run, recording or predictions are whole.")
+@click.argument(
+    "data", metavar="DATA|RUN|RECORDING|PREDICTIONS", type=click.Path(exists=True, path_type=Path)
+)
 @click.option(
     "--deep",
     is_flag=True,
     help="Encode a data set again from its recordings and compare the bits.",
 )
-@options.threads_option("the processors, with --deep")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="First put right what can be without loss: temporary files of stopped runs are removed, "
+    "missing and unreadable tensors and frames made again from the recordings.",
+)
+@options.threads_option("the processors, with --deep and --repair")
 @options.json_option
 @click.pass_context
-def command(ctx: click.Context, data: Path, deep: bool, threads: int | None, as_json: bool) -> None:
-    """Check that a data set or a league is whole and consistent: every file of every sample.
+def command(
+    ctx: click.Context, data: Path, deep: bool, repair: bool, threads: int | None, as_json: bool
+) -> None:
+    """Check that everything is there and consistent, and say how to cure what is not.
 
     Problems go to stdout, one a line; exit 1 if there is any. Labels that teach little, such as a
-    class that never occurs, are warnings. Of a league, DDD17 in the ESS repack
-    or DSEC-Semantic as downloaded, that is every mask, all events and every index.
+    class that never occurs, and what a reader left out are warnings. Of a data set every file of
+    every sample is read; of a recording every event and frame; of a run settings, scores and
+    checkpoints; of predictions every map; of a league, DDD17 in the ESS repack or DSEC-Semantic as
+    downloaded, every mask, all events and every index.
 
     \b
     eventseg check rec1487339175.eventseg
     eventseg check ddd17 --deep
+    eventseg check ddd17 --repair
+    eventseg check rec1487339175.hdf5
+    eventseg check runs/fastscnn
     eventseg check DDD17_ESS
     """  # noqa: D301
-    from eventseg.dataset.check import check_dataset, warn_of_labels
-    from eventseg.sources.leagues import check_league, is_league
+    from eventseg.training.check_path import check_path
 
-    warnings: list[str] = []
-    if is_league(data):
-        if deep:
-            raise click.UsageError("--deep is for data sets: a league has no tensors to compare.")
-        problems = check_league(data)
-    else:
-        problems = check_dataset(data, deep=deep, threads=threads)
-        warnings = warn_of_labels(data)
-    if as_json:
-        options.print_json(
-            {
-                "data": str(data),
-                "whole": not problems,
-                "problems": problems,
-                "warnings": warnings,
-            }
+    report = check_path(data, deep=deep, repair=repair, threads=threads)
+    if deep and report.kind != "data set":
+        raise click.UsageError(
+            f"--deep is for data sets: a {report.kind} has no tensors to compare."
         )
-        ctx.exit(1 if problems else 0)
-    for warning in warnings:
+    if as_json:
+        options.print_json(report.to_dict())
+        ctx.exit(1 if report.problems else 0)
+    for line in report.repaired:
+        click.echo(f"repaired: {line}", err=True)
+    for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
-    for problem in problems[:SHOWN]:
+    for problem in report.problems[:SHOWN]:
         click.echo(problem)
-    if len(problems) > SHOWN:
-        click.echo(f"... and {len(problems) - SHOWN} more")
-    if problems:
-        click.echo(f"{data}: {len(problems)} problem{'s' * (len(problems) > 1)}")
+    count = len(report.problems)
+    if count > SHOWN:
+        click.echo(f"... and {count - SHOWN} more")
+    if count:
+        click.echo(f"{data}: {count} problem{'s' * (count > 1)}")
         ctx.exit(1)
     click.echo(f"{data}: whole")

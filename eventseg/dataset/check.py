@@ -46,6 +46,10 @@ from eventseg.recordings.truth import Truth, truth_path
 EXACT_COUNTS = {"float16": 2048, "uint8": 255}
 """Count of a pixel up to which an element type tells all numbers apart."""
 
+REMAKE = "check --repair makes it again"
+ANEW = "restore the file, or encode into another folder"
+"""What to do about files that can be made again, and about a table that contradicts the rest."""
+
 SPLITS = ("train", "val", "test", "other", "gap")
 
 
@@ -102,11 +106,11 @@ def _problems(root: Path, threads: int) -> Iterator[str]:
         return
     leftovers = [root / name for name in (PARTIAL, PARTIAL_SAMPLES) if (root / name).exists()]
     for left in (*leftovers, *temporary_files(root)):
-        yield f"{left.relative_to(root)} is left over from a stopped run: run encode again"
+        yield f"{left.relative_to(root)} is left over from a stopped run: --repair removes it"
     try:
         dataset = open_dataset(root)
     except DatasetError as error:
-        yield str(error)
+        yield f"{error}; {ANEW}"
         return
     with dataset:
         yield from _samples(dataset)
@@ -126,18 +130,18 @@ def _samples(dataset: EventDataset) -> Iterator[str]:
         where = f"{SAMPLES}: {sample_id}"
         entry = known.get(samples.recording[i])
         if entry is None:
-            yield f"{where}: recording {samples.recording[i]} is not in the manifest"
+            yield f"{where}: recording {samples.recording[i]} is not in the manifest; {ANEW}"
         elif not -1 <= samples.frame[i] < entry.frames:
-            yield f"{where}: frame {samples.frame[i]} of {entry.frames}"
+            yield f"{where}: frame {samples.frame[i]} of {entry.frames}; {ANEW}"
         if samples.split[i] not in SPLITS:
-            yield f"{where}: split {samples.split[i]!r} is none of {', '.join(SPLITS)}"
+            yield f"{where}: split {samples.split[i]!r} is none of {', '.join(SPLITS)}; {ANEW}"
         if (samples.events[i] < 0).any():
-            yield f"{where}: a negative number of events"
+            yield f"{where}: a negative number of events; {ANEW}"
         share = samples.covered[i]
         if not ((share >= 0) & (share <= 1)).all():
-            yield f"{where}: a covered share outside 0 to 1"
+            yield f"{where}: a covered share outside 0 to 1; {ANEW}"
     for name in sorted(set(known) - set(samples.recording)):
-        yield f"{SAMPLES}: no sample of recording {name}"
+        yield f"{SAMPLES}: no sample of recording {name}; {ANEW}"
 
 
 def _listing(dataset: EventDataset) -> Iterator[str]:
@@ -173,7 +177,7 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
         yield f"{place} is left over from a stopped run: run {command} again"
     for folder in _folders(root / "tensors"):
         if folder not in expected:
-            yield f"{folder.relative_to(root)} is no window of the manifest"
+            yield f"{folder.relative_to(root)} is no window of the manifest; move it away"
     for folder, (suffix, wanted) in expected.items():
         place = folder.relative_to(root)
         present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -184,12 +188,22 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
         }
         ids = set(files)
         for sample_id in sorted((wanted or set()) - ids):
-            yield f"{place / (sample_id + suffix)} is missing"
+            yield f"{place / (sample_id + suffix)} is missing; {_cure(place, dataset)}"
         for sample_id in sorted(ids - (everyone if wanted is None else wanted)):
-            yield f"{place / (sample_id + suffix)} belongs to no sample of {SAMPLES}"
+            yield f"{place / (sample_id + suffix)} belongs to no sample of {SAMPLES}; move it away"
         for name in sorted(present - set(files.values())):
             if not name.endswith(".tmp"):
-                yield f"{place / name} is no {suffix} file"
+                yield f"{place / name} is no {suffix} file; move it away"
+
+
+def _cure(place: Path, dataset: EventDataset) -> str:
+    """Return what makes a file of a folder again."""
+    kind, name = place.parts[0], place.name
+    if kind in ("tensors", "frames") or name == TRUTH:
+        return REMAKE
+    if is_imported(dataset.manifest.label_settings.get(name, {})):
+        return "run labels import again"
+    return f"run pseudolabel again for {name}"
 
 
 def _imported(dataset: EventDataset, name: str, made: Mapping[str, Any]) -> Iterator[str]:
@@ -217,11 +231,11 @@ def _tensors(dataset: EventDataset) -> Iterator[str]:
             try:
                 tensor = read_tensor(path)
             except DatasetError as error:
-                yield f"{error}; delete it and run encode again"
+                yield f"{error}; {REMAKE}"
                 continue
             problem = tensor_problem(tensor, settings, events=int(samples.events[i, w]))
             if problem:
-                yield f"{path.relative_to(dataset.path)}: {problem}"
+                yield f"{path.relative_to(dataset.path)}: {problem}; {REMAKE}"
 
 
 def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | None:
@@ -262,11 +276,14 @@ def _images(dataset: EventDataset) -> Iterator[str]:
             try:
                 found = read_image(path).shape
             except DatasetError as error:
-                yield str(error)
+                yield f"{error}; {_cure(path.parent.relative_to(dataset.path), dataset)}"
                 continue
             if found != shape:
                 place = path.relative_to(dataset.path)
-                yield f"{place}: {found[1]}x{found[0]}, the sensor is {shape[1]}x{shape[0]}"
+                yield (
+                    f"{place}: {found[1]}x{found[0]}, the sensor is {shape[1]}x{shape[0]}; "
+                    f"{_cure(place.parent, dataset)}"
+                )
 
 
 def _labels(dataset: EventDataset) -> Iterator[str]:
@@ -279,7 +296,9 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
                 continue  # reported with the images
             if unknown:
                 words = ", ".join(map(str, unknown))
-                yield (f"{path.relative_to(dataset.path)}: labels {words}; {described(table)}")
+                place = path.relative_to(dataset.path)
+                cure = _cure(place.parent, dataset)
+                yield f"{place}: labels {words}; {described(table)}; {cure}"
 
 
 def _recording(dataset: EventDataset, entry: RecordingEntry, *, threads: int) -> Iterator[str]:
@@ -287,11 +306,17 @@ def _recording(dataset: EventDataset, entry: RecordingEntry, *, threads: int) ->
     path = entry.file_from(dataset.path)
     if not path.is_file():
         if threads:
-            yield f"recording {entry.name} is not at {path}: cannot compare with it"
+            yield f"recording {entry.name} is not at {path}: cannot compare with it; put it there"
     elif digest_of(path) != entry.sha256:
-        yield f"recording {path} is not the file that the data set was made from"
+        yield (
+            f"recording {path} is not the file that the data set was made from; restore that one, "
+            "or encode into another folder"
+        )
     elif _other_truth(entry, path):
-        yield f"{truth_path(path)} is not the truth that the data set was made from"
+        yield (
+            f"{truth_path(path)} is not the truth that the data set was made from; restore that "
+            "one, or encode into another folder"
+        )
     elif foreign := _foreign_truth(entry, path):
         yield foreign
     elif threads:
@@ -341,33 +366,42 @@ def _encoded_again(
         )
         survey = survey_filters(recording, settings.filters)
         if (survey.hot_pixels, survey.dropped) != (entry.hot_pixels, entry.dropped):
-            yield f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording"
+            yield (
+                f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording; "
+                f"{ANEW}"
+            )
         for row, _, tensors in encoded_samples(
             recording, settings, hot_pixels=entry.hot_pixels, threads=threads
         ):
             i = index_of.get(composed(row.id))
             if i is None:
-                yield f"{SAMPLES}: {row.id} is missing"
+                yield f"{SAMPLES}: {row.id} is missing; {ANEW}"
                 continue
             unseen.discard(i)
             if row.events != tuple(samples.events[i]) or row.covered != tuple(samples.covered[i]):
-                yield f"{SAMPLES}: {row.id}: events or covered shares differ from the recording"
+                yield (
+                    f"{SAMPLES}: {row.id}: events or covered shares differ from the recording; "
+                    f"{ANEW}"
+                )
             if (row.frame, row.t_us) != (samples.frame[i], samples.t_us[i]):
-                yield f"{SAMPLES}: {row.id}: frame or time differ from the recording"
+                yield f"{SAMPLES}: {row.id}: frame or time differ from the recording; {ANEW}"
             for window, tensor in zip(settings.windows, tensors, strict=True):
                 file = tensor_file(root, window=window, sample_id=row.id, store=settings.store)
                 if settings.store != "none" and not _same_tensor(file, tensor):
-                    yield f"{file.relative_to(root)} differs from the recording"
+                    place = file.relative_to(root)
+                    yield f"{place} differs from the recording; delete it, then --repair"
             if row.frame >= 0:
                 file = frame_file(root, sample_id=row.id)
                 if not _same_image(file, recording.frames.image(row.frame)):
-                    yield f"{file.relative_to(root)} differs from the recording"
+                    place = file.relative_to(root)
+                    yield f"{place} differs from the recording; delete it, then --repair"
             if row.frame >= 0 and labels is not None:
                 file = label_file(root, labels=TRUTH, sample_id=row.id)
                 if not _same_image(file, labels.of_frame(row.frame)):
-                    yield f"{file.relative_to(root)} differs from the truth"
+                    place = file.relative_to(root)
+                    yield f"{place} differs from the truth; delete it, then --repair"
     for i in sorted(unseen):
-        yield f"{SAMPLES}: {samples.ids[i]} is not in the recording"
+        yield f"{SAMPLES}: {samples.ids[i]} is not in the recording; {ANEW}"
 
 
 def _same_tensor(path: Path, tensor: Tensor) -> bool:

@@ -112,4 +112,6 @@ def read_tensor(path: Path) -> Tensor:
             return tensor
     # A damaged zip or header raises errors of several modules.
     except Exception as error:
-        raise DatasetError(f"cannot read tensor {path}: {error}") from error
+        # NumPy names a way to run what the file holds, which is none for us.
+        reason = "it is no array of numbers" if "pickle" in str(error) else error
+        raise DatasetError(f"cannot read tensor {path}: {reason}") from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg import html
+from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError
 from eventseg.files import read_csv, write_whole
 from eventseg.labels.files import read_labels
@@ -234,6 +235,7 @@ def read_predicted(path: Path) -> tuple[PredictedSample, ...]:
     for number, line in list(lines.items())[1:]:
         try:
             sample_id, name, t_us, frame, covered, events = line
+            checked_name(sample_id)
             share = float(covered)
             if not math.isfinite(share):
                 raise ValueError(f"covered is {covered}")

@@ -213,7 +213,7 @@ def test_interrupt_of_another_command_exits_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eventseg.dataset.check.check_dataset", interrupted)
+    monkeypatch.setattr("eventseg.training.check_path.check_dataset", interrupted)
     result = run("check", recording.parent)
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 

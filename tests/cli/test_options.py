@@ -213,7 +213,8 @@ def test_json_is_all_that_stdout_gets(tmp_path: Path, monkeypatch: pytest.Monkey
     assert encoded["splits"] == {"gap": 1, "train": 8, "val": 1}
     whole = run("check", "rec.eventseg", "--json")
     assert json.loads(whole.stdout) == {
-        "data": "rec.eventseg", "whole": True, "problems": [], "warnings": [],
+        "data": "rec.eventseg", "kind": "data set", "whole": True, "problems": [], "warnings": [],
+        "repaired": [],
     }  # fmt: skip
     next(Path("rec.eventseg/frames").iterdir()).unlink()
     broken = run("check", "rec.eventseg", "--json")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from recording_fixtures import write_recording
+from recording_fixtures import tree, write_recording
 
 from eventseg.dataset.check import check_dataset
+from eventseg.dataset.repair import repair_dataset
 from eventseg.dataset.writer import encode_dataset
+from eventseg.errors import OutputError
+from eventseg.events import SensorSize
+from eventseg.files import locked
+from eventseg.recordings import open_recording
+from eventseg.recordings.check import _events, _frames, check_recording
 from eventseg.windows import parse_anchor
 
 TENSOR = "tensors/50ms/rec_f000003.npy"
@@ -88,7 +95,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "covered beyond 1": (replace("samples.csv", ",1.0\n", ",1.5\n"), "covered share outside"),
     "tensor gone": (lambda d: (d / TENSOR).unlink(), f"{TENSOR} is missing"),
     "tensor cut": (cut(TENSOR), "cannot read tensor"),
-    "tensor empty": (put(TENSOR), "delete it and run encode again"),
+    "tensor empty": (put(TENSOR), "check --repair makes it again"),
     "tensor pickled": (put(TENSOR, PICKLED.getvalue()), "cannot read tensor"),
     "tensor of doubles": (edit(lambda t: t.astype(np.float64)), "float64 (6, 24, 32), must be"),
     "tensor of another shape": (edit(lambda t: t[:, :20]), "(6, 20, 32), must be"),
@@ -178,3 +185,68 @@ def test_data_set_of_a_window_length_that_stopped_is_found(tmp_path: Path) -> No
     inner = tmp_path / "data/50ms"
     (inner / "manifest.toml").rename(inner / "encode.partial.toml")
     assert check_dataset(tmp_path / "data") == [f"{inner}: incomplete: run encode again to resume"]
+
+
+CURES = ("run ", "delete it", "move it away", "restore", "--repair", "give another", "encode")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_problem_names_its_cure(data: Path, damage: str) -> None:
+    DAMAGES[damage][0](data)
+    for problem in check_dataset(data):
+        assert any(cure in problem for cure in CURES) or "cannot read" in problem, problem
+
+
+def test_repair_makes_missing_and_damaged_files_again(data: Path, tmp_path: Path) -> None:
+    whole = tree(data)
+    (data / TENSOR).write_bytes(b"rubbish")
+    (data / "tensors/50ms/rec_f000007.npy").unlink()
+    cut(FRAME)(data)
+    (data / "frames/rec_f000008.png").unlink()
+    put("tensors/50ms/rec_f000003.npy.77.tmp")(data)
+    put("encode.partial.toml")(data)
+    assert len(check_dataset(data)) >= 6
+    assert len(repair_dataset(data)) == 6
+    assert tree(data) == whole
+    assert repair_dataset(data) == []
+
+
+def test_repair_loses_nothing_where_it_cannot_help(data: Path) -> None:
+    put("tensors/50ms/rec_f9.npy")(data)
+    cut(FRAME)(data)
+    write_recording(data / "../rec.hdf5", seed=3)  # another recording: nothing is made from it
+    before = tree(data)
+    assert repair_dataset(data) == []
+    assert tree(data) == before
+    with locked(data), pytest.raises(OutputError, match="another process"):
+        repair_dataset(data)
+
+
+# -- recordings --------------------------------------------------------------------------------
+
+
+def test_a_sound_recording_has_no_problem_and_a_cut_one_names_its_cure(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "rec.hdf5")
+    assert check_recording(path) == ([], [])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    (problem,), _ = check_recording(path)
+    assert "copy or download it again" in problem
+    shutil.copy(write_recording(tmp_path / "other.hdf5", seed=4), path)
+    (tmp_path / "rec.truth.h5").write_bytes(b"none")
+    (problem,), _ = check_recording(path)
+    assert "rec.truth.h5" in problem
+
+
+def test_events_and_frames_that_contradict_are_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_recording(write_recording(tmp_path / "rec.hdf5")) as recording:
+        pieces = list(recording.stream(max_events=1_000))
+        monkeypatch.setattr(type(recording), "stream", lambda self: iter(pieces[::-1][:-1]))
+        problems = "\n".join(_events(recording))
+        assert "times of events fall" in problems
+        assert "events are read where the index has 4,000" in problems
+        monkeypatch.setattr(recording, "sensor", SensorSize(2, 2))
+        assert "outside of the sensor" in "\n".join(_events(recording))
+        assert "frame 0 has 32x24" in "\n".join(_frames(recording))

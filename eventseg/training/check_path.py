@@ -1,0 +1,94 @@
+"""Check of any file or folder by its kind, and repair without loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eventseg.dataset.check import check_dataset, warn_of_labels
+from eventseg.dataset.repair import repair_dataset
+from eventseg.files import locked, temporary_files
+from eventseg.prediction.layout import MANIFEST as PREDICTED
+from eventseg.prediction.layout import UNFINISHED
+from eventseg.sources.leagues import check_league, is_league
+from eventseg.training.layout import CONFIG, RUN
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Findings of a check: problems, remarks that are none, and what was repaired."""
+
+    path: Path
+    kind: str
+    problems: list[str]
+    warnings: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON holds it."""
+        return {
+            "data": str(self.path),
+            "kind": self.kind,
+            "whole": not self.problems,
+            "problems": self.problems,
+            "warnings": self.warnings,
+            "repaired": self.repaired,
+        }
+
+
+def check_path(
+    path: str | Path, *, deep: bool = False, repair: bool = False, threads: int | None = None
+) -> CheckReport:
+    """Check a data set, league, run, recording or prediction folder.
+
+    Parameters
+    ----------
+    path : path
+    deep : bool
+        Encode a data set again from its recordings and compare the bits.
+    repair : bool
+        First put right what can be without loss: remove temporary files of stopped runs, and make
+        missing or unreadable tensors and frames of a data set again from its recordings.
+    threads : int, optional
+        Threads that encode; by default as many as processors.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be repaired, or another process writes into it.
+    """
+    # Each kind loads what it needs and no more: torch alone takes seconds.
+    path = Path(path)
+    if path.is_file():
+        from eventseg.recordings.check import check_recording
+
+        problems, warnings = check_recording(path)
+        return CheckReport(path, "recording", problems, warnings)
+    if is_league(path):
+        return CheckReport(path, "league", check_league(path))
+    if any((path / name).is_file() for name in (PREDICTED, UNFINISHED)):
+        from eventseg.prediction.check import check_predictions
+
+        repaired = _remove_leftovers(path, complete=(path / PREDICTED).is_file()) if repair else []
+        return CheckReport(path, "predictions", check_predictions(path), repaired=repaired)
+    if (path / RUN).is_file() or (path / CONFIG).is_file():
+        from eventseg.training.check import check_run
+
+        repaired = _remove_leftovers(path, complete=False) if repair else []
+        problems, warnings = check_run(path)
+        return CheckReport(path, "run", problems, warnings, repaired)
+    repaired = repair_dataset(path, threads=threads) if repair else []
+    problems = check_dataset(path, deep=deep, threads=threads)
+    return CheckReport(path, "data set", problems, warn_of_labels(path), repaired)
+
+
+def _remove_leftovers(root: Path, *, complete: bool) -> list[str]:
+    """Remove what stopped runs left, and return what it was."""
+    with locked(root, doing="writing"):
+        left = temporary_files(root)
+        if complete and (root / UNFINISHED).is_file():
+            left.append(root / UNFINISHED)
+        for path in left:
+            path.unlink(missing_ok=True)
+    return [f"{path.relative_to(root)} removed" for path in left]
