@@ -11,15 +11,15 @@ would, and ours writes into a ring of outputs as a loader does; new outputs are 
 from __future__ import annotations
 
 import numpy as np
-from bench_encoding import ROUNDS, WINDOWS_US, edges_and_noise, trailing
+from bench_encoding import ROUNDS, WINDOWS_US
 from paired import machine, ratio, rounds, save
 from peers import bounds, dv_edge_map, evlib_histogram, evutils_histogram
+from streams import SENSOR, edges_and_noise, trailing
 
 from eventseg.encoding import encode_windows, encoding_of
-from eventseg.events import EventStream, SensorSize
+from eventseg.events import EventStream
 from eventseg.windows import Windows
 
-SENSOR = SensorSize(260, 346)
 RING = 16
 
 

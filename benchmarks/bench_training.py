@@ -75,7 +75,7 @@ class Bare:
         self.device = training.device
         self.batches = [
             to_device(batch, self.device, memory_format=training.config.memory_format)
-            for batch in each_batch(run.loader)
+            for batch in each_batch(run.training_batches)
         ]
         self.network = training.network
         self.optimiser = training.optimiser
