@@ -1,0 +1,191 @@
+"""The documentation: pages, links, commands and tutorials, and the site that is built of them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+import torch
+from click.testing import CliRunner
+
+import eventseg
+from eventseg_cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+ROOT_PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = [*(ROOT / name for name in ROOT_PAGES), *sorted(DOCS.rglob("*.md"))]
+TUTORIALS = [
+    DOCS / "index.md",
+    *sorted((DOCS / "tutorials").glob("*.md")),
+    *sorted((DOCS / "reproduction").glob("*.md")),
+]
+GENERATED = {"command-help.md", "overview.md"}
+"""Pages that the build makes."""
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"^(?:    )?(?:\$ )?(?:uv run )?(eventseg [a-z].*)$")
+
+
+def prose(page: Path) -> str:
+    """Return a page without its code."""
+    return re.sub(r"`[^`\n]*`", "code", FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings that GitHub and the site agree on."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    found = set()
+    for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"[`*]|\]\([^)]*\)|\[", "", title).strip().lower()
+        github = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        site = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain))
+        if github == site:
+            found.add(github)
+    return found
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r": ([\w./-]+\.md)$", navigation, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    there = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert set(listed) == there | GENERATED | set(ROOT_PAGES) - {"README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        target, _, anchor = link.partition("#")
+        if "://" in target or target in GENERATED:
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"{name(page)}: {link}"
+        assert path.is_relative_to(ROOT), f"{name(page)}: {link} leaves the repository"
+        if anchor:
+            assert anchor in anchors(path), f"{name(page)}: {link}"
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words of every command line of eventseg that a page shows."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    shown = [match[2] for match in FENCE.finditer(text) if match[1] in ("console", "sh")]
+    for block in (*shown, FENCE.sub("", text)):
+        fenced = block is not text and block in shown
+        for line in block.splitlines():
+            if (fenced or line.startswith("    ")) and (match := COMMAND.match(line)):
+                yield shlex.split(match[1], comments=True)[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_options_exist(page: Path) -> None:
+    for words in commands(page):
+        command: click.Command = main
+        context = click.Context(main, info_name="eventseg")
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            found = command.get_command(context, words[0])
+            assert found is not None, f"{name(page)}: eventseg has no command {words[0]}"
+            command, words = found, words[1:]
+        known = {"--help", "-h", "--version"}
+        for parameter in command.params:
+            known |= {*parameter.opts, *parameter.secondary_opts}
+        for word in words:
+            option = word.partition("=")[0]
+            if option.startswith("--"):
+                assert option in known, f"{name(page)}: {command.name} has no option {option}"
+
+
+def test_the_page_of_python_has_every_public_name() -> None:
+    shown = re.findall(r"^::: eventseg\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    assert set(shown) == set(eventseg.__all__) - {"__version__"}
+
+
+@pytest.fixture
+def beside_drives(
+    tiny_drive_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A folder as a reader of the tutorials has it: recordings, a data set and a run."""
+    for link, target in (
+        ("rec.hdf5", "drive.hdf5"), ("rec.truth.h5", "drive.truth.h5"),
+        ("drive.hdf5", "drive.hdf5"), ("drive.truth.h5", "drive.truth.h5"),
+        ("other.hdf5", "other.hdf5"), ("other.truth.h5", "other.truth.h5"),
+    ):  # fmt: skip
+        (tmp_path / link).symlink_to(tiny_drive_folder / target)
+    shutil.copytree(tiny_drive_folder / "drives", tmp_path / "drives")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "events").symlink_to(tiny_drive_folder / "run")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=name)
+def test_tutorial_runs_from_top_to_bottom(page: Path, beside_drives: Path) -> None:
+    names: dict[str, object] = {"__name__": "example"}
+    steps = 0
+    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+        file = re.match(r"# ([\w.]+\.(?:py|toml|csv))\n", block)
+        if file:
+            (beside_drives / file[1]).write_text(block, encoding="utf-8")
+        elif language == "python":
+            exec(compile(block, name(page), "exec"), names)
+            steps += 1
+        elif language == "console":
+            for line in block.splitlines():
+                assert line.startswith("$ eventseg "), f"{name(page)}: {line} does not run here"
+                words = shlex.split(line, comments=True)[2:]
+                result = CliRunner().invoke(main, words, catch_exceptions=False)
+                assert result.exit_code == 0, f"{line}\n{result.output}"
+                steps += 1
+    assert steps > 0
+
+
+def test_messages_of_errors_are_those_of_the_program(beside_drives: Path) -> None:
+    Path("notes.txt").write_text("hello\nworld\n")
+    Path("empty.hdf5").touch()
+    blocks = FENCE.findall((DOCS / "errors.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 10
+    for _, block in blocks:
+        line, message = block.splitlines()
+        assert line.startswith("$ eventseg ")
+        result = CliRunner().invoke(main, shlex.split(line)[2:])
+        assert result.exit_code == (1 if message.startswith("error: ") else 2), line
+        begin, cut, _ = message.partition(" ...")
+        assert begin in (result.output if cut else result.output.splitlines()), line
+
+
+@pytest.mark.skipif(
+    find_spec("mkdocs") is None, reason="needs the group docs: uv run --group docs pytest"
+)
+def test_the_site_builds_and_asks_no_other_host(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = list(tmp_path.rglob("*.html"))
+    assert len(built) > len(PAGES) - 4
+    loads = re.compile(
+        r"<(?:script|img|iframe|source|link)\b[^>]*?(?:src|href)=\"?(https?://[^\"> ]+)"
+    )
+    for page in built:
+        assert not loads.findall(page.read_text(encoding="utf-8")), page
+    for style in tmp_path.rglob("*.css"):
+        assert not re.findall(r"url\(\"?https?://|@import", style.read_text(encoding="utf-8")), (
+            style
+        )
