@@ -325,6 +325,68 @@ def test_a_whole_ess_tree_has_no_problems(ess):
     assert check_league(ess[0]) == []
 
 
+# Raw recordings in place of the repack's events
+
+
+def test_raw_recordings_are_joined_to_the_directories_by_time(ess, tmp_path):
+    root, _ = ess
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for name, given in (("rec1487417411", "test"), ("rec1487339175", "train")):
+        (raw / f"{name}.hdf5").symlink_to(root.parent / f"{given}.hdf5")
+    part = ('sequences = ["dir0", "dir1"]', f'raw = "{raw}"')
+    path = league_file(tmp_path / "raw.toml", "ddd17", root, *part)
+    joined, repack = opened(path), opened(root)
+    for i, name in enumerate(joined.ids):
+        k = repack.ids.index(name)
+        for window in ("50ms", "30ms"):
+            found = joined.live_window(i, window, normalise="raw").events
+            same_events(found, repack.live_window(k, window, normalise="raw").events)
+    notes = "; ".join(joined.notes())
+    shift = -NS_ORIGIN // 1_000
+    for name, recording in (("dir0", "rec1487339175"), ("dir1", "rec1487417411")):
+        assert (
+            f"{name} is {recording}, whose clock is {shift} us off, by end of exposure: 100.00%"
+            in notes
+        )
+    # The published rows of the test recording begin at 100, 5 s after the drive's end.
+    assert "dir1: 0 of 6 masks lie in published rows of rec1487417411, of which 3,890" in notes
+    assert "dir0: 21 of 21 masks lie in published rows of rec1487339175" in notes
+    again = pickle.loads(pickle.dumps(joined))
+    x = joined.events(4, "50ms", normalise="raw")
+    np.testing.assert_array_equal(again.events(4, "50ms", normalise="raw"), x)
+    assert joined.digests != repack.digests
+    np.testing.assert_array_equal(joined.covered("50ms"), repack.covered("50ms")[joined_in(repack)])
+
+
+def joined_in(league: League) -> list[int]:
+    return [i for i, name in enumerate(league.sequences) if name in ("dir0", "dir1")]
+
+
+def test_raw_recordings_that_differ_are_reported_or_refused(ess, tmp_path):
+    root, _ = ess
+    raw, tree = tmp_path / "raw", copied(root, tmp_path / "tree")
+    raw.mkdir()
+    (raw / "test.hdf5").symlink_to(root.parent / "test.hdf5")
+    # A tenth of the events lies one column off: the recording is still the one.
+    places = np.fromfile(tree / "dir1/events.dat.xyp", np.int16).reshape(-1, 3)
+    places[::10, 0] = (places[::10, 0] + 1) % 346
+    places.tofile(tree / "dir1/events.dat.xyp")
+    one = ('sequences = ["dir1"]', f'raw = "{raw}"')
+    notes = "; ".join(opened(league_file(tmp_path / "one.toml", "ddd17", tree, *one)).notes())
+    assert "of its frames and 90." in notes
+    assert "test is none of the recordings of EV-SegNet" in notes
+    two = ('sequences = ["dir0", "dir1"]', f'raw = "{raw}"')
+    with pytest.raises(DatasetError, match="dir0: none of 1 raw recordings holds its frames and"):
+        open_source(league_file(tmp_path / "two.toml", "ddd17", tree, *two))
+    (raw / "damaged.hdf5").write_bytes(b"no HDF5")
+    with pytest.raises(DatasetError, match=r"2 problems: .*damaged\.hdf5"):
+        open_source(tmp_path / "two.toml")
+    gone = league_file(tmp_path / "gone.toml", "ddd17", tree, f'raw = "{tmp_path / "none"}"')
+    with pytest.raises(DatasetError, match=r"there is no folder .* of raw recordings"):
+        open_source(gone)
+
+
 # DSEC-Semantic
 
 

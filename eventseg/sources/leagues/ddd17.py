@@ -12,6 +12,7 @@ from eventseg.recordings.ess.frames import UNPACK, VIDEO, frame_file, has_frames
 from eventseg.recordings.ess.index import WINDOWS_US, EssIndex, index_file, read_index
 from eventseg.sources.leagues.drives import EssDrive
 from eventseg.sources.leagues.listing import LeagueSample, Listing, numbered, shown_numbers
+from eventseg.sources.leagues.raw import RawDrive, join_directories, raw_recordings, rows_note
 from eventseg.sources.leagues.settings import LeagueSettings, Split
 
 MASKS = "segmentation_masks"
@@ -95,7 +96,28 @@ def list_ddd17(settings: LeagueSettings) -> Listing:
         )
     if not settings.sequences:
         listed.note_counts(PUBLISHED[settings.split])
+    if settings.raw is not None and not listed.problems:
+        _join_raw(settings.raw, listed)
     return listed
+
+
+def _join_raw(folder: Path, listed: Listing) -> None:
+    """Put raw recordings in the place of the events of the directories, with notes."""
+    if not folder.is_dir():
+        listed.problems.append(f"there is no folder {folder} of raw recordings")
+        return
+    drives = {name: drive for name, drive in listed.drives.items() if isinstance(drive, EssDrive)}
+    joins, problems = join_directories(drives, raw_recordings(folder))
+    listed.problems += problems
+    for name, join in joins.items():
+        drives[name].close()
+        raw = RawDrive(join.path, join.offset_us)
+        listed.notes.append(join.line(name))
+        times_us = [sample.t_us for sample in listed.samples if sample.sequence == name]
+        t_first_us = raw.limits_us()[0] + join.offset_us
+        listed.notes.append(rows_note(name, join, times_us, t_first_us=t_first_us))
+        listed.drives[name] = raw
+        listed.events[name] = (*listed.events[name], join.path)
 
 
 def _list_directory(folder: Path, split: str, listed: Listing) -> None:

@@ -118,7 +118,9 @@ class League:
         place = [*self.tables].index(self.label_set) if self.label_set in self.tables else 0
         files = [path for paths in self.files.values() for path in paths]
         for path in (*files, *(sample.masks[place] for sample in self.samples)):
-            listed.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n".encode())
+            # Raw recordings may lie in another folder.
+            name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+            listed.update(f"{name} {path.stat().st_size}\n".encode())
         found = {
             "files": listed.hexdigest(),
             "settings": table_digest(self.settings.reading()),

@@ -58,6 +58,8 @@ class LeagueSettings:
         Channels of the event tensors.
     label_sets : Path
         Folder of the label sets that teachers make.
+    raw : Path, optional
+        Of DDD17: folder of the raw recordings, whose events take the place of the repack's.
     """
 
     path: Path
@@ -70,11 +72,12 @@ class LeagueSettings:
     sequences: tuple[str, ...] = ()
     representation: str = str(MEAN_STD)
     label_sets: Path = Path(FOLDER)
+    raw: Path | None = None
 
     def reading(self) -> dict[str, Any]:
         """Return the settings that change samples or tensors, without places on this machine."""
         own: dict[str, Any] = (
-            {"split": self.split}
+            {"split": self.split, "raw": self.raw is not None}
             if self.league == "ddd17"
             else {"samples": self.samples, "classes": self.classes, "rectify": self.rectify}
         )
@@ -97,6 +100,7 @@ CHOICES: Mapping[str, tuple[object, ...]] = {
 
 ONLY: Mapping[str, LeagueName] = {
     "split": "ddd17",
+    "raw": "ddd17",
     "samples": "dsec",
     "classes": "dsec",
     "rectify": "dsec",
@@ -139,7 +143,7 @@ def read_settings(path: Path) -> LeagueSettings:
     sequences = table.get("sequences", [])
     if not isinstance(sequences, list) or not all(isinstance(name, str) for name in sequences):
         raise DatasetError(f"{path}: sequences must be a list of names, got {sequences!r}")
-    for name in ("root", "label_sets", "representation"):
+    for name in ("root", "label_sets", "representation", "raw"):
         if not isinstance(table.get(name, ""), str):
             raise DatasetError(f"{path}: {name} must be text, got {table[name]!r}")
     try:
@@ -148,6 +152,7 @@ def read_settings(path: Path) -> LeagueSettings:
         raise DatasetError(f"{path}: {error}") from error
     root = path.parent / Path(table["root"]).expanduser()
     label_sets = path.parent / Path(table.get("label_sets", root / FOLDER)).expanduser()
+    raw = path.parent / Path(table["raw"]).expanduser() if "raw" in table else None
     chosen = {name: table[name] for name in CHOICES if name in table}
     return LeagueSettings(
         path,
@@ -155,6 +160,7 @@ def read_settings(path: Path) -> LeagueSettings:
         sequences=tuple(sequences),
         representation=representation,
         label_sets=label_sets,
+        raw=raw,
         **chosen,
     )
 
