@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _counts(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """Return the whole numbers that ``1,2`` names."""
+    """Return the integers that ``1,2`` names."""
     try:
         found = tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError as error:
@@ -110,7 +110,7 @@ def command(
     """Time each step from events to a label map in every arithmetic of this machine.
 
     Steps are timed alone and together after warm-up: reading the events, encoding, copy to the
-    device, network, label map. The fastest setting that changes few labels is kept beside the
+    device, network, label map. The fastest setting that changes few labels is stored beside the
     checkpoint in bench.json, where --fast finds it.
     """
     if recording is not None and size is not None:

@@ -1,4 +1,4 @@
-"""``eventseg check``: is a data set, run, recording or prediction folder whole."""
+"""``eventseg check``: faults of data sets, runs, recordings and predictions, with their cures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 50
 @click.option(
     "--repair",
     is_flag=True,
-    help="First put right what can be without loss: temporary files of stopped runs are removed, "
+    help="First repair without loss: temporary files of stopped runs are removed, "
     "missing and unreadable tensors and frames made again from the recordings.",
 )
 @options.threads_option("the processors, with --deep and --repair")

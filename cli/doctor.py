@@ -1,4 +1,4 @@
-"""``eventseg doctor``: what is installed, and what would not work."""
+"""``eventseg doctor``: installed versions, and parts that would not work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show versions, processor, GPU, extras and caches: what a report of a fault needs.
+    """Show versions, processor, GPU, extras and caches: the facts that a report of a fault needs.
 
     Exits with 1 where something will not work.
     """

@@ -1,4 +1,4 @@
-"""``eventseg evaluate``: scores of a run on a data set, beside what it must beat."""
+"""``eventseg evaluate``: scores of a run on a data set, beside baselines."""
 
 from __future__ import annotations
 

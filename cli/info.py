@@ -1,4 +1,4 @@
-"""``eventseg info``: what a recording, data set, run, checkpoint or prediction folder holds."""
+"""``eventseg info``: contents of a recording, data set, run, checkpoint or prediction folder."""
 
 from __future__ import annotations
 

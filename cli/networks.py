@@ -1,4 +1,4 @@
-"""``eventseg networks``: what can be built, what it costs, what was published."""
+"""``eventseg networks``: networks to build, their costs and published scores."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ shift_frames_option = click.option(
 
 
 def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for what a file does not tell: sensor, camera, unit of times."""
+    """Add the options that a file may leave open: sensor, camera, unit of times."""
     return sensor_option(camera_option(time_unit_option(function)))
 
 
@@ -318,7 +318,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def note_left_out(data: Path, messages: Messages) -> None:
-    """Print what is left out of an image folder or a league; nothing for a data set."""
+    """Print the omissions of an image folder or a league; nothing for a data set."""
     from eventseg.sources.layouts import open_layout
 
     folder = open_layout(data)

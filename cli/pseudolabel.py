@@ -268,7 +268,7 @@ def _recipe(
     ego: str | None,
     **filters: float | None,
 ) -> LabelRecipe:
-    """Return the recipe of a preset with what was given in its place."""
+    """Return the recipe of a preset, changed by the given options."""
     from eventseg.pseudolabel import PRESETS, parse_ego
 
     base = PRESETS[preset]
@@ -297,7 +297,7 @@ def _teachers(
     licences: Sequence[str],
     say: Callable[[str], object],
 ) -> list[Teacher]:
-    """Load the teachers and tell what they are and under which licence."""
+    """Load the teachers and print their names and licences."""
     from eventseg.pseudolabel import PRESETS, default_teacher, load_teacher
     from eventseg.pseudolabel.recipes import PRESET_TEACHER
 

@@ -1,4 +1,4 @@
-"""``eventseg score``: the score of anyone's predictions, beside what they must beat."""
+"""``eventseg score``: the score of anyone's predictions, beside baselines."""
 
 from __future__ import annotations
 

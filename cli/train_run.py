@@ -135,7 +135,7 @@ def _note_init(root: Path, messages: Messages) -> None:
 
 
 def _note_split(root: Path, messages: Messages) -> None:
-    """Print the samples of each split where they are not those of the data, and what is alike."""
+    """Print the samples of each split where they are not those of the data, and samples alike."""
     from eventseg.training.run_folder import RUN, SPLIT, read_run
 
     split = read_run(root / RUN).get("split") if (root / RUN).is_file() else None

@@ -83,7 +83,7 @@ def check_dataset(path: str | Path, *, deep: bool = False, threads: int | None =
 
 
 def warn_of_labels(path: str | Path) -> list[str]:
-    """Return what makes label sets of a data set teach little, one line each.
+    """Return the faults of a data set's label sets that make them teach little, one line each.
 
     A data set that cannot be opened has no warnings: :func:`check_dataset` names its problems.
 
@@ -197,7 +197,7 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
 
 
 def _cure(place: Path, dataset: EventDataset) -> str:
-    """Return what makes a file of a folder again."""
+    """Return the command that makes a file of a folder again."""
     kind, name = place.parts[0], place.name
     if kind in ("tensors", "frames") or name == TRUTH:
         return REMAKE
@@ -327,7 +327,7 @@ def _recording(dataset: EventDataset, entry: RecordingEntry, *, threads: int) ->
 
 
 def _foreign_truth(entry: RecordingEntry, path: Path) -> str | None:
-    """Return what is wrong where the truth is that of another recording, or None."""
+    """Return the fault of a truth of another recording, or None."""
     if not entry.truth_sha256 or not truth_path(path).is_file():
         return None
     try:

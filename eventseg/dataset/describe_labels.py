@@ -49,7 +49,7 @@ def label_counts(
 
 
 def describe_labels(dataset: EventDataset) -> dict[str, Any]:
-    """Return the pixels of each label set by split, and what makes it teach little.
+    """Return the pixels of each label set by split, and the faults that make it teach little.
 
     Returns
     -------

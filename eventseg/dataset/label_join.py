@@ -77,7 +77,7 @@ class Join:
             )
 
     def to_dict(self) -> dict[str, str | int | bool]:
-        """Return what decides the join, as TOML holds it."""
+        """Return the settings of the join, as TOML holds them."""
         if self.by == "frame":
             return {"by": self.by, "first_frame": self.first_frame}
         if self.by == "time":
@@ -165,7 +165,7 @@ def listed(problems: Sequence[str]) -> str:
 
 
 def _hint(dataset: EventDataset, rule: Join) -> str:
-    """Return what files that belong to no sample can do."""
+    """Return the cure for files that belong to no sample."""
     example = dataset.ids[0]
     if rule.by == "id":
         return (

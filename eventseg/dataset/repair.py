@@ -26,7 +26,7 @@ from eventseg.recordings.truth import truth_path
 
 
 def repair_dataset(path: str | Path, *, threads: int | None = None) -> list[str]:
-    """Put right what can be without loss in a complete data set, and return what was done.
+    """Repair a complete data set without loss, and return the repairs.
 
     Temporary files of stopped runs are removed. Tensors, frames and true labels that are missing
     or cannot be read are made again, where the recording is the one they were made from. Labels

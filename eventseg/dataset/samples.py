@@ -172,7 +172,7 @@ def placing_notes(
     windows_us: Sequence[int],
     max_frame_age_us: int | None,
 ) -> list[str]:
-    """Return what pauses of a recording cost: windows left out, windows without a frame."""
+    """Return the losses by pauses of a recording: windows left out, windows without a frame."""
     if anchor.kind == "count":
         return []
     windows = _cut(recording, anchor, windows_us, max_frame_age_us)[0]

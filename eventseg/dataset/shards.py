@@ -246,7 +246,7 @@ def _name(root: Path, folder: Path) -> str:
 def _write_part(
     shard: Shard, root: Path, folder: Path, manifest: Manifest | None, rows: Sequence[Row]
 ) -> None:
-    """Write manifest and table of what a shard has of one data set."""
+    """Write manifest and table of a shard's part of one data set."""
     if manifest is None:
         return
     place = shard.folder(root) / _name(root, folder)
@@ -299,7 +299,7 @@ def merge_dataset(root: Path) -> tuple[DatasetSummary, ...]:
 
 
 def _agreed(shards: Sequence[tuple[Path, dict[str, Any]]], key: str) -> list[str]:
-    """Return what the records of all shards must have in common."""
+    """Return the entries that the records of all shards must share."""
     values = [[str(name) for name in table.get(key, ())] for _, table in shards]
     for value, (path, _) in zip(values, shards, strict=True):
         if value != values[0]:

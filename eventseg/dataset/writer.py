@@ -146,12 +146,12 @@ def encode_dataset(
     progress: Report = no_report,
     free_bytes: Callable[[Path], int] = files.free_bytes,
 ) -> Summary:
-    """Encode recordings into a data set folder, or finish what a killed run began.
+    """Encode recordings into a data set folder, or finish an interrupted run.
 
     Parameters
     ----------
     recordings : path or sequence of path
-        One file, or files of one sensor size and of different names. Where ``NAME.truth.h5`` lies
+        One file, or files of one sensor size and of different names. Where ``NAME.truth.h5`` is
         beside ``NAME.hdf5``, its labels of the frames become the label set ``truth``.
     out : path
         Folder to make. With the ``evsegnet`` anchor it gets one data set a window length,

@@ -1,4 +1,4 @@
-"""Film of the demo: unseen streets, and what the network and its teacher made of them."""
+"""Film of the demo: unseen streets with the predictions of network and teacher."""
 
 from __future__ import annotations
 

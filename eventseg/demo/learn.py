@@ -82,7 +82,7 @@ class Learnt:
     teacher, network : Path
         Run folders.
     reports : mapping of str to Path
-        Pages by what they score against.
+        Pages by the labels they score against.
     film : Path
         Film of unseen streets.
     """

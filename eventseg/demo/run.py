@@ -172,7 +172,7 @@ def run_demo(
 
 
 def _claim(root: Path, settings: dict[str, object], *, say: Callable[[str], None]) -> None:
-    """Make the folder, or clear what a demo of other drives left in it."""
+    """Make the folder, or clear the remains of a demo of other drives."""
     record = root / RECORD
     if root.exists() and not root.is_dir():
         raise OutputError(f"output {root} is a file; give a folder that is new")

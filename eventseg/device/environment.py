@@ -36,12 +36,12 @@ BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm"}
 
 
 def environment() -> dict[str, Any]:
-    """Return what a report of a fault needs: versions, machine, GPU, caches and extras.
+    """Return the facts that a report of a fault needs: versions, machine, GPU, caches and extras.
 
     Returns
     -------
     dict
-        Ready for JSON. ``problems`` lists sentences on what will not work, each with its cure.
+        Ready for JSON. ``problems`` lists parts that will not work, each with its cure.
     """
     problems: list[str] = []
     versions = {name: version_of(name) for name in REQUIRED}

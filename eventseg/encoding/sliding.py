@@ -49,7 +49,7 @@ LEAST_CAPACITY = 1 << 12
 
 
 def can_slide(representation: Representation, *, window_us: int) -> bool:
-    """Return whether the sums of a window are kept from one instant to the next."""
+    """Return whether the sums of a window go on from one instant to the next."""
     if representation == MEAN_STD:
         return window_us < PACKED_MAX_WINDOW_US
     return representation.definition.move is not None
@@ -71,7 +71,7 @@ class LiveWindow:
     Attributes
     ----------
     slides : bool
-        Whether sums are kept; else each window is encoded again from the events.
+        Whether sums go on; else each window is encoded again from the events.
     fresh, slid : int
         Number of tensors made from all events of their window, and from the window before.
     count : int

@@ -37,7 +37,7 @@ def baseline_rows(
     window: str | None,
     published: bool = False,
 ) -> list[Row]:
-    """Return the scores of what is known without the input: labels of the training part.
+    """Return the scores of predictions without the input: labels of the training part.
 
     The majority class, everywhere. The position prior: at each pixel the class that it has most
     often in training. The tuned position prior: the same with class weights that raise the mIoU

@@ -149,7 +149,7 @@ def evaluate_predictions(
 
 
 def _protocol(maps: LabelMaps, *, split: str | None, size: SensorSize | None) -> Protocol:
-    """Return the protocol of the evaluation that wrote the folder, with what differs."""
+    """Return the protocol of the evaluation that wrote the folder, with its differences."""
     settings = maps.settings
     base = Protocol.named(settings.get("protocol", "clean"))
     stored = str(settings.get("scored_size", NATIVE))

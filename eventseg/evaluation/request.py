@@ -138,7 +138,7 @@ def folder_name(
     windows : sequence of str
         Windows that are scored.
     own : mapping of str to str, optional
-        Digests of what the run was trained on, where that is known.
+        Digests of the training data, where they are known.
     """
     recorded = recordings_of(source.digests)
     parts = [source.path.resolve().name, key]

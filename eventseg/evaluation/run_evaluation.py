@@ -136,7 +136,7 @@ def evaluate_run(
     Raises
     ------
     CheckpointError, DatasetError, LabelError, TrainingError
-        What cannot be read, or does not fit.
+        Files that cannot be read, or do not fit.
 
     Examples
     --------

@@ -12,7 +12,7 @@ BLOCK = 256
 
 
 class SampleStack:
-    """Equally shaped counts of one sample after the other, kept as 32-bit numbers.
+    """Equally shaped counts of one sample after the other, as 32-bit numbers.
 
     A sample has fewer pixels than these numbers reach.
     """

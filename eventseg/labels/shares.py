@@ -63,7 +63,7 @@ def total_counts(splits: Mapping[str, LabelCounts]) -> LabelCounts:
 
 
 def label_warnings(splits: Mapping[str, LabelCounts], classes: ClassTable | None) -> list[str]:
-    """Return what makes the labels of a set teach or measure little, one line each.
+    """Return the faults of labels that make them teach or measure little, one line each.
 
     That all pixels are ignored, or of one class; label maps of which that is true; classes that
     never occur, and classes to test that do not occur in training.

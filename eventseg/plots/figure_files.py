@@ -20,7 +20,7 @@ VARYING = ("confusion-*", "measure-*")
 
 @dataclass(frozen=True, slots=True)
 class FigureFiles:
-    """Figures of a report by name, kept while its page is made.
+    """Figures of a report by name, held while its page is made.
 
     Parameters
     ----------

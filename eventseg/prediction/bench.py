@@ -88,7 +88,7 @@ def bench(
         Largest share of changed labels of a setting that is recommended.
     device : str
     save : bool
-        Whether the result is kept beside the checkpoint for ``--fast``.
+        Whether the result is stored beside the checkpoint for ``--fast``.
     progress : callable
 
     Raises

@@ -169,7 +169,7 @@ def export(
 
 
 def metadata_of(found: CheckpointFile, trained: TrainedNetwork) -> dict[str, Any]:
-    """Return what a user of the file needs to know, as plain values."""
+    """Return the metadata that a user of the file needs, as plain values."""
     inputs = trained.inputs
     encoding = inputs.encoding or data_encoding(found.data, inputs)
     return {

@@ -210,7 +210,7 @@ def fast_predictor(
 
 
 def _kept_onnx(found: CheckpointFile, trained: TrainedNetwork) -> bytes:
-    """Return a network as ONNX, kept beside its checkpoint: an export takes half a minute."""
+    """Return a network as ONNX, stored beside its checkpoint: an export takes half a minute."""
     path = found.path.with_name(f"bench-{found.sha256[:16]}.onnx")
     if path.is_file():
         return path.read_bytes()

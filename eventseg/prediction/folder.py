@@ -207,7 +207,7 @@ def events_a_window(samples: Sequence[PredictedSample]) -> dict[str, float] | No
 
 
 def write_predicted(path: Path, samples: Sequence[PredictedSample]) -> None:
-    """Write ``samples.csv``; what is unknown stays empty."""
+    """Write ``samples.csv``; unknown values stay empty."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(PredictedSample._fields)

@@ -56,10 +56,10 @@ class OpenInput(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know before the work begins."""
+        """Remarks for the user before the work begins."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what the manifest says of the input."""
+        """Return the manifest's entry of the input."""
 
     def samples(self, start: int, stop: int, done: NDArray[np.bool_]) -> Iterator[SampleInput]:
         """Yield the samples from one number to before another; `done` ones have no input."""

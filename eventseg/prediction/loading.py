@@ -71,7 +71,7 @@ def check_is_checkpoint(file: CheckpointFile, *, purpose: str) -> None:
     ----------
     file : CheckpointFile
     purpose : str
-        What needs a checkpoint, such as ``export``.
+        Purpose that needs a checkpoint, such as ``export``.
     """
     if file.path.suffix.lower() in (ONNX, TORCH):
         raise CheckpointError(

@@ -64,7 +64,7 @@ class PredictionManifest:
         raise DatasetError(f"{root} has no input {name!r}")
 
     def write(self, path: Path) -> None:
-        """Write the manifest, whole.
+        """Write the manifest by way of a temporary name.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Opening of what is predicted: recordings, data sets, image folders and pictures."""
+"""Opening of inputs to predict: recordings, data sets, image folders and pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_input(
     encoding: Encoding | None = None,
     progress: Report = no_report,
 ) -> OpenInput:
-    """Open what is to be predicted.
+    """Open an input to predict.
 
     Parameters
     ----------

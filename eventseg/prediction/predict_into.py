@@ -85,7 +85,7 @@ def predict_into(
     progress: Report = no_report,
     say: Callable[[str], object] | None = None,
 ) -> PredictionSummary:
-    """Predict recordings, data sets or pictures into a folder, or finish what was stopped.
+    """Predict recordings, data sets or pictures into a folder, or finish a stopped run.
 
     The folder gets ``labels/ID.png``, indexed PNG in the colours of the classes, ``samples.csv``
     and, when all is there, ``predictions.toml``. A stopped call goes on where it was and ends with

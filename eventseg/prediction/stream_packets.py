@@ -100,7 +100,7 @@ class PacketSource(Protocol):
 
 @dataclass(slots=True)
 class PacketCounts:
-    """Counts of what came from a source.
+    """Counts of a source's packets and events.
 
     Parameters
     ----------

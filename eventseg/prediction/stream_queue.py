@@ -23,7 +23,7 @@ class Handover(Generic[Item]):
     depth : int
         Most items that wait.
     rule : {"latest", "all"}
-        What happens where the queue is full: the oldest item is dropped, or the sender waits.
+        Rule of a full queue: the oldest item is dropped, or the sender waits.
     """
 
     def __init__(self, depth: int, rule: QueueRule) -> None:

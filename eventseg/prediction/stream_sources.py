@@ -159,7 +159,7 @@ class _Bytes:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the opened files."""
 
 
 class StandardInput(_Bytes):

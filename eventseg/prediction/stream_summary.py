@@ -20,7 +20,7 @@ probabilities, label map. The rest is filters, sums and the order of packets."""
 
 @dataclass(slots=True)
 class StreamSummary:
-    """Summary of a live stream, kept up to date while it runs.
+    """Summary of a live stream, up to date while it runs.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def label_dataset(
     progress: Report = no_report,
     say: Callable[[str], None] | None = None,
 ) -> LabelSummary:
-    """Label every frame of a data set or a folder of pictures, or finish what a killed run began.
+    """Label every frame of a data set or a folder of pictures, or finish an interrupted run.
 
     Frames that several samples share are labelled once. ``labels/SET`` gets the labels,
     ``confidence/SET`` the confidence of each pixel, also of ignored ones; the manifest gets

@@ -61,7 +61,7 @@ class LabelSetFolder:
     Parameters
     ----------
     target : LabelTarget
-        What is labelled.
+        Pictures to label.
     name : str
         Name of the set.
     settings : mapping

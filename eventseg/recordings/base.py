@@ -57,7 +57,7 @@ class Recording(ABC):
     file_order : FileOrder or None
         Order of event packets and frames in the file, for formats of packets.
     report : ReadingReport
-        Counts of all that was skipped and repaired, and notes of what was inferred.
+        Counts of all that was skipped and repaired, and notes of inferred facts.
     frames_shift_us : int
         Time that was added to the stamps of the frames, see :meth:`shift_frames`.
     """
@@ -189,7 +189,7 @@ class Recording(ABC):
             self.t_last_us += shift_us
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """Return what opens the recording again, with its frames shifted as here."""
+        """Return a function that opens the recording again, with its frames shifted as here."""
         if type(self).__reduce__ is object.__reduce__:
             return super().__reduce_ex__(protocol)
         again = self.__reduce__()

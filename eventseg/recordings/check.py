@@ -14,7 +14,7 @@ from eventseg.recordings.truth import Truth, truth_path
 
 
 def check_recording(path: str | Path, **choices: Any) -> tuple[list[str], list[str]]:
-    """Return the problems of a recording and what its reader left out or repaired.
+    """Return the problems of a recording and the omissions and repairs of its reader.
 
     Every event is read: times that never fall, coordinates on the sensor and as many events as
     the index says. Every frame is read for its size and its time. Where a truth file lies beside,

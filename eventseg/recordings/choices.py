@@ -13,7 +13,7 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChoices:
-    """What to read of a file, and how; the parameters are those of `open_recording`.
+    """Choices of reading a file; the parameters are those of `open_recording`.
 
     Parameters
     ----------

@@ -218,7 +218,7 @@ def _is_cut(recording: Recording) -> bool:
 
 
 def _first_bytes(path: Path) -> str:
-    """Return in words what a file begins with, and which formats do so; nothing of no file."""
+    """Describe the first bytes of a file, and the formats that begin so; nothing of no file."""
     try:
         with path.open("rb") as file:
             begin = file.read(16)

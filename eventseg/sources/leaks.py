@@ -24,7 +24,7 @@ NEAR_US = 10_000_000
 
 
 def check_leaks(source: Source, splits: Sequence[str], *, windows: Sequence[str] = ()) -> list[str]:
-    """Refuse samples of two parts that share events or frames, and return what else is near.
+    """Refuse samples of two parts that share events or frames, and return others that are near.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from eventseg.training.layout import CONFIG, RUN
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """Findings of a check: problems, remarks that are none, and what was repaired."""
+    """Findings of a check: problems, remarks that are none, and repairs."""
 
     path: Path
     kind: str
@@ -48,7 +48,7 @@ def check_path(
     deep : bool
         Encode a data set again from its recordings and compare the bits.
     repair : bool
-        First put right what can be without loss: remove temporary files of stopped runs, and make
+        First repair without loss: remove temporary files of stopped runs, and make
         missing or unreadable tensors and frames of a data set again from its recordings.
     threads : int, optional
         Threads that encode; by default as many as processors.
@@ -84,7 +84,7 @@ def check_path(
 
 
 def _remove_leftovers(root: Path, *, complete: bool) -> list[str]:
-    """Remove what stopped runs left, and return what it was."""
+    """Remove the remains of stopped runs, and return their names."""
     with locked(root, doing="writing"):
         left = temporary_files(root)
         if complete and (root / UNFINISHED).is_file():

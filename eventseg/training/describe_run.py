@@ -11,7 +11,7 @@ from eventseg.training.run_folder import BEST, RUN, read_run
 
 
 def describe_run(path: str | Path) -> dict[str, Any]:
-    """Return what a run folder holds, as JSON takes it.
+    """Return the contents of a run folder for JSON.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def describe_run(path: str | Path) -> dict[str, Any]:
 
 
 def describe_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Return what a checkpoint of eventseg holds, as JSON takes it.
+    """Return the contents of a checkpoint of eventseg for JSON.
 
     Raises
     ------

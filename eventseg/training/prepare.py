@@ -74,7 +74,7 @@ class PreparedRun:
     blueprint : Blueprint
     inputs : InputSpec
     updates, updates_per_epoch : int
-        Length of the whole training and of an epoch.
+        Length of the entire training and of an epoch.
     pictured : sequence of Batch
         Validation samples whose predictions are drawn.
     """
@@ -95,7 +95,7 @@ class PreparedRun:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs of the whole training; the last may be cut short."""
+        """Number of epochs of the entire training; the last may be cut short."""
         return -(-self.updates // self.updates_per_epoch)
 
     def trained_network(self, network: SegmentationNetwork) -> TrainedNetwork:

@@ -49,7 +49,7 @@ def learning_rate(
     base : float
         The optimiser's learning rate.
     iterations : int
-        Length of the whole training.
+        Length of the entire training.
     iterations_per_epoch : int
     plateau : Plateau, optional
         State of a ``plateau`` schedule; by default a fresh one.

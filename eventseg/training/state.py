@@ -67,7 +67,7 @@ class NetworkInTraining:
 
 @dataclass(slots=True)
 class RunHistory:
-    """Scores and costs of the epochs so far, and what follows from them.
+    """Scores and costs of the epochs so far, and their best.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def training_state(training: NetworkInTraining, history: RunHistory) -> dict[str
 
 
 def restore(path: Path, training: NetworkInTraining) -> RunHistory:
-    """Load weights, optimiser and history of the last whole epoch of a run.
+    """Load weights, optimiser and history of the last complete epoch of a run.
 
     Raises
     ------

@@ -14,7 +14,7 @@ _UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
 
 
 def parse_duration(text: str) -> int:
-    """Return a duration with a unit, such as ``50ms`` or ``0.25s``, in whole microseconds.
+    """Return a duration with a unit, such as ``50ms`` or ``0.25s``, in microseconds.
 
     Raises
     ------

@@ -118,7 +118,7 @@ def read_shards(root: Path, *, kind: str) -> list[tuple[Path, dict[str, Any]]]:
     root : Path
         Output of a job array.
     kind : str
-        What the shards must hold, as their records name it.
+        Content of the shards, as their records name it.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def read_shards(root: Path, *, kind: str) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def shard_kind(root: Path) -> str | None:
-    """Return what the shards of an output hold, as the first record names it, or None."""
+    """Return the content of an output's shards, as the first record names it, or None."""
     for path in sorted((root / SHARDS).glob(f"*/{RECORD}")):
         try:
             return str(read_toml(path)["kind"])

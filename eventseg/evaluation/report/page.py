@@ -54,7 +54,7 @@ def report_page(
 ) -> str:
     """Return the page; arguments as of :func:`eventseg.evaluation.report.write.write_report`.
 
-    Its figures are kept in `figures`.
+    Its figures are stored in `figures`.
     """
     classes, rules = rows[0].classes, rules_of(rows)
     summary = _summary(rows)

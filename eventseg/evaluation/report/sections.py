@@ -60,7 +60,7 @@ class Section:
         return {"title": self.title, "note": self.note, **self.facts, "lines": lines}
 
     def html(self, figures: FigureFiles) -> str:
-        """Return picture, table and note for the page; the figure is kept in `figures`."""
+        """Return picture, table and note for the page; the figure is stored in `figures`."""
         shown = ""
         if self.figure is not None:
             name = f"{PREFIX}{self.key.replace('_', '-')}"

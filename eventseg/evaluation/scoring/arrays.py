@@ -36,7 +36,7 @@ class Prediction:
     probabilities : float32 (K, H, W), optional
         Probability of each class, of sum 1; None of a plain label map.
     kind : {"labels", "logits", "probabilities"}
-        What was given.
+        The array as given.
     coloured : bool
         Whether a picture held colours of the class table instead of ids.
     sha256 : str

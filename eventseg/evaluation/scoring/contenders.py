@@ -169,7 +169,7 @@ def open_contender(
     Raises
     ------
     CheckpointError, DatasetError, ExtensionError, LabelError
-        What cannot be read, or does not fit.
+        Files that cannot be read, or do not fit.
     """
     given = load_class_table(request.network_classes) if request.network_classes else None
     if is_function(spec):

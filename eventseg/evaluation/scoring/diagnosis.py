@@ -84,7 +84,7 @@ def diagnose(
     classes: ClassTable,
     progress: Report,
 ) -> list[Finding]:
-    """Return what each mistake would explain, the largest gain first.
+    """Return the gain that each mistake would explain, the largest first.
 
     Parameters
     ----------

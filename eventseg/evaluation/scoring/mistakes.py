@@ -27,7 +27,7 @@ class Mistake:
     ----------
     key : str
     title : str
-        What is wrong.
+        Description of the mistake.
     cure : str
     neighbour : int
         Place of the sample whose prediction belongs to a sample, seen from it; 0 for its own.

@@ -1,4 +1,4 @@
-"""Stress axes: what becomes worse, and by how much at each level."""
+"""Stress axes: the change of the input, and its size at each level."""
 
 from __future__ import annotations
 

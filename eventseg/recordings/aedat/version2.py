@@ -36,9 +36,9 @@ class Aedat2File:
     notes : list of str
         Origin of both.
     words : int
-        Number of whole words.
+        Number of complete words.
     tail : int
-        Bytes after the last whole word.
+        Bytes after the last complete word.
 
     Raises
     ------

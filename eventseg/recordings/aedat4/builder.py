@@ -118,7 +118,7 @@ def header(compression: int, table_at: int, text: str) -> bytes:
 
 
 def _head(identifier: str, *, vector: int = VECTOR) -> bytes:
-    """Return what stands before the only vector of a root table."""
+    """Return the bytes before the only vector of a root table."""
     listed = struct.pack("<3H2x", 6, 8, 4)
     return (
         struct.pack("<I4s", TABLE, identifier.encode())

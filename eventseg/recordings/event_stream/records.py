@@ -127,7 +127,7 @@ def _first_byte(byte: int, atis: bool) -> tuple[int, int]:
 def _bytes_to_sound(
     content: NDArray[np.uint8], place: int, atis: bool, size: tuple[int, int]
 ) -> int:
-    """Return the bytes after which records are sound again: a whole record where none is lost."""
+    """Return the bytes after which records are sound again: one record where none is lost."""
     if _is_sound(content, place + RECORD_BYTES, atis, size):
         return RECORD_BYTES
     for skipped in range(1, 2 * RECORD_BYTES):

@@ -42,15 +42,15 @@ class Table:
     item : str
         Type of the members of variable-length elements: ``uint8``, ``text`` or empty for another.
     chunk_shape : tuple of int
-        Shape of a chunk; that of the whole table where it lies in one piece.
+        Shape of a chunk; that of the table where it is in one piece.
     chunks : dict
         Chunks that are stored, by their corners: each within the file, on the grid and once.
     filters : tuple of Filter
         How chunks are compressed.
     damaged : tuple of str
-        What is unsound in the index of chunks; rows there are unknown.
+        Faults in the index of chunks; rows there are unknown.
     compact : bytes, optional
-        The content, where it lies in the object header.
+        The content, where it is in the object header.
     """
 
     file: Hdf5File

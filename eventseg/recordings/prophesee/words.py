@@ -53,9 +53,9 @@ class WordFile:
     header : Header
     coding : Coding
     first, end : int
-        First byte of the words and the byte after the last whole one.
+        First byte of the words and the byte after the last complete one.
     tail : int
-        Bytes after the last whole word.
+        Bytes after the last complete word.
 
     Raises
     ------

@@ -102,7 +102,7 @@ class ColumnFile(Protocol):
     unread: str
 
     def contents(self) -> Beside:
-        """Return what lies beside the events."""
+        """Return the data beside the events."""
         ...
 
     def places(self) -> Sequence[tuple[int, int]]:

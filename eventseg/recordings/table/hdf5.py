@@ -65,7 +65,7 @@ class Hdf5Columns:
             raise
 
     def contents(self) -> Beside:
-        """Return what lies beside the events."""
+        """Return the data beside the events."""
         return beside(self._file, self._layout, path=self._path)
 
     def places(self) -> list[tuple[int, int]]:
@@ -82,7 +82,7 @@ class Hdf5Columns:
             return self._sound_rows(offset, size)
 
     def beside(self, path: str) -> NDArray[Any] | None:
-        """Return a small dataset of one axis that lies beside the events; None without one.
+        """Return a small dataset of one axis beside the events; None without one.
 
         Raises
         ------

@@ -32,7 +32,7 @@ SECONDS = Meaning("s")
 
 
 def beside(file: Hdf5File, layout: Layout, *, path: Path) -> Beside:
-    """Return what lies beside the events; damaged parts are left out, and a note tells so."""
+    """Return the data beside the events; damaged parts are left out, and a note tells so."""
     notes: list[str] = []
     frames, imu, specials = NO_FRAMES, NOTHING.imu, NOTHING.specials
     if layout.frames and (found := _tables(file, layout.frames, notes)):

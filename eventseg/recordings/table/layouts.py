@@ -1,4 +1,4 @@
-"""Layouts of HDF5 files in which data sets and tools keep events, and what lies beside them."""
+"""Layouts of HDF5 files in which data sets and tools keep events and the data beside them."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def write_aedat4(
     Returns
     -------
     dict of int
-        Frames, inertial samples and special events written, and what of them is not exact.
+        Frames, inertial samples and special events written, and their losses.
     """
     t0_us, t1_us = around
     writer = PacketWriter(file, recording, compress)

@@ -1,4 +1,4 @@
-"""Check of a league's download, file by file: what opening cannot look at in a moment."""
+"""Check of a league's download, file by file, which takes longer than opening it."""
 
 from __future__ import annotations
 

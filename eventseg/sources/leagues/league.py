@@ -57,7 +57,7 @@ class League:
     left_out : mapping of str to int
         Entries that are no samples, by reason.
     remarks : tuple of str
-        Differences of the download from what is published.
+        Differences of the download from the publication.
     label_set : str
         ``truth`` or another set of masks, or a set that a teacher made.
     """
@@ -133,7 +133,7 @@ class League:
         return found
 
     def notes(self) -> list[str]:
-        """Return the reading of the league, and how the download differs from what is published."""
+        """Return the reading of the league, and how the download differs from the publication."""
         reading = ", ".join(
             f"{name} {' '.join(value) if isinstance(value, list) else value}"
             for name, value in self.settings.reading().items()

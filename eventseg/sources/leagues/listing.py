@@ -59,7 +59,7 @@ class Listing:
     left_out : Counter
         Entries that are no samples, by reason.
     notes : list of str
-        Differences from what is published.
+        Differences from the publication.
     problems : list of str
         Faults, one a line.
     """

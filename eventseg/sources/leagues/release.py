@@ -235,7 +235,7 @@ def _check_strays(root: Path, expected: set[tuple[str, str]]) -> None:
 
 
 def _notes(root: Path) -> tuple[str, ...]:
-    """Return what the original loader would stumble over, and what is not known of the release."""
+    """Return the traps for the original loader, and the unknowns of the release."""
     above = root.absolute().parts[:-1]
     names = [name for name in WORDS if name in above or name == root.absolute().name]
     found = [

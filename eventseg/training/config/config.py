@@ -56,7 +56,7 @@ class TrainConfig:
         validation part (``clean``), or, as published, the test part (``paper``), with nothing held
         back of training.
     keep_epochs : tuple of int
-        Epochs whose checkpoint is kept as ``epoch-N.pt``, beside the best and the last.
+        Epochs whose checkpoint is stored as ``epoch-N.pt``, beside the best and the last.
     clean_train_samples : int
         Training samples, spread over the part, that are scored as they are, without augmentation,
         after each epoch; 0 for none. The train scores are those of the samples as they were seen.
