@@ -93,7 +93,8 @@ Examples:
     click.option(
         "--split",
         metavar="SPLIT",
-        help="Part of a data set or image folder, such as test.  [default: all samples]",
+        help="Part of a data set or image folder, such as test, in the split of the run where it "
+        "has one of its own.  [default: all samples]",
     ),
 )
 @option_group(

@@ -46,7 +46,7 @@ def evaluate_predictions(
     labels: str | None = None,
     classes: str | None = None,
     split: str | None = None,
-    split_file: str = "",
+    split_file: str | Path = "",
     size: SensorSize | None = None,
     network_classes: str | None = None,
     baselines: bool = True,
@@ -70,7 +70,7 @@ def evaluate_predictions(
         Class table that truth and predictions are merged into first; by default the predictions'.
     split : str, optional
         Part of the data; by default that of the evaluation that wrote the folder, else ``test``.
-    split_file : str
+    split_file : path
         Split file, CSV with the columns id or recording, and split; by default the split of the
         data.
     size : SensorSize, optional

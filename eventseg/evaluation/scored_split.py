@@ -14,14 +14,14 @@ from eventseg.sources.split_file import read_split_file, some, splits_by_file, s
 
 
 def split_source(
-    source: Source, *, split_file: str = "", run_split: Path | None = None
+    source: Source, *, split_file: str | Path = "", run_split: Path | None = None
 ) -> tuple[Source, list[str]]:
     """Return a source in the splits that are scored, and notes on them.
 
     Parameters
     ----------
     source : Source
-    split_file : str
+    split_file : path
         Split file that was asked for; by default that of the run, where it names samples or
         recordings of the source.
     run_split : Path, optional

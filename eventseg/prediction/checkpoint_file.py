@@ -15,7 +15,7 @@ from eventseg.images import PICTURES
 from eventseg.networks import InputSpec
 from eventseg.networks.named import NamedCheckpoint, parse_named
 from eventseg.networks.shipped import SHIPPED, shipped_file
-from eventseg.prediction.layout import BEST, RUN
+from eventseg.prediction.layout import BEST, RUN, SPLIT
 from eventseg.recordings.formats import FORMATS
 
 
@@ -38,6 +38,13 @@ class CheckpointFile:
     name: str
     data: Path | None = None
     named: NamedCheckpoint | None = None
+
+    @property
+    def split_file(self) -> Path | None:
+        """Split of its run, where it is not that of the data."""
+        path = self.path.with_name(SPLIT)
+        of_run = self.named is None and self.path.with_name(RUN).is_file()
+        return path.resolve() if of_run and path.is_file() else None
 
     @property
     def sha256(self) -> str:

@@ -24,7 +24,7 @@ from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.instants import window_us_of
-from eventseg.prediction.layout import MANIFEST, RUN, SPLIT, UNFINISHED
+from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
 from eventseg.prediction.moments import (
     DatasetMoments,
     FolderMoments,
@@ -117,7 +117,7 @@ def contact_sheet(
                 )
             root, run, split = file.data, run or path, split or "test"
         chosen = None if run is None else predictor(run, device=device)
-        run_split = Path(run) / SPLIT if isinstance(run, str | Path) else None
+        run_split = None if run is None else find_checkpoint(run).split_file
         rows = _of_data(root, samples, count, split, labels, chosen, window, run_split)
     return _figure(rows)
 
@@ -180,7 +180,7 @@ def _of_data(
         if chosen is not None:
             chosen.trained.inputs.check_encoding(source.encoding, source=str(root))
         of_run = None
-        if run_split is not None and run_split.is_file():
+        if run_split is not None:
             of_run = splits_of_run(source, read_split_file(run_split))
         splits = dict(zip(source.ids, of_run or source.splits, strict=True))
         names = [name for name in source.ids if split in (None, splits[name])]

@@ -27,6 +27,7 @@ from eventseg.sources.layouts import open_layout
 from eventseg.sources.leagues.league import League
 from eventseg.sources.leagues.settings import ENDING
 from eventseg.sources.recorded import EventSource
+from eventseg.sources.split_file import read_split_file, splits_of_run
 from eventseg.windows import format_duration, parse_duration
 
 
@@ -171,11 +172,14 @@ def _stored(
     window = format_duration(window_us_of(inputs, settings.window_us))
     chosen = np.ones(len(source.ids), np.bool_)
     if settings.split is not None:
-        chosen = np.array(source.splits) == settings.split
+        splits = source.splits
+        if settings.split_file is not None:
+            splits = splits_of_run(source, read_split_file(settings.split_file)) or splits
+        chosen = np.array(splits) == settings.split
         if not chosen.any():
             raise DatasetError(
                 f"{source.path} has no samples of split {settings.split}; it has those of "
-                f"{', '.join(sorted(set(source.splits)))}"
+                f"{', '.join(sorted(set(splits)))}"
             )
     framed = chosen
     if isinstance(source, EventSource) and inputs.kind != "events":

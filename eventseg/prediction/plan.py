@@ -114,6 +114,7 @@ def plan_prediction(
         at_us=None if at is None else tuple(sorted(map(to_us, at))),
         window_us=None if window is None else to_us(window),
         split=split,
+        split_file=file.split_file if split else None,
         probabilities=probabilities,
         max_frame_age_us=max_frame_age_us,
         test_time=test_time,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eventseg.events import SensorSize
@@ -26,6 +27,8 @@ class PredictionSettings:
         Length of the windows; by default the one that the network was trained on.
     split : str, optional
         Part of data sets and image folders; by default all samples.
+    split_file : Path, optional
+        Split of the run, where it is not that of the data: the part is one of it.
     max_frame_age_us : int or None
         Largest age of a frame at an instant that it does not anchor; None for any.
     probabilities : bool
@@ -46,6 +49,7 @@ class PredictionSettings:
     at_us: tuple[int, ...] | None = None
     window_us: int | None = None
     split: str | None = None
+    split_file: Path | None = None
     max_frame_age_us: int | None = MAX_FRAME_AGE_US
     probabilities: bool = False
     test_time: TestTimeAugmentation = SINGLE
@@ -70,6 +74,7 @@ class PredictionSettings:
             "instants": self.instants,
             "window": _length(self.window_us, "as trained"),
             "split": self.split or "all",
+            **({"own_split": True} if self.split_file else {}),
             "frame_age": _length(self.max_frame_age_us, "any"),
             "probabilities": self.probabilities,
             "views": str(self.test_time),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from eventseg.errors import LabelError
 from eventseg.labels.merges import groups_of, merge_of
-from eventseg.labels.tables import IGNORED, TABLES, ClassTable, load_class_table, table_of
+from eventseg.labels.tables import (
+    IGNORED,
+    PAGE,
+    TABLES,
+    ClassTable,
+    described,
+    load_class_table,
+    table_of,
+)
 
 VOID = "unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground"
 UNSCORED = "parking, rail track, guard rail, bridge, tunnel, polegroup, caravan, trailer"
@@ -283,3 +292,24 @@ def test_bytes_that_are_no_text_and_folders_are_refused(tmp_path):
 def test_a_merge_that_does_not_fit_its_source_is_refused(written, old, new, message):
     with pytest.raises(LabelError, match=message):
         merge_of("evsegnet6", load_class_table(written(TWO.replace(old, new, 1))))
+
+
+def test_the_page_about_classes_shows_a_table_that_loads_and_merges(tmp_path):
+    page = (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8")
+    (tmp_path / "yard.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    table = load_class_table(tmp_path / "yard.toml")
+    assert (table.name, table.ignored_ids) == ("yard", (9, 10))
+    groups = groups_of("cityscapes19", table)
+    assert groups["ground"] == (0, 1, 9)
+    assert all(f"`{name}`" in page for name in TABLES)
+    assert page.count("|---|---|") >= 3
+
+
+def test_messages_about_classes_name_the_table_its_classes_and_the_page():
+    text = described(load_class_table("cityscapes19"))
+    assert text.startswith("class table cityscapes19 has 0 road, 1 sidewalk, ")
+    assert text.endswith(", ..., 18 bicycle and 255 for ignored (docs/classes.md)")
+    assert described(ClassTable(("a",), ((1, 2, 3),))).startswith("class table has 0 a and 255")
+    # A table without a name goes by that of the package with the same classes.
+    six = load_class_table("evsegnet6")
+    assert "evsegnet6" in described(ClassTable(six.names, six.colours))

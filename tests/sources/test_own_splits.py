@@ -19,7 +19,8 @@ from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 
 from eventseg.dataset import check_dataset, encode_dataset, import_labels, open_dataset
 from eventseg.errors import DatasetError, TrainingError
-from eventseg.evaluation import evaluate_run
+from eventseg.evaluation import evaluate_predictions, evaluate_run
+from eventseg.prediction import predict_into
 from eventseg.sources.assigned import assigned_splits, deal, whole_recordings
 from eventseg.sources.leaks import check_leaks
 from eventseg.sources.source import Source, open_source
@@ -289,6 +290,14 @@ def test_a_run_keeps_its_split_and_is_scored_in_it(
     found = evaluate_run(run, **quick)
     assert len(found.rows[0].ids) == 3
     assert found.notes == [f"scored in the split of the run, {run / 'split.csv'}"]
+    predicted = predict_into(run, pictures, tmp_path / "maps", split="test", device="cpu")
+    assert predicted.folder.ids == ("thu_0", "thu_1", "thu_2")
+    with pytest.raises(DatasetError, match="in a split that is not that of the data: give it with"):
+        evaluate_predictions(tmp_path / "maps", pictures, baselines=False)
+    again = evaluate_predictions(
+        tmp_path / "maps", pictures, split_file=run / "split.csv", baselines=False
+    )
+    assert again.scores.miou_present == found.scores.miou_present
     split.write_text("recording,split\nmon,test\ntue,train\nwed,val\nthu,test\n")
     other = evaluate_run(run, split_file=split, **quick)
     assert len(other.rows[0].ids) == 6
