@@ -8,6 +8,7 @@ import numpy as np
 
 from eventseg.dataset.describe_labels import describe_labels, label_lines
 from eventseg.dataset.reader import EventDataset
+from eventseg.recordings.choices import FileChoices
 
 
 def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
@@ -64,6 +65,9 @@ def dataset_lines(info: dict[str, Any]) -> list[str]:
     ]
     if "filters" in settings:
         lines.append(f"filters   {','.join(settings['filters'])}")
+    choices = FileChoices.from_dict(settings).to_dict()
+    if choices:
+        lines.append(f"read with {', '.join(f'{key} {value}' for key, value in choices.items())}")
     lines.append(f"recordings {len(info['recordings'])}")
     lines += [
         f"  {entry['name']:<32} {entry['events']:>13,} events, {entry['frames']:>7,} frames, "

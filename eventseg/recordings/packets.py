@@ -80,6 +80,12 @@ class EventColumns:
         """Return the selected events."""
         return type(self)(self.t[selected], self.x[selected], self.y[selected], self.p[selected])
 
+    def put(self, events: Self, at: int) -> None:
+        """Write events into these columns from a place on."""
+        stop = at + len(events)
+        self.t[at:stop], self.x[at:stop] = events.t, events.x
+        self.y[at:stop], self.p[at:stop] = events.y, events.p
+
     def on(self, sensor: SensorSize | None) -> Self:
         """Return the events on a sensor; all where its size is not known."""
         if sensor is None:
@@ -104,13 +110,19 @@ class EventColumns:
         return EventStream(self.t, self.x, self.y, self.p, sensor, t0_us, t1_us)
 
 
+def empty_columns(n: int) -> EventColumns:
+    """Return columns of a length, uninitialised."""
+    return EventColumns(
+        np.empty(n, np.int64), np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int8)
+    )
+
+
 def joined(parts: Sequence[EventColumns]) -> EventColumns:
     """Return the events of several parts, one after the other."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
-        empty = np.empty(0, np.int64), np.empty(0, np.uint16), np.empty(0, np.uint16)
-        return EventColumns(*empty, np.empty(0, np.int8))
+        return empty_columns(0)
     return EventColumns(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "x", "y", "p"))
     )
@@ -169,6 +181,10 @@ class PacketReader:
     decode : callable
         Takes an entry of `packets` and returns its events that lie on the sensor, in file order.
     sensor : SensorSize
+    decode_into : callable, optional
+        Takes an entry and columns with room for its events and `spare` more, and writes them in
+        place of `decode`: packets that are decoded into the columns of a span need no joining.
+    spare : int
     """
 
     def __init__(
@@ -177,27 +193,34 @@ class PacketReader:
         decode: Callable[[np.void], EventColumns],
         *,
         sensor: SensorSize,
+        decode_into: Callable[[np.void, EventColumns], int] | None = None,
+        spare: int = 0,
     ) -> None:
         self._packets = packets
         self._decode = decode
+        self._decode_into, self._spare = decode_into, spare
         self._sensor = sensor
         self._latest, self._earliest = running_bounds(packets)
 
     def events(self, t0_us: int, t1_us: int) -> EventStream:
         """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
-        parts = [self._within(k, t0_us, t1_us) for k in self._overlapping(t0_us, t1_us)]
-        return joined(parts).in_order().stream(self._sensor, t0_us, t1_us)
+        found = self._joined([], self._overlapping(t0_us, t1_us), t0_us, t1_us)
+        return found.in_order().stream(self._sensor, t0_us, t1_us)
 
     def stream(self, t0_us: int, t1_us: int, *, max_events: int) -> Iterator[EventStream]:
         """Yield the same events in consecutive spans of at most `max_events`."""
         chosen = self._overlapping(t0_us, t1_us)
         parts: list[EventColumns] = []
+        waiting: list[NDArray[np.int64]] = []  # decoded together, when a span is full
+        count = 0
         start = t0_us
         for batch in self._batches(chosen):
-            parts += [self._within(k, t0_us, t1_us) for k in batch]
-            if sum(map(len, parts)) <= max_events:
-                continue  # joined once, when a span is full
-            held = joined(parts).in_order()
+            waiting.append(batch)
+            count += int(self._packets["kept"][batch].sum())
+            if count <= max_events:
+                continue
+            held = self._joined(parts, np.concatenate(waiting), t0_us, t1_us).in_order()
+            waiting = []
             after = int(batch[-1]) + 1
             complete = int(self._earliest[after]) if after < len(self._packets) else t1_us
             ready = int(np.searchsorted(held.t, min(complete, t1_us)))
@@ -210,7 +233,32 @@ class PacketReader:
                 yield held[first:stop].stream(self._sensor, start, end)
                 first, start = stop, end
             parts = [held[first:]]
-        yield joined(parts).in_order().stream(self._sensor, start, t1_us)
+            count = len(parts[0])
+        rest = np.concatenate([np.empty(0, np.int64), *waiting])
+        held = self._joined(parts, rest, t0_us, t1_us)
+        yield held.in_order().stream(self._sensor, start, t1_us)
+
+    def _joined(
+        self, parts: list[EventColumns], chosen: NDArray[np.int64], t0_us: int, t1_us: int
+    ) -> EventColumns:
+        """Return the events of some parts, and behind them those of packets within a span."""
+        if self._decode_into is None:
+            return joined([*parts, *(self._within(k, t0_us, t1_us) for k in chosen.tolist())])
+        n = sum(map(len, parts))
+        room = empty_columns(n + int(self._packets["kept"][chosen].sum()) + self._spare)
+        at = 0
+        for part in parts:
+            room.put(part, at)
+            at += len(part)
+        for packet in self._packets[chosen]:
+            found = self._decode_into(packet, room[n:])
+            if packet["t_min"] < t0_us or packet["t_max"] >= t1_us:
+                events = room[n : n + found]
+                events = events[(events.t >= t0_us) & (events.t < t1_us)]
+                room.put(events, n)
+                found = len(events)
+            n += found
+        return room[:n]
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the stretches between events longer than ``GAP_US``, as (before, after) in us."""

@@ -71,6 +71,8 @@ def test_encode_applies_the_shift(street: Path, moved: Path, tmp_path: Path) -> 
             np.testing.assert_array_equal(undone.tensor(i), plain.tensor(i))
             np.testing.assert_array_equal(undone.frame(i), plain.frame(i))
         assert wrong.samples.t_us.tolist() != plain.samples.t_us.tolist()
+    shown = CliRunner().invoke(main, ["info", str(tmp_path / "undone")])
+    assert "read with shift_frames 50ms" in shown.stdout
     again = CliRunner().invoke(main, [*command, "--quiet"])
     assert again.exit_code == 0, again.output
     with pytest.raises(DatasetError, match="shift_frames"):

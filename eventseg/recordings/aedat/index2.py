@@ -13,7 +13,7 @@ from eventseg.recordings.aedat import aps, words
 from eventseg.recordings.aedat.version2 import Aedat2File
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE, Epoch
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, packet_row
+from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, empty_columns, packet_row
 from eventseg.recordings.report import Tally
 
 BLOCK_WORDS = 2**14
@@ -81,9 +81,7 @@ def read_block(
 def events_of(file: Aedat2File, block: Block, sensor: SensorSize) -> tuple[EventColumns, int]:
     """Return the events of a block on the sensor, and the number of those outside."""
     n = len(block.times)
-    room = EventColumns(
-        np.empty(n, np.int64), np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int8)
-    )
+    room = empty_columns(n)
     decode = words.decode_dvs128 if file.layout == "DVS128" else words.decode_davis
     kept, outside = decode(
         block.addresses, block.times, file.chip, sensor, room.t, room.x, room.y, room.p

@@ -19,6 +19,7 @@ from eventseg.recordings.packets import (
     EventColumns,
     PacketReader,
     PacketRecording,
+    empty_columns,
     packet_row,
 )
 from eventseg.recordings.report import Tally
@@ -150,12 +151,7 @@ class EventStreamRecording(PacketRecording):
         stored = self._file.read(place, size + records.AHEAD_BYTES)
         content = np.frombuffer(stored, np.uint8)
         n = size // records.RECORD_BYTES + 1
-        room = EventColumns(
-            np.empty(n, np.int64),
-            np.empty(n, np.uint16),
-            np.empty(n, np.uint16),
-            np.empty(n, np.int8),
-        )
+        room = empty_columns(n)
         kept, used, after = records.decode(
             content, min(size, len(content)), time, self._atis, self._size, self.sensor,
             room.t, room.x, room.y, room.p, counts,

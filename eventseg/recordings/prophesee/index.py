@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eventseg.events import SensorSize
 from eventseg.recordings.contents import SPECIALS_DTYPE
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, packet_row
+from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, empty_columns, packet_row
 from eventseg.recordings.prophesee import state
 from eventseg.recordings.prophesee.words import WordFile
 from eventseg.recordings.report import Tally
@@ -128,9 +128,7 @@ def decode_block(
 def room_for(events: int, file: WordFile) -> EventColumns:
     """Return columns that hold a number of events and those of one more word."""
     n = events + file.coding.most
-    return EventColumns(
-        np.empty(n, np.int64), np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int8)
-    )
+    return empty_columns(n)
 
 
 def load_index(

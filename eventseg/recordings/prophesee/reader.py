@@ -62,20 +62,33 @@ class PropheseeRecording(PacketRecording):
         self.specials.flags.writeable = False
         self.epochs, self.report = (Epoch(0, 0, "start"),), tally.report()
         self._set_times(index.blocks, tally)
-        self._reader = PacketReader(index.blocks, self._decode, sensor=self.sensor)
+        self._reader = PacketReader(
+            index.blocks,
+            self._decode,
+            sensor=self.sensor,
+            decode_into=self._decode_into,
+            spare=self._file.coding.most,
+        )
         self.gaps = self._reader.gaps()
 
     def _decode(self, block: np.void) -> EventColumns:
+        room = room_for(int(block["kept"]), self._file)
+        return room[: self._decode_into(block, room)]
+
+    def _decode_into(self, block: np.void, room: EventColumns) -> int:
+        """Write the events of a block into columns with room for one more word."""
         counts = np.zeros(state.COUNTS, np.int64)
         events = decode_block(
             self._file,
             int(block["offset"]),
             int(block["size"]),
             block["state"].copy(),
-            events=room_for(int(block["kept"]), self._file),
+            events=room,
             sensor=self.sensor,
             counts=counts,
         )
         if len(events) != block["kept"]:
             raise RecordingError(f"{self.path} cannot be read any more: its content changed")
-        return events.turned(self.sensor) if self._rotate else events
+        if self._rotate:
+            room.put(events.turned(self.sensor), 0)
+        return len(events)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.kernels.compiled import compiled
-from eventseg.recordings.packets import EventColumns
+from eventseg.recordings.packets import EventColumns, empty_columns
 from eventseg.recordings.prophesee import evt3, state
 from eventseg.recordings.rosbag.messages import EventMessage, MessageDamage
 
@@ -100,15 +100,9 @@ def _libcaer(message: EventMessage) -> EventColumns:
 def _compressed(message: EventMessage) -> EventColumns:
     words = _words(message, "u2")
     room = 8 * len(words)
-    made = _room(room)
+    made = empty_columns(room)
     n = _decompress(words, message.time_base_ns // 1_000, made.t, made.x, made.y, made.p)
     return made[:n]
-
-
-def _room(n: int) -> EventColumns:
-    return EventColumns(
-        np.empty(n, np.int64), np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int8)
-    )
 
 
 @compiled
@@ -155,7 +149,7 @@ def _evt3(
 ) -> EventColumns:
     words = np.ascontiguousarray(_words(message, "u2"))
     room = (len(words) + 1) * evt3.MOST_EVENTS
-    made, triggers = _room(room), np.empty((0, 3), np.int64)
+    made, triggers = empty_columns(room), np.empty((0, 3), np.int64)
     columns = made.t, made.x, made.y, made.p
     n = evt3.decode(words, len(words), before, ANY_SIZE, ANY_SIZE, *columns, triggers, counts)
     return made[:n]
