@@ -17,7 +17,7 @@ import torch
 from click.testing import CliRunner
 
 import eventseg
-from eventseg_cli.main import main
+from eventseg_cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -63,7 +63,9 @@ def test_every_page_is_in_the_navigation_once() -> None:
     listed = re.findall(r": ([\w./-]+\.md)$", navigation, re.MULTILINE)
     assert len(listed) == len(set(listed))
     there = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
-    assert set(listed) == there | GENERATED | set(ROOT_PAGES) - {"README.md"}
+    assert set(listed) == there | GENERATED | set(ROOT_PAGES) - {"README.md"}, (
+        "the navigation in mkdocs.yml and the pages in docs/ differ"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -111,7 +113,14 @@ def test_commands_and_options_exist(page: Path) -> None:
 def test_the_page_of_python_has_every_public_name() -> None:
     shown = re.findall(r"^::: eventseg\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
     assert len(shown) == len(set(shown))
-    assert set(shown) == set(eventseg.__all__) - {"__version__"}
+    assert set(shown) == set(eventseg.__all__) - {"__version__"}, (
+        "docs/api.md and the public names differ"
+    )
+
+
+def test_the_page_of_commands_has_every_command() -> None:
+    shown = set(re.findall(r"\| `eventseg (\w+)", (DOCS / "commands.md").read_text()))
+    assert shown == set(COMMANDS), "docs/commands.md and the commands differ"
 
 
 @pytest.fixture
