@@ -65,7 +65,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        # NumPy loses the system's reason for a write that is cut short.
+        cut_short = error.errno is None and "requested and" in str(error)
+        reason = "the disk is full or the file too large" if cut_short else error.strerror or error
+        raise OutputError(f"cannot write {path}: {reason}") from error
 
 
 def check_folder(path: Path) -> None:

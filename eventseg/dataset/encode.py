@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from eventseg.dataset.samples import encoded_samples, placing_notes, sample_coun
 from eventseg.dataset.table import Row
 from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device
+from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.files import digest_of
 from eventseg.filters.filtered import survey_filters
@@ -50,7 +51,8 @@ class SurveyJob:
 class Survey:
     """Survey of a recording: its entry, its sensor, and (samples, framed) for each data set.
 
-    ``classes`` are those of the truth beside it, None without one.
+    ``classes`` are those of the truth beside it, None without one; ``state`` is that of the file,
+    see :func:`file_state`.
     """
 
     entry: RecordingEntry
@@ -58,6 +60,7 @@ class Survey:
     samples: tuple[tuple[int, int], ...]
     notes: tuple[str, ...]
     classes: ClassTable | None
+    state: tuple[int, int]
 
 
 def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
@@ -65,7 +68,8 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
 
     Filters are tried out on the entire recording, so that the manifest counts the events they drop.
     """
-    size = job.path.stat().st_size
+    state = file_state(job.path)
+    size = state[0]
     with ThreadPoolExecutor(1) as pool:
         # Beside the index, which reads the same bytes.
         digest = pool.submit(digest_of, job.path)
@@ -118,7 +122,7 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
                 )
             tick(size)
             classes = None if truth is None else truth.classes
-            return Survey(entry, recording.sensor, samples, notes, classes)
+            return Survey(entry, recording.sensor, samples, notes, classes, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ class EncodeJob:
         Numbers of the samples to encode; all of them with windows of a fixed count.
     samples : int
         Number of samples of the entire recording.
+    state : (int, int)
+        State of the file as it was surveyed, see :func:`file_state`.
     """
 
     path: Path
@@ -153,6 +159,22 @@ class EncodeJob:
     hot_pixels: tuple[int, ...]
     part: tuple[int, int]
     samples: int
+    state: tuple[int, int]
+
+
+def file_state(path: Path) -> tuple[int, int]:
+    """Return size and time of modification of a recording, which all machines see alike.
+
+    Raises
+    ------
+    RecordingError
+        The file is not there.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
 
 
 def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
@@ -162,7 +184,40 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
     -------
     list of Row
         Every sample of the stretch, whether written now or before.
+
+    Raises
+    ------
+    RecordingError
+        The recording is not as it was surveyed; nothing that came of it stays.
     """
+    written: list[Path] = []
+    try:
+        rows = _encode_into(job, tick, written)
+    except RecordingError:
+        _check_unchanged(job, written)
+        raise
+    _check_unchanged(job, written)
+    return rows
+
+
+def _check_unchanged(job: EncodeJob, written: Sequence[Path]) -> None:
+    """Raise an error and remove what was written where a recording has changed meanwhile."""
+    try:
+        if file_state(job.path) == job.state:
+            return
+        reason = "has changed"
+    except RecordingError:
+        reason = "has gone"
+    for path in written:
+        path.unlink(missing_ok=True)
+    raise RecordingError(
+        f"{job.path} {reason} while it was encoded; restore it and run again, or give another "
+        "output for a new version of it"
+    )
+
+
+def _encode_into(job: EncodeJob, tick: Tick, written: list[Path]) -> list[Row]:
+    """Encode a stretch, adding the files that are written to a list."""
     settings, root = job.settings, job.root
     rows: list[Row] = []
     longest_us = max(settings.windows_us, default=0)
@@ -183,7 +238,7 @@ def encode_into(job: EncodeJob, tick: Tick) -> list[Row]:
             **settings.choices.arguments,
         ) as recording,
         ExitStack() as stack,
-        _WriteQueue(max(4, WAITING_BYTES // _tensor_bytes(settings))) as writes,
+        _WriteQueue(max(4, WAITING_BYTES // _tensor_bytes(settings)), written) as writes,
     ):
         labels = (
             stack.enter_context(true_labels(job.path, rotate180=settings.rotate180))
@@ -227,16 +282,18 @@ def _tensor_bytes(settings: Settings) -> int:
 class _WriteQueue:
     """Writes files in a few threads, and holds its caller back when too many wait."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, written: list[Path]) -> None:
         self._limit = limit
+        self._written = written
         self._pool = ThreadPoolExecutor(WRITING_THREADS)
         self._waiting: deque[Future[None]] = deque()
 
-    def submit(self, write: Callable[..., None], *arguments: object) -> None:
-        """Write later; an earlier write that failed raises here."""
+    def submit(self, write: Callable[..., None], path: Path, *arguments: object) -> None:
+        """Write a file later; an earlier write that failed raises here."""
         while len(self._waiting) >= self._limit:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(write, *arguments))
+        self._written.append(path)
+        self._waiting.append(self._pool.submit(write, path, *arguments))
 
     def __enter__(self) -> Self:
         return self

@@ -152,6 +152,9 @@ class DatasetFolder:
         if not self.whole or manifest != made:
             write_rows(self.root / SAMPLES, self._sorted_rows(), windows=windows)
             manifest.write(self.root / MANIFEST)
+        # Of workers that were lost too.
+        for path in temporary_files(self.root):
+            path.unlink(missing_ok=True)
         for name in (PARTIAL_SAMPLES, PARTIAL):
             (self.root / name).unlink(missing_ok=True)
         return manifest, table

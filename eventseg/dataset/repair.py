@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eventseg.dataset.check import tensor_problem
-from eventseg.dataset.encode import EncodeJob, encode_into
+from eventseg.dataset.encode import EncodeJob, encode_into, file_state
 from eventseg.dataset.folder import sample_files
 from eventseg.dataset.layout import (
     MANIFEST,
@@ -87,6 +87,7 @@ def _repair_recording(dataset: EventDataset, entry: RecordingEntry, *, threads: 
         hot_pixels=entry.hot_pixels,
         part=(0, len(rows)),
         samples=len(rows),
+        state=file_state(path),
     )
     if encode_into(job, lambda _: None) != rows:
         raise DatasetError(

@@ -226,6 +226,7 @@ def encode_job(
         hot_pixels=found.entry.hot_pixels,
         part=part,
         samples=samples,
+        state=found.state,
     )
 
 

@@ -15,6 +15,7 @@ from eventseg.dataset.folder import (
     DatasetFolder,
     claim,
     estimated_bytes,
+    release,
     sample_files,
 )
 from eventseg.dataset.jobs.job import TRIES
@@ -120,6 +121,9 @@ def encode_shard(
     with contextlib.ExitStack() as stack:
         for folder in {root, *folders}:
             stack.enter_context(locked(folder, shared=True))
+        # Marks the folder as what it is, should this shard be killed before its record.
+        (root / SHARDS).mkdir(exist_ok=True)
+        stack.callback(_release_unused, root, folders)
         try:
             weights = [path.stat().st_size for path in request.paths]
         except OSError as error:
@@ -198,6 +202,12 @@ def encode_shard(
         sum(map(len, rows.values())),
         {found.entry.name: found.notes for found in surveys},
     )
+
+
+def _release_unused(root: Path, folders: Sequence[Path]) -> None:
+    """Remove the folders of a shard that has written nothing, where no other shard has either."""
+    if not any(path.is_file() for path in root.rglob("*")):
+        release(root, [root / SHARDS, *folders])
 
 
 def _samples_of(

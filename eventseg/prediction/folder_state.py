@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import locked, temporary_files
+from eventseg.files import TEMPORARY, locked, temporary_files
 from eventseg.prediction.folder import PredictionFolder, open_predictions, write_predicted
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.layout import (
@@ -61,7 +61,7 @@ def begun_folder(
         raise OutputError(f"cannot make {root}: {error.strerror or error}") from error
     with locked(root, doing="predicting"):
         made = [name for name in (MANIFEST, UNFINISHED) if (root / name).is_file()]
-        if not made and any(root.iterdir()):
+        if not made and any(path.suffix != TEMPORARY for path in root.iterdir()):
             raise OutputError(f"{root} holds files but no predictions; give a folder that is new")
         if overwrite and (root / MANIFEST).is_file():
             _clear(root)
@@ -101,6 +101,8 @@ def complete_folder(
     pixels : sequence of int (K,)
         Pixels of each class.
     """
+    for path in temporary_files(root):  # of workers that were lost
+        path.unlink(missing_ok=True)
     counted = dict(zip(manifest.classes.names, pixels, strict=True))
     write_predicted(root / SAMPLES, samples)
     replace(manifest, pixels=counted, samples=len(samples)).write(root / MANIFEST)

@@ -19,7 +19,7 @@ from eventseg.dataset.shards import merge_dataset
 from eventseg.dataset.writer import DatasetSummary
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import locked, temporary_files
+from eventseg.files import TEMPORARY, locked, temporary_files
 from eventseg.prediction.folder import (
     PredictionFolder,
     open_predictions,
@@ -162,7 +162,7 @@ def _claim(plan: PredictionPlan) -> None:
                 f"{root} holds predictions made otherwise: {differs}; predict as before or give "
                 "another --out"
             )
-    elif any(root.iterdir()):
+    elif any(path.suffix != TEMPORARY for path in root.iterdir()):
         raise OutputError(f"{root} holds files but no predictions; give a folder that is new")
     else:
         plan.manifest.write(root / UNFINISHED)

@@ -111,9 +111,13 @@ def finished_files(target: Path) -> Iterator[tuple[Path, Path]]:
         _rename_together(partial, (target, truth))
     except OutputError:
         raise
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # HDF5 raises a RuntimeError where a file cannot be closed, as on a full disk.
+        reason = " ".join(str(error).split())
+        if isinstance(error, RuntimeError) and "write failed" not in reason:
+            raise
         raise OutputError(
-            f"cannot write {target}: {error}; give a file in a folder that can be written"
+            f"cannot write {target}: {reason}; give a file in a folder that can be written"
         ) from error
     finally:
         for path in partial:

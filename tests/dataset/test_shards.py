@@ -104,6 +104,7 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_bytes(
         **ANCHORS["stride:20ms"],
     )
     assert not processes
+    assert tree(tmp_path / "out").keys() == tree(straight["stride:20ms"]).keys()
     assert _same(tmp_path / "out", straight["stride:20ms"])
     assert shown[-1].done == pytest.approx(shown[-1].total)
 

@@ -106,7 +106,7 @@ class DaskWorkers:
                 return self._stack.enter_context(distributed.Client(cluster))
             address = {"scheduler_file" if Path(scheduler).is_file() else "address": scheduler}
             client = self._stack.enter_context(distributed.Client(**address, timeout=CONNECT_S))
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:  # Dask raises errors of many kinds for an address
             raise ClusterError(
                 f"no Dask scheduler answers at {scheduler} ({cause(error)}); start one with "
                 "'dask scheduler', or give 'local'"
