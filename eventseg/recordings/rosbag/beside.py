@@ -86,8 +86,8 @@ def _rank(name: str) -> tuple[int, str]:
     return (PREFERRED.index(name) if name in PREFERRED else len(PREFERRED)), name
 
 
-def parse_picture(content: bytes, *, ros1: bool) -> Picture:
-    """Return a picture.
+def parse_picture(content: bytes, *, ros1: bool, load: bool = True) -> Picture:
+    """Return a picture, without its pixels where they are not to `load`.
 
     Raises
     ------
@@ -110,6 +110,8 @@ def parse_picture(content: bytes, *, ros1: bool) -> Picture:
     row_bytes = width * channels * dtype.itemsize
     if not height or not width or step < row_bytes or len(stored) < height * step:
         raise MessageDamage(f"{len(stored):,} bytes of a picture of {width}x{height} ({encoding})")
+    if not load:
+        return Picture(stamp_ns, height, width, np.empty((0, 0), np.uint16))
     rows = stored[: height * step].reshape(height, step)[:, :row_bytes]
     values = np.ascontiguousarray(rows).view(dtype).astype(dtype.newbyteorder("="), copy=False)
     if mosaic:
@@ -139,7 +141,7 @@ def read_frames(
     for place, content in bag.messages(topic):
         tally.found["frames"] += 1
         try:
-            picture = parse_picture(content, ros1=bag.ros1)
+            picture = parse_picture(content, ros1=bag.ros1, load=False)
         except MessageDamage as damage:
             tally.skip("frames", f"damaged: {damage}")
             continue
