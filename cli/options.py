@@ -17,6 +17,7 @@ from .progress import Messages, announce_compiling
 if TYPE_CHECKING:
     from eventseg.dataset.jobs.shard import Shard
     from eventseg.events import SensorSize
+    from eventseg.sources.source import Source
     from eventseg.training.config.describe import Setting
     from eventseg.windows import Anchor
 
@@ -317,12 +318,17 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def note_left_out(data: Path, messages: Messages) -> None:
-    """Print the omissions of an image folder or a league; nothing for a data set."""
-    from eventseg.sources.layouts import open_layout
+def note_left_out(data: Path, messages: Messages, source: Source | None = None) -> None:
+    """Print the omissions of an image folder or a league; nothing for a data set.
 
-    folder = open_layout(data)
-    for note in () if folder is None else folder.notes():
+    `source` is the open data, where it is open already.
+    """
+    from eventseg.sources.image_folders import Folder
+    from eventseg.sources.layouts import open_layout
+    from eventseg.sources.leagues import League
+
+    folder = open_layout(data) if source is None else source
+    for note in folder.notes() if isinstance(folder, Folder | League) else ():
         messages.note(f"{data}: {note}")
 
 

@@ -218,7 +218,7 @@ def command(
         messages = Messages(quiet=True)
     labels = config.labels.set
     source = open_source(data, label_set=labels)
-    options.note_left_out(data, messages)
+    options.note_left_out(data, messages, source)
     try:
         if automatic:
             from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget

@@ -60,6 +60,8 @@ class League:
         Differences of the download from the publication.
     label_set : str
         ``truth`` or another set of masks, or a set that a teacher made.
+    made_classes : ClassTable, optional
+        Classes of a set that a teacher made.
     """
 
     settings: LeagueSettings
@@ -77,6 +79,7 @@ class League:
     left_out: Mapping[str, int]
     remarks: tuple[str, ...] = ()
     label_set: str = TRUTH
+    made_classes: ClassTable | None = None
 
     def __repr__(self) -> str:
         return (
@@ -102,9 +105,7 @@ class League:
     @property
     def classes(self) -> ClassTable:
         """Classes of the label set."""
-        if self.label_set in self.tables:
-            return self.tables[self.label_set]
-        return read_label_sets(self.settings.label_sets).tables[self.label_set]
+        return self.made_classes or self.tables[self.label_set]
 
     @property
     def label_sets(self) -> tuple[str, ...]:
@@ -151,11 +152,14 @@ class League:
         TrainingError
             There is no such set.
         """
-        if name not in self.label_sets:
+        if name in self.tables:
+            return replace(self, label_set=name, made_classes=None)
+        made = read_label_sets(self.settings.label_sets).tables
+        if name not in made:
             raise TrainingError(
                 f"{self.path} has no label set {name!r}; it has {', '.join(self.label_sets)}"
             )
-        return replace(self, label_set=name)
+        return replace(self, label_set=name, made_classes=made[name])
 
     @property
     def has_frames(self) -> bool:
