@@ -14,11 +14,21 @@ IGNORED = 255
 
 @compiled
 def count_pairs(truth, prediction, counts):
-    """Add the pixels of two uint8 (H, W) maps to ``counts``, int64 (256, 256)."""
+    """Add the pixels of two uint8 (H, W) maps to ``counts``, int32 (4, 256, 256).
+
+    Neighbours, which are mostly of one pair, go to different tables: no addition waits for the
+    one before. The sum over the tables is the count.
+    """
     height, width = truth.shape
+    whole = width - width % 4
     for y in range(height):
-        for x in range(width):
-            counts[truth[y, x], prediction[y, x]] += 1
+        for x in range(0, whole, 4):
+            counts[0, truth[y, x], prediction[y, x]] += 1
+            counts[1, truth[y, x + 1], prediction[y, x + 1]] += 1
+            counts[2, truth[y, x + 2], prediction[y, x + 2]] += 1
+            counts[3, truth[y, x + 3], prediction[y, x + 3]] += 1
+        for x in range(whole, width):
+            counts[0, truth[y, x], prediction[y, x]] += 1
 
 
 @compiled

@@ -97,13 +97,14 @@ def pair_counts(truth: Labels, prediction: Labels, *, classes: int) -> PairCount
             f"label maps are {truth.dtype} {truth.shape} and {prediction.dtype} "
             f"{prediction.shape}; give two uint8 maps of one shape"
         )
-    counts = np.zeros((256, 256), np.int64)
-    count_pairs(truth, prediction, counts)
-    known = counts[:classes, :classes]
-    ignored, silent = int(counts[IGNORED].sum()), int(counts[:classes, IGNORED].sum())
-    if int(known.sum()) + ignored + silent != truth.size:
+    tables = np.zeros((4, 256, 256), np.int32)
+    count_pairs(truth, prediction, tables)
+    top = [*range(classes), IGNORED]
+    inside = tables[np.ix_(range(4), top, top)].sum(0, dtype=np.int64)
+    ignored, silent = int(inside[-1].sum()), int(inside[:-1, -1].sum())
+    if int(inside.sum()) != truth.size:
         raise LabelError(f"labels are outside the classes 0 to {classes - 1} and {IGNORED}")
-    return PairCounts(known.copy(), silent, ignored)
+    return PairCounts(inside[:-1, :-1].copy(), silent, ignored)
 
 
 def pair_boundaries(
