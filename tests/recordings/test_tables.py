@@ -11,6 +11,7 @@ import pytest
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import open_recording
+from eventseg.recordings.table.dsec import read_rectify_map
 
 SENSOR = SensorSize(24, 40)
 
@@ -308,3 +309,10 @@ def test_a_unit_that_makes_no_sense_is_told(tmp_path: Path) -> None:
     (tmp_path / "rec.raw").write_bytes(b"% evt 3.0\n" + bytes(64))
     with pytest.raises(RecordingError, match="leave --time-unit out"):
         open_recording(tmp_path / "rec.raw", time_unit="s")
+
+
+def test_rectify_map_in_a_newer_form_of_hdf5(tmp_path: Path) -> None:
+    places = np.random.default_rng(0).random((480, 640, 2)).astype(np.float32)
+    with h5py.File(tmp_path / "rectify_map.h5", "w", libver="latest") as file:
+        file["rectify_map"] = places
+    np.testing.assert_array_equal(read_rectify_map(tmp_path / "rectify_map.h5"), places)

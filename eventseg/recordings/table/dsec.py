@@ -172,7 +172,7 @@ def read_rectify_map(path: Path) -> NDArray[np.float64]:
         finally:
             file.close()
     except UnsupportedError:
-        copy = repacked(path, follow=False)
+        copy = repacked(path, tables=True)
         try:
             file = Hdf5File(copy)
             try:
