@@ -148,7 +148,7 @@ def test_event_stream_reads_the_same(tmp_path: Path, kind: int) -> None:
 
 @pytest.mark.parametrize("kind", ["all packed", "columns packed", "masked"])
 def test_evlib_reads_the_same_ecf(tmp_path: Path, kind: str) -> None:
-    """It refuses some chunks, of which the published decoder reads all: those of other steps."""
+    """It refuses some chunks of ours that its published layout allows: those of other steps."""
     evlib = pytest.importorskip("evlib")
     code = {"all packed": ALL_PACKED, "columns packed": COLUMNS_PACKED, "masked": MASKED}[kind]
     path = write_ecf(tmp_path / "rec.h5", some_events(3_000), kind=code)
