@@ -188,6 +188,44 @@ def table_of(names: Sequence[str]) -> ClassTable:
     )
 
 
+def table_entries(table: ClassTable) -> dict[str, Any]:
+    """Return a table as plain values, with name and merges where it is none of the package's."""
+    plain: dict[str, Any] = {"names": table.names, "colours": table.colours}
+    if table_of(table.names) == table and table_of(table.names).name:
+        return plain
+    merges = [[merge.source, merge.reading, merge.groups] for merge in table.merges]
+    return {
+        **plain,
+        **({"name": table.name} if table.name else {}),
+        **({"merges": merges} if merges else {}),
+    }
+
+
+def table_of_entries(entries: Mapping[str, Any]) -> ClassTable:
+    """Return the table of :func:`table_entries`; one of the package has its merges.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        An entry is missing or of another kind.
+    """
+    kept = ClassTable(
+        tuple(map(str, entries["names"])),
+        tuple((int(r), int(g), int(b)) for r, g, b in entries["colours"]),
+        str(entries.get("name", "")),
+        merges=tuple(
+            Merge(
+                str(source),
+                str(reading),
+                tuple((str(name), tuple(map(str, old))) for name, old in groups),
+            )
+            for source, reading, groups in entries.get("merges", ())
+        ),
+    )
+    known = table_of(kept.names)
+    return known if known.name and known == kept else kept
+
+
 @cache
 def _packaged(name: str) -> ClassTable:
     return _read(FOLDER / f"{name}.toml")

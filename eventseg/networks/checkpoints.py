@@ -13,7 +13,8 @@ import torch
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError
 from eventseg.files import absolute_extension, is_extension, load_extension, write_whole
-from eventseg.labels.maps import ClassTable, table_of
+from eventseg.labels.maps import ClassTable
+from eventseg.labels.tables import table_entries, table_of_entries
 from eventseg.networks.build import Fusion, build_network
 from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
@@ -114,7 +115,7 @@ def save_network(path: str | Path, trained: TrainedNetwork, **extra: Any) -> Non
         "format": FORMAT,
         "blueprint": blueprint_table(trained.blueprint),
         "inputs": inputs_table(trained.inputs),
-        "classes": {"names": trained.classes.names, "colours": trained.classes.colours},
+        "classes": table_entries(trained.classes),
         "source": trained.source,
         "state_dict": trained.network.state_dict(),
         **extra,
@@ -177,7 +178,7 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
         inputs = loaded["inputs"]
         network = blueprint.build()
         network.load_state_dict(loaded["state_dict"])
-        classes = class_table_of(loaded["classes"])
+        classes = table_of_entries(loaded["classes"])
         if not len(classes.names) == len(classes.colours) == network.classes:
             raise NetworkError(
                 f"{network.classes} classes with {len(classes.names)} names and "
@@ -195,13 +196,6 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
     except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{path} is damaged or of another version: {first}") from error
-
-
-def class_table_of(content: Mapping[str, Any]) -> ClassTable:
-    """Return a table, with its merges where it is one that is known by its names."""
-    known = table_of(content["names"])
-    kept = ClassTable(content["names"], content["colours"])
-    return known if known == kept else kept
 
 
 def blueprint_table(blueprint: Blueprint) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import CheckpointError, WindowError
 from eventseg.files import write_whole
+from eventseg.labels.tables import table_entries
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.checkpoints import blueprint_table, inputs_table
 from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
@@ -187,6 +188,7 @@ def metadata_of(found: CheckpointFile, trained: TrainedNetwork) -> dict[str, Any
         },
         "blueprint": blueprint_table(trained.blueprint),
         "specification": inputs_table(replace(inputs, encoding=encoding)),
+        "class_table": table_entries(trained.classes),
         "classes": list(trained.classes.names),
         "colours": [list(colour) for colour in trained.classes.colours],
     }

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import CheckpointError, NetworkError
+from eventseg.labels.tables import table_of_entries
 from eventseg.networks import TrainedNetwork
-from eventseg.networks.checkpoints import Blueprint, class_table_of, inputs_of
+from eventseg.networks.checkpoints import Blueprint, inputs_of
 from eventseg.prediction.exported import METADATA, onnx_runtime
 
 LOGITS = "logits"
@@ -111,10 +112,6 @@ def _restored(network: OnnxNetwork, content: dict[str, Any], path: Path) -> Trai
         Blueprint(**content["blueprint"]),
         # The file resizes its inputs itself.
         replace(inputs_of(content["specification"]), size=None),
-        class_table_of({"names": tuple(content["classes"]), "colours": _tuples(content)}),
+        table_of_entries(content["class_table"]),
         f"exported {path.name}",
     )
-
-
-def _tuples(content: dict[str, Any]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(colour) for colour in content["colours"])

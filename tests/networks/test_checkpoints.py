@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from torchvision import models
 
 from eventseg.errors import CheckpointError, NetworkError
 from eventseg.labels.maps import ClassTable, load_class_table
+from eventseg.labels.tables import Merge
 from eventseg.networks import (
     Blueprint,
     InputSpec,
@@ -69,6 +71,14 @@ def test_a_saved_network_comes_back_with_all_that_it_needs(
     assert torch.equal(logits(loaded.network, x), logits(saved.network, x))
     assert torch.load(tmp_path / "best.pt")["epoch"] == 3
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["best.pt"]
+
+
+def test_a_table_of_a_users_own_comes_back_with_its_name_and_merges(tmp_path: Path) -> None:
+    merges = (Merge("cityscapes19", "", (("a", ("road", "sidewalk")), ("ignored", ("sky",)))),)
+    classes = replace(OWN_TABLE, name="mine", merges=merges)
+    save_network(tmp_path / "best.pt", trained(classes))
+    loaded = load_network(tmp_path / "best.pt").classes
+    assert (loaded, loaded.name, loaded.merges) == (classes, "mine", merges)
 
 
 @pytest.fixture(scope="module")
