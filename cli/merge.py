@@ -7,25 +7,34 @@ from pathlib import Path
 import click
 
 from . import options
+from .progress import Messages
 
 
 @click.command(short_help="Complete a folder that the shards of a job array have made.")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--labels", metavar="NAME", help="Only this label set of a data set.")
 @options.json_option
-def command(folder: Path, as_json: bool) -> None:
+@options.message_options
+def command(folder: Path, labels: str | None, as_json: bool, messages: Messages) -> None:
     """Complete FOLDER once all shards of a job array have ended.
 
     Checks that no shard is missing, that all had the same inputs and settings, and that every
     file is there; shards to run again are named. The folder then holds the bytes of a run without
-    shards.
+    shards. Label sets of pseudolabel are filtered here, since filters see all frames.
 
     \b
     eventseg merge ddd17
     eventseg merge predictions/fastscnn-ddd17
+    eventseg merge ddd17 --labels segformer
     """  # noqa: D301
-    from eventseg.prediction.shards import merge_shards
+    from eventseg.pseudolabel.label_set import LabelSummary
+    from eventseg.pseudolabel.shards import merge_shards
 
-    for summary in merge_shards(folder):
+    with messages.bar() as bar:
+        summaries = merge_shards(folder, labels=labels, progress=bar.update)
+    for summary in summaries:
+        if isinstance(summary, LabelSummary) and summary.warning:
+            messages.warn(summary.warning)
         if as_json:
             options.print_json(summary.to_dict())
         else:

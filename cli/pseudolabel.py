@@ -18,6 +18,7 @@ from .progress import Messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from eventseg.dataset.jobs.shard import Shard
     from eventseg.labels.maps import ClassTable
     from eventseg.pseudolabel import Teacher
 
@@ -50,6 +51,7 @@ Examples:
   eventseg pseudolabel ddd17 --teacher hf:./segformer --threshold 0.7 --quantile 0.2
   eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --labels both
   eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher gray.pt
+  eventseg pseudolabel ddd17 --teacher hf:./segformer --shard 2/40
   eventseg pseudolabel CamVid --teacher hf:./segformer --labels segformer
   eventseg pseudolabel DDD17_ESS --teacher hf:./segformer --labels segformer
   eventseg pseudolabel drive.mp4 --out labelled.mp4 --side-by-side --scales 1
@@ -145,6 +147,7 @@ Examples:
         type=click.IntRange(min=1),
         help="Frames at once.  [default: up to 8 on a GPU, as memory allows; 1 on a CPU]",
     ),
+    options.shard_option,
 )
 def command(
     data: Path,
@@ -157,6 +160,7 @@ def command(
     device: str,
     threads: int | None,
     batch: int | None,
+    shard: Shard | None,
     overwrite: bool,
     unsafe_pickle: bool,
     out: Path | None,
@@ -186,6 +190,8 @@ def command(
         )
     if out is not None and (name is not None or overwrite):
         raise click.UsageError("--labels and --overwrite are for data sets, --out for films")
+    if shard is not None and (out is not None or overwrite):
+        raise click.UsageError("--shard is for new label sets: leave out --out and --overwrite")
     if teacher_licence and len(teacher_licence) != max(1, len(specs)):
         raise click.UsageError("give --teacher-licence once for each --teacher, or not at all")
 
@@ -233,22 +239,27 @@ def command(
             return
         from eventseg.pseudolabel import label_dataset
         from eventseg.pseudolabel.label_set_folder import set_name_of
+        from eventseg.pseudolabel.shards import label_shard
 
         if name is None:
             named = recipe["preset"] != "default"
             name = recipe["preset"] if named else set_name_of([t.name for t in teachers])
+        common: dict[str, Any] = {
+            "name": name,
+            "classes": classes,
+            "recipe": made,
+            "batch": batch,
+            "progress": bar.update,
+            "say": say,
+        }
         try:
-            summary = label_dataset(
-                data,
-                teachers,
-                name=name,
-                classes=classes,
-                recipe=made,
-                batch=batch,
-                overwrite=overwrite,
-                progress=bar.update,
-                say=say,
-            )
+            if shard is not None:
+                part = label_shard(data, teachers, shard=shard, **common)
+                options.print_json(part.to_dict()) if as_json else click.echo(
+                    "\n".join(part.lines())
+                )
+                return
+            summary = label_dataset(data, teachers, overwrite=overwrite, **common)
         except KeyboardInterrupt:
             click.echo(f"interrupted; run the same command again to go on with {name}", err=True)
             raise click.exceptions.Exit(130) from None

@@ -1,4 +1,4 @@
-"""Prediction folders by the shards of a job array, and the merge of shards of every kind."""
+"""Prediction folders by the shards of a job array: one shard, and the merge."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from typing import Any
 import numpy as np
 
 from eventseg.dataset.jobs.job import TRIES
-from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards, shard_kind
+from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
 from eventseg.dataset.jobs.workers import open_workers
-from eventseg.dataset.shards import KIND as DATASET
-from eventseg.dataset.shards import merge_dataset
-from eventseg.dataset.writer import DatasetSummary
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
 from eventseg.files import TEMPORARY, locked, temporary_files
@@ -31,7 +28,6 @@ from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.layout import MANIFEST, SAMPLES, UNFINISHED, label_file, probability_file
 from eventseg.prediction.manifest import PredictionManifest, difference
 from eventseg.prediction.plan import PredictionPlan, plan_prediction, run_parts
-from eventseg.prediction.predict_into import PredictionSummary
 from eventseg.recordings.progress import Report, no_report
 
 KIND = "predictions"
@@ -79,8 +75,8 @@ def predict_shard(
 ) -> PredictedShard:
     """Predict one shard of a job array: about ``1/N`` of the samples of all inputs.
 
-    Every shard gets the same network, inputs and settings. :func:`merge_shards` completes the
-    folder.
+    Every shard gets the same network, inputs and settings. :func:`merge_predictions` completes
+    the folder.
 
     Parameters
     ----------
@@ -168,13 +164,8 @@ def _claim(plan: PredictionPlan) -> None:
         plan.manifest.write(root / UNFINISHED)
 
 
-def merge_shards(root: Path) -> tuple[DatasetSummary | PredictionSummary, ...]:
-    """Complete the folder of a job array, whatever its shards hold.
-
-    Parameters
-    ----------
-    root : Path
-        Output of :func:`predict_shard` or :func:`eventseg.dataset.shards.encode_shard`.
+def merge_predictions(root: Path) -> PredictionFolder:
+    """Complete predictions that the shards of a job array have made.
 
     Raises
     ------
@@ -184,17 +175,6 @@ def merge_shards(root: Path) -> tuple[DatasetSummary | PredictionSummary, ...]:
     OutputError
         The folder cannot be written, or a shard is still running.
     """
-    kind = shard_kind(root)
-    if kind == KIND:
-        folder = merge_predictions(root)
-        return (PredictionSummary(folder, len(folder), ()),)
-    if kind not in (DATASET, None):
-        raise DatasetError(f"{root} holds shards of {kind!r}, not of {DATASET} or {KIND}")
-    return merge_dataset(root)
-
-
-def merge_predictions(root: Path) -> PredictionFolder:
-    """Complete predictions that the shards of a job array have made; see :func:`merge_shards`."""
     with locked(root, doing="writing shards"):
         shards = read_shards(root, kind=KIND)
         first = PredictionManifest.read(shards[0][0] / MANIFEST)

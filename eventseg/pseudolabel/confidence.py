@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,27 @@ class LabelFilters:
             **({} if self.ego is None else {"ego": self.ego.spec}),
         }
 
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], *, ego: Image | None = None) -> Self:
+        """Return the filters that TOML holds; KeyError or ValueError where it lacks.
+
+        Parameters
+        ----------
+        table : mapping
+            As :meth:`to_dict` gives.
+        ego : uint8 (H, W), optional
+            Picture of the ego mask, where that is no range of rows.
+        """
+        spec, temporal = table.get("ego"), table.get("temporal_px")
+        mask = None if spec is None else _known_ego(str(spec), ego)
+        return cls(
+            float(table["threshold"]),
+            float(table["quantile"]),
+            float(table["agreement"]),
+            None if temporal is None else int(temporal),
+            mask,
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EgoMask:
@@ -133,9 +155,22 @@ def parse_ego(text: str) -> EgoMask:
     if not path.is_file():
         raise LabelError(f"ego mask {text!r} must be ROW0:ROW1, such as 230:260, or a PNG file")
     mask = read_picture(path, colour=False) != 0
+    return _ego_of(mask)
+
+
+def _ego_of(mask: NDArray[np.bool_]) -> EgoMask:
     # Not the file's digest: any picture of the same pixels is the same mask.
     digest = hashlib.sha256(np.packbits(mask).data).hexdigest()
     return EgoMask(f"mask {digest[:16]} of {np.count_nonzero(mask)} pixels", mask=mask)
+
+
+def _known_ego(spec: str, picture: Image | None) -> EgoMask:
+    """Return the mask that an entry of a manifest names, of which pixels may lie in a picture."""
+    if spec.startswith("rows "):
+        return parse_ego(spec.removeprefix("rows "))
+    if picture is None or (found := _ego_of(picture != 0)).spec != spec:
+        raise ValueError(f"the picture of the ego mask {spec} is missing or another one")
+    return found
 
 
 def least_level(threshold: float) -> int:

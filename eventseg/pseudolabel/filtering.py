@@ -12,6 +12,7 @@ from eventseg.labels.files import write_labels
 from eventseg.labels.maps import IGNORED, ClassTable
 from eventseg.pseudolabel.confidence import (
     NEIGHBOUR_US,
+    LabelFilters,
     class_histogram,
     confident,
     consistent,
@@ -19,7 +20,6 @@ from eventseg.pseudolabel.confidence import (
     quantile_levels,
 )
 from eventseg.pseudolabel.label_set_folder import LabelSetFolder
-from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.pseudolabel.target import Frame
 from eventseg.recordings.progress import Progress, Report
 
@@ -30,7 +30,7 @@ def filter_frames(
     folder: LabelSetFolder,
     *,
     classes: ClassTable,
-    recipe: LabelRecipe,
+    filters: LabelFilters,
     report: Report,
 ) -> tuple[int, ...]:
     """Write the labels of every frame that pass the filters.
@@ -40,7 +40,7 @@ def filter_frames(
     folder : LabelSetFolder
         Label set that holds the raw labels of every frame.
     classes : ClassTable
-    recipe : LabelRecipe
+    filters : LabelFilters
     report : callable
         Called after every frame, in the stages ``measure`` and ``filter``.
 
@@ -49,7 +49,7 @@ def filter_frames(
     tuple of int (K + 1,)
         Pixels of each class and, last, ignored, over all frames.
     """
-    filters, shape, frames = recipe.filters, folder.target.size, folder.target.frames
+    shape, frames = folder.target.size, folder.target.frames
     ego = np.zeros(shape, bool) if filters.ego is None else filters.ego.of_shape(shape)
 
     def raw_labels(frame: Frame) -> tuple[Image, Image]:

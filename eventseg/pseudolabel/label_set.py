@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from eventseg.errors import LabelError
-from eventseg.images import write_image
-from eventseg.labels.maps import ClassTable, merge_of
+from eventseg.labels.maps import ClassTable
 from eventseg.pseudolabel.advice import warning_of
+from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.pseudolabel.filtering import filter_frames
 from eventseg.pseudolabel.label_set_folder import LabelSetFolder, check_set_name
+from eventseg.pseudolabel.raw_labels import plan_labels, predict_raw_labels
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.target import open_target
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.views import plan_views
-from eventseg.pseudolabel.voting import TeacherVote, predict_labels
-from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.recordings.progress import Report, no_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,126 +136,32 @@ def label_dataset(
         The folder cannot be written, or another process writes into it.
     """
     check_set_name(name)
-    teacher_votes = [
-        TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers
-    ]
     with open_target(path) as target:
-        plan = plan_views(
-            teachers,
-            target.size,
-            test_time=recipe.test_time,
-            batch=batch,
-            needs_agreement=recipe.filters.agreement > 0,
-        )
-        recipe = replace(recipe, test_time=plan.test_time)
-        frames = target.frames
-        # Whatever can be refused is refused before any work.
-        if recipe.filters.ego is not None:
-            recipe.filters.ego.of_shape(target.size)
-        if recipe.filters.temporal is not None and all(frame.t_us is None for frame in frames):
-            raise LabelError(
-                f"{target.path} does not tell the times of its pictures, which --temporal needs; "
-                "leave it out"
-            )
-        settings = settings_of(teachers, classes, recipe)
-        folder = LabelSetFolder(target, name, settings, overwrite=overwrite)
-        samples = sum(len(frame.samples) for frame in frames)
+        plan = plan_labels(target, teachers, classes=classes, recipe=recipe, batch=batch)
+        folder = LabelSetFolder(target, name, plan.settings, overwrite=overwrite)
         if folder.whole:
-            return LabelSummary(target.path, name, classes, len(frames), samples)
+            return _summary(folder, classes)
         folder.begin()
         if say is not None:
             for line in plan.lines:
                 say(line)
-        _predict_raw_labels(
-            folder,
-            teacher_votes,
-            classes=len(classes),
-            recipe=recipe,
-            batch=plan.batch,
-            report=progress,
-            say=say,
-        )
-        folder.open_final()
-        pixels = filter_frames(folder, classes=classes, recipe=recipe, report=progress)
-        folder.finish(classes)
-    warning = warning_of(pixels[-1] / max(1, sum(pixels)), recipe.filters, teachers=len(teachers))
-    return LabelSummary(target.path, name, classes, len(frames), samples, pixels, warning)
+        predict_raw_labels(plan, folder, report=progress, say=say)
+        return complete_set(folder, classes, plan.recipe.filters, progress=progress)
 
 
-def settings_of(
-    teachers: Sequence[Teacher], classes: ClassTable, recipe: LabelRecipe
-) -> dict[str, Any]:
-    """Return all settings that determine labels, as the manifest stores them."""
-    return {
-        **recipe.to_dict(),
-        "class_table": classes.name or "of a user",
-        "classes": list(classes.names),
-        "teachers": [
-            {
-                "name": teacher.name,
-                "sha256": teacher.digest,
-                "licence": teacher.licence,
-                "merge": list(merge_of(teacher.classes, classes)),
-            }
-            for teacher in teachers
-        ],
-    }
+def complete_set(
+    folder: LabelSetFolder, classes: ClassTable, filters: LabelFilters, *, progress: Report
+) -> LabelSummary:
+    """Filter the raw labels of all frames, which must be there, and complete the set."""
+    folder.open_final()
+    pixels = filter_frames(folder, classes=classes, filters=filters, report=progress)
+    folder.finish(classes)
+    teachers = len(folder.settings["teachers"])
+    warning = warning_of(pixels[-1] / max(1, sum(pixels)), filters, teachers=teachers)
+    return replace(_summary(folder, classes), pixels=pixels, warning=warning)
 
 
-def _predict_raw_labels(
-    folder: LabelSetFolder,
-    teacher_votes: Sequence[TeacherVote],
-    *,
-    classes: int,
-    recipe: LabelRecipe,
-    batch: int,
-    report: Report,
-    say: Callable[[str], None] | None,
-) -> None:
-    """Predict raw labels for frames that have none yet.
-
-    Batches begin at the same frames however often a run was stopped, so that networks, whose
-    rounding may depend on the batch, give the same bytes.
-    """
-    estimated = say is None or any(
-        teacher_vote.teacher.device.type != "cpu" for teacher_vote in teacher_votes
-    )
-    frames, picture = folder.target.frames, folder.target.picture
-    for start in range(0, len(frames), batch):
-        group = frames[start : start + batch]
-        report(Progress("label", start, len(frames), "frame"))
-        if all(folder.has_raw_labels(frame) for frame in group):
-            continue
-        pictures = np.stack([picture(frame.samples[0]) for frame in group])
-        began_s = time.monotonic()
-        predicted = predict_labels(
-            teacher_votes,
-            pictures,
-            classes=classes,
-            test_time=recipe.test_time,
-            merge=recipe.merge,
-            agreement=recipe.filters.agreement,
-        )
-        taken_s = time.monotonic() - began_s
-        for frame, labels, confidence in zip(
-            group, predicted.labels, predicted.confidence, strict=True
-        ):
-            if not folder.has_raw_labels(frame):
-                label_path, confidence_path = folder.raw_label_files(frame.key)
-                write_image(confidence_path, confidence)
-                write_image(label_path, labels)
-        if not estimated and say is not None:
-            left = sum(not folder.has_raw_labels(frame) for frame in frames)
-            say(estimate(taken_s / len(group), left))
-            estimated = True
-    report(Progress("label", len(frames), len(frames), "frame"))
-
-
-def estimate(seconds: float, frames: int) -> str:
-    """Return a sentence with the time that a number of frames takes at a rate."""
-    total = seconds * frames
-    size, unit = (3600, "h") if total >= 3600 else (60, "min") if total >= 60 else (1, "s")
-    return (
-        f"{seconds:.2g} s a frame on the CPU: about {total / size:.1f} {unit} for {frames:,} more; "
-        "a smaller teacher or fewer --scales are faster"
-    )
+def _summary(folder: LabelSetFolder, classes: ClassTable) -> LabelSummary:
+    target = folder.target
+    samples = sum(len(frame.samples) for frame in target.frames)
+    return LabelSummary(target.path, folder.name, classes, len(target.frames), samples)

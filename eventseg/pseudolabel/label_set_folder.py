@@ -15,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.label_import import check_set_name as checked_set_name
 from eventseg.dataset.labelled import is_imported
 from eventseg.dataset.layout import (
@@ -68,29 +69,41 @@ class LabelSetFolder:
         Everything that decides its labels, as TOML holds it.
     overwrite : bool
         Replace a set of other settings, or one that something else made.
+    shared : bool
+        Several processes write raw labels: nothing is removed.
 
     Attributes
     ----------
     whole : bool
         The set is there already.
+    partial : Path
+        Folder of what there is while the set is on its way.
 
     Raises
     ------
     DatasetError
         There is a set of this name that was made otherwise.
+    OutputError
+        Shards of a job array are making it, and this process is not shared.
     """
 
     def __init__(
-        self, target: LabelTarget, name: str, settings: Settings, *, overwrite: bool = False
+        self,
+        target: LabelTarget,
+        name: str,
+        settings: Settings,
+        *,
+        overwrite: bool = False,
+        shared: bool = False,
     ) -> None:
         self.target = target
         self.name = name
         self.settings = settings
         root = target.root
-        self._partial = root / PARTIAL_LABELS / name
+        self.partial = root / PARTIAL_LABELS / name
         self.whole = False
         sets = target.read_sets()
-        stopped = _read_settings(self._partial / SETTINGS)
+        stopped = read_settings(self.partial / SETTINGS)
         made = sets.settings.get(name)
         if made is not None and is_imported(made):
             made = None
@@ -110,20 +123,33 @@ class LabelSetFolder:
             and difference(made, settings) is None
             and all(path.is_file() for path in self._files())
         )
+        if shared:
+            return
+        by_shards = self.partial / SHARDS
+        if by_shards.is_dir() and not self.whole and not overwrite:
+            raise OutputError(
+                f"{self.partial} holds shards of a job array: 'eventseg merge {target.path}' "
+                f"completes them; to label without them remove {by_shards}"
+            )
         if stopped is None or self.whole or difference(stopped, settings) is not None:
-            _remove(self._partial)
+            _remove(self.partial)
 
     def begin(self) -> None:
         """Mark the set as on its way, and clean up after a killed run."""
-        for path in temporary_files(self._partial):
+        for path in temporary_files(self.partial):
             path.unlink()
+        shutil.rmtree(self.partial / SHARDS, ignore_errors=True)
+        self.begin_shared()
+
+    def begin_shared(self) -> None:
+        """Mark the set as on its way beside other processes that write into it."""
         text = tomli_w.dumps(self.settings)
-        write_whole(self._partial / SETTINGS, lambda file: file.write(text.encode()))
+        write_whole(self.partial / SETTINGS, lambda file: file.write(text.encode()))
 
     def raw_label_files(self, key: str) -> tuple[Path, Path]:
         """Return the files of a frame's labels and confidence before any filter."""
         name = checked_name(f"{key}.png")
-        return self._partial / "labels" / name, self._partial / "confidence" / name
+        return self.partial / "labels" / name, self.partial / "confidence" / name
 
     def has_raw_labels(self, frame: Frame) -> bool:
         """Return whether a frame has raw labels; they are written after its confidence."""
@@ -144,7 +170,11 @@ class LabelSetFolder:
                 path.unlink()
         sets = self.target.read_sets().with_set(self.name, table, self.settings)
         self.target.write_sets(sets)
-        _remove(self._partial)
+        self.remove_partial()
+
+    def remove_partial(self) -> None:
+        """Remove what was there while the set was on its way."""
+        _remove(self.partial)
 
     def _compare(self, made: Settings, what: str) -> None:
         differs = difference(made, self.settings)
@@ -197,7 +227,8 @@ def _word(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _read_settings(path: Path) -> Settings | None:
+def read_settings(path: Path) -> Settings | None:
+    """Return the settings of a set on its way, or None where there are none."""
     try:
         return read_toml(path)
     except FileNotFoundError:

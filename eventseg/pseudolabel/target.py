@@ -79,8 +79,8 @@ class LabelTarget:
 
 
 @contextmanager
-def open_target(path: str | Path) -> Iterator[LabelTarget]:
-    """Open pictures to label, for one process at a time.
+def open_target(path: str | Path, *, shared: bool = False) -> Iterator[LabelTarget]:
+    """Open pictures to label, for one process at a time or for those that share it.
 
     Parameters
     ----------
@@ -88,6 +88,8 @@ def open_target(path: str | Path) -> Iterator[LabelTarget]:
         A data set, a folder of labelled pictures in the layout of CamVid, Cityscapes or
         EV-SegNet's released files, or a league with frames. The sets of the latter two lie in
         ``label_sets/`` within it.
+    shared : bool
+        Let other processes that share it write too.
 
     Raises
     ------
@@ -99,10 +101,13 @@ def open_target(path: str | Path) -> Iterator[LabelTarget]:
     folder = open_layout(Path(path))
     if folder is not None:
         target = _of_league(folder) if isinstance(folder, League) else _of_folder(folder)
-        with locked(target.root, doing="writing"):
+        with locked(target.root, doing="writing", shared=shared):
             yield target
     else:
-        with open_dataset(path) as dataset, locked(dataset.path, doing="writing"):
+        with (
+            open_dataset(path) as dataset,
+            locked(dataset.path, doing="writing", shared=shared),
+        ):
             yield _of_dataset(dataset)
 
 

@@ -47,8 +47,8 @@ COMPUTE = {
 }  # fmt: skip
 LONG = {
     "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels export",
-    "labels import", "predict", "pseudolabel", "release", "reproduce", "score", "simulate fit",
-    "simulate images", "simulate street", "stream", "train", "view",
+    "labels import", "merge", "predict", "pseudolabel", "release", "reproduce", "score",
+    "simulate fit", "simulate images", "simulate street", "stream", "train", "view",
 }  # fmt: skip
 WITH_DEVICE = {
     "bench", "encode", "evaluate", "predict", "pseudolabel", "score", "stream", "train", "view",
@@ -92,7 +92,7 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("--device", WITH_DEVICE),
         ("--workers", {"encode", "evaluate", "score", "train"}),
         ("--scheduler", {"encode", "predict"}),
-        ("--shard", {"encode", "predict"}),
+        ("--shard", {"encode", "predict", "pseudolabel"}),
         ("--json", set(EVERY)),
         ("--quiet", LONG),
         ("-q", LONG),

@@ -13,7 +13,8 @@ from training_fixtures import street_dataset
 
 import eventseg
 from eventseg.errors import DatasetError, OutputError
-from eventseg.prediction.shards import merge_shards, predict_shard
+from eventseg.prediction.shards import predict_shard
+from eventseg.pseudolabel.shards import merge_shards
 from eventseg_cli.main import main
 
 SETTINGS = {"device": "cpu", "probabilities": True}

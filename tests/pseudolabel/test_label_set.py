@@ -25,8 +25,9 @@ from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import locked
 from eventseg.labels.maps import merge_of
 from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
-from eventseg.pseudolabel.label_set import LabelSummary, estimate, label_dataset
+from eventseg.pseudolabel.label_set import LabelSummary, label_dataset
 from eventseg.pseudolabel.label_set_folder import set_name_of
+from eventseg.pseudolabel.raw_labels import estimate
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.test_time import TestTimeAugmentation
 from eventseg.pseudolabel.voting import TeacherVote, predict_labels
