@@ -38,7 +38,7 @@ from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import composed, digest_of, temporary_files
 from eventseg.filters.filtered import survey_filters
 from eventseg.images import list_pictures, read_image
-from eventseg.labels.maps import unknown_labels
+from eventseg.labels.maps import shown_ids, unknown_labels
 from eventseg.labels.tables import described
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
@@ -295,7 +295,7 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
             except DatasetError:
                 continue  # reported with the images
             if unknown:
-                words = ", ".join(map(str, unknown))
+                words = shown_ids(unknown)
                 place = path.relative_to(dataset.path)
                 cure = _cure(place.parent, dataset)
                 yield f"{place}: labels {words}; {described(table)}; {cure}"

@@ -13,7 +13,14 @@ from PIL import Image, ImageDraw, ImageFont
 from eventseg.errors import DatasetError, LabelError
 from eventseg.files import write_whole
 from eventseg.images import GRAY, INDEXED, SIGNATURE, open_png
-from eventseg.labels.maps import IGNORED, ClassTable, Labels, paint_labels, unknown_labels
+from eventseg.labels.maps import (
+    IGNORED,
+    ClassTable,
+    Labels,
+    paint_labels,
+    shown_ids,
+    unknown_labels,
+)
 from eventseg.labels.tables import described
 
 Values = Literal["auto", "ids", "colours"]
@@ -257,4 +264,4 @@ def legend(table: ClassTable) -> NDArray[np.uint8]:
 def _check(labels: Labels, table: ClassTable, *, what: str) -> None:
     unknown = unknown_labels(labels, len(table))
     if unknown:
-        raise LabelError(f"{what} hold {', '.join(map(str, unknown))}; {described(table)}")
+        raise LabelError(f"{what} hold {shown_ids(unknown)}; {described(table)}")

@@ -32,6 +32,9 @@ EVSEGNET_6 = load_class_table("evsegnet6")
 EVSEGNET_6_OF_CITYSCAPES_19 = merge_of(CITYSCAPES_19, EVSEGNET_6)
 """EV-SegNet's class of each training class of Cityscapes."""
 
+SHOWN_IDS = 8
+"""Class ids that a message lists."""
+
 
 def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
     """Return labels in the classes of another table; ignored pixels stay so.
@@ -50,7 +53,7 @@ def merge_labels(labels: Labels, merge: Sequence[int]) -> Labels:
     unknown = unknown_labels(labels, len(merge))
     if unknown:
         raise LabelError(
-            f"labels hold {', '.join(map(str, unknown))}; the merge is of the {len(merge)} classes "
+            f"labels hold {shown_ids(unknown)}; the merge is of the {len(merge)} classes "
             f"0 to {len(merge) - 1} and {IGNORED} for ignored ({PAGE})"
         )
     lookup = np.full(256, IGNORED, np.uint8)
@@ -130,10 +133,22 @@ def paint_labels(labels: Labels, classes: ClassTable) -> NDArray[np.uint8]:
     """
     unknown = unknown_labels(labels, len(classes))
     if unknown:
-        raise LabelError(f"labels hold {', '.join(map(str, unknown))}; {described(classes)}")
+        raise LabelError(f"labels hold {shown_ids(unknown)}; {described(classes)}")
     lookup = np.zeros((256, 3), np.uint8)
     lookup[: len(classes)] = classes.colours
     return lookup[labels]
+
+
+def shown_ids(ids: Sequence[int]) -> str:
+    """Return class ids for a message: the first ones, and the number of the others.
+
+    Examples
+    --------
+    >>> shown_ids([6, 7]), shown_ids(range(6, 200))
+    ('6, 7', '6, 7, 8, 9, 10, 11, 12, 13 and 186 more')
+    """
+    more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS + 1 else ""
+    return ", ".join(map(str, ids[:SHOWN_IDS] if more else ids)) + more
 
 
 def unknown_labels(labels: Labels, classes: int) -> list[int]:

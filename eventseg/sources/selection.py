@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError, TrainingError
-from eventseg.labels.maps import ClassTable, merge_labels, merge_of, unknown_labels
+from eventseg.labels.maps import ClassTable, merge_labels, merge_of, shown_ids, unknown_labels
 from eventseg.labels.tables import described
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
@@ -79,8 +79,7 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
     unknown = unknown_labels(labels, len(source.classes))
     if unknown:
         raise LabelError(
-            f"labels of {source.ids[i]} hold {', '.join(map(str, unknown))}; "
-            f"{described(source.classes)}"
+            f"labels of {source.ids[i]} hold {shown_ids(unknown)}; {described(source.classes)}"
         )
     return torch.from_numpy(
         np.ascontiguousarray(labels if merge is None else merge_labels(labels, merge))

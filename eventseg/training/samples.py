@@ -23,6 +23,7 @@ from eventseg.labels.maps import (
     load_class_table,
     merge_labels,
     merge_of,
+    shown_ids,
     unknown_labels,
 )
 from eventseg.labels.tables import described
@@ -122,7 +123,7 @@ class Samples(Dataset[Batch]):
         unknown = unknown_labels(labels, len(source.classes))
         if unknown:
             raise TrainingError(
-                f"labels of {source.ids[key.index]} hold {', '.join(map(str, unknown))}; "
+                f"labels of {source.ids[key.index]} hold {shown_ids(unknown)}; "
                 f"{described(source.classes)}"
             )
         if self.merge is not None:

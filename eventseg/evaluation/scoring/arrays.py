@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError
-from eventseg.labels.maps import IGNORED, ClassTable, Labels, unknown_labels
+from eventseg.labels.maps import IGNORED, ClassTable, Labels, shown_ids, unknown_labels
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.sources.source import Source
@@ -154,7 +154,7 @@ def _ids(array: NDArray[Any], classes: ClassTable, what: str) -> Labels:
     unknown = unknown_labels(labels, len(classes))
     if unknown:
         raise LabelError(
-            f"{what} holds {', '.join(map(str, unknown))}; {classes.name or 'the class table'} has "
+            f"{what} holds {shown_ids(unknown)}; {classes.name or 'the class table'} has "
             f"0 to {len(classes) - 1} and {IGNORED} for no prediction"
         )
     return labels

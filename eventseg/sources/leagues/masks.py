@@ -10,7 +10,7 @@ from eventseg.errors import DatasetError, LabelError
 from eventseg.events import SensorSize
 from eventseg.images import SIGNATURE, open_png
 from eventseg.labels.files import read_labels
-from eventseg.labels.maps import ClassTable, Labels, unknown_labels
+from eventseg.labels.maps import ClassTable, Labels, shown_ids, unknown_labels
 
 RGB = 2
 """Kind of pixels in the header of a PNG."""
@@ -37,7 +37,7 @@ def read_mask(path: Path, *, size: SensorSize, classes: ClassTable) -> Labels:
         )
     if unknown := unknown_labels(labels, len(classes)):
         raise DatasetError(
-            f"{path} holds the ids {', '.join(map(str, unknown))}; {classes.name} has 0 to "
+            f"{path} holds the ids {shown_ids(unknown)}; {classes.name} has 0 to "
             f"{len(classes) - 1} and 255 for ignored"
         )
     return labels
