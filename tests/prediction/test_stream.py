@@ -12,8 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recording_fixtures import write_recording
 from stream_fixtures import SENSOR, Given, MemoryRecording, events_at, packet, pixel_network
 
+import eventseg
 from eventseg.errors import CheckpointError, EventsError, NetworkError, RecordingError, WindowError
 from eventseg.events import SensorSize
 from eventseg.prediction import Packet, predict, stream
@@ -345,3 +347,17 @@ def test_another_sensor_and_hot_pixels_are_noted(tmp_path):
         stream(tmp_path, Given([]), device="cpu")
     with pytest.raises(CheckpointError, match="there is no run folder"):
         stream(tmp_path / "none", Given([]), device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["gray", "both"])
+def test_networks_of_frames_see_the_frames_of_predict(kind, tmp_path):
+    path = write_recording(tmp_path / "rec.hdf5")
+    with eventseg.open_recording(path) as recording:
+        network = pixel_network(kind=kind, sensor=recording.sensor)
+        live = list(stream(network, recording, every="15ms", speed=math.inf, queue="all"))
+        expected = list(predict(network, recording, every="15ms", device="cpu"))
+    assert len(live) == len(expected) > 10
+    assert len({each.frame for each in live}) > 3
+    for one, other in zip(live, expected, strict=True):
+        assert (one.t_us, one.frame) == (other.t_us, other.frame)
+        assert np.array_equal(one.labels, other.labels)
