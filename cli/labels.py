@@ -126,8 +126,8 @@ def import_command(
     """
     if name is None:
         raise click.UsageError("Missing option '--set': name the label set, such as --set own.")
-    from eventseg.dataset.label_import import import_labels
-    from eventseg.dataset.label_join import Join
+    from eventseg.dataset.own_labels.importing import import_labels
+    from eventseg.dataset.own_labels.joining import Join
 
     with messages.bar() as bar:
         summary = import_labels(
@@ -198,7 +198,7 @@ def export_command(
     """
     if name is None:
         raise click.UsageError("Missing option '--set': name the label set, such as --set own.")
-    from eventseg.dataset.label_export import export_labels
+    from eventseg.dataset.own_labels.exporting import export_labels
 
     with messages.bar() as bar:
         summary = export_labels(

@@ -1,12 +1,12 @@
 from .check import check_dataset as check_dataset
 from .describe import dataset_lines as dataset_lines
-from .label_export import export_labels as export_labels
-from .label_import import import_labels as import_labels
-from .label_join import Join as Join
-from .label_summaries import ExportSummary as ExportSummary
-from .label_summaries import ImportSummary as ImportSummary
 from .manifest import Manifest as Manifest
 from .manifest import Settings as Settings
+from .own_labels import ExportSummary as ExportSummary
+from .own_labels import ImportSummary as ImportSummary
+from .own_labels import Join as Join
+from .own_labels import export_labels as export_labels
+from .own_labels import import_labels as import_labels
 from .reader import EventDataset as EventDataset
 from .reader import open_dataset as open_dataset
 from .sample import DatasetSample as DatasetSample

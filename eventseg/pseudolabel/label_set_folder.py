@@ -16,7 +16,6 @@ from typing import Any
 import tomli_w
 
 from eventseg.dataset.jobs.shard import SHARDS
-from eventseg.dataset.label_import import check_set_name as checked_set_name
 from eventseg.dataset.labelled import is_imported
 from eventseg.dataset.layout import (
     LIMITS,
@@ -25,6 +24,7 @@ from eventseg.dataset.layout import (
     confidence_file,
     label_file,
 )
+from eventseg.dataset.own_labels.importing import check_set_name as checked_set_name
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import read_toml, temporary_files, write_whole

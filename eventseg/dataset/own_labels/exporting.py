@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from eventseg.dataset.label_import import refuse_pictures
-from eventseg.dataset.label_summaries import ExportSummary
 from eventseg.dataset.labelled import labelled_samples
 from eventseg.dataset.layout import checked_name
+from eventseg.dataset.own_labels.importing import refuse_pictures
+from eventseg.dataset.own_labels.summaries import ExportSummary
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import write_whole

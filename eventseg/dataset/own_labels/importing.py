@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from eventseg.dataset.label_join import Join, Joined, join_files, listed
-from eventseg.dataset.label_summaries import ImportSummary
 from eventseg.dataset.labelled import (
     IMPORTED,
     ORIGIN,
@@ -26,6 +24,8 @@ from eventseg.dataset.labelled import (
 )
 from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS, label_file
 from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.own_labels.joining import Join, Joined, join_files, listed
+from eventseg.dataset.own_labels.summaries import ImportSummary
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
