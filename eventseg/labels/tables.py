@@ -89,6 +89,11 @@ class ClassTable:
         Values that mean ignored in files of this table, beside 255.
     merges : tuple of Merge
         Merges of other tables into this one.
+
+    Raises
+    ------
+    LabelError
+        A colour that no picture can have, or not one for each class.
     """
 
     names: tuple[str, ...]
@@ -97,6 +102,17 @@ class ClassTable:
     instances: tuple[bool, ...] = field(default=(), compare=False)
     ignored_ids: tuple[int, ...] = field(default=(), compare=False)
     merges: tuple[Merge, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Manifests and checkpoints of others hold tables too, not only files of tables.
+        if len(self.colours) != len(self.names):
+            raise LabelError(f"{len(self.names)} classes have {len(self.colours)} colours ({PAGE})")
+        for name, colour in zip(self.names, self.colours, strict=True):
+            if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+                raise LabelError(
+                    f"colour of class {name!r} must be three numbers from 0 to 255, got "
+                    f"{list(colour)} ({PAGE})"
+                )
 
     def __len__(self) -> int:
         """Return the number of classes."""

@@ -14,6 +14,7 @@ from prediction_fixtures import random_network
 from training_fixtures import street_dataset, train_tiny
 
 import eventseg
+from eventseg.errors import EventsegError
 from eventseg.prediction.check import check_predictions
 from eventseg.training.check import check_run
 from eventseg_cli.main import main
@@ -126,3 +127,18 @@ def test_the_command_knows_each_kind_and_repairs(made: Path, tmp_path: Path) -> 
     assert len(report["repaired"]) == 2
     refused = CliRunner().invoke(main, ["check", str(made / "run"), "--deep"])
     assert refused.exit_code == 2
+
+
+def test_colours_that_no_picture_can_have_are_one_error(made: Path, tmp_path: Path) -> None:
+    """A finding of benchmarks/fuzz.py: a number of 64 bits and one in a colour."""
+    maps = Path(shutil.copytree(made / "maps", tmp_path / "maps"))
+    manifest = maps / "predictions.toml"
+    text = manifest.read_text()
+    before, _, after = text.partition("colour = [\n")
+    number, _, rest = after.partition(",")
+    for other in ("-9223372036854775809", "256", "-1"):
+        manifest.write_text(f"{before}colour = [\n    {other},{rest}")
+        with pytest.raises(EventsegError, match="three numbers from 0 to 255"):
+            eventseg.open_predictions(maps)
+    manifest.write_text(f"{before}colour = [\n{number},{rest}")
+    assert len(eventseg.open_predictions(maps))

@@ -188,6 +188,20 @@ def test_samples_of_bags_and_mvsec(tmp_path: Path) -> None:
             assert len(recording.imu(8_500, 9_500)) == 1
 
 
+@pytest.mark.parametrize("width", [2**15 + 1, 2**63 - 1])
+def test_pictures_wider_than_any_sensor_are_left_out(tmp_path: Path, width: int) -> None:
+    """A finding of benchmarks/fuzz.py: sizes of up to 64 bits."""
+    with h5py.File(tmp_path / "rec.h5", "w") as file:
+        table = [LEFT.x, LEFT.y, LEFT.t / 1e6, LEFT.p * 2.0 - 1]
+        file["davis/left/events"] = np.stack(table, axis=1)
+        file.create_dataset("davis/left/image_raw", (1, 1, width), "u1", chunks=(1, 1, 8))
+        file["davis/left/image_raw_ts"] = [0.02]
+    with open_recording(tmp_path / "rec.h5", sensor=SENSOR) as recording:
+        assert len(recording.events()) == len(LEFT)
+        assert len(recording.frames) == 0
+        assert any("are no gray or RGB pictures" in note for note in recording.report.notes)
+
+
 def test_pictures_of_another_clock_are_brought_to_that_of_the_events(tmp_path: Path) -> None:
     """Events count from the camera's start, pictures and headers from 1970."""
     host_us = 1_600_000_000_000_000

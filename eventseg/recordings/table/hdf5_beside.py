@@ -23,6 +23,7 @@ from eventseg.recordings.hdf5.filters import missing_filter
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
+from eventseg.recordings.packets import MOST_PIXELS
 from eventseg.recordings.pixels import StoredFrames, gray_values
 from eventseg.recordings.table.columns import Meaning, times_in_us
 from eventseg.recordings.table.layouts import Layout
@@ -73,7 +74,8 @@ def _times(table: Table, n: int) -> NDArray[np.int64] | None:
 def _frames(pictures: Table, times: Table, name: str, path: Path, notes: list[str]) -> StoredFrames:
     shape, dtype = pictures.shape, pictures.dtype
     sound = len(shape) in (3, 4) and dtype.kind == "u" and dtype.itemsize <= 2
-    if not sound or not 0 < shape[0] <= MOST_FRAMES or (len(shape) == 4 and shape[3] not in (3, 4)):
+    sound = sound and 0 < shape[0] <= MOST_FRAMES and max(shape[1:3]) <= MOST_PIXELS
+    if not sound or (len(shape) == 4 and shape[3] not in (3, 4)):
         notes.append(f"{name} is not read: {dtype} {shape} are no gray or RGB pictures")
         return NO_FRAMES
     try:

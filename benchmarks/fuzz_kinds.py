@@ -1,0 +1,200 @@
+"""Kinds of files that the fuzzer damages: a sound one of each, and what reads it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli_w
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+
+RECORDINGS = (
+    "Ddd17", "Mvsec", "Hdf5Columns", "Aedat2", "Aedat2OfDvs128", "Aedat3", "Aedat4", "EventStream",
+    "EventStreamOfAtis", "Evt2", "Evt21", "Evt21Legacy", "Evt3", "Dat", "Rosbag1", "RosbagSqlite",
+    "Mcap", "Npy", "Npz", "Text",
+)  # fmt: skip
+"""Formats, as the contract of readers calls them; it writes the sound files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of files.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        Writes a sound file, and what belongs to it, into a folder; returns the file to damage.
+    read : callable
+        Reads all that the file decides, by what a user calls.
+    text : bool
+        Whether the file is text.
+    """
+
+    name: str
+    make: Callable[[Path], Path]
+    read: Callable[[Path], object]
+    text: bool = False
+
+
+def kinds() -> dict[str, Kind]:
+    """Return every kind by its name."""
+    sys.path.insert(0, str(TESTS))
+    found = [_recording_kind(name) for name in RECORDINGS]
+    found += [
+        Kind("manifest", lambda folder: _dataset(folder) / "manifest.toml", _read_dataset, True),
+        Kind("samples", lambda folder: _dataset(folder) / "samples.csv", _read_dataset, True),
+        Kind("tensor", lambda folder: _first(_dataset(folder) / "tensors", ".npy"), _read_dataset),
+        Kind("frame", lambda folder: _first(_dataset(folder) / "frames", ".png"), _read_dataset),
+        Kind("label", lambda folder: _first(_dataset(folder) / "labels", ".png"), _read_dataset),
+        Kind("classes", _class_table, _read_class_table, True),
+        Kind("checkpoint", _checkpoint, _read_checkpoint),
+        Kind("predictions", _predictions, _read_predictions, True),
+        Kind("league", _league, _read_league, True),
+        Kind("settings", _settings, _read_settings, True),
+    ]
+    return {kind.name: kind for kind in found}
+
+
+def _recording_kind(name: str) -> Kind:
+    def make(folder: Path) -> Path:
+        from recordings import test_contract
+
+        format_of = getattr(test_contract, f"Test{name}")()
+        path = folder / f"rec{format_of.suffix}"
+        format_of.write(path)
+        return path
+
+    return Kind(name.lower(), make, _read_recording, name == "Text")
+
+
+def _read_recording(path: Path) -> object:
+    from recordings.contract import SENSOR
+
+    import eventseg
+
+    with eventseg.open_recording(path, sensor=SENSOR) as recording:
+        frames = [recording.frames.raw(i) for i in range(min(4, len(recording.frames)))]
+        parts = sum(len(part) for part in recording.stream(max_events=1_000))
+        events = recording.events()
+        assert parts == len(events), f"{parts} events streamed, {len(events)} read"
+        return events, frames, recording.imu(), recording.report
+
+
+def _dataset(folder: Path) -> Path:
+    from recordings.contract import SENSOR
+
+    import eventseg
+
+    drive = folder / "drive.hdf5"
+    eventseg.simulate_street(drive, duration_us=150_000, seed=3, sensor=SENSOR, threads=1)
+    eventseg.encode_dataset(drive, folder / "data", windows_us=[10_000])
+    return folder / "data"
+
+
+def _first(folder: Path, suffix: str) -> Path:
+    return sorted(folder.rglob(f"*{suffix}"))[0]
+
+
+def _read_dataset(path: Path) -> object:
+    import eventseg
+    from eventseg.dataset.check import check_dataset
+
+    root = next(parent for parent in path.parents if parent.name == "data")
+    check_dataset(root)
+    with eventseg.open_dataset(root) as dataset:
+        return [
+            (dataset.tensor(i), dataset.frame(i), dataset.labels(i, "truth"))
+            for i in range(min(3, len(dataset)))
+        ]
+
+
+def _class_table(folder: Path) -> Path:
+    from eventseg.labels.maps import load_class_table
+
+    path = folder / "classes.toml"
+    rows = [{"id": i, "name": f"class {i}", "colour": [i, 2 * i, 3 * i]} for i in range(3)]
+    taken = {"class 0": ["road"], "class 2": ["car", "bus"]}
+    others = set(load_class_table("cityscapes19").names) - {"road", "car", "bus"}
+    merge = {"cityscapes19": {**taken, "ignored": sorted(others)}}
+    table = {"name": "yard", "ignored": [9, 10], "classes": rows, "merge": merge}
+    path.write_text(tomli_w.dumps(table))
+    return path
+
+
+def _read_class_table(path: Path) -> object:
+    from eventseg.labels.maps import load_class_table, merge_of
+
+    table = load_class_table(path)
+    return merge_of(load_class_table("cityscapes19"), table)
+
+
+def _checkpoint(folder: Path) -> Path:
+    from prediction_fixtures import random_network
+
+    return random_network(folder / "network.pt", "gray")
+
+
+def _read_checkpoint(path: Path) -> object:
+    from eventseg.prediction.checkpoint_file import find_checkpoint
+    from eventseg.prediction.loading import load_trained
+
+    return load_trained(find_checkpoint(path))
+
+
+def _predictions(folder: Path) -> Path:
+    from prediction_fixtures import random_network
+
+    import eventseg
+
+    _dataset(folder)
+    random_network(folder / "network.pt", "gray")
+    eventseg.predict_into(
+        folder / "network.pt", folder / "drive.hdf5", folder / "maps", device="cpu"
+    )
+    return folder / "maps" / "predictions.toml"
+
+
+def _read_predictions(path: Path) -> object:
+    import eventseg
+
+    folder = eventseg.open_predictions(path.parent)
+    return [folder.labels(sample) for sample in folder.ids[:3]], folder.class_shares()
+
+
+def _league(folder: Path) -> Path:
+    from league_trees import DAVIS, simulated, write_ess_tree
+
+    train, test = (
+        simulated(folder / f"{seed}.hdf5", sensor=DAVIS, duration_us=200_000, seed=seed)
+        for seed in (7, 8)
+    )
+    write_ess_tree(folder / "DDD17", train, test)
+    path = folder / "league.toml"
+    table = {"league": "ddd17", "root": str(folder / "DDD17"), "split": "ess"}
+    path.write_text(tomli_w.dumps({**table, "label_sets": str(folder / "sets")}))
+    return path
+
+
+def _read_league(path: Path) -> object:
+    from eventseg.sources.leagues.opening import open_league
+
+    return open_league(path)
+
+
+def _settings(folder: Path) -> Path:
+    from eventseg.training.config.config import load_config
+    from eventseg.training.config.tables import to_table
+
+    path = folder / "train.toml"
+    path.write_text(tomli_w.dumps(to_table(load_config())))
+    return path
+
+
+def _read_settings(path: Path) -> object:
+    from eventseg.training.config.config import load_config
+
+    return load_config(path)
