@@ -72,11 +72,11 @@ QUICK = Plan(
     (Drive("day", 7, 1_000_000), Drive("crossing", 5, 600_000)),
     Lesson(
         SMALL,
-        teacher_drives=streets(("day",), count=4, seed=101, duration_us=800_000),
-        drives=streets(("day",), count=12, seed=201, duration_us=800_000),
+        teacher_drives=streets(("day",), count=8, seed=101, duration_us=800_000),
+        drives=streets(("day",), count=20, seed=201, duration_us=800_000),
         unseen=streets(("day",), count=3, seed=301, duration_us=600_000),
-        teacher_iterations=80,
-        iterations=200,
+        teacher_iterations=120,
+        iterations=220,
     ),
     moments=3,
 )
