@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,17 @@ def test_latex_is_whole(no_page, root, tmp_path):
         depth += {"{": 1, "}": -1}.get(sign, 0)
         assert depth >= 0
     assert depth == 0
+    compiler = shutil.which("pdflatex")
+    if compiler is not None:  # TeX is no package of Python: tested where it is installed
+        document = tmp_path / "document.tex"
+        document.write_text(
+            "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+            "\\input{out/scores.tex}\\end{document}"
+        )
+        command = [compiler, "-interaction=nonstopmode", "-halt-on-error", document.name]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        assert ended.returncode == 0, ended.stdout[-800:]
+        assert (tmp_path / "document.pdf").stat().st_size > 1_000
 
 
 def planted(root: Path, mistake: str) -> tuple[Path, dict[str, np.ndarray]]:
