@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eventseg.dataset.describe_labels import dataset_warnings
+from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.labelled import (
     SAMPLES_DIGEST,
     held_settings,
@@ -173,6 +174,9 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
             expected[root / kind / name] = (".png", framed)
     for folder in _folders(root / PARTIAL_LABELS):
         place = folder.relative_to(root)
+        if (folder / SHARDS).is_dir():
+            yield f"{place} has labels of shards that were not merged: run merge, or label again"
+            continue
         command = "labels import" if is_imported(held_settings(folder)) else "pseudolabel"
         yield f"{place} is left over from a stopped run: run {command} again"
     for folder in _folders(root / "tensors"):

@@ -72,6 +72,8 @@ def test_merged_shards_are_the_run_of_one_process(made: Path, data: Path, tmp_pa
 
 def test_what_is_missing_or_differs_is_named(data: Path) -> None:
     assert label(data, "1/3") + label(data, "3/3") < 10
+    (left,) = [line for line in check_dataset(data) if "labels.partial" in line]
+    assert left.endswith("has labels of shards that were not merged: run merge, or label again")
     with pytest.raises(DatasetError, match=r"1 of 3 shards .*stub are missing: .*--shard 2/3"):
         merge_shards(data)
     with pytest.raises(OutputError, match="holds shards of a job array: 'eventseg merge"):
