@@ -52,6 +52,13 @@ class Folder(PictureSource):
         ``truth`` for the labels of the folder itself, or a set of ``label_sets/``.
     assigned : bool
         Whether the splits are others than the folder's, see :mod:`eventseg.sources.assigned`.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Name of each sample.
+    sequences : tuple of str
+        Drive of each sample.
     """
 
     path: Path
@@ -62,6 +69,13 @@ class Folder(PictureSource):
     left_out: Mapping[str, int] = field(default_factory=dict)
     label_set: str = TRUTH
     assigned: bool = False
+    # Made once: loops over samples ask for them at every sample.
+    ids: tuple[str, ...] = field(init=False, repr=False)
+    sequences: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(item.id for item in self.items))
+        object.__setattr__(self, "sequences", tuple(item.sequence for item in self.items))
 
     def __repr__(self) -> str:
         size = f"{len(self.items):,} samples of {self.size}, {len(self.classes)} classes"
@@ -77,21 +91,11 @@ class Folder(PictureSource):
         return all(item.image is not None for item in self.items)
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        """Name of each sample."""
-        return tuple(item.id for item in self.items)
-
-    @property
     def published_splits(self) -> tuple[str, ...]:
         """Split of each sample as the folder has it, or as it is assigned."""
         if self.assigned:
             return self.splits
         return tuple(item.split for item in self.items)
-
-    @property
-    def sequences(self) -> tuple[str, ...]:
-        """Drive of each sample."""
-        return tuple(item.sequence for item in self.items)
 
     @property
     def digests(self) -> dict[str, str]:
