@@ -234,3 +234,14 @@ def test_readme_begins_with_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert "pip install uv && uv run eventseg demo" in text
     assert "pip install uv && uv run pytest" in text
+
+
+def test_the_root_holds_nothing_that_a_command_left() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout: a source distribution holds fewer files")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    assert {name.partition("/")[0] for name in listed.stdout.splitlines()} == {
+        ".ci", ".github", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md",
+        "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "benchmarks",
+        "cli", "docs", "eventseg", "mkdocs.yml", "pyproject.toml", "tests",
+    }  # fmt: skip

@@ -126,8 +126,7 @@ def test_commands_know_the_layout(tmp_path: Path) -> None:
     info = json.loads(CliRunner().invoke(main, ["info", str(root), "--json"]).stdout)
     assert info["classes"] == ["ground", "cart", "rest"]
     assert info["splits"]["train"]["pixels"] == {"ground": 9, "cart": 6, "rest": 3, "ignored": 6}
-    result = CliRunner().invoke(
-        main, ["audit", str(root), "--labels", "truth", "--truth", "truth", "--split", "test"]
-    )
+    words = ["--labels", "truth", "--truth", "truth", "--split", "test"]
+    result = CliRunner().invoke(main, ["audit", str(root), *words, "--out", str(tmp_path / "a")])
     assert result.exit_code == 0, result.output
     assert "cart" in result.stdout
