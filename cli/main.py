@@ -21,7 +21,7 @@ COMMANDS = {
     "convert": "Write a recording in another format.",
     "release": "Write a data set or a league in the layout of EV-SegNet's release.",
     "align": "Measure whether events and frames of a recording are aligned.",
-    "check": "Check that a data set or a league is whole and consistent.",
+    "check": "Check data sets, leagues, recordings, runs and predictions, and repair them.",
     "labels": "Import label maps into a data set, and export them.",
     "pseudolabel": "Label the frames of a data set by a teacher network.",
     "audit": "Measure a teacher's labels against the truth or against another's.",

@@ -64,7 +64,7 @@ def test_the_predictor_loads_no_training_and_no_simulator() -> None:
 def test_a_training_configuration_loads_little(code: str) -> None:
     modules = loaded(code)
     own = sorted(name for name in modules if name.split(".")[0] == "eventseg")
-    assert len(own) <= 22, own
+    assert len(own) <= 20, own
     assert not [name for name in own if "converters" in name]
     assert not modules & {"torch", "numba", "h5py", "matplotlib", "scipy"}
 

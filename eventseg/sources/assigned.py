@@ -15,8 +15,7 @@ from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
 from eventseg.sources.split_file import read_split_file, some, splits_by_file
-from eventseg.sources.split_rule import SplitRule
-from eventseg.splits import hold_back_stretches, hold_back_validation
+from eventseg.splits import SplitRule, hold_back_stretches, hold_back_validation
 
 SHARE = 0.1
 """Part of the training samples that validates, at least."""

@@ -30,7 +30,7 @@ from eventseg.sources.split_file import (
     splits_of_run,
     write_split_file,
 )
-from eventseg.sources.split_rule import SplitRule
+from eventseg.splits import SplitRule
 from eventseg.training.parts import parts_of
 from eventseg_cli.main import main
 

@@ -16,7 +16,7 @@ from eventseg.errors import TrainingError
 from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
 from eventseg.networks.named import absolute_init
 from eventseg.networks.zoo import architecture, usual_learning_rate
-from eventseg.sources.split_rule import SplitRule
+from eventseg.splits import SplitRule
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.settings import (
     InputSettings,
