@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = {True: 0.2, False: 5.0}
 """Seconds between two status lines, on a terminal and in a log file."""
+
+
+VIEWER_WINDOW = ""
+"""Value of ``--viewer`` without a file."""
 
 
 def speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
@@ -48,6 +53,8 @@ Examples:
   eventseg stream runs/events tcp://127.0.0.1:7777 --every 50ms
   my_camera | eventseg stream runs/events - --sensor 346x260
   eventseg stream runs/events my_driver.py:open_camera --send tcp://127.0.0.1:7778
+  eventseg stream runs/events drive.hdf5 --viewer
+  eventseg stream runs/events drive.hdf5 --viewer drive.rrd
 
 SOURCE is a recording, which is replayed as a camera would have sent it; - for packed events on
 standard input; tcp://127.0.0.1:PORT or udp://127.0.0.1:PORT; or FILE.py:NAME, a function that
@@ -124,6 +131,14 @@ returns an object with read(timeout_s) and close(). docs/streaming.md has the by
         metavar="tcp://127.0.0.1:PORT",
         help="Program on this machine that gets the label maps.",
     ),
+    click.option(
+        "--viewer",
+        is_flag=False,
+        flag_value=VIEWER_WINDOW,
+        metavar="[FILE.rrd]",
+        help="Show frames, events, label maps, latencies and class shares in the viewer Rerun "
+        "(extra viewer), or write them to a file that it opens. Without a file it stands last.",
+    ),
     click.option("--count", type=click.IntRange(min=1), help="End after so many label maps."),
     options.json_option,
     options.message_options,
@@ -153,6 +168,7 @@ def command(
     timeout_us: int | None,
     out: Path | None,
     send: str | None,
+    viewer: str | None,
     count: int | None,
     as_json: bool,
     device: str,
@@ -174,6 +190,10 @@ def command(
     from eventseg.prediction.stream_setup import hot_pixels_of
 
     set_threads(threads)
+    if viewer is not None:
+        from eventseg.prediction.stream_viewer import check_viewer
+
+        check_viewer(viewer or None)
     outputs: list[Output] = []
     if out is not None:
         outputs.append(LabelFolder(out))
@@ -192,11 +212,20 @@ def command(
         time_unit=time_unit,
         hot=None if hot_from is None else hot_pixels_of(run, hot_from),
         timeout_s=None if timeout_us is None else timeout_us / 1e6,
+        keep_events=viewer is not None,
         device=device,
         fast=fast,
         note=messages.note,
     )
-    _follow(live, outputs, count=count, as_json=as_json, messages=messages)
+    with contextlib.ExitStack() as closing:
+        closing.callback(live.close)
+        if viewer is not None:
+            from eventseg.prediction.stream_viewer import LiveViewer
+
+            shown = LiveViewer(live, viewer or None)
+            closing.callback(shown.close)
+            outputs.append(shown)
+        _follow(live, outputs, count=count, as_json=as_json, messages=messages)
     if as_json:
         _print({"summary": live.summary.to_dict()}, live)
         return

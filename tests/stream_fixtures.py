@@ -11,7 +11,13 @@ from torch import nn
 from eventseg.encoding import encoding_of
 from eventseg.events import EventStream, SensorSize
 from eventseg.labels import ClassTable
-from eventseg.networks import Blueprint, InputSpec, SegmentationNetwork, TrainedNetwork
+from eventseg.networks import (
+    Blueprint,
+    InputSpec,
+    SegmentationNetwork,
+    TrainedNetwork,
+    save_network,
+)
 from eventseg.prediction import Packet
 from eventseg.recordings import Recording
 from eventseg.recordings.base import GAP_US
@@ -43,6 +49,16 @@ def pixel_network(*, sensor=SENSOR, kind="events", window="20ms", **encoding) ->
     )
     network = PixelNetwork(channels, 3).eval()
     return TrainedNetwork(network, Blueprint("enet", channels, 3), inputs, TABLE)
+
+
+def save_random_network(path: Path, *, sensor: SensorSize) -> Path:
+    """Write a checkpoint of a random network on events, with the encoding of a sensor."""
+    torch.manual_seed(0)
+    blueprint = Blueprint("enet", 6, 3)
+    inputs = InputSpec("events", 6, windows=("50ms",), normalise="sqrt",
+                       encoding=encoding_of(sensor, normalise="sqrt"))  # fmt: skip
+    save_network(path, TrainedNetwork(blueprint.build().eval(), blueprint, inputs, TABLE))
+    return path
 
 
 class MemoryRecording(Recording):

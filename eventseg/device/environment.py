@@ -25,6 +25,7 @@ PURPOSES = {
     "export": "ONNX files",
     "video": "films as MP4",
     "tensorboard": "train --tensorboard",
+    "viewer": "stream --viewer",
     "cluster": "jobs on a Dask cluster",
 }
 """What the extras of the package are for."""

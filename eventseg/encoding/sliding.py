@@ -177,6 +177,14 @@ class LiveWindow:
         self._events.drop_before(lo)
         return out
 
+    def events(self) -> EventStream:
+        """Return the events of the latest window, copied; none before the first window."""
+        t0_us = 0 if self._t0_us is None else self._t0_us
+        t1_us = t0_us if self._t0_us is None else t0_us + self.window_us
+        t, x, y, p = self._events.columns(*self._events.bounds(t0_us, t1_us))
+        columns = t.copy(), x.copy(), y.copy(), p.copy()
+        return EventStream(*columns, self.encoding.sensor, t0_us, t1_us)
+
     @property
     def _known_us(self) -> int | None:
         """Time that no new event may lie before; None before the first event and window."""

@@ -28,3 +28,4 @@ from .stream import stream as stream
 from .stream_packets import Packet as Packet
 from .stream_packets import PacketSource as PacketSource
 from .stream_summary import StreamSummary as StreamSummary
+from .stream_viewer import LiveViewer as LiveViewer

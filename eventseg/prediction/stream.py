@@ -60,10 +60,13 @@ class LivePrediction(Prediction):
         From the arrival of the packet that completed the window to the label map.
     steps_ms : dict of str to float
         Parts of it: ``encode``, ``wait``, ``network`` and ``argmax``.
+    window_events : EventStream, optional
+        Events of the window, after filters, where the stream keeps them.
     """
 
     latency_ms: float
     steps_ms: dict[str, float]
+    window_events: EventStream | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -74,6 +77,7 @@ class _Tensor:
     frame: int
     covered: float
     events: int | None
+    kept: EventStream | None
     x: NDArray[np.float32]
     arrived_s: float
     encode_ms: float
@@ -258,9 +262,10 @@ class LiveStream:
         x = parts[0] if len(parts) == 1 else np.concatenate(parts)
         events = window.count if inputs.kind in ("events", "both") else None
         made_s = time.perf_counter()
+        kept = window.events() if setup.keep_events and events is not None else None
         encode_ms = 1e3 * (made_s - begin_s)
         self.summary.dropped += self._tensors.put(
-            _Tensor(t1_us, frame, covered, events, x, arrived_s, encode_ms, made_s)
+            _Tensor(t1_us, frame, covered, events, kept, x, arrived_s, encode_ms, made_s)
         )
 
     def _predict(self) -> None:
@@ -294,6 +299,7 @@ class LiveStream:
                 tensor.events,
                 latency_ms=latency_ms,
                 steps_ms=steps_ms,
+                window_events=tensor.kept,
             )
             vars(prediction)["labels"] = labels  # not to be found a second time
             self._labels.put(prediction)
@@ -332,6 +338,7 @@ def stream(
     hot: NDArray[np.bool_] | None = None,
     max_frame_age_us: int | None = MAX_FRAME_AGE_US,
     timeout_s: float | None = None,
+    keep_events: bool = False,
     device: str = "auto",
     fast: bool = False,
     note: Note = no_note,
@@ -375,6 +382,8 @@ def stream(
         As for :func:`eventseg.predict`; networks that see frames work from recordings only.
     timeout_s : float, optional
         Silence of the source after which the stream ends; by default it waits.
+    keep_events : bool
+        Whether predictions hold the events of their windows.
     device : str
         Device of the network.
     fast : bool
@@ -416,6 +425,7 @@ def stream(
             hot=hot,
             max_frame_age_us=max_frame_age_us,
             timeout_s=timeout_s,
+            keep_events=keep_events,
             device=device,
             fast=fast,
             note=note,

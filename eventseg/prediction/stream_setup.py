@@ -59,6 +59,8 @@ class StreamSetup:
         Whether the recording is closed with the stream.
     max_frame_age_us : int, optional
     timeout_s : float, optional
+    keep_events : bool
+        Whether predictions hold the events of their windows.
     note : callable
     """
 
@@ -77,6 +79,7 @@ class StreamSetup:
     owned: bool
     max_frame_age_us: int | None
     timeout_s: float | None
+    keep_events: bool
     note: Note
 
     def frame_at(self, t1_us: int) -> int:
@@ -120,6 +123,7 @@ def set_up(
     hot: NDArray[np.bool_] | None,
     max_frame_age_us: int | None,
     timeout_s: float | None,
+    keep_events: bool,
     device: str,
     fast: bool,
     note: Note,
@@ -204,6 +208,7 @@ def set_up(
         owned=opened,
         max_frame_age_us=max_frame_age_us,
         timeout_s=timeout_s,
+        keep_events=keep_events,
         note=note,
     )
 

@@ -16,18 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_fixtures import SMALL, write_recording
-from stream_fixtures import SENSOR, Given, events_at, packet, pixel_network
+from stream_fixtures import (
+    SENSOR,
+    Given,
+    events_at,
+    packet,
+    pixel_network,
+    save_random_network,
+)
 from training_fixtures import SENSOR as STREET
 
-from eventseg.encoding import encoding_of
 from eventseg.errors import NetworkError, OutputError, RecordingError
 from eventseg.labels.files import read_labels
-from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, save_network
 from eventseg.prediction import Packet, predict, stream
 from eventseg.prediction.stream_outputs import LABEL_HEADER, LabelFolder, LabelSender
 from eventseg.prediction.stream_sources import StandardInput, TcpSource, open_packet_source
@@ -41,14 +45,7 @@ EVENTS = events_at(np.cumsum(np.random.default_rng(0).integers(0, 900, 300)))
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A random network on events, with the encoding of a small sensor."""
-    torch.manual_seed(0)
-    blueprint = Blueprint("enet", 6, 3)
-    inputs = InputSpec("events", 6, windows=("50ms",), normalise="sqrt",
-                       encoding=encoding_of(SMALL, normalise="sqrt"))  # fmt: skip
-    path = tmp_path_factory.mktemp("stream") / "best.pt"
-    network = pixel_network()
-    save_network(path, TrainedNetwork(blueprint.build().eval(), blueprint, inputs, network.classes))
-    return path
+    return save_random_network(tmp_path_factory.mktemp("stream") / "best.pt", sensor=SMALL)
 
 
 def taken(source) -> Packet:
@@ -308,7 +305,7 @@ def test_the_sender_of_the_docs():
 
 def test_the_driver_of_the_docs(tmp_path):
     text = (DOCS / "streaming.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[-1]
     (tmp_path / "driver.py").write_text(code)
     source = open_packet_source(f"{tmp_path / 'driver.py'}:open_camera", note=print)
     assert len(source.read(0.1)) == 0
