@@ -1,4 +1,4 @@
-"""``eventseg labels``: label maps into a data set, and out of it."""
+"""``eventseg labels``: label maps into data sets and folders of pictures, and out of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ def _tolerance(ctx: click.Context, param: click.Parameter, text: str) -> int | N
     return options.time_after_start(ctx, param, text)
 
 
-@click.group(cls=SuggestingGroup, short_help="Import label maps into a data set, and export them.")
+@click.group(cls=SuggestingGroup, short_help="Import and export label maps.")
 def command() -> None:
-    """Import label maps as a label set of a data set, and export label sets.
+    """Import label maps as a label set of a data set or a folder of pictures; export label sets.
 
     Classes are those of a class table: docs/classes.md.
 
     \b
     eventseg labels import drive.eventseg annotated --set own --classes my.toml
     eventseg labels export drive.eventseg exported --set own
+    eventseg labels import pictures annotated --set second
     """  # noqa: D301
 
 
@@ -39,6 +40,7 @@ Examples:
   eventseg labels import drive.eventseg frames --set own --by frame --first-frame 1
   eventseg labels import drive.eventseg masks --set own --by time --unit ms --tolerance 5ms
   eventseg labels import drive.eventseg annotated --set own --values colours
+  eventseg labels import pictures annotated --set second --classes my.toml
 """,
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -50,7 +52,7 @@ Examples:
         "--classes",
         metavar="TABLE",
         help="Classes of the files: a class table by name or a .toml file.  "
-        "[default: FOLDER/classes.toml]",
+        "[default: FOLDER/classes.toml, or the classes of the pictures]",
     ),
     click.option(
         "--values",
@@ -67,8 +69,9 @@ Examples:
         type=click.Choice(["id", "frame", "time"]),
         default="id",
         show_default=True,
-        help="What names of files hold: sample ids; or, as their last number, the frame or the "
-        "time. Recordings are named by a folder or by the beginning of the file's name.",
+        help="What names of files hold: sample ids, which are names of pictures in a folder of "
+        "those; or, as their last number, the frame or the time in a data set. Recordings are "
+        "named by a folder or by the beginning of the file's name.",
     ),
     click.option(
         "--first-frame",
@@ -118,11 +121,12 @@ def import_command(
     messages: Messages,
     **rule: Any,
 ) -> None:
-    """Import the label PNGs in FOLDER as a label set of the data set DATA.
+    """Import the label PNGs in FOLDER as a label set of DATA, a data set or a folder of pictures.
 
-    Files of no sample, several files of one sample, other sizes than the sensor's, and ids or
-    colours that are no class are errors, which list them; then nothing changes. Samples
-    without a file have no labels in the set. An import that was stopped is started again.
+    Files of no sample, several files of one sample, other sizes than the sensor's or the
+    pictures', and ids or colours that are no class are errors, which list them; then nothing
+    changes. Samples without a file have no labels in the set. An import that was stopped is
+    started again. Sets of a folder of pictures lie in label_sets/ within it.
     """
     if name is None:
         raise click.UsageError("Missing option '--set': name the label set, such as --set own.")
@@ -156,6 +160,7 @@ Examples:
   eventseg labels export drive.eventseg exported --set own
   eventseg labels export drive.eventseg painted --set own --colour
   eventseg labels export drive.eventseg frames --set truth --by frame
+  eventseg labels export CamVid exported --set truth
 """,
 )
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -173,7 +178,7 @@ Examples:
         type=click.Choice(["id", "frame"]),
         default="id",
         show_default=True,
-        help="Names of the files: sample ids, or RECORDING/FRAME.png.",
+        help="Names of the files: sample ids or, of a data set, RECORDING/FRAME.png.",
     ),
 )
 @option_group(

@@ -212,7 +212,7 @@ def _cure(place: Path, dataset: EventDataset) -> str:
 
 def _imported(dataset: EventDataset, name: str, made: Mapping[str, Any]) -> Iterator[str]:
     """Check that an imported set has the labels of the samples that it was imported with."""
-    there = imported_ids(dataset, name)
+    there = imported_ids(dataset.path, name)
     if ids_digest(there) != made.get(SAMPLES_DIGEST):
         yield (
             f"labels/{name} holds {len(there):,} label maps, not those of the "

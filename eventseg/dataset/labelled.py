@@ -44,7 +44,7 @@ def labelled_samples(dataset: EventDataset, name: str) -> NDArray[np.bool_]:
     """
     manifest, samples = dataset.manifest, dataset.samples
     if is_imported(manifest.label_settings.get(name, {})):
-        there = imported_ids(dataset, name)
+        there = imported_ids(dataset.path, name)
         return np.array([composed(sample) in there for sample in samples.ids], np.bool_)
     known = {entry.name for entry in manifest.recordings if entry.truth_sha256}
     exact = np.array([name != TRUTH or of in known for of in samples.recording], np.bool_)
@@ -57,9 +57,12 @@ def is_imported(settings: Mapping[str, Any]) -> bool:
     return settings.get(ORIGIN) == IMPORTED
 
 
-def imported_ids(dataset: EventDataset, name: str) -> set[str]:
-    """Return the ids of the samples whose files an imported set has, in composed form."""
-    folder = dataset.path / "labels" / name
+def imported_ids(root: Path, name: str) -> set[str]:
+    """Return the ids of the samples whose files an imported set has, in composed form.
+
+    `root` is the folder of the label sets: a data set, or ``label_sets`` of a folder of pictures.
+    """
+    folder = root / "labels" / name
     return {composed(path.stem) for path in list_pictures(folder, endings=(".png",)).files}
 
 

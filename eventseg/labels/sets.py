@@ -16,7 +16,8 @@ import tomli_w
 
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files import read_toml, write_whole
-from eventseg.labels.tables import ClassTable
+from eventseg.labels.table_files import class_rows, merge_rows
+from eventseg.labels.tables import TABLES, ClassTable, parsed_merges, table_of
 
 FOLDER = "label_sets"
 """Where the label sets of a folder of labelled pictures lie within it."""
@@ -60,28 +61,24 @@ class LabelSets:
         return {
             name: {
                 **({"settings": settings} if (settings := self.settings.get(name)) else {}),
-                # By its name other tables merge it.
-                **({"table": table.name} if table.name else {}),
-                "classes": [
-                    {"id": i, "name": word, "colour": list(colour)}
-                    for i, (word, colour) in enumerate(zip(table.names, table.colours, strict=True))
-                ],
+                **_entries(table),
             }
             for name, table in self.tables.items()
         }
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> LabelSets:
-        """Return the sets that a TOML table holds; KeyError or ValueError where it lacks."""
+        """Return the sets that a TOML table holds.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            An entry is missing or of another kind.
+        LabelError
+            A colour or a merge that no table can have.
+        """
         return cls(
-            {
-                name: ClassTable(
-                    tuple(str(row["name"]) for row in labels["classes"]),
-                    tuple(_colour(row["colour"]) for row in labels["classes"]),
-                    str(labels.get("table", "")),
-                )
-                for name, labels in table.items()
-            },
+            {name: _table(labels) for name, labels in table.items()},
             {
                 name: dict(labels["settings"])
                 for name, labels in table.items()
@@ -129,6 +126,34 @@ def write_label_sets(root: Path, sets: LabelSets) -> None:
     """
     text = tomli_w.dumps({"schema": SCHEMA, "tool": "eventseg", "labels": sets.to_dict()})
     write_whole(root / FILE, lambda file: file.write(text.encode(errors="replace")))
+
+
+def _entries(table: ClassTable) -> dict[str, Any]:
+    """Return a class table as TOML holds it; one of the package is known by its name."""
+    if table.name in TABLES and table_of(table.names) == table:
+        table = ClassTable(table.names, table.colours, table.name)
+    merges = merge_rows(table)
+    return {
+        # By its name other tables merge it.
+        **({"table": table.name} if table.name else {}),
+        "classes": class_rows(table),
+        **({"merge": merges} if merges else {}),
+    }
+
+
+def _table(entries: Mapping[str, Any]) -> ClassTable:
+    """Return the class table of :func:`_entries`."""
+    rows = entries["classes"]
+    names = tuple(str(row["name"]) for row in rows)
+    table = ClassTable(
+        names,
+        tuple(_colour(row["colour"]) for row in rows),
+        str(entries.get("table", "")),
+        tuple(bool(row.get("instances", False)) for row in rows),
+        merges=tuple(parsed_merges(entries.get("merge", {}), names, where="merge")),
+    )
+    known = table_of(names)
+    return known if table.name in ("", known.name) and known == table else table
 
 
 def _colour(values: Sequence[int]) -> tuple[int, int, int]:

@@ -1,8 +1,9 @@
-"""Class tables written as TOML files, as :func:`eventseg.labels.load_class_table` reads them."""
+"""Class tables as TOML, as :func:`eventseg.labels.load_class_table` reads them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -11,7 +12,7 @@ from eventseg.labels.tables import TABLES, ClassTable
 
 
 def write_class_table(path: Path, table: ClassTable) -> None:
-    """Write the classes of a table, without its merges.
+    """Write the classes of a table and its merges.
 
     A table that comes with the package goes by the name of the file: its own name is taken.
 
@@ -20,14 +21,38 @@ def write_class_table(path: Path, table: ClassTable) -> None:
     OutputError
         The file cannot be written.
     """
+    named = {"name": table.name} if table.name and table.name not in TABLES else {}
+    ignored = {"ignored": list(table.ignored_ids)} if table.ignored_ids else {}
+    merges = merge_rows(table)
+    text = tomli_w.dumps(
+        {
+            **named,
+            **ignored,
+            "classes": class_rows(table),
+            **({"merge": merges} if merges else {}),
+        }
+    )
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def class_rows(table: ClassTable) -> list[dict[str, Any]]:
+    """Return the classes of a table as TOML holds them."""
     instances = table.instances or (False,) * len(table)
-    rows = [
+    return [
         {"id": i, "name": name, "colour": list(colour), **({"instances": True} if counted else {})}
         for i, (name, colour, counted) in enumerate(
             zip(table.names, table.colours, instances, strict=True)
         )
     ]
-    named = {"name": table.name} if table.name and table.name not in TABLES else {}
-    ignored = {"ignored": list(table.ignored_ids)} if table.ignored_ids else {}
-    text = tomli_w.dumps({**named, **ignored, "classes": rows})
-    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def merge_rows(table: ClassTable) -> dict[str, Any]:
+    """Return the merges of a table as TOML holds them: groups by source, or by reading."""
+    merges: dict[str, Any] = {}
+    for merge in table.merges:
+        groups = {name: list(members) for name, members in merge.groups}
+        if merge.reading:
+            merges.setdefault(merge.source, {})[merge.reading] = groups
+        else:
+            merges[merge.source] = groups
+    return merges

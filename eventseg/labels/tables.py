@@ -285,7 +285,7 @@ def _parsed(table: Mapping[str, Any], path: Path) -> ClassTable:
         name,
         tuple(row.get("instances", False) for row in rows),
         _ignored_ids(table.get("ignored", []), len(rows), where=f"{path}: ignored"),
-        tuple(_merges(table.get("merge", {}), names, where=f"{path}: merge")),
+        tuple(parsed_merges(table.get("merge", {}), names, where=f"{path}: merge")),
     )
 
 
@@ -313,8 +313,8 @@ def _ignored_ids(values: object, classes: int, *, where: str) -> tuple[int, ...]
     return tuple(values)
 
 
-def _merges(table: object, names: Sequence[str], *, where: str) -> list[Merge]:
-    """Return the merges of a file, checked as far as the file itself tells."""
+def parsed_merges(table: object, names: Sequence[str], *, where: str) -> list[Merge]:
+    """Return the merges of a table in TOML, checked as far as the table itself tells."""
     merges = []
     for source, body in _table(table, where=where).items():
         place = f"{where}.{source}"

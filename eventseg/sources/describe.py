@@ -20,12 +20,13 @@ def describe_folder(folder: Folder | League) -> dict[str, Any]:
         for ``ignored``, the pixels of the labels.
     """
     names = [*folder.classes.names]
+    labelled_mask = folder.labelled
     splits: dict[str, Any] = {}
     counts: dict[str, LabelCounts] = {}
     for split in sorted(set(folder.splits)):
         mine = [i for i, of in enumerate(folder.splits) if of == split]
         total = counts.setdefault(split, LabelCounts())
-        labelled = [i for i in mine if folder.labelled[i]]
+        labelled = [i for i in mine if labelled_mask[i]]
         for i in labelled:
             total.add(folder.labels(i))
         pixels = {name: int(total.pixels[k]) for k, name in enumerate(names)}

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.dataset.labelled import imported_ids, is_imported
 from eventseg.dataset.layout import LIMITS, MANIFEST, confidence_file, label_file
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
-from eventseg.files import table_digest
+from eventseg.files import composed, table_digest
 from eventseg.images import picture_size, read_image, read_picture, read_wide_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples
@@ -52,6 +53,8 @@ class Folder(PictureSource):
         ``truth`` for the labels of the folder itself, or a set of ``label_sets/``.
     assigned : bool
         Whether the splits are others than the folder's, see :mod:`eventseg.sources.assigned`.
+    imported : frozenset of str, optional
+        Ids of the samples with labels in an imported set, in composed form; None of other sets.
 
     Attributes
     ----------
@@ -69,6 +72,7 @@ class Folder(PictureSource):
     left_out: Mapping[str, int] = field(default_factory=dict)
     label_set: str = TRUTH
     assigned: bool = False
+    imported: frozenset[str] | None = None
     # Made once: loops over samples ask for them at every sample.
     ids: tuple[str, ...] = field(init=False, repr=False)
     sequences: tuple[str, ...] = field(init=False, repr=False)
@@ -84,6 +88,13 @@ class Folder(PictureSource):
     def notes(self) -> list[str]:
         """Return the line that counts the entries left out; none where there are none."""
         return left_out_note(self.left_out)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each sample has labels, (N,); only an imported set may lack some."""
+        if self.imported is None:
+            return np.ones(len(self.ids), np.bool_)
+        return np.array([composed(sample) in self.imported for sample in self.ids], np.bool_)
 
     @property
     def has_frames(self) -> bool:
@@ -137,12 +148,19 @@ class Folder(PictureSource):
         """
         if name == TRUTH:
             return self
-        tables = read_label_sets(self.path / FOLDER).tables
-        if name not in tables:
+        root = self.path / FOLDER
+        sets = read_label_sets(root)
+        if name not in sets.tables:
             raise TrainingError(
                 f"{self.path} has no label set {name!r}; it has {', '.join(self.label_sets)}"
             )
-        return replace(self, classes=tables[name], label_set=name)
+        imported = is_imported(sets.settings.get(name, {}))
+        return replace(
+            self,
+            classes=sets.tables[name],
+            label_set=name,
+            imported=frozenset(imported_ids(root, name)) if imported else None,
+        )
 
     def with_splits(self, splits: tuple[str, ...]) -> Folder:
         """Return the same samples in other splits."""

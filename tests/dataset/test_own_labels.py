@@ -18,9 +18,9 @@ from eventseg.dataset import Join, check_dataset, encode_dataset, export_labels,
 from eventseg.dataset.reader import open_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.labels.files import write_labels
-from eventseg.labels.maps import ClassTable, paint_labels
+from eventseg.labels.maps import ClassTable, merge_of, paint_labels
 from eventseg.labels.table_files import write_class_table
-from eventseg.labels.tables import load_class_table
+from eventseg.labels.tables import Merge, load_class_table
 from eventseg.recordings.progress import Progress
 from eventseg.sources.source import open_source
 from eventseg.windows import parse_anchor
@@ -329,3 +329,120 @@ def test_the_commands(data: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, asked)
     assert result.exit_code == 1
     assert "has no classes.toml, which names its classes" in result.stderr
+
+
+MERGING = ClassTable(
+    OWN.names,
+    OWN.colours,
+    "yard",
+    (False, True, False),
+    merges=(
+        Merge("two", "", (("ground", ("low",)), ("ignored", ("high",)))),
+        Merge("three", "by day", (("rest", ("a", "b")), ("cart", ("c",)))),
+        Merge("three", "by night", (("ground", ("a", "b", "c")),)),
+    ),
+)
+
+
+def test_merges_of_an_own_table_survive_manifest_and_export(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001"])
+    import_labels(data, tmp_path / "own", name="own", classes=OWN)
+    write_class_table(tmp_path / "own/classes.toml", MERGING)
+    # The labels are the same: only the merges are renewed.
+    again = import_labels(data, tmp_path / "own", name="own")
+    assert (again.pixels, again.merges) == ((), True)
+    assert not import_labels(data, tmp_path / "own", name="own").merges
+    export_labels(data, tmp_path / "out", name="own")
+    with open_dataset(data) as dataset:
+        held = dataset.manifest.labels["own"]
+    three = ClassTable(("a", "b", "c"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)), "three")
+    for table in (held, load_class_table(tmp_path / "out/classes.toml")):
+        assert (table.merges, table.instances) == (MERGING.merges, MERGING.instances)
+        assert merge_of(three, table) == (2, 2, 1)
+        assert merge_of(three, table, reading="by night") == (0, 0, 0)
+    assert check_dataset(data) == []
+
+
+def test_a_manifest_with_merges_of_no_class_is_one_error(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001"])
+    import_labels(data, tmp_path / "own", name="own", classes=MERGING)
+    text = (data / "manifest.toml").read_text()
+    (data / "manifest.toml").write_text(
+        text.replace("[labels.own.merge.two]\nground", "[labels.own.merge.two]\nfloor")
+    )
+    with pytest.raises(DatasetError, match=r"is no manifest: merge\.two: 'floor' is no class"):
+        open_dataset(data)
+
+
+def pictures(root: Path) -> Path:
+    """Write a folder of labelled pictures in the classes of OWN."""
+    for k, name in enumerate(("train/a_1", "train/a_2", "val/b_1", "test/monday/0001")):
+        path = root / "images" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((*SMALL, 3), k, np.uint8)).save(path)
+        put(root / "labels" / f"{name}.png", np.full(SMALL, k % 3, np.uint8))
+    write_class_table(root / "classes.toml", OWN)
+    return root
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a_1", "monday_0001"),
+        ("a_1", "monday/0001"),
+        ("train/a_1", "test/monday/0001"),
+        ("a_1", "0001"),
+    ],
+)
+def test_pictures_take_label_sets_and_give_them(tmp_path: Path, names: tuple[str, str]) -> None:
+    root = pictures(tmp_path / "mine")
+    before = tree(root)
+    maps = annotated(tmp_path / "own", list(names))
+    (tmp_path / "own/classes.toml").unlink()  # the classes of the pictures then
+    summary = import_labels(root, tmp_path / "own", name="second")
+    assert (summary.files, summary.samples, summary.of_samples) == (2, 2, 4)
+    assert {name: content for name, content in tree(root).items() if name in before} == before
+    source = open_source(root, label_set="second")
+    assert source.ids == ("a_1", "a_2", "b_1", "monday_0001")
+    assert source.labelled.tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(source.labels(0), maps[0])
+    np.testing.assert_array_equal(source.labels(3), maps[1])
+    assert import_labels(root, tmp_path / "own", name="second").to_dict()["already"]
+    for name, count in (("second", 2), ("truth", 4)):
+        out = tmp_path / f"out_{name}"
+        assert export_labels(root, out, name=name, colour=True).files == count
+        import_labels(root, out, name=f"{name}_again")
+        again, first = (open_source(root, label_set=n) for n in (f"{name}_again", name))
+        assert again.classes == first.classes
+        for i in np.flatnonzero(first.labelled):
+            np.testing.assert_array_equal(again.labels(int(i)), first.labels(int(i)))
+
+
+def test_what_does_not_fit_pictures_is_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "mine")
+    before = tree(root)
+    annotated(tmp_path / "own", ["a_1", "c_1"])
+    with pytest.raises(LabelError, match=r"c_1\.png is no name of a picture\. Name them by pict"):
+        import_labels(root, tmp_path / "own", name="second")
+    with pytest.raises(LabelError, match=r"folder of pictures, which have no frame: join by id"):
+        import_labels(root, tmp_path / "own", name="second", join=Join(by="frame"))
+    with pytest.raises(LabelError, match=r"truth of .* its own labels, .*mine/labels: put PNGs"):
+        import_labels(root, tmp_path / "own", name="truth", skip_orphans=True)
+    with pytest.raises(LabelError, match=r"pictures, which have no frame; export by id"):
+        export_labels(root, tmp_path / "out", name="truth", by="frame")
+    with pytest.raises(DatasetError, match=r"no label set 'second'; it has truth"):
+        export_labels(root, tmp_path / "out", name="second")
+    assert tree(root) == before
+    Image.new("L", (30, 24)).save(tmp_path / "own/a_1.png")
+    with pytest.raises(LabelError, match=r"a_1\.png are 30x24, the pictures are 32x24"):
+        import_labels(root, tmp_path / "own", name="second", skip_orphans=True)
+
+
+def test_an_audit_compares_pictures_that_both_sets_have(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "mine")
+    annotated(tmp_path / "own", ["a_1", "monday_0001"])
+    import_labels(root, tmp_path / "own", name="second")
+    asked = ["audit", str(root), "--labels", "second", "--truth", "truth", "--split", "all"]
+    result = CliRunner().invoke(main, [*asked, "--out", str(tmp_path / "audit"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert [row["id"] for row in json.loads(result.stdout)["frames"]] == ["a_1", "monday_0001"]

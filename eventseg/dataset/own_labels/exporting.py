@@ -8,11 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from eventseg.dataset.labelled import labelled_samples
 from eventseg.dataset.layout import checked_name
-from eventseg.dataset.own_labels.importing import refuse_pictures
+from eventseg.dataset.own_labels.labelled_data import LabelledData, open_labelled
 from eventseg.dataset.own_labels.summaries import ExportSummary
-from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import write_whole
 from eventseg.labels.files import encoded_labels
@@ -38,7 +36,7 @@ def export_labels(
     Parameters
     ----------
     data : path
-        Data set folder.
+        Data set folder, or a folder of labelled pictures, whose own labels are the set ``truth``.
     folder : path
         Folder that gets ``ID.png`` of each labelled sample and ``classes.toml``.
     name : str
@@ -46,7 +44,7 @@ def export_labels(
     colour : bool
         Write RGB in the colours of the classes in place of indexed PNG, whose values are ids.
     by : {"id", "frame"}
-        Name files by sample ids, or ``RECORDING/FRAME.png``, once for each frame.
+        Name files by sample ids, or, of a data set, ``RECORDING/FRAME.png``, once for each frame.
     overwrite : bool
         Replace files that are there and differ.
     progress : callable
@@ -59,9 +57,9 @@ def export_labels(
     Raises
     ------
     DatasetError
-        No data set, no such label set, or labels that are missing or damaged.
+        Neither of the two, no such label set, or labels that are missing or damaged.
     LabelError
-        Classes whose colours do not tell them apart.
+        Classes whose colours do not tell them apart, or samples that have no frame.
     OutputError
         Files are there that differ, or the folder cannot be written.
 
@@ -71,35 +69,36 @@ def export_labels(
     'truth'
     """
     target = Path(folder)
-    refuse_pictures(Path(data))
-    with open_dataset(data) as dataset:
-        table = dataset.manifest.labels.get(name)
+    with open_labelled(data) as labelled:
+        table = labelled.table(name)
         if table is None:
-            known = ", ".join(dataset.manifest.labels) or "none"
-            raise DatasetError(f"{dataset.path} has no label set {name!r}; it has {known}")
+            known = ", ".join(labelled.set_names) or "none"
+            raise DatasetError(f"{labelled.path} has no label set {name!r}; it has {known}")
         if colour:
             _check_colours(table)
-        files = _files(dataset, name, by=by)
+        files = _files(labelled, name, by=by)
         for done, (place, i) in enumerate(files.items(), 1):
-            _write(target / place, dataset.labels(i, name), table, colour, overwrite=overwrite)
+            _write(target / place, labelled.labels(i, name), table, colour, overwrite=overwrite)
             progress(Progress("export", done, len(files), "file"))
     write_class_table(target / CLASSES, table)
     return ExportSummary(target, name, table, len(files))
 
 
-def _files(dataset: EventDataset, name: str, *, by: str) -> dict[str, int]:
+def _files(data: LabelledData, name: str, *, by: str) -> dict[str, int]:
     """Return the sample of each file, by the file's path in the folder."""
-    labelled = np.flatnonzero(labelled_samples(dataset, name)).tolist()
-    if not labelled:
-        raise DatasetError(f"{dataset.path} has no labels {name} of any sample")
-    samples = dataset.samples
+    chosen = np.flatnonzero(data.labelled(name)).tolist()
+    if not chosen:
+        raise DatasetError(f"{data.path} has no labels {name} of any sample")
     if by == "id":
-        return {checked_name(f"{dataset.ids[i]}.png"): i for i in labelled}
+        return {checked_name(f"{data.ids[i]}.png"): i for i in chosen}
+    if data.dataset is None:
+        raise LabelError(f"{data.path} is a folder of pictures, which have no frame; export by id")
+    samples = data.dataset.samples
     files: dict[str, int] = {}
-    for i in labelled:
+    for i in chosen:
         frame = int(samples.frame[i])
         if frame < 0:
-            raise LabelError(f"sample {dataset.ids[i]} has labels and no frame; export by id")
+            raise LabelError(f"sample {data.ids[i]} has labels and no frame; export by id")
         place = f"{checked_name(samples.recording[i])}/{frame:06d}.png"
         files.setdefault(place, i)
     return files

@@ -22,17 +22,16 @@ from eventseg.dataset.labelled import (
     ids_digest,
     imported_ids,
 )
-from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS, label_file
-from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.layout import PARTIAL_LABELS, label_file
 from eventseg.dataset.own_labels.joining import Join, Joined, join_files, listed
+from eventseg.dataset.own_labels.labelled_data import LabelledData, open_labelled, ready_root
 from eventseg.dataset.own_labels.summaries import ImportSummary
-from eventseg.dataset.reader import EventDataset, open_dataset
-from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import digest_of, locked, temporary_files, write_whole
 from eventseg.labels.files import CURE, Values, read_labels, write_labels
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, load_class_table, table_of
-from eventseg.labels.own_folders import CLASSES, LABELS, has_own_layout
+from eventseg.labels.own_folders import CLASSES
+from eventseg.labels.table_files import class_rows, merge_rows
 from eventseg.labels.tables import PAGE, described
 from eventseg.recordings.progress import Progress, Report, no_report
 
@@ -49,25 +48,27 @@ def import_labels(
     overwrite: bool = False,
     progress: Report = no_report,
 ) -> ImportSummary:
-    """Import a folder of label PNGs as a label set of a data set.
+    """Import a folder of label PNGs as a label set of a data set or a folder of pictures.
 
     All files are read and checked before the set changes. What is written is kept in
     ``labels.partial/NAME`` until then, so that an import that was killed and is run again ends with
-    the same bytes. Samples without a file have no labels in the set.
+    the same bytes. Samples without a file have no labels in the set. The sets of a folder of
+    pictures lie in ``label_sets/`` within it; its own labels stay as they are.
 
     Parameters
     ----------
     data : path
-        Data set folder.
+        Data set folder, or a folder of labelled pictures.
     folder : path
-        PNGs of the sensor's size, also in folders within it.
+        PNGs of the size of the sensor or of the pictures, also in folders within it.
     name : str
-        Name of the set; ``truth`` only where no recording is simulated.
+        Name of the set; ``truth`` only of a data set whose recordings are not simulated.
     classes : ClassTable, str or path, optional
         Classes of the files: a table, or an argument of :func:`eventseg.load_class_table`; by
-        default ``classes.toml`` in `folder`.
+        default ``classes.toml`` in `folder`, or else the classes of a folder of pictures.
     join : Join, optional
-        Rule by which files find their samples; by default their names are sample ids.
+        Rule by which files find their samples; by default their names are sample ids, of
+        pictures also their file names, or paths with or without the split.
     values : {"auto", "ids", "colours"}
         Whether pixels hold ids or colours of the classes; ``auto`` goes by each file.
     skip_orphans : bool
@@ -87,7 +88,7 @@ def import_labels(
         No class table; files that fit no sample, several of one sample, of another size than the
         sensor, or with ids or colours outside the classes: all are listed.
     DatasetError
-        No data set, or a set of this name that was made otherwise.
+        Neither of the two, or a set of this name that was made otherwise.
     OutputError
         The folder cannot be written, or another process writes into it.
 
@@ -99,46 +100,30 @@ def import_labels(
     """
     rule, source = join or Join(), Path(folder)
     check_set_name(name)
-    table = _class_table(source, classes)
     paths = _label_files(source)
-    refuse_pictures(Path(data))
-    with open_dataset(data) as dataset, locked(dataset.path, doing="writing"):
-        if name == TRUTH and any(e.truth_sha256 for e in dataset.manifest.recordings):
-            raise LabelError(
-                f"the truth of {dataset.path} is that of its simulated recordings; give another "
-                "--set"
-            )
-        joined = join_files(dataset, source, paths, rule, skip_orphans=skip_orphans)
-        settings = _settings(dataset, source, table, rule, values, joined)
+    with open_labelled(data) as target:
+        target.check_name(name)
+        table = _class_table(source, classes, target)
+        joined = join_files(target, source, paths, rule, skip_orphans=skip_orphans)
+        settings = _settings(target, source, table, rule, values, joined)
         summary = ImportSummary(
-            dataset.path,
+            target.path,
             name,
             table,
             len(set(joined.files.values())),
             len(joined.files),
-            len(dataset),
+            len(target.ids),
             left_out=len(joined.left_out),
             largest_us=joined.largest_us,
         )
-        if _is_whole(dataset, name, settings, overwrite=overwrite):
-            return summary
-        partial = dataset.path / PARTIAL_LABELS / name
-        _begin(partial, settings)
-        pixels = _read_all(dataset, joined, partial, table, values, progress)
-        _finish(dataset, name, table, settings, partial)
-        return replace(summary, pixels=pixels)
-
-
-def refuse_pictures(path: Path) -> None:
-    """Raise a DatasetError for a folder of pictures, which has its labels in it.
-
-    Label sets of a teacher lie in its ``label_sets/``.
-    """
-    if has_own_layout(path):
-        raise DatasetError(
-            f"{path} is a folder of pictures, whose labels are the PNGs in {path / LABELS}; label "
-            "maps are imported into and exported from a data set of eventseg encode"
-        )
+        with locked(ready_root(target), doing="writing"):
+            if _is_whole(target, name, settings, overwrite=overwrite):
+                return replace(summary, merges=_renew_merges(target, name, table))
+            partial = target.root / PARTIAL_LABELS / name
+            _begin(partial, settings)
+            pixels = _read_all(target, joined, partial, table, values, progress)
+            _finish(target, name, table, settings, partial)
+            return replace(summary, pixels=pixels)
 
 
 def check_set_name(name: str) -> str:
@@ -156,7 +141,9 @@ def check_set_name(name: str) -> str:
     return name
 
 
-def _class_table(folder: Path, classes: ClassTable | str | Path | None) -> ClassTable:
+def _class_table(
+    folder: Path, classes: ClassTable | str | Path | None, data: LabelledData
+) -> ClassTable:
     """Return the classes of the files, a table of the package by its own name."""
     if isinstance(classes, ClassTable):
         table = classes
@@ -164,6 +151,8 @@ def _class_table(folder: Path, classes: ClassTable | str | Path | None) -> Class
         table = load_class_table(classes)
     elif (folder / CLASSES).is_file():
         table = load_class_table(folder / CLASSES)
+    elif data.classes is not None:
+        table = data.classes
     else:
         raise LabelError(
             f"{folder} has no {CLASSES}, which names its classes: write one, or give --classes "
@@ -190,7 +179,7 @@ def _label_files(folder: Path) -> list[Path]:
 
 
 def _settings(
-    dataset: EventDataset,
+    data: LabelledData,
     folder: Path,
     table: ClassTable,
     rule: Join,
@@ -200,7 +189,7 @@ def _settings(
     """Return everything that decides the labels of the set, as TOML holds it."""
     content = hashlib.sha256()
     for i, path in joined.files.items():
-        content.update(f"{dataset.ids[i]} {digest_of(path)}\n".encode(errors="replace"))
+        content.update(f"{data.ids[i]} {digest_of(path)}\n".encode(errors="replace"))
     return {
         ORIGIN: IMPORTED,
         "folder": folder.resolve().name.encode(errors="replace").decode(),
@@ -209,7 +198,7 @@ def _settings(
         "files": len(set(joined.files.values())),
         "files_sha256": content.hexdigest(),
         "samples": len(joined.files),
-        SAMPLES_DIGEST: ids_digest(dataset.ids[i] for i in joined.files),
+        SAMPLES_DIGEST: ids_digest(data.ids[i] for i in joined.files),
         "class_table": table.name,
         "classes": list(table.names),
         "colours": [list(colour) for colour in table.colours],
@@ -217,7 +206,7 @@ def _settings(
 
 
 def _is_whole(
-    dataset: EventDataset, name: str, settings: Mapping[str, Any], *, overwrite: bool
+    data: LabelledData, name: str, settings: Mapping[str, Any], *, overwrite: bool
 ) -> bool:
     """Return whether the set is there already, made so.
 
@@ -226,19 +215,29 @@ def _is_whole(
     DatasetError
         A set of this name was made otherwise, and shall not be replaced.
     """
-    manifest, folder = dataset.manifest, dataset.path / "labels" / name
-    made = manifest.label_settings.get(name)
-    if made == settings and settings[SAMPLES_DIGEST] == ids_digest(imported_ids(dataset, name)):
+    sets, folder = data.read_sets(), data.root / "labels" / name
+    made = sets.settings.get(name)
+    if made == settings and settings[SAMPLES_DIGEST] == ids_digest(imported_ids(data.root, name)):
         return True
-    stopped = dataset.path / PARTIAL_LABELS / name
+    stopped = data.root / PARTIAL_LABELS / name
     ours = made == settings or held_settings(stopped) == settings
-    if not overwrite and not ours and (name in manifest.labels or folder.exists()):
+    if not overwrite and not ours and (name in sets.tables or folder.exists()):
         differs = "" if made is None else f" ({_difference(made, settings)})"
         raise DatasetError(
-            f"{dataset.path} has labels {name} that were made otherwise{differs}; give another "
+            f"{data.path} has labels {name} that were made otherwise{differs}; give another "
             "--set, or --overwrite"
         )
     return False
+
+
+def _renew_merges(data: LabelledData, name: str, table: ClassTable) -> bool:
+    """Replace the merges of a set's class table, on which no label depends, where they differ."""
+    sets = data.read_sets()
+    held = sets.tables[name]
+    if (merge_rows(held), class_rows(held)) == (merge_rows(table), class_rows(table)):
+        return False
+    data.write_sets(sets.with_set(name, table, sets.settings[name]))
+    return True
 
 
 def _difference(made: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
@@ -257,7 +256,7 @@ def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _read_all(
-    dataset: EventDataset,
+    data: LabelledData,
     joined: Joined,
     partial: Path,
     table: ClassTable,
@@ -273,10 +272,10 @@ def _read_all(
     """
     pixels, problems = np.zeros(256, np.int64), []
     for done, (i, path) in enumerate(joined.files.items(), 1):
-        target = label_file(partial, labels=partial.name, sample_id=dataset.ids[i])
+        target = label_file(partial, labels=partial.name, sample_id=data.ids[i])
         try:
             labels = read_labels(path, table=table, values=values)
-            _check_size(labels, dataset, path)
+            _check_size(labels, data, path)
         except LabelError as error:
             # Classes and cure are said once for all files.
             problems.append(
@@ -297,27 +296,25 @@ def _read_all(
     return (*pixels[: len(table)].tolist(), int(pixels[IGNORED]))
 
 
-def _check_size(labels: Labels, dataset: EventDataset, path: Path) -> None:
-    sensor = dataset.manifest.settings.sensor
-    if labels.shape != tuple(sensor):
+def _check_size(labels: Labels, data: LabelledData, path: Path) -> None:
+    if labels.shape != tuple(data.size):
         raise LabelError(
-            f"labels {path} are {labels.shape[1]}x{labels.shape[0]}, the sensor is {sensor}; "
+            f"labels {path} are {labels.shape[1]}x{labels.shape[0]}, {data.owner} {data.size}; "
             "label maps have the size of the frames"
         )
 
 
 def _finish(
-    dataset: EventDataset,
+    data: LabelledData,
     name: str,
     table: ClassTable,
     settings: Mapping[str, Any],
     partial: Path,
 ) -> None:
-    """Put the label maps in their place; the manifest names the set last."""
-    root, manifest = dataset.path, dataset.path / MANIFEST
-    made = Manifest.read(manifest)
-    others = made.label_sets.without(name)
-    replace(made, labels=others.tables, label_settings=others.settings).write(manifest)
+    """Put the label maps in their place; the list of the sets names the set last."""
+    root = data.root
+    others = data.read_sets().without(name)
+    data.write_sets(others)
     for kind in ("labels", "confidence"):
         _remove(root / kind / name)
     try:
@@ -325,8 +322,7 @@ def _finish(
         (partial / "labels" / name).rename(root / "labels" / name)
     except OSError as error:
         raise OutputError(f"cannot write {root / 'labels' / name}: {error.strerror}") from error
-    sets = others.with_set(name, table, settings)
-    replace(made, labels=sets.tables, label_settings=sets.settings).write(manifest)
+    data.write_sets(others.with_set(name, table, settings))
     _remove(partial)
 
 

@@ -1,4 +1,4 @@
-"""Files of label maps joined to the samples of a data set: by id, frame number or time."""
+"""Files of label maps joined to samples: by id, frame number or time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from eventseg.dataset.reader import EventDataset
+from eventseg.dataset.own_labels.labelled_data import LabelledData
 from eventseg.errors import LabelError
 from eventseg.files import composed
 from eventseg.windows import format_duration
@@ -110,18 +110,18 @@ class Joined:
 
 
 def join_files(
-    dataset: EventDataset,
+    data: LabelledData,
     folder: Path,
     paths: Sequence[Path],
     rule: Join,
     *,
     skip_orphans: bool = False,
 ) -> Joined:
-    """Return the file of each sample of a data set that has one.
+    """Return the file of each sample that has one.
 
     Parameters
     ----------
-    dataset : EventDataset
+    data : LabelledData
     folder : Path
         Folder of the files; folders within it may name recordings.
     paths : sequence of Path
@@ -132,17 +132,23 @@ def join_files(
     Raises
     ------
     LabelError
-        Files that belong to no sample, several files of one sample, or no file that belongs to any.
+        Files that belong to no sample, several files of one sample, or no file that belongs to any;
+        frame numbers or times of pictures, which have none.
     """
+    if data.dataset is None and rule.by != "id":
+        raise LabelError(
+            f"{data.path} is a folder of pictures, which have no {rule.by}: join by id, which is "
+            f"the name of a picture, such as {data.ids[0]}.png"
+        )
     orphans: list[tuple[Path, str]] = []
     by_sample: dict[int, list[Path]] = defaultdict(list)
     largest_us = 0
-    for path, samples, distance_us in _found(dataset, folder, paths, rule, orphans):
+    for path, samples, distance_us in _found(data, folder, paths, rule, orphans):
         largest_us = max(largest_us, distance_us)
         for i in samples:
             by_sample[i].append(path)
     several = [
-        f"{' and '.join(str(p.relative_to(folder)) for p in found)} are both of {dataset.ids[i]}"
+        f"{' and '.join(str(p.relative_to(folder)) for p in found)} are both of {data.ids[i]}"
         for i, found in sorted(by_sample.items())
         if len(found) > 1
     ]
@@ -151,8 +157,8 @@ def join_files(
         problems = [f"{path.relative_to(folder)} {why}" for path, why in orphans] + several
     if problems:
         raise LabelError(
-            f"label maps of {folder} do not fit {dataset.path} by {rule.by}: {listed(problems)}"
-            f"{_hint(dataset, rule) if orphans and not skip_orphans else ''}"
+            f"label maps of {folder} do not fit {data.path} by {rule.by}: {listed(problems)}"
+            f"{_hint(data, rule) if orphans and not skip_orphans else ''}"
         )
     files = {i: found[0] for i, found in sorted(by_sample.items())}
     return Joined(files, tuple(path for path, _ in orphans), largest_us)
@@ -164,9 +170,11 @@ def listed(problems: Sequence[str]) -> str:
     return "; ".join(problems[:SHOWN]) + more
 
 
-def _hint(dataset: EventDataset, rule: Join) -> str:
+def _hint(data: LabelledData, rule: Join) -> str:
     """Return the cure for files that belong to no sample."""
-    example = dataset.ids[0]
+    example = data.ids[0]
+    if data.dataset is None:
+        return f". Name them by pictures, such as {example}.png, or --skip-orphans"
     if rule.by == "id":
         return (
             f". Name them by sample ids, such as {example}.png, or join them --by frame or time, "
@@ -176,19 +184,20 @@ def _hint(dataset: EventDataset, rule: Join) -> str:
 
 
 def _found(
-    dataset: EventDataset,
+    data: LabelledData,
     folder: Path,
     paths: Sequence[Path],
     rule: Join,
     orphans: list[tuple[Path, str]],
 ) -> Iterator[tuple[Path, list[int], int]]:
     """Yield each file with its samples and its distance in us; others become orphans."""
-    if rule.by == "id":
-        index_of = {composed(sample): i for i, sample in enumerate(dataset.ids)}
+    dataset = data.dataset
+    if rule.by == "id" or dataset is None:
         for path in paths:
-            i = index_of.get(composed(path.stem))
+            i = data.sample_of(path.relative_to(folder))
             if i is None:
-                orphans.append((path, "is no sample id"))
+                what = "name of a picture" if dataset is None else "sample id"
+                orphans.append((path, f"is no {what}"))
             else:
                 yield path, [i], 0
         return

@@ -17,7 +17,7 @@ class ImportSummary:
     Parameters
     ----------
     path : Path
-        Data set.
+        Data set or folder of pictures.
     name : str
         Name of the label set.
     classes : ClassTable
@@ -31,6 +31,8 @@ class ImportSummary:
         Files that belong to no sample.
     largest_us : int
         Largest distance in time between a file and its sample.
+    merges : bool
+        Whether the merges of the class table of a set that was there already were replaced.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class ImportSummary:
     pixels: tuple[int, ...] = ()
     left_out: int = 0
     largest_us: int = 0
+    merges: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary, ready for JSON."""
@@ -56,6 +59,7 @@ class ImportSummary:
             "left_out": self.left_out,
             "largest_distance_us": self.largest_us,
             "already": not self.pixels,
+            "merges_replaced": self.merges,
             "pixels": dict(zip(names, self.pixels, strict=True)) if self.pixels else {},
         }
 
@@ -65,8 +69,10 @@ class ImportSummary:
         lines = [
             f"{self.path}: labels {self.name} {state}",
             f"  {self.files:,} files for {self.samples:,} of {self.of_samples:,} samples, "
-            f"{len(self.classes)} classes",
+            f"{len(self.classes)} classes{f' of {self.classes.name}' if self.classes.name else ''}",
         ]
+        if self.merges:
+            lines.append("  merges of the class table replaced")
         if self.left_out:
             lines.append(f"  {self.left_out:,} files left out: they belong to no sample")
         if self.largest_us:

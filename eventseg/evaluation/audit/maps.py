@@ -94,7 +94,7 @@ def common_classes(labels: ClassTable, other: ClassTable) -> ClassTable:
         Neither merges into the other.
     """
     for source, target in ((other, labels), (labels, other)):
-        # A manifest keeps names and colours; what merges into known classes is in their file.
+        # Older manifests hold no merges; those of the package's tables are in their files.
         known = target if target.merges else table_of(target.names)
         try:
             merge_of(source, known)

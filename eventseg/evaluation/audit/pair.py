@@ -164,6 +164,10 @@ def _of_pictures(
         raise DatasetError(f"{folder.path}: name the label set to audit; it has {known}")
     place = {name: i for i, name in enumerate(folder.ids)}
 
+    def labelled(name: str) -> set[str]:
+        mask = folder.with_labels(name).labelled
+        return {sample for sample, there in zip(folder.ids, mask, strict=True) if there}
+
     def of_set(name: str) -> LabelMaps:
         source = folder.with_labels(name)
         sure = source.confidence(0) is not None
@@ -174,11 +178,11 @@ def _of_pictures(
             (lambda sample: _known(source.confidence(place[sample]))) if sure else None,
         )
 
-    ours, has = of_set(labels), set(folder.ids)
+    ours, mine = of_set(labels), labelled(labels)
     if other in folder.label_sets:
         if other_classes is not None:
             raise LabelError(f"label set {other} has classes of its own; leave out those given")
-        theirs = of_set(other)
+        theirs, has = of_set(other), labelled(other)
     elif Path(other).is_dir():
         theirs, has = _folder(Path(other), other_classes or ours.classes), _names(Path(other))
         if strange := sorted(has - set(folder.ids)):
@@ -189,7 +193,7 @@ def _of_pictures(
             f"{', '.join(folder.label_sets)}"
         )
     part = [i for i, of in enumerate(folder.splits) if split in ("all", of)]
-    both = [i for i in part if folder.ids[i] in has]
+    both = [i for i in part if folder.ids[i] in has & mine]
     if not both:
         raise DatasetError(
             f"{labels} and {other} have no picture in common in split {split} of {folder.path}; "

@@ -1,0 +1,249 @@
+"""Samples that label sets belong to: those of a data set, or of a folder of labelled pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eventseg.dataset.labelled import imported_ids, is_imported, labelled_samples
+from eventseg.dataset.layout import MANIFEST, label_file
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.truth import TRUTH
+from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.events import SensorSize
+from eventseg.files import composed
+from eventseg.images import picture_size
+from eventseg.labels.files import read_labels
+from eventseg.labels.folder_items import SPLITS
+from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, list_samples
+from eventseg.labels.maps import ClassTable, Labels
+from eventseg.labels.own_folders import LABELS
+from eventseg.labels.sets import FOLDER, LabelSets, read_label_sets, write_label_sets
+
+
+class LabelledData(ABC):
+    """Samples, and the folder that their label sets lie in.
+
+    Attributes
+    ----------
+    path : Path
+        The data set or the folder of pictures.
+    root : Path
+        Folder of ``labels/SET`` and ``labels.partial/SET``.
+    ids : tuple of str (N,)
+    size : SensorSize
+        Size of the label maps.
+    owner : str
+        What has this size, for errors.
+    dataset : EventDataset, optional
+        The data set, which knows frames and times.
+    classes : ClassTable, optional
+        Classes of a folder of pictures.
+    """
+
+    path: Path
+    root: Path
+    ids: tuple[str, ...]
+    size: SensorSize
+    owner: str
+    dataset: EventDataset | None = None
+    classes: ClassTable | None = None
+
+    @abstractmethod
+    def read_sets(self) -> LabelSets:
+        """Return the label sets with classes and settings."""
+
+    @abstractmethod
+    def write_sets(self, sets: LabelSets) -> None:
+        """Write the list of the label sets."""
+
+    @abstractmethod
+    def table(self, name: str) -> ClassTable | None:
+        """Return the classes of a label set, None where there is no such set."""
+
+    @abstractmethod
+    def labelled(self, name: str) -> NDArray[np.bool_]:
+        """Return whether each sample has labels of a set, (N,)."""
+
+    @abstractmethod
+    def labels(self, i: int, name: str) -> Labels:
+        """Return the labels of a sample, uint8 of the whole size, 255 ignored."""
+
+    @abstractmethod
+    def sample_of(self, file: Path) -> int | None:
+        """Return the sample that a file names, a path in the folder of the files; None for none."""
+
+    @abstractmethod
+    def check_name(self, name: str) -> None:
+        """Raise a LabelError for the name of a set that cannot be imported."""
+
+    @property
+    def set_names(self) -> list[str]:
+        """Names of the label sets."""
+        return list(self.read_sets().tables)
+
+
+class DatasetLabels(LabelledData):
+    """Samples of a data set."""
+
+    def __init__(self, dataset: EventDataset) -> None:
+        self.dataset: EventDataset = dataset
+        self.path = self.root = dataset.path
+        self.ids = tuple(dataset.ids)
+        self.size, self.owner = dataset.manifest.settings.sensor, "the sensor is"
+        self._index_of = {composed(sample): i for i, sample in enumerate(dataset.ids)}
+
+    def read_sets(self) -> LabelSets:
+        """Return the label sets of the manifest."""
+        return Manifest.read(self.path / MANIFEST).label_sets
+
+    def write_sets(self, sets: LabelSets) -> None:
+        """Write the manifest with other label sets."""
+        made = Manifest.read(self.path / MANIFEST)
+        changed = replace(made, labels=sets.tables, label_settings=sets.settings)
+        changed.write(self.path / MANIFEST)
+
+    def table(self, name: str) -> ClassTable | None:
+        """Return the classes of a label set."""
+        return self.dataset.manifest.labels.get(name)
+
+    def labelled(self, name: str) -> NDArray[np.bool_]:
+        """Return whether each sample has labels; see :func:`eventseg.dataset.labelled_samples`."""
+        return labelled_samples(self.dataset, name)
+
+    def labels(self, i: int, name: str) -> Labels:
+        """Return the labels of a sample at the size of the sensor."""
+        return self.dataset.labels(i, name)
+
+    def sample_of(self, file: Path) -> int | None:
+        """Return the sample whose id is the file's name."""
+        return self._index_of.get(composed(file.stem))
+
+    def check_name(self, name: str) -> None:
+        """Refuse the truth of simulated recordings."""
+        if name == TRUTH and any(e.truth_sha256 for e in self.dataset.manifest.recordings):
+            raise LabelError(
+                f"the truth of {self.path} is that of its simulated recordings; give another --set"
+            )
+
+
+class PictureLabels(LabelledData):
+    """Samples of a folder of labelled pictures, whose own labels are the set ``truth``.
+
+    Other sets lie in ``label_sets/`` within it.
+    """
+
+    def __init__(self, path: Path, items: Sequence[Item], classes: ClassTable) -> None:
+        self.path, self.root = path, path / FOLDER
+        self.items = tuple(items)
+        self.ids = tuple(item.id for item in items)
+        self.size, self.owner = SensorSize(*picture_size(items[0].labels)), "the pictures are"
+        self.classes: ClassTable = classes
+        self._index_of = _names(self.items)
+
+    def read_sets(self) -> LabelSets:
+        """Return the label sets of ``label_sets.toml``."""
+        return read_label_sets(self.root)
+
+    def write_sets(self, sets: LabelSets) -> None:
+        """Write ``label_sets.toml``."""
+        write_label_sets(self.root, sets)
+
+    def table(self, name: str) -> ClassTable | None:
+        """Return the classes of a label set."""
+        return self.classes if name == TRUTH else self.read_sets().tables.get(name)
+
+    @property
+    def set_names(self) -> list[str]:
+        """``truth``, and the sets that were made."""
+        return [TRUTH, *self.read_sets().tables]
+
+    def labelled(self, name: str) -> NDArray[np.bool_]:
+        """Return whether each picture has labels."""
+        if not is_imported(self.read_sets().settings.get(name, {})):
+            return np.ones(len(self.ids), np.bool_)
+        there = imported_ids(self.root, name)
+        return np.array([composed(sample) in there for sample in self.ids], np.bool_)
+
+    def labels(self, i: int, name: str) -> Labels:
+        """Return the labels of a picture."""
+        try:
+            if name == TRUTH:
+                return labels_of(self.items[i])
+            path = label_file(self.root, labels=name, sample_id=self.ids[i])
+            return read_labels(path, colours=self.table(name))
+        except LabelError as error:
+            raise DatasetError(str(error)) from error
+
+    def sample_of(self, file: Path) -> int | None:
+        """Return the sample that a file is called like: its id, its picture, or path below it."""
+        parts = [composed(part) for part in (*file.parts[:-1], file.stem)]
+        below = parts[1:] if parts[0] in SPLITS else parts
+        for name in (parts[-1], "_".join(below)):
+            if name in self._index_of:
+                return self._index_of[name]
+        return None
+
+    def check_name(self, name: str) -> None:
+        """Refuse the name of the folder's own labels."""
+        if name == TRUTH:
+            raise LabelError(
+                f"the set {TRUTH} of {self.path} is its own labels, such as those in "
+                f"{self.path / LABELS}: put PNGs there, or give another --set"
+            )
+
+
+def _names(items: Sequence[Item]) -> dict[str, int]:
+    """Return the sample of each name: ids, and names of pictures that one sample only has."""
+    pictures = Counter(composed(item.image.stem) for item in items if item.image is not None)
+    found = {
+        composed(item.image.stem): i
+        for i, item in enumerate(items)
+        if item.image is not None and pictures[composed(item.image.stem)] == 1
+    }
+    return found | {composed(item.id): i for i, item in enumerate(items)}
+
+
+@contextmanager
+def open_labelled(path: str | Path) -> Iterator[LabelledData]:
+    """Open a data set, or a folder of labelled pictures of a known layout.
+
+    Raises
+    ------
+    DatasetError
+        Neither, or a folder of pictures that is incomplete.
+    LabelError
+        A class table that cannot be read.
+    """
+    root = Path(path)
+    for layout in LAYOUTS.values():
+        if root.is_dir() and layout.matches(root):
+            found = list_samples(root, layout)
+            assert found.classes is not None
+            yield PictureLabels(root, found.samples, found.classes)
+            return
+    with open_dataset(root) as dataset:
+        yield DatasetLabels(dataset)
+
+
+def ready_root(data: LabelledData) -> Path:
+    """Return the folder of the label sets, which is made where a folder of pictures has none.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        data.root.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {data.root}: {error.strerror or error}") from error
+    return data.root
