@@ -129,6 +129,7 @@ Examples:
 @option_group(
     "Recordings",
     options.file_options,
+    options.shift_frames_option,
     options.rotate180_option,
 )
 @option_group(
@@ -211,6 +212,7 @@ def command(
     sensor: SensorSize | None,
     camera: str | None,
     time_unit: TimeUnit | None,
+    shift_frames: int,
     rotate180: bool,
     out: Path | None,
     probabilities: bool,
@@ -269,6 +271,7 @@ def command(
             "sensor": sensor,
             "camera": camera,
             "time_unit": time_unit,
+            "shift_frames": shift_frames,
             "rotate180": rotate180,
             "checkpoint": checkpoint,
             "network_classes": network_classes,

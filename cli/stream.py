@@ -108,6 +108,7 @@ returns an object with read(timeout_s) and close(). docs/streaming.md has the by
         help="Pace at which a recording is replayed.",
     ),
     options.file_options,
+    options.shift_frames_option,
     click.option(
         "--hot-from",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -164,6 +165,7 @@ def command(
     sensor: SensorSize | None,
     camera: str | None,
     time_unit: TimeUnit | None,
+    shift_frames: int,
     hot_from: Path | None,
     timeout_us: int | None,
     out: Path | None,
@@ -210,6 +212,7 @@ def command(
         sensor=sensor,
         camera=camera,
         time_unit=time_unit,
+        shift_frames=shift_frames,
         hot=None if hot_from is None else hot_pixels_of(run, hot_from),
         timeout_s=None if timeout_us is None else timeout_us / 1e6,
         keep_events=viewer is not None,

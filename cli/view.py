@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 RECORDING_OPTIONS = (
     "at_us", "every", "begin", "end", "interactive", "sensor", "rotate180", "camera", "time_unit",
+    "shift_frames",
 )  # fmt: skip
 FOLDER_OPTIONS = ("sample_ids", "count", "split", "labels", "run")
-OPTION_OF = {"at_us": "at", "sample_ids": "sample", "begin": "from", "end": "until"}
+OPTION_OF = {
+    "at_us": "at",
+    "sample_ids": "sample",
+    "begin": "from",
+    "end": "until",
+    "time_unit": "time-unit",
+    "shift_frames": "shift-frames",
+}
 FILMS = (".mp4", ".gif")
 
 
@@ -108,6 +116,7 @@ Examples:
     "[default: the name of FILE or FOLDER with .png]"
 )
 @options.file_options
+@options.shift_frames_option
 @options.rotate180_option
 @options.device_option()
 @options.json_option
@@ -129,6 +138,7 @@ def command(
     sensor: SensorSize | None,
     camera: str | None,
     time_unit: TimeUnit | None,
+    shift_frames: int,
     rotate180: bool,
     device: str,
     as_json: bool,
@@ -159,6 +169,7 @@ def command(
             rotate180=rotate180,
             camera=camera,
             time_unit=time_unit,
+            shift_frames_us=shift_frames,
         )
         return
     is_film = out is not None and out.suffix.lower() in FILMS
@@ -180,6 +191,7 @@ def command(
                 rotate180=rotate180,
                 camera=camera,
                 time_unit=time_unit,
+                shift_frames=shift_frames,
                 progress=bar.update,
             )
         target = out
@@ -190,6 +202,7 @@ def command(
             "rotate180": rotate180,
             "camera": camera,
             "time_unit": time_unit,
+            "shift_frames_us": shift_frames,
         }
         target = _draw_recording(path, at_us, windows_us, out, sensor=sensor, **choices)
     else:

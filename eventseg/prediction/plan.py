@@ -90,6 +90,7 @@ def plan_prediction(
     rotate180: bool = False,
     camera: str | int | None = None,
     time_unit: TimeUnit | None = None,
+    shift_frames: str | int = 0,
     checkpoint: str = BEST,
     network_classes: str | Path | None = None,
     fast: bool = False,
@@ -120,7 +121,7 @@ def plan_prediction(
         test_time=test_time,
         sensor=sensor,
         rotate180=rotate180,
-        choices=FileChoices.of(camera, time_unit),
+        choices=FileChoices.of(camera, time_unit, shift_frames),
         arithmetic="" if not fast else str(recommended(file, device=device)),
     )
     choose_device(device)  # one that is not there is refused before anything is read

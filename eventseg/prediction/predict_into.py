@@ -73,6 +73,7 @@ def predict_into(
     rotate180: bool = False,
     camera: str | int | None = None,
     time_unit: TimeUnit | None = None,
+    shift_frames: str | int = 0,
     checkpoint: str = BEST,
     network_classes: str | Path | None = None,
     fast: bool = False,
@@ -121,6 +122,8 @@ def predict_into(
         Camera of files of several, by its name or number.
     time_unit : {"s", "ms", "us", "ns"}, optional
         Unit of the times of tables.
+    shift_frames : str or int
+        Time to add to the stamps of the frames of recordings, such as ``-12ms`` or microseconds.
     checkpoint : str
         Name of the checkpoint in a run folder.
     network_classes : str or path, optional
@@ -188,6 +191,7 @@ def predict_into(
         rotate180=rotate180,
         camera=camera,
         time_unit=time_unit,
+        shift_frames=shift_frames,
         checkpoint=checkpoint,
         network_classes=network_classes,
         fast=fast,

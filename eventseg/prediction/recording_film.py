@@ -41,6 +41,7 @@ def film_recording(
     rotate180: bool = False,
     camera: str | int | None = None,
     time_unit: TimeUnit | None = None,
+    shift_frames: str | int = 0,
     progress: Report = no_report,
 ) -> FilmOfPredictions:
     """Write a film of a recording, without any network.
@@ -63,6 +64,8 @@ def film_recording(
         Width in pixels; by default 1600, of a GIF 960.
     sensor, rotate180, camera, time_unit
         As for :func:`eventseg.open_recording`.
+    shift_frames : str or int
+        Time to add to the stamps of the frames, such as ``-12ms`` or microseconds.
     progress : callable
         Called after every picture.
 
@@ -84,7 +87,7 @@ def film_recording(
     columns = film_width(target, width)
     check_out(target)
     check_folder(target.parent if target.suffix else target)
-    choices = FileChoices.of(camera, time_unit)
+    choices = FileChoices.of(camera, time_unit, shift_frames)
     with open_recording(
         path, sensor=sensor, rotate180=rotate180, **choices.arguments, progress=progress
     ) as opened:

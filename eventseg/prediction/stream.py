@@ -333,6 +333,7 @@ def stream(
     sensor: SensorSize | None = None,
     camera: str | int | None = None,
     time_unit: TimeUnit | None = None,
+    shift_frames: str | int = 0,
     encoding: Encoding | None = None,
     filters: Filters | None = None,
     hot: NDArray[np.bool_] | None = None,
@@ -373,6 +374,8 @@ def stream(
         Size of the sensor where the source does not tell; by default that of the training.
     camera, time_unit
         Of a recording, as for :func:`eventseg.open_recording`.
+    shift_frames : str or int
+        Of a recording: time to add to the stamps of its frames, such as ``-12ms`` or microseconds.
     encoding, filters
         As for :func:`eventseg.predict`.
     hot : bool (H, W), optional
@@ -419,7 +422,7 @@ def stream(
             speed=speed,
             packet=packet,
             sensor=sensor,
-            choices=FileChoices.of(camera, time_unit),
+            choices=FileChoices.of(camera, time_unit, shift_frames),
             encoding=encoding,
             filters=filters,
             hot=hot,

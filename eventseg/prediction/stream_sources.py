@@ -276,7 +276,7 @@ def open_packet_source(
     likely : SensorSize, optional
         As for :func:`eventseg.open_recording`.
     choices : FileChoices
-        Camera and unit of times, for recordings.
+        Camera, unit of times and shift of the frames, for recordings.
 
     Raises
     ------

@@ -153,6 +153,27 @@ def test_other_settings_are_refused_by_name_and_overwritten_on_demand(root, tmp_
     assert lost.read_bytes() == before
 
 
+def test_frames_may_be_shifted(root, tmp_path):
+    given, options = root / "other.hdf5", ["--device", "cpu", "--quiet"]
+    eventseg.predict_into(root / "events.pt", given, tmp_path / "plain", device="cpu")
+    asked = ["predict", str(root / "events.pt"), str(given), "--shift-frames", "-7ms"]
+    result = CliRunner().invoke(main, [*asked, "--out", str(tmp_path / "out"), *options])
+    assert result.exit_code == 0, result.output
+    plain, moved = (eventseg.open_predictions(tmp_path / name) for name in ("plain", "out"))
+    times = {sample.frame: sample.t_us for sample in plain.samples}
+    assert {s.frame: s.t_us + 7_000 for s in moved.samples}.items() <= times.items()
+    with eventseg.open_recording(given, shift_frames_us=-7_000) as recording:
+        expected = list(eventseg.predict(root / "events.pt", recording, device="cpu"))
+    assert [each.t_us for each in expected] == [sample.t_us for sample in moved.samples]
+    assert np.array_equal(moved.labels(moved.ids[3]), expected[3].labels)
+    with pytest.raises(DatasetError, match="shift_frames was -7ms, now"):
+        eventseg.predict_into(root / "events.pt", given, tmp_path / "out", device="cpu")
+    with pytest.raises(DatasetError, match="leave --shift-frames out"):
+        eventseg.predict_into(
+            root / "events.pt", root / "streets", tmp_path / "set", shift_frames=5, device="cpu"
+        )
+
+
 def test_given_times_count_from_the_first_event(root, tmp_path):
     made = eventseg.predict_into(
         root / "events.pt", root / "other.hdf5", tmp_path / "at", at=["200ms", "0.1s"], device="cpu"

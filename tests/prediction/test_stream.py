@@ -361,3 +361,16 @@ def test_networks_of_frames_see_the_frames_of_predict(kind, tmp_path):
     for one, other in zip(live, expected, strict=True):
         assert (one.t_us, one.frame) == (other.t_us, other.frame)
         assert np.array_equal(one.labels, other.labels)
+
+
+def test_frames_of_a_stream_may_be_shifted(tmp_path):
+    path = write_recording(tmp_path / "rec.hdf5")
+    with eventseg.open_recording(path, shift_frames_us=20_000) as recording:
+        network = pixel_network(kind="both", sensor=recording.sensor)
+        expected = list(predict(network, recording, every="15ms", device="cpu"))
+    settings = {"every": "15ms", "speed": math.inf, "queue": "all", "device": "cpu"}
+    same(stream(network, path, shift_frames="20ms", **settings), expected, inputs=False)
+    unmoved = list(stream(network, path, **settings))
+    assert [each.frame for each in unmoved] != [each.frame for each in expected]
+    with pytest.raises(RecordingError, match="no recording: leave --shift-frames out"):
+        stream(network, "tcp://127.0.0.1:0", shift_frames="20ms", device="cpu")
