@@ -52,13 +52,16 @@ Examples:
   eventseg stream runs/events drive.hdf5 --speed max --out maps
   eventseg stream runs/events tcp://127.0.0.1:7777 --every 50ms
   my_camera | eventseg stream runs/events - --sensor 346x260
+  eventseg stream runs/events dv://camera
   eventseg stream runs/events my_driver.py:open_camera --send tcp://127.0.0.1:7778
   eventseg stream runs/events drive.hdf5 --viewer
   eventseg stream runs/events drive.hdf5 --viewer drive.rrd
 
 SOURCE is a recording, which is replayed as a camera would have sent it; - for packed events on
-standard input; tcp://127.0.0.1:PORT or udp://127.0.0.1:PORT; or FILE.py:NAME, a function that
-returns an object with read(timeout_s) and close(). docs/streaming.md has the byte protocol.
+standard input; tcp://127.0.0.1:PORT or udp://127.0.0.1:PORT; dv://camera, dv://camera/SERIAL or
+dv://HOST:PORT for cameras of iniVation and their network streams (extra dv); or FILE.py:NAME, a
+function that returns an object with read(timeout_s) and close(). docs/streaming.md has the byte
+protocol.
 """,
 )
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")

@@ -26,6 +26,7 @@ PURPOSES = {
     "video": "films as MP4",
     "tensorboard": "train --tensorboard",
     "viewer": "stream --viewer",
+    "dv": "stream dv://camera",
     "cluster": "jobs on a Dask cluster",
 }
 """What the extras of the package are for."""

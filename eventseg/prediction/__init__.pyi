@@ -25,6 +25,7 @@ from .scored import ScoredBatch as ScoredBatch
 from .stream import LivePrediction as LivePrediction
 from .stream import LiveStream as LiveStream
 from .stream import stream as stream
+from .stream_dv import DvSource as DvSource
 from .stream_packets import Packet as Packet
 from .stream_packets import PacketSource as PacketSource
 from .stream_summary import StreamSummary as StreamSummary

@@ -355,8 +355,10 @@ def stream(
         A run folder, a checkpoint or a loaded network.
     source : path, Recording or PacketSource
         A recording, which is replayed at its own pace; ``-``, packed events on standard input;
-        ``tcp://127.0.0.1:PORT`` or ``udp://127.0.0.1:PORT``; ``FILE.py:NAME``, a function that
-        returns a source; or an object with the two methods of :class:`PacketSource`.
+        ``tcp://127.0.0.1:PORT`` or ``udp://127.0.0.1:PORT``; ``dv://camera``,
+        ``dv://camera/SERIAL`` or ``dv://HOST:PORT``, by dv-processing; ``FILE.py:NAME``, a
+        function that returns a source; or an object with the two methods of
+        :class:`PacketSource`.
     every : str or int
         Distance of the instants from the first event on, a duration or microseconds.
     window : str or int, optional

@@ -18,6 +18,7 @@ import numpy as np
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.files import is_extension, load_extension
+from eventseg.prediction.stream_dv import open_dv
 from eventseg.prediction.stream_packets import Packet, PacketSource
 from eventseg.prediction.stream_wire import Unpacker
 from eventseg.recordings import Recording, open_recording
@@ -37,8 +38,8 @@ READ_BYTES = 1 << 20
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 FORMS = (
-    "a recording, - for standard input, tcp://127.0.0.1:PORT, udp://127.0.0.1:PORT, or "
-    "FILE.py:NAME of a function that returns a source"
+    "a recording, - for standard input, tcp://127.0.0.1:PORT, udp://127.0.0.1:PORT, dv://camera, "
+    "dv://HOST:PORT, or FILE.py:NAME of a function that returns a source"
 )
 
 
@@ -264,7 +265,8 @@ def open_packet_source(
     Parameters
     ----------
     name : str or Path
-        A recording, ``-``, ``tcp://127.0.0.1:PORT``, ``udp://127.0.0.1:PORT`` or ``FILE.py:NAME``.
+        A recording, ``-``, ``tcp://127.0.0.1:PORT``, ``udp://127.0.0.1:PORT``, a name of
+        :mod:`.stream_dv` or ``FILE.py:NAME``.
     note : callable
         Takes one line for the user, such as that a sender is waited for.
     speed, packet_us
@@ -282,6 +284,8 @@ def open_packet_source(
     ------
     RecordingError
         A name of none of these forms, a host that is not this machine, or a port in use.
+    MissingExtraError
+        A source of dv-processing, which is not installed.
     """
     text = str(name)
     if (given := choices.named()) and not Path(text).is_file():
@@ -290,6 +294,8 @@ def open_packet_source(
         source: PacketSource = load_extension(text).value()
         return source
     url = urlsplit(text)
+    if url.scheme == "dv":
+        return open_dv(text)
     found: _Bytes
     if text == "-":
         if sys.stdin.isatty():
