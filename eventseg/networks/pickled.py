@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy._core import multiarray
+
+# What pickled NumPy values are built by; their module moved in NumPy 2, and pickles name both.
+SCALAR, RECONSTRUCT = np.float64().__reduce__()[0], np.empty(0).__reduce__()[0]
 
 
 def _dict_without_default(*_default: Any) -> dict[Any, Any]:
@@ -29,8 +31,8 @@ def _dict_without_default(*_default: Any) -> dict[Any, Any]:
 
 PLAIN_TYPES: tuple[Any, ...] = (
     *(
-        (getattr(multiarray, name), f"{package}.multiarray.{name}")
-        for name in ("scalar", "_reconstruct")
+        (build, f"{package}.multiarray.{name}")
+        for build, name in ((SCALAR, "scalar"), (RECONSTRUCT, "_reconstruct"))
         for package in ("numpy.core", "numpy._core")
     ),
     np.ndarray,
