@@ -304,6 +304,8 @@ def condition_rows(
                 "batch_size": 4,
                 "iterations": plan.tune_iterations,
                 "network.init": init,
+                # Short epochs are each validated, and nothing is chosen by it: on few samples.
+                "validation_share": 0.02,
             }
             learn(data[name], run, settings)
         if (run / "done").exists():

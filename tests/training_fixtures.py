@@ -86,8 +86,9 @@ def train_tiny(
 
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures after an epoch."""
-    patch.setattr(epoch_files, "picture_curves", lambda *_a, **_k: None)
+    """Draw no pictures after an epoch and at the end."""
+    for module in (epoch_files, trainer):
+        patch.setattr(module, "picture_curves", lambda *_a, **_k: None)
     patch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
 
 

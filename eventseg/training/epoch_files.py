@@ -11,6 +11,9 @@ from eventseg.training.prepare import PreparedRun
 from eventseg.training.run_folder import BEST, FAILED, KEPT, LAST
 from eventseg.training.state import training_state
 
+CURVES_AGE_S = 10.0
+"""Age of the curves from which they are drawn again; short epochs would wait for them."""
+
 
 def write_epoch_files(run: PreparedRun, *, best: bool, skipped: Mapping[int, str]) -> None:
     """Write checkpoints, scores and pictures of an epoch; ``last.pt`` comes last.
@@ -41,7 +44,7 @@ def write_epoch_files(run: PreparedRun, *, best: bool, skipped: Mapping[int, str
     write_metrics(root, history.scores, classes=table.names)
     write_timing(root, history.costs)
     write_skipped(root, {ids[index]: reason for index, reason in skipped.items()})
-    picture_curves(root, history.scores, table=table, best=history.best)
+    picture_curves(root, history.scores, table=table, best=history.best, age_s=CURVES_AGE_S)
     save_network(
         root / LAST,
         run.trained_network(run.training.network),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,11 +54,27 @@ def _number(value: float | None) -> float:
 
 
 def picture_curves(
-    root: Path, history: Sequence[EpochScores], *, table: ClassTable, best: int
+    root: Path, history: Sequence[EpochScores], *, table: ClassTable, best: int, age_s: float = 0.0
 ) -> None:
-    """Write ``curves.png`` of the epochs so far; ``best`` is an index into them."""
+    """Write ``curves.png`` of the epochs so far, unless it is younger than some seconds.
+
+    Parameters
+    ----------
+    root : Path
+        The run folder.
+    history : sequence of EpochScores
+    table : ClassTable
+        Classes of the validation scores.
+    best : int
+        Index into the history of the epoch of ``best.pt``.
+    age_s : float
+        A picture younger than this stays as it is.
+    """
+    path = root / CURVES
+    if age_s and path.exists() and abs(time.time() - path.stat().st_mtime) < age_s:
+        return
     figure = history_figure(history, classes=table, best_epoch=history[best].epoch)
-    save_figure(figure, root / CURVES)
+    save_figure(figure, path)
 
 
 @torch.inference_mode()

@@ -33,6 +33,7 @@ from eventseg.training.passes import (
     train_pass,
     validation_pass,
 )
+from eventseg.training.pictures import picture_curves
 from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.progress import (
     EpochCallback,
@@ -59,9 +60,10 @@ def train(
 ) -> TrainingResult:
     """Train a network and keep everything about it in a run folder.
 
-    After each epoch the network is validated and ``metrics.csv``, the curves, a picture of
-    predictions and the checkpoints are written, each whole or not at all; ``last.pt`` comes last
-    and a stopped run goes on from it to the same bits. Random numbers are functions of the seed,
+    After each epoch the network is validated and ``metrics.csv``, a picture of predictions and the
+    checkpoints are written, each whole or not at all; ``last.pt`` comes last and a stopped run goes
+    on from it to the same bits. The curves are drawn at the end, and after epochs not more often
+    than each 10 s. Random numbers are functions of the seed,
     the epoch and the sample.
 
     Parameters
@@ -121,7 +123,7 @@ def train(
         names = run.classes.names
         callbacks = (lambda end: write_epoch(end.path, end.scores, classes=names), *callbacks)
     started()
-    stop_reason = _stop_reason(run)
+    first, stop_reason = len(run.history.scores), _stop_reason(run)
     while not stop_reason:
         end = _train_epoch(run, progress)
         # The first process decides for all of them.
@@ -130,6 +132,8 @@ def train(
         stop_reason = _stop_reason(run) or ("callback" if stopped else "")
     wait_for_all()
     history = tuple(run.history.scores)
+    if rank() == 0 and len(history) > first:
+        picture_curves(run.root, history, table=run.classes, best=run.history.best)
     return TrainingResult(run.root, history, history[run.history.best], stop_reason)
 
 

@@ -29,7 +29,7 @@ from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
-from eventseg.training import trainer
+from eventseg.training import epoch_files, trainer
 from eventseg.training.config.config import load_config
 from eventseg.training.epoch_tables import (
     EpochCost,
@@ -540,6 +540,24 @@ def test_a_stray_pixel_does_not_choose_the_best_epoch(tmp_path: Path) -> None:
     read, _ = read_metrics(tmp_path)
     assert [row.selection_score for row in read] == present
     assert best_of(read[:3], min_delta=0).epoch == 1
+
+
+@pytest.mark.parametrize("age_s", [0.0, 1000.0])
+def test_short_epochs_do_not_wait_for_the_curves(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float
+) -> None:
+    monkeypatch.setattr(epoch_files, "CURVES_AGE_S", age_s)
+    out, seen = tmp_path / "out", []
+    train_tiny(data, out, epochs=3, callbacks=[lambda end: seen.append(drawn(end.path))])
+    drawings = [*seen, drawn(out)]
+    # At the end the curves hold all epochs, drawn after the last or not.
+    assert len(set(drawings)) == (2 if age_s else 3)
+    assert drawings[1] == drawings[2] or not age_s
+    assert drawings[2] == drawings[3] or age_s
+
+
+def drawn(run: Path) -> bytes:
+    return (run / "curves.png").read_bytes()
 
 
 @pytest.mark.usefixtures("blind")
