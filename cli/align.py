@@ -9,6 +9,7 @@ import click
 
 from . import options
 from .group import TitledCommand, option_group
+from .paths import PicturePath, RecordingPath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Examples:
   eventseg align drive.aedat4 --range 250ms --out curve.png
 """,
 )
-@click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("recording", type=RecordingPath())
 @option_group(
     "Search",
     click.option(
@@ -57,7 +58,7 @@ Examples:
 )
 @option_group(
     "Output",
-    options.out_option("PNG of the curve."),
+    options.out_option("Picture of the curve to write, such as curve.png.", type=PicturePath()),
     options.json_option,
     options.message_options,
 )

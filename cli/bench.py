@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .paths import RecordingPath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ Examples:
 @click.argument(
     "recording",
     required=False,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=RecordingPath(),
     metavar="[RECORDING]",
 )
 @click.option(

@@ -9,6 +9,7 @@ import click
 
 from . import options
 from .group import TitledCommand, option_group
+from .paths import RecordingPath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Examples:
   eventseg convert events.csv events.npz --sensor 640x480
 """,
 )
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", type=RecordingPath())
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @option_group(
     "Part",

@@ -10,6 +10,7 @@ import click
 
 from . import options
 from .group import TitledCommand, option_group
+from .paths import RecordingPath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     metavar="REC...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=RecordingPath(),
 )
 @option_group(
     "Windows",

@@ -296,7 +296,8 @@ shard_option = click.option(
 
 def out_option(text: str, **settings: Any) -> Decorator[Any]:
     """Return ``--out``, the folder or file that a command writes."""
-    return click.option("--out", type=click.Path(path_type=Path), help=text, **settings)
+    settings.setdefault("type", click.Path(path_type=Path))
+    return click.option("--out", help=text, **settings)
 
 
 json_option = click.option(

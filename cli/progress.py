@@ -143,6 +143,9 @@ class ProgressBar:
         self.close()
 
 
+SHARE_FOR_TIME_LEFT = 0.01
+"""Least share of a stage after which its time left is told: before, starting decides the rate."""
+
 SHARE_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 """Format of a bar whose amounts are no whole numbers."""
 
@@ -160,7 +163,7 @@ def line_of(now: Progress, *, spent_s: float, before: float = 0.0) -> str:
     """
     amounts = f"{_amount(now.done)} of {_amount(now.total)}" if now.total else _amount(now.done)
     parts = [f"{amounts} {now.unit}", f"{spent_s:.0f} s"]
-    if now.total and now.done > before:
+    if now.total and now.done - before >= SHARE_FOR_TIME_LEFT * (now.total - before) > 0:
         parts.append(f"{spent_s * (now.total - now.done) / (now.done - before):.0f} s left")
     if now.note:
         parts.append(now.note)

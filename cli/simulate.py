@@ -10,6 +10,7 @@ import click
 
 from . import options
 from .group import SuggestingGroup, TitledCommand, option_group
+from .paths import RecordingPath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def street(
     metavar="RECORDING...",
     nargs=-1,
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=RecordingPath(),
 )
 @option_group(
     "Fit",

@@ -14,6 +14,7 @@ import click
 
 from . import options
 from .group import TitledCommand, option_group
+from .paths import RecordingPath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ protocol.
     options.shift_frames_option,
     click.option(
         "--hot-from",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=RecordingPath(),
         metavar="RECORDING",
         help="Recording of the same camera to find hot pixels in, where the network was trained "
         "without them.",

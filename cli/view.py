@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .paths import PicturePath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ Examples:
 @options.out_option(
     "Picture to write, .png, .pdf or .svg; of a recording or a prediction folder also a film, .mp4 "
     "(extra video) or .gif.  "
-    "[default: the name of FILE or FOLDER with .png]"
+    "[default: the name of FILE or FOLDER with .png]",
+    type=PicturePath(FILMS),
 )
 @options.file_options
 @options.shift_frames_option

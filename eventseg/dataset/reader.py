@@ -24,6 +24,7 @@ from eventseg.dataset.layout import (
     tensor_file,
 )
 from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.mistaken import refusal
 from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
 from eventseg.dataset.table import SampleTable, read_rows
 from eventseg.encoding.normalise import normalise_raw
@@ -414,7 +415,7 @@ def open_dataset(path: str | Path) -> EventDataset:
         if inside:
             names = ", ".join(str(folder) for folder in inside)
             raise DatasetError(f"{root} holds a data set a window length: open one of {names}")
-        raise DatasetError(f"{root} is no data set: it has no {MANIFEST}")
+        raise DatasetError(refusal(root))
     manifest = Manifest.read(root / MANIFEST)
     windows = manifest.settings.windows
     rows = read_rows(root / SAMPLES, windows=windows)

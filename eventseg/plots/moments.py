@@ -113,7 +113,7 @@ def _end_us(recording: Recording, at: str | int | None, *, window_us: int) -> in
     if window_us > span_us:
         raise WindowError(
             f"a window of {format_duration(window_us)} is longer than {recording.name}, "
-            f"which lasts {span_us / 1e6:.6f} s"
+            f"which lasts {span_us / 1e6:.6f} s: give a shorter one"
         )
     after_us = max(window_us, (span_us + window_us) // 2) if at is None else to_us(at)
     if not 0 <= after_us <= span_us:

@@ -80,7 +80,7 @@ def cut_windows(
     if window_us > span_us:
         raise WindowError(
             f"a window of {format_duration(window_us)} is longer than {recording.name}, "
-            f"which lasts {span_us / 1e6:.6f} s"
+            f"which lasts {span_us / 1e6:.6f} s: give a shorter one"
         )
     if anchor.kind != "stride" and len(frames.t_us) == 0:
         raise WindowError(

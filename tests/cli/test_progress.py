@@ -81,6 +81,13 @@ def test_a_line_without_a_total_and_one_of_a_resumed_run() -> None:
     )
 
 
+def test_the_time_left_is_not_guessed_from_the_first_moment() -> None:
+    first = Progress("read", 5_180, 3_696_291, "B")
+    assert line_of(first, spent_s=9) == "read 0%: 5,180 of 3,696,291 B, 9 s"
+    later = Progress("read", 50_000, 3_696_291, "B")
+    assert line_of(later, spent_s=9).endswith("9 s, 656 s left")
+
+
 def test_shares_and_stages() -> None:
     seen: list[Progress] = []
     in_stage("drive", seen.append)(Progress("simulate", 1, 4, "s"))

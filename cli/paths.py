@@ -1,0 +1,61 @@
+"""Types of paths that commands take; a wrong one is refused with its cure before any work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps")
+"""Endings of the pictures that are written."""
+
+
+class RecordingPath(click.Path):
+    """Path of a recording that is there; a folder is refused with what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path of a file."""
+        path = Path(super().convert(value, param, ctx))
+        if path.is_dir():
+            from eventseg.dataset.mistaken import recordings_in
+
+            inside = recordings_in(path)
+            hint = f", such as {inside[0]}" if inside else "; none lies in this one"
+            self.fail(f"{path} is a folder: give the files of its recordings{hint}", param, ctx)
+        return path
+
+
+class PicturePath(click.Path):
+    """Path of a picture to write, by its ending.
+
+    Parameters
+    ----------
+    others : tuple of str
+        Endings of other files that the command writes too.
+    """
+
+    def __init__(self, others: tuple[str, ...] = ()) -> None:
+        super().__init__(path_type=Path)
+        self.endings = (*PICTURES, *others)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path."""
+        path = Path(super().convert(value, param, ctx))
+        if path.suffix.lower() not in self.endings:
+            self.fail(f"{path} must end in one of {', '.join(self.endings)}", param, ctx)
+        return path
