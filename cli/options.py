@@ -272,6 +272,17 @@ def shard(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Sha
         raise click.BadParameter(str(error)) from error
 
 
+def jobs_option(text: str) -> Decorator[Any]:
+    """Return ``--jobs``, the number of processes that share the work."""
+    return click.option(
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help=text,
+    )
+
+
 scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",

@@ -186,12 +186,8 @@ Examples:
     "Machine",
     options.device_option(),
     options.threads_option("the processors"),
-    click.option(
-        "--jobs",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Processes; each takes a share of the samples, with its share of the threads.",
+    options.jobs_option(
+        "Processes; each takes a share of the samples, with its share of the threads."
     ),
     options.scheduler_option,
     options.shard_option,

@@ -51,6 +51,8 @@ Examples:
   eventseg pseudolabel ddd17 --teacher hf:./segformer --threshold 0.7 --quantile 0.2
   eventseg pseudolabel ddd17 --teacher hf:./segformer --teacher hf:./mask2former --labels both
   eventseg pseudolabel ddd17 --preset evsegnet-labels --teacher gray.pt
+  eventseg pseudolabel ddd17 --teacher hf:./segformer --jobs 4
+  eventseg pseudolabel ddd17 --teacher hf:./segformer --scheduler tcp://node1:8786
   eventseg pseudolabel ddd17 --teacher hf:./segformer --shard 2/40
   eventseg pseudolabel CamVid --teacher hf:./segformer --labels segformer
   eventseg pseudolabel DDD17_ESS --teacher hf:./segformer --labels segformer
@@ -141,13 +143,19 @@ Examples:
 @option_group(
     "Machine",
     options.device_option(),
-    options.threads_option("the processors"),
+    options.threads_option("the processors, shared among --jobs; 1 for each worker of a cluster"),
     click.option(
         "--batch",
         type=click.IntRange(min=1),
         help="Frames at once.  [default: up to 8 on a GPU, as memory allows; 1 on a CPU]",
     ),
+    options.jobs_option(
+        "Processes; each loads the teachers and labels a share of the frames, on a GPU of its own "
+        "where there are GPUs."
+    ),
+    options.scheduler_option,
     options.shard_option,
+    options.tries_option,
 )
 def command(
     data: Path,
@@ -160,7 +168,10 @@ def command(
     device: str,
     threads: int | None,
     batch: int | None,
+    jobs: int,
+    scheduler: str | None,
     shard: Shard | None,
+    tries: int,
     overwrite: bool,
     unsafe_pickle: bool,
     out: Path | None,
@@ -192,6 +203,14 @@ def command(
         raise click.UsageError("--labels and --overwrite are for data sets, --out for films")
     if shard is not None and (out is not None or overwrite):
         raise click.UsageError("--shard is for new label sets: leave out --out and --overwrite")
+    if shard is not None and scheduler is not None:
+        raise click.UsageError("--shard and --scheduler exclude each other")
+    if out is not None and (jobs > 1 or scheduler is not None):
+        raise click.UsageError("--jobs and --scheduler are for label sets: leave out --out")
+    if scheduler is not None and not specs:
+        raise click.UsageError(
+            "the default teacher follows from this machine, not from a cluster: give --teacher"
+        )
     if teacher_licence and len(teacher_licence) != max(1, len(specs)):
         raise click.UsageError("give --teacher-licence once for each --teacher, or not at all")
 
@@ -200,13 +219,15 @@ def command(
 
     classes = load_class_table(table)
     made = _recipe(**recipe)
-    place = choose_device(device)
+    # The devices of a cluster are not those of this machine, which only takes a digest.
+    here = choose_device(device if scheduler is None else "cpu")
     set_threads(threads)
     say = messages.note
     teachers = _teachers(
         specs,
         preset=recipe["preset"],
-        device=place,
+        device=here,
+        place=str(here) if scheduler is None else f"workers of {scheduler}",
         class_table=None if teacher_classes is None else load_class_table(teacher_classes),
         unsafe_pickle=unsafe_pickle,
         licences=teacher_licence,
@@ -249,6 +270,10 @@ def command(
             "classes": classes,
             "recipe": made,
             "batch": batch,
+            "jobs": jobs,
+            "tries": tries,
+            "threads": threads,
+            "device": device,
             "progress": bar.update,
             "say": say,
         }
@@ -259,7 +284,9 @@ def command(
                     "\n".join(part.lines())
                 )
                 return
-            summary = label_dataset(data, teachers, overwrite=overwrite, **common)
+            summary = label_dataset(
+                data, teachers, overwrite=overwrite, scheduler=scheduler, **common
+            )
         except KeyboardInterrupt:
             click.echo(f"interrupted; run the same command again to go on with {name}", err=True)
             raise click.exceptions.Exit(130) from None
@@ -303,6 +330,7 @@ def _teachers(
     *,
     preset: str,
     device: Any,
+    place: str,
     class_table: ClassTable | None,
     unsafe_pickle: bool,
     licences: Sequence[str],
@@ -330,7 +358,7 @@ def _teachers(
         )
         say(
             f"teacher {teacher.name}: {len(teacher.classes)} classes, "
-            f"sha256 {teacher.digest[:16]}, on {device}"
+            f"sha256 {teacher.digest[:16]}, on {place}"
         )
         if teacher.classes.name:
             say(f"  classes: {teacher.classes.name}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from eventseg.device import choice as device
+from eventseg.device import choose_own_device
+from eventseg.device.own_gpu import take_first_free
 from eventseg.errors import DeviceError
 
 
@@ -70,3 +74,28 @@ def test_an_encoder_is_a_device_by_its_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(device, "choose_encoder", lambda name: asked.append(name) or found)
     assert device.choose_encoder_by_name("cuda:1") is found
     assert (asked, os.environ["CUDA_VISIBLE_DEVICES"]) == (["cuda"], "6")
+
+
+def test_side_by_side_processes_take_gpus_of_their_own(tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    code = (
+        "import sys, time; from pathlib import Path; from eventseg.device.own_gpu import *\n"
+        "print(take_first_free(['a', 'b', 'c'], Path(sys.argv[1])), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "0\n"
+        assert [take_first_free(names, tmp_path) for _ in range(3)] == [1, 2, 0]
+        # Processes that see other GPUs, or see them in another order, know them by their names.
+        assert take_first_free(["c", "d"], tmp_path) == 1
+        other.kill()
+    assert take_first_free(["a", "b"], tmp_path) == 0
+    (tmp_path / "none").touch()
+    with pytest.raises(DeviceError, match="set TMPDIR to a folder that can be written"):
+        take_first_free(names, tmp_path / "none")
+
+
+def test_a_device_that_is_named_is_for_all() -> None:
+    assert choose_own_device("cpu") == torch.device("cpu")

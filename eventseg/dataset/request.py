@@ -218,7 +218,7 @@ def encode_job(
     """Return the job of encoding some samples of a surveyed recording."""
     return EncodeJob(
         Path(found.entry.path),
-        root,
+        root.absolute(),  # workers of a cluster have working folders of their own
         settings,
         threads,
         request.device,

@@ -276,7 +276,9 @@ def encode_dataset(
             stack.enter_context(locked(folder))
         stack.callback(release, root, folders)
         pool = stack.enter_context(
-            open_workers(workers=workers, scheduler=scheduler, tries=tries, folder=folders[0])
+            open_workers(
+                workers=workers, scheduler=scheduler, tries=tries, folder=folders[0].absolute()
+            )
         )
         surveys = survey(request.paths, request, pool=pool, progress=progress)
         size = one_sensor([(found.entry.name, found.sensor) for found in surveys])

@@ -11,3 +11,4 @@ from .choice import thread_count as thread_count
 from .choice import wait_without_spinning as wait_without_spinning
 from .environment import environment as environment
 from .environment import environment_lines as environment_lines
+from .own_gpu import choose_own_device as choose_own_device

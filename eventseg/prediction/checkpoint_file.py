@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eventseg.dataset.layout import MANIFEST
@@ -45,6 +45,17 @@ class CheckpointFile:
         path = self.path.with_name(SPLIT)
         of_run = self.named is None and self.path.with_name(RUN).is_file()
         return path.resolve() if of_run and path.is_file() else None
+
+    @property
+    def absolute(self) -> CheckpointFile:
+        """The same file by its absolute path, for processes with another working folder."""
+        named = self.named
+        return replace(
+            self,
+            path=self.path.absolute(),
+            data=None if self.data is None else self.data.absolute(),
+            named=None if named is None else named._replace(path=named.path.absolute()),
+        )
 
     @property
     def sha256(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.jobs.job import Tick
-from eventseg.device import set_threads
+from eventseg.device import choose_own_device, set_threads
 from eventseg.encoding.settings import Encoding
 from eventseg.labels.files import read_labels, write_labels
 from eventseg.labels.maps import ClassTable, Labels
@@ -75,7 +75,8 @@ def predict_part_alone(job: PartJob, tick: Tick) -> PartResult:
     key = (job.file, job.file.sha256, job.classes, job.settings.test_time, job.device)
     if _loaded.get("key") != key:
         trained = load_trained(job.file, classes=job.classes)
-        chosen = predictor(trained, test_time=job.settings.test_time, device=job.device)
+        device = str(choose_own_device(job.device))
+        chosen = predictor(trained, test_time=job.settings.test_time, device=device)
         _loaded.update(key=key, predictor=chosen)
     return predict_part(job, tick, predictor=_loaded["predictor"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +27,7 @@ from eventseg.prediction.part import PartJob, PartResult, predict_part, predict_
 from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation, predictor
 from eventseg.prediction.settings import PredictionSettings
 from eventseg.recordings.choices import FileChoices, TimeUnit
-from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.recordings.progress import Report, no_report, with_rate
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
 
 
@@ -179,14 +178,16 @@ def run_parts(
     EventsegError
         As :meth:`eventseg.dataset.jobs.workers.Workers.run`.
     """
+    # Workers of a cluster have working folders of their own.
+    file, root = plan.file.absolute, plan.root.absolute()
     parts = [
         PartJob(
-            plan.file,
+            file,
             plan.classes,
             canonical(plan.paths[number]),
             start,
             stop,
-            plan.root,
+            root,
             plan.settings,
             plan.encoding,
             plan.device,
@@ -207,7 +208,9 @@ def run_parts(
     pool.run(
         function,
         parts,
-        progress=_with_rate(progress, total=sum(stop - start for _, start, stop in pieces)),
+        progress=with_rate(
+            "predict", sum(stop - start for _, start, stop in pieces), "image", progress
+        ),
         finished=results.__setitem__,
         title=lambda index: (
             f"{plan.paths[pieces[index][0]].name}, samples {pieces[index][1]} to "
@@ -280,18 +283,3 @@ def _inputs(
 
 def _encoding_table(inputs: InputSpec) -> dict[str, Any]:
     return {} if inputs.encoding is None else inputs.encoding.to_dict()
-
-
-def _with_rate(progress: Report, *, total: int) -> Callable[[float], None]:
-    """Return a function that reports samples with their rate since the first report."""
-    begin_s, first = time.monotonic(), None
-
-    def report(done: float) -> None:
-        nonlocal begin_s, first
-        if first is None:
-            first, begin_s = done, time.monotonic()
-        spent_s = time.monotonic() - begin_s
-        rate = f"{(done - first) / spent_s:.1f} images/s" if spent_s > 0.5 else ""
-        progress(Progress("predict", done, total, "image", rate))
-
-    return report

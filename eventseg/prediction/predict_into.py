@@ -214,7 +214,7 @@ def predict_into(
         # One more process than samples would find nothing to do.
         workers = min(jobs, max(1, len(plan.ids)))
         pool = stack.enter_context(
-            open_workers(workers=workers, scheduler=scheduler, tries=tries, folder=root)
+            open_workers(workers=workers, scheduler=scheduler, tries=tries, folder=root.absolute())
         )
         pieces = cut_work(plan.counts, pieces=pieces_for(pool, samples=sum(plan.counts)))
         results = run_parts(

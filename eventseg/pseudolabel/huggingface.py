@@ -19,7 +19,7 @@ from eventseg.labels.maps import ClassTable
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.mask_classification import normalised, query_scores, windowed
-from eventseg.pseudolabel.teacher import scaled, weights_digest
+from eventseg.pseudolabel.teacher import TeacherSource, scaled, weights_digest
 
 SEMANTIC = ("segformer", "upernet", "mobilenet_v2")
 MASKS = ("maskformer", "mask2former", "oneformer", "eomt")
@@ -65,6 +65,8 @@ class HuggingFaceTeacher:
         Side of the only squares it takes.
     task : int64 (1, L), optional
         Tokens of OneFormer's task.
+    source : TeacherSource, optional
+        Arguments that it was loaded with.
     """
 
     name: str
@@ -77,6 +79,7 @@ class HuggingFaceTeacher:
     window: int | None = None
     task: Tensor | None = None
     multiple: int = MULTIPLE
+    source: TeacherSource | None = None
     _model: nn.Module = field(kw_only=True, repr=False)
 
     @property

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eventseg.dataset.jobs.job import TRIES
 from eventseg.labels.maps import ClassTable
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.pseudolabel.filtering import filter_frames
+from eventseg.pseudolabel.label_jobs import label_workers
 from eventseg.pseudolabel.label_set_folder import LabelSetFolder, check_set_name
 from eventseg.pseudolabel.raw_labels import plan_labels, predict_raw_labels
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
@@ -85,6 +87,11 @@ def label_dataset(
     recipe: LabelRecipe = PRESETS["default"],
     batch: int | None = None,
     overwrite: bool = False,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    tries: int = TRIES,
+    threads: int | None = None,
+    device: str | None = None,
     progress: Report = no_report,
     say: Callable[[str], None] | None = None,
 ) -> LabelSummary:
@@ -114,11 +121,25 @@ def label_dataset(
         networks round differently.
     overwrite : bool
         Replace a set that was made otherwise.
+    jobs : int
+        Processes, each with the teachers; a script that asks for more than one needs
+        ``if __name__ == "__main__":``.
+    scheduler : str, optional
+        Dask cluster that labels in place of processes of this machine: address of its scheduler,
+        path of its scheduler file, or ``local`` for one of so many ``jobs`` here.
+    tries : int
+        Times that a piece of the work is tried whose process is lost or fails in an unknown way.
+    threads : int, optional
+        Threads of torch of all processes together, by default the processors; with a scheduler
+        those of each worker, by default one. One process alone leaves torch as it is set.
+    device : str, optional
+        Device of other processes: ``auto`` and ``cuda`` give each a GPU of its own. By default
+        that of the teachers.
     progress : callable
         Called with ``label``, ``measure`` or ``filter``, the frames done and all frames.
     say : callable, optional
-        Called with each line of text: the views that were chosen and, on a CPU, an estimate of
-        the time, once the first batch is done.
+        Called with each line of text: the views that were chosen; of one process on a CPU an
+        estimate of the time, once the first batch is done; of several their threads and memory.
 
     Returns
     -------
@@ -134,18 +155,37 @@ def label_dataset(
         over neighbours in time for pictures whose times are not known.
     OutputError
         The folder cannot be written, or another process writes into it.
+    JobsError, MissingExtraError, ClusterError
+        Some frames could not be labelled, the others are; Dask or its cluster cannot be used.
     """
     check_set_name(name)
     with open_target(path) as target:
-        plan = plan_labels(target, teachers, classes=classes, recipe=recipe, batch=batch)
-        folder = LabelSetFolder(target, name, plan.settings, overwrite=overwrite)
-        if folder.whole:
-            return _summary(folder, classes)
-        folder.begin()
-        if say is not None:
-            for line in plan.lines:
-                say(line)
-        predict_raw_labels(plan, folder, report=progress, say=say)
+        with label_workers(
+            teachers,
+            jobs=jobs,
+            scheduler=scheduler,
+            tries=tries,
+            threads=threads,
+            device=device,
+            folder=target.root,
+        ) as workers:
+            plan = plan_labels(
+                target,
+                teachers,
+                classes=classes,
+                recipe=recipe,
+                batch=batch,
+                views=None if workers is None else workers.views(target.size, recipe, batch),
+            )
+            folder = LabelSetFolder(target, name, plan.settings, overwrite=overwrite)
+            if folder.whole:
+                return _summary(folder, classes)
+            folder.begin()
+            if say is not None:
+                for line in plan.lines:
+                    say(line)
+            predict = predict_raw_labels if workers is None else workers.predict
+            predict(plan, folder, report=progress, say=say)
         return complete_set(folder, classes, plan.recipe.filters, progress=progress)
 
 

@@ -11,9 +11,14 @@ import torch
 from eventseg.errors import CheckpointError, MissingExtraError
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.named import parse_named
-from eventseg.pseudolabel.huggingface import load_huggingface
-from eventseg.pseudolabel.network_teacher import load_foreign, load_own, load_torchvision
-from eventseg.pseudolabel.teacher import Teacher
+from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, load_huggingface
+from eventseg.pseudolabel.network_teacher import (
+    NetworkTeacher,
+    load_foreign,
+    load_own,
+    load_torchvision,
+)
+from eventseg.pseudolabel.teacher import Teacher, TeacherSource
 
 DEFAULT_ID = "nvidia/segformer-{}-finetuned-cityscapes-1024-1024"
 """Default teacher: ``b5`` on a GPU, ``b0`` on a CPU."""
@@ -76,13 +81,41 @@ def load_teacher(
         A package of an extra is not installed.
     """
     teacher = _load(spec, device=device, class_table=class_table, unsafe_pickle=unsafe_pickle)
-    # Every teacher is a frozen dataclass of its own.
-    return teacher if licence is None else replace(teacher, licence=licence)  # type: ignore[type-var]
+    source = TeacherSource(_absolute(spec), class_table, unsafe_pickle, licence)
+    return replace(teacher, source=source, licence=teacher.licence if licence is None else licence)
+
+
+def load_source(source: TeacherSource, *, device: torch.device) -> Teacher:
+    """Load a teacher anew, in another process or onto another device; errors as above."""
+    return load_teacher(
+        source.spec,
+        device=device,
+        class_table=source.class_table,
+        unsafe_pickle=source.unsafe_pickle,
+        licence=source.licence,
+    )
+
+
+def _absolute(spec: str) -> str:
+    """Return a specification in which folders and files have absolute paths."""
+    kind, _, rest = spec.partition(":")
+    if kind == "hf":
+        return f"hf:{_absolute_path(rest)}" if Path(rest).is_dir() else spec
+    if kind == "torchvision":
+        name, _, path = rest.partition(":")
+        return f"torchvision:{name}:{_absolute_path(path)}"
+    if not Path(spec).is_dir() and (named := parse_named(spec)):
+        return f"{named.network}:{_absolute_path(named.path)}"
+    return _absolute_path(spec)
+
+
+def _absolute_path(path: str | Path) -> str:
+    return str(Path(path).absolute())
 
 
 def _load(
     spec: str, *, device: torch.device, class_table: ClassTable | None, unsafe_pickle: bool
-) -> Teacher:
+) -> HuggingFaceTeacher | NetworkTeacher:
     kind, _, rest = spec.partition(":")
     if kind == "hf" and rest.startswith((".", "/", "~")) and not Path(rest).is_dir():
         raise CheckpointError(f"no folder {rest}: give hf:FOLDER with a model, or hf:ID of the hub")

@@ -17,7 +17,7 @@ from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.networks.published import load_published, load_state, own_checkpoint
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN
-from eventseg.pseudolabel.teacher import scaled, weights_digest
+from eventseg.pseudolabel.teacher import TeacherSource, scaled, weights_digest
 
 OURS = f"{UNKNOWN}; that of the data it was trained on may bind you"
 """Licence of a checkpoint that this project wrote, which does not hold one."""
@@ -37,6 +37,8 @@ class NetworkTeacher:
         Channels of its input: gray or RGB.
     size : (int, int), optional
         Height and width that it was trained at; pictures are resized to it.
+    source : TeacherSource, optional
+        Arguments that it was loaded with.
     """
 
     name: str
@@ -48,6 +50,7 @@ class NetworkTeacher:
     in_channels: int = 3
     size: tuple[int, int] | None = None
     multiple: int = 1
+    source: TeacherSource | None = None
     _network: nn.Module = field(kw_only=True, repr=False)
 
     @property

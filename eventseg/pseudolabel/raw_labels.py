@@ -16,7 +16,7 @@ from eventseg.pseudolabel.label_set_folder import LabelSetFolder
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.pseudolabel.target import LabelTarget
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.views import plan_views
+from eventseg.pseudolabel.views import ViewPlan, plan_views
 from eventseg.pseudolabel.voting import TeacherVote, predict_labels
 from eventseg.recordings.progress import Progress, Report
 
@@ -55,8 +55,11 @@ def plan_labels(
     classes: ClassTable,
     recipe: LabelRecipe,
     batch: int | None,
+    views: ViewPlan | None = None,
 ) -> LabelPlan:
     """Return the plan of a label set; whatever can be refused is refused here.
+
+    Views that another process has chosen may be given.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def plan_labels(
         allow.
     """
     votes = tuple(TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers)
-    views = plan_views(
+    views = views or plan_views(
         teachers,
         target.size,
         test_time=recipe.test_time,

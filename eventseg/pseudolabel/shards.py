@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards, shard_kind
 from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS
 from eventseg.dataset.shards import KIND as DATASET
@@ -23,6 +24,7 @@ from eventseg.prediction.predict_into import PredictionSummary
 from eventseg.prediction.shards import KIND as PREDICTIONS
 from eventseg.prediction.shards import merge_predictions
 from eventseg.pseudolabel.confidence import LabelFilters
+from eventseg.pseudolabel.label_jobs import label_workers
 from eventseg.pseudolabel.label_set import LabelSummary, complete_set
 from eventseg.pseudolabel.label_set_folder import (
     SETTINGS,
@@ -82,6 +84,10 @@ def label_shard(
     classes: ClassTable,
     recipe: LabelRecipe = PRESETS["default"],
     batch: int | None = None,
+    jobs: int = 1,
+    tries: int = TRIES,
+    threads: int | None = None,
+    device: str | None = None,
     progress: Report = no_report,
     say: Callable[[str], None] | None = None,
 ) -> LabelledShard:
@@ -92,7 +98,7 @@ def label_shard(
 
     Parameters
     ----------
-    path, teachers, name, classes, recipe, batch, progress, say
+    path, teachers, name, classes, recipe, batch, jobs, tries, threads, device, progress, say
         As for :func:`eventseg.pseudolabel.label_dataset`.
     shard : Shard or str
         ``2/5`` for the second of five, or ``slurm`` for that of the environment.
@@ -107,7 +113,12 @@ def label_shard(
     if isinstance(shard, str):
         shard = Shard.parse(shard)
     check_set_name(name)
-    with open_target(path, shared=True) as target:
+    with (
+        open_target(path, shared=True) as target,
+        label_workers(
+            teachers, jobs=jobs, tries=tries, threads=threads, device=device, folder=target.root
+        ) as workers,
+    ):
         plan = plan_labels(target, teachers, classes=classes, recipe=recipe, batch=batch)
         folder = LabelSetFolder(target, name, plan.settings, shared=True)
         if folder.whole:
@@ -131,9 +142,8 @@ def label_shard(
         if shares:
             ((_, first, last),) = shares
             start, stop = first * plan.batch, min(last * plan.batch, frames)
-        labelled = predict_raw_labels(
-            plan, folder, start=start, stop=stop, report=progress, say=say
-        )
+        predict = predict_raw_labels if workers is None else workers.predict
+        labelled = predict(plan, folder, start=start, stop=stop, report=progress, say=say)
         ego = plan.recipe.filters.ego
         if ego is not None and ego.mask is not None:
             write_image(place / EGO, ego.mask.astype(np.uint8) * 255)

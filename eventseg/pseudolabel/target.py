@@ -98,16 +98,21 @@ def open_target(path: str | Path, *, shared: bool = False) -> Iterator[LabelTarg
     OutputError
         The folder cannot be written, or another process writes into it.
     """
+    with open_pictures(path) as target, locked(target.root, doing="writing", shared=shared):
+        yield target
+
+
+@contextmanager
+def open_pictures(path: str | Path) -> Iterator[LabelTarget]:
+    """Open pictures to label without a lock, for a process whose parent holds it.
+
+    Parameters and errors as of :func:`open_target`.
+    """
     folder = open_layout(Path(path))
     if folder is not None:
-        target = _of_league(folder) if isinstance(folder, League) else _of_folder(folder)
-        with locked(target.root, doing="writing", shared=shared):
-            yield target
+        yield _of_league(folder) if isinstance(folder, League) else _of_folder(folder)
     else:
-        with (
-            open_dataset(path) as dataset,
-            locked(dataset.path, doing="writing", shared=shared),
-        ):
+        with open_dataset(path) as dataset:
             yield _of_dataset(dataset)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -18,11 +19,34 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in gray (ITU-R BT.601)."""
 
 
+@dataclass(frozen=True, slots=True)
+class TeacherSource:
+    """Arguments with which another process loads a teacher.
+
+    Parameters
+    ----------
+    spec : str
+        Specification with absolute paths, see :func:`eventseg.pseudolabel.load_teacher`.
+    class_table : ClassTable, optional
+        Classes of the teacher, where its file does not name them.
+    unsafe_pickle : bool
+        Also read a file of weights that can run any code on loading.
+    licence : str, optional
+        Licence of the weights, where it was given.
+    """
+
+    spec: str
+    class_table: ClassTable | None = None
+    unsafe_pickle: bool = False
+    licence: str | None = None
+
+
 class Teacher(Protocol):
     """A network that gives each pixel of a picture a probability for each of its classes.
 
-    Two attributes are optional: ``training_frame``, height and width of the frames it was trained
-    on, and ``fixed_input``, whether it resizes every picture to one size.
+    Three attributes are optional: ``training_frame``, height and width of the frames it was trained
+    on, ``fixed_input``, whether it resizes every picture to one size, and ``source``, a
+    :class:`TeacherSource` that other processes load it from; one without is sent to them whole.
     """
 
     @property

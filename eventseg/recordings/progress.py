@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -49,3 +50,25 @@ def in_stage(stage: str, report: Report) -> Report:
         report(replace(now, stage=stage))
 
     return renamed
+
+
+def with_rate(stage: str, total: float, unit: str, report: Report) -> Callable[[float], None]:
+    """Return a function of an amount that reports it with the rate since its first call.
+
+    Parameters
+    ----------
+    stage, total, unit
+        As of :class:`Progress`; the rate is in units a second.
+    report : callable
+    """
+    begin_s, first = time.monotonic(), None
+
+    def counted(done: float) -> None:
+        nonlocal begin_s, first
+        if first is None:
+            first, begin_s = done, time.monotonic()
+        spent_s = time.monotonic() - begin_s
+        rate = f"{(done - first) / spent_s:.1f} {unit}s/s" if spent_s > 0.5 else ""
+        report(Progress(stage, done, total, unit, rate))
+
+    return counted
