@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ from eventseg.dataset.jobs.job import (
     ends_all,
     raise_failures,
 )
-from eventseg.errors import ClusterError, MissingExtraError
+from eventseg.errors import ClusterError, MissingExtraError, OutputError
 
 LOCAL = "local"
 """Word for a cluster on this machine."""
@@ -191,7 +192,10 @@ class DaskWorkers:
                     continue
                 index = index_of.pop(future)
                 if future.status == "finished":
-                    finished(index, future.result())
+                    result = future.result()
+                    if isinstance(result, _OutputFails):
+                        raise result.error
+                    finished(index, result)
                 else:
                     error = self._error_of(future)
                     if ends_all(error):
@@ -270,6 +274,13 @@ def import_distributed() -> Any:
     return distributed
 
 
+@dataclass(frozen=True, slots=True)
+class _OutputFails:
+    """Result of a job whose output cannot be written, which ends all of them."""
+
+    error: OutputError
+
+
 def _call(
     function: JobFunction[Any, Any],
     job: Any,
@@ -307,6 +318,9 @@ def _call(
         latest = amount
         tick(amount)
 
-    result = function(job, counted)
+    try:
+        result = function(job, counted)
+    except OutputError as error:
+        return _OutputFails(error)  # an error would be tried again, on all jobs
     worker.log_event(topic, (index, latest))
     return result
