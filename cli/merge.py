@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,12 +28,23 @@ def command(folder: Path, labels: str | None, as_json: bool, messages: Messages)
     eventseg merge ddd17
     eventseg merge predictions/fastscnn-ddd17
     eventseg merge ddd17 --labels segformer
+    eventseg merge streets
     """  # noqa: D301
-    from eventseg.pseudolabel.label_set import LabelSummary
-    from eventseg.pseudolabel.shards import merge_shards
+    from eventseg.dataset.jobs.shard import shard_kind
 
+    kind = None if labels is not None else shard_kind(folder)
     with messages.bar() as bar:
-        summaries = merge_shards(folder, labels=labels, progress=bar.update)
+        summaries: Sequence[Any]
+        if kind == "streets":
+            from eventseg.simulate.streets import merge_streets
+
+            summaries = (merge_streets(folder),)
+        else:
+            from eventseg.pseudolabel.shards import merge_shards
+
+            summaries = merge_shards(folder, labels=labels, progress=bar.update)
+    from eventseg.pseudolabel.label_set import LabelSummary
+
     for summary in summaries:
         if isinstance(summary, LabelSummary) and summary.warning:
             messages.warn(summary.warning)

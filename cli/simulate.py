@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from . import options
 from .group import SuggestingGroup, TitledCommand, option_group
 from .paths import RecordingPath
 from .progress import Messages
+from .simulate_seeds import parse_seeds, simulate_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from eventseg.dataset.jobs.shard import Shard
     from eventseg.events import SensorSize
     from eventseg.recordings.choices import TimeUnit
     from eventseg.recordings.ddd17.writer import PacketOrder
@@ -97,6 +100,13 @@ def command() -> None:
         help="Street, drive and noise follow from it.",
     ),
     click.option(
+        "--seeds",
+        callback=parse_seeds,
+        metavar="A:B|N,N,...",
+        help="A street for each seed from A to before B, or of a list: OUT is then a folder, which "
+        "gets street-SEED.hdf5.",
+    ),
+    click.option(
         "--scenario",
         default="day",
         show_default=True,
@@ -130,11 +140,21 @@ def command() -> None:
     sensor_option,
 )
 @output_options
-@machine_options
+@option_group(
+    "Machine",
+    options.threads_option("the processors, at most 16 for a street, shared among --jobs"),
+    options.jobs_option("Processes that share the --seeds."),
+    options.scheduler_option,
+    options.shard_option,
+    options.tries_option,
+)
+@click.pass_context
 def street(
+    ctx: click.Context,
     out: Path,
     duration_us: int,
     seed: int,
+    seeds: tuple[int, ...] | None,
     scenario: str,
     no_rare: bool,
     version: int,
@@ -143,13 +163,18 @@ def street(
     packets: PacketOrder,
     sensor: SensorSize,
     threads: int | None,
+    jobs: int,
+    scheduler: str | None,
+    shard: Shard | None,
+    tries: int,
     overwrite: bool,
     as_json: bool,
     messages: Messages,
 ) -> None:
     """Drive through a street made from a seed, with traffic and pedestrians.
 
-    The same seed gives the same bytes, on any number of threads.
+    The same seed gives the same bytes, on any number of threads and processes. With --seeds a run
+    that was stopped goes on where it was when it is started again.
 
     \b
     eventseg simulate street drive.hdf5 --duration 10s --seed 7
@@ -158,28 +183,47 @@ def street(
     eventseg simulate street any.hdf5 --scenario random --seed 8 --mounting roof
     eventseg simulate street coarse.hdf5 --set threshold_on=0.4 --set threshold_off=0.4
     eventseg simulate street old.hdf5 --version 1
+    eventseg simulate street streets --seeds 0:100 --scenario random --jobs 8
+    eventseg simulate street streets --seeds 0:10000 --shard 2/40
     """  # noqa: D301
     from eventseg.recordings.truth import truth_path
     from eventseg.simulate.street import simulate_street
 
+    setting: dict[str, Any] = {
+        "duration_us": duration_us,
+        "scenario": scenario,
+        "sensor": sensor,
+        "threads": threads,
+        "rare": not no_rare,
+        "packets": packets,
+        "version": version,
+        "mounting": mounting,
+        "settings": settings,
+    }
+    if seeds is not None:
+        if ctx.get_parameter_source("seed") is not ParameterSource.DEFAULT:
+            raise click.UsageError("--seed and --seeds exclude each other")
+        setting |= {"jobs": jobs, "tries": tries}
+        simulate_seeds(
+            out,
+            seeds,
+            scheduler=scheduler,
+            shard=shard,
+            overwrite=overwrite,
+            as_json=as_json,
+            messages=messages,
+            setting=setting,
+        )
+        return
+    if jobs > 1 or scheduler is not None or shard is not None:
+        raise click.UsageError(
+            "--jobs, --scheduler and --shard share several streets: give --seeds"
+        )
     if out.suffix.lower() not in (".hdf5", ".h5"):
         raise click.BadParameter(f"{out} must end in .hdf5", param_hint="OUT.hdf5")
     _refuse_existing([out, truth_path(out)], overwrite=overwrite)
     with messages.bar() as bar:
-        summary = simulate_street(
-            out,
-            duration_us=duration_us,
-            seed=seed,
-            scenario=scenario,
-            sensor=sensor,
-            threads=threads,
-            rare=not no_rare,
-            packets=packets,
-            version=version,
-            mounting=mounting,
-            settings=settings,
-            progress=bar.update,
-        )
+        summary = simulate_street(out, seed=seed, progress=bar.update, **setting)
     _print([summary], as_json=as_json)
 
 

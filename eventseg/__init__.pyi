@@ -53,6 +53,7 @@ from .recordings import convert as convert
 from .recordings import open_recording as open_recording
 from .simulate import simulate_images as simulate_images
 from .simulate import simulate_street as simulate_street
+from .simulate import simulate_streets as simulate_streets
 from .sources import open_source as open_source
 from .sources import write_release as write_release
 from .training import TrainConfig as TrainConfig

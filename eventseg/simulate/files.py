@@ -18,6 +18,9 @@ from eventseg.simulate.scene.scenarios import SimulationError
 SHORTEST_US = 10_000
 """Shortest recording."""
 
+MOST_THREADS = 16
+"""Most threads that simulate a recording."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -94,7 +97,7 @@ def thread_count(threads: int | None) -> int:
     """Return how many threads to use."""
     if threads is not None and threads < 1:
         raise SimulationError(f"{threads} threads cannot work: give 1 or more")
-    return threads if threads is not None else min(16, processors())
+    return threads if threads is not None else min(MOST_THREADS, processors())
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from eventseg.simulate.scene.classes import CLASS_NAMES
 from eventseg.simulate.scene.scenarios import Scenario, SimulationError, scenario_named
 from eventseg.simulate.scene.scenes import street_scene
 from eventseg.simulate.scene.settings import (
+    StreetSettings,
     aps_of,
     check_version,
     draw_settings,
@@ -111,15 +112,13 @@ def simulate_street(
     True
     """
     check_numbers(duration_us=duration_us, seed=seed, sensor=sensor, step_us=step_us)
-    check_version(version)
-    scenario = scenario_of(seed, scenario)
+    scenario, chosen = drawn_street(
+        seed, scenario, version=version, mounting=mounting, settings=settings
+    )
     kind = scenario_named(scenario)
-    dvs, aps, chosen = kind.dvs, kind.aps, None
-    if version == 2:
-        chosen = draw_settings(seed, kind, mounting=mounting, given=settings)
+    dvs, aps = kind.dvs, kind.aps
+    if chosen is not None:
         dvs, aps = dvs_of(chosen, kind), aps_of(chosen, kind)
-    elif settings or mounting != "windscreen":
-        raise SimulationError("settings and mountings are of version 2: give version=2")
     film, path = street_scene(seed, scenario, sensor, rare=rare, settings=chosen)
     t0_us = WRAP_US - duration_us // 2 if kind.wraps else kind.start_us
     recipe = {
@@ -166,6 +165,28 @@ def simulate_street(
         finally:
             truth.close()
     return summary_of(target, recorder.tally, duration_us, CLASS_NAMES)
+
+
+def drawn_street(
+    seed: int,
+    scenario: str,
+    *,
+    version: int,
+    mounting: str,
+    settings: Mapping[str, Any] | None,
+) -> tuple[str, StreetSettings | None]:
+    """Return the scenario of a street and its settings, None of version 1.
+
+    Parameters and errors as of :func:`simulate_street`.
+    """
+    check_version(version)
+    scenario = scenario_of(seed, scenario)
+    kind = scenario_named(scenario)
+    if version == 2:
+        return scenario, draw_settings(seed, kind, mounting=mounting, given=settings)
+    if settings or mounting != "windscreen":
+        raise SimulationError("settings and mountings are of version 2: give version=2")
+    return scenario, None
 
 
 def _is_dark(kind: Scenario) -> bool:
