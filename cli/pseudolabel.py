@@ -192,7 +192,9 @@ def command(
         messages.warn("--set is now called --labels; the old name goes with the next release")
         name = name or old_name
     if out is None and not data.is_dir() and data.suffix.lower() != options.LEAGUE:
-        raise click.UsageError(f"{data} is no data set; a video needs --out")
+        from eventseg.dataset.mistaken import refusal
+
+        raise click.UsageError(f"{refusal(data)}; a video needs --out FILE")
     if out is None and (side_by_side or fps is not None):
         raise click.UsageError("--side-by-side and --fps need --out")
     if out is not None and (data / "manifest.toml").exists():

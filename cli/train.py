@@ -40,7 +40,7 @@ Examples:
   eventseg train drives.eventseg --labels segformer-b5 --epochs 60 --out runs/teacher
   eventseg train drives.eventseg --recipe auto --budget 30min --network fastscnn
   eventseg train drives.eventseg --recipe evsegnet-code --fraction 0.25
-  eventseg train drives.eventseg --init runs/fastscnn-events-50ms --out runs/finetuned
+  eventseg train drives.eventseg --network fastscnn --init runs/events --out runs/finetuned
   eventseg train CamVid --recipe cgnet-camvid --init model_cityscapes.pth
   eventseg train drives.eventseg --network my_nets.py:Net --loss my_losses.py:loss
   eventseg train drives.eventseg --encode live --device cuda --set augmentation.drop=0.2

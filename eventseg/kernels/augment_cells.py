@@ -1,10 +1,11 @@
 """Bodies of event augmentation, for CPU and CUDA: one event of a sample, and one event of noise.
 
-Plain functions as in :mod:`eventseg.kernels.cells`, of integers only. Random numbers are words of
-64 bits that a key and a place decide, so that any order of events gives the same ones: the
-sequence of SplitMix64 that begins at the key (Steele, Lea and Flood, Fast splittable pseudorandom
-number generators, OOPSLA 2014). Event i of n has word i; event j of noise has the two words from
-n + 2 j on. Choices compare with thresholds or scale to ranges in integers, rounded nowhere.
+Plain functions as in :mod:`eventseg.kernels.cells`, of integers only. A random number is a word of
+64 bits, a function of a key and of the word's number, so that any order of events gives the same
+ones: the sequence of SplitMix64 that begins at the key (Steele, Lea and Flood, Fast splittable
+pseudorandom number generators, OOPSLA 2014). Event i of n has word i; event j of noise has the two
+words from n + 2 j on. Choices compare with thresholds or scale to ranges in integers, rounded
+nowhere. Changed events are not sorted again: kernels that encode them take any order.
 
 A plan of changes is int64 (K, 13), a row for each window, its columns as numbered here:
 
@@ -13,10 +14,11 @@ FIRST, LAST
 BEGIN, END
     The window in us.
 PLACE
-    Where its events begin in the output: those changed, then those of noise.
+    Index in the output where its events begin: those changed, then those of noise.
 KEY, DROP, NOISE, SWAP, JITTER, FLIP, DX, DY
-    Key of the words, share to drop in 2^-32, events of noise, whether polarity is swapped,
-    largest change of time in us, whether columns are mirrored, and the shift in pixels.
+    Key of the words, 2^32 times the probability that an event is dropped, number of events of
+    noise, 1 if polarity is swapped, largest change of time in us either way, 1 if columns are
+    mirrored, and the shift in pixels, right and down.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ _LOW = np.uint64(0xFFFFFFFF)
 _1, _27, _30, _31, _32 = (np.uint64(bits) for bits in (1, 27, 30, 31, 32))
 
 
-def random_word(key, place):
-    """Return word number ``place`` of a key, uint64, modulo 2^64 all the way."""
-    word = np.uint64(key) + (np.uint64(place) + _1) * _GOLDEN
+def random_word(key, number):
+    """Return one word of a key by its number, uint64; all sums and products are modulo 2^64."""
+    word = np.uint64(key) + (np.uint64(number) + _1) * _GOLDEN
     word = (word ^ (word >> _30)) * _FIRST_FACTOR
     word = (word ^ (word >> _27)) * _SECOND_FACTOR
     return word ^ (word >> _31)
@@ -80,7 +82,10 @@ def changed_event(t, x, y, p, word, rules):
 
 
 def noise_event(when, where, rules):
-    """Return t, x, y and p of an event anywhere in its window and on the sensor, int64 each."""
+    """Return t, x, y and p of an event of noise, uniform in its window and on the sensor.
+
+    ``when`` and ``where`` are its two words; the result is int64 each.
+    """
     begin, end, _drop, _swap, _jitter, _flip, _dx, _dy, height, width = rules
     time = begin + np.int64(when % np.uint64(end - begin))
     column = (np.int64(where >> _32) * width) >> 32

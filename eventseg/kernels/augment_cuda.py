@@ -1,7 +1,8 @@
 """CUDA twin of the loop that changes events: a batch of windows in one launch, no atomics.
 
-Arguments and the words of random numbers are as in :mod:`eventseg.kernels.augment`; the grid is
-as in :mod:`eventseg.kernels.encode_cuda`.
+The plan of changes, one row a window, and the words of random numbers are those of
+:mod:`eventseg.kernels.augment_cells`; :mod:`eventseg.kernels.augment` is the loop on the CPU. The
+second axis of the grid counts windows, the first walks their events in strides.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ noise_event = inlined(augment_cells.noise_event)
 
 @cuda.jit
 def change(t, x, y, p, plan, out_t, out_x, out_y, out_p, height, width):
-    """Write the events of each window, changed and in their order, and its noise after them."""
+    """Write the events of each window, changed and each in its place, and its noise after them.
+
+    Parameters
+    ----------
+    t, x, y, p : columns of all events
+    plan : int64 (K, 13)
+        A row for each window.
+    out_t, out_x, out_y, out_p : columns of the changed events
+        Long enough for all events of the plan and its noise; dropped events keep their places.
+    height, width : int
+        Sensor in pixels.
+    """
     start, k = cuda.grid(2)
     stride = cuda.gridsize(2)[0]
     first, place, key = plan[k, FIRST], plan[k, PLACE], plan[k, KEY]

@@ -1,7 +1,22 @@
 """Events counted in bytes: the planes of ``count`` and ``stack`` without sums in between.
 
-``out`` is uint8 (windows, 2 bins, C), C = rows x width pixels. A count stays at 255, so that the
-result is that of counting in integers and cutting them.
+A count stays at 255, so that the result is that of counting in integers and cutting them.
+
+Arguments of both kernels:
+
+t, x, y, p : columns of an event stream
+    x is below ``width``, p is 0 or 1; events of other rows are left out. For ``stack_bytes`` t is
+    ascending: events whose times were changed are encoded by other kernels.
+lo, hi : int64 (K,)
+    First event of each window and the one after its last.
+t0_us, t1_us : int64 (K,)
+    Begin and end of each window; ``stack_bytes`` only.
+bins : int
+    Equal parts of a window, as in the representation ``stack:BINS``; 1 of ``count_bytes``.
+out : uint8 (K, 2 bins, C)
+    C = rows x width pixels: planes of ON, one a part, then those of OFF.
+row0, rows, width : int
+    First row kept, and the size of a plane.
 """
 
 from __future__ import annotations

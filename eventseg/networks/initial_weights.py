@@ -41,6 +41,8 @@ class InitialWeights:
         Input that it was trained on; None where the file does not say.
     classes : tuple of str, optional
         Names of its classes; None where the file does not name them.
+    network : str, optional
+        Name of the network; None where the file does not tell it.
     """
 
     state: State
@@ -49,6 +51,7 @@ class InitialWeights:
     source: str
     inputs: InputSpec | None = None
     classes: tuple[str, ...] | None = None
+    network: str | None = None
 
 
 def read_initial(
@@ -106,6 +109,7 @@ def _of_own(trained: TrainedNetwork, file: Path) -> InitialWeights:
         f"{trained.blueprint.name}, {trained.source or file.name}",
         trained.inputs,
         trained.classes.names,
+        trained.blueprint.name,
     )
 
 
@@ -121,4 +125,5 @@ def _of_published(named: NamedCheckpoint, published: Published) -> InitialWeight
         f"{named.network}, published checkpoint {named.path.name} of layout "
         f"{published.report.layout}",
         inputs,
+        network=named.network,
     )

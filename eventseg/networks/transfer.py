@@ -165,7 +165,9 @@ def transfer(
     outcomes += (TensorOutcome(n, "unused") for n in unused)
     share = _share(network, taken)
     if share < LEAST_SHARE:
-        raise CheckpointError(_refusal(weights, share, own=list(own), unused=unused))
+        raise CheckpointError(
+            _refusal(weights, share, blueprint.name, own=list(own), unused=unused)
+        )
     network.load_state_dict({**own, **taken})
     notes = tuple(_notes(weights.inputs, inputs))
     return TransferReport(weights.source, tuple(outcomes), share, notes)
@@ -247,7 +249,15 @@ def _share(network: SegmentationNetwork, taken: State) -> float:
     return sum(size for name, size in sizes.items() if name in taken) / sum(sizes.values())
 
 
-def _refusal(weights: InitialWeights, share: float, *, own: list[str], unused: list[str]) -> str:
+def _refusal(
+    weights: InitialWeights, share: float, name: str, *, own: list[str], unused: list[str]
+) -> str:
+    if weights.network not in (None, name):
+        return (
+            f"{weights.file} holds {weights.network} and this network is {name}: {share:.1%} of "
+            f"the parameters fit; train that one (--network {weights.network}), or give other "
+            "weights"
+        )
     asked, held = (", ".join(names[:SHOWN]) for names in (own, unused or list(weights.state)))
     return (
         f"{weights.file} does not fit this network: {share:.1%} of the parameters have a tensor of "

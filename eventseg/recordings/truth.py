@@ -2,9 +2,11 @@
 
 Layout of ``NAME.truth.h5``: ``events/label`` and ``events/signal`` (uint8, one per event in the
 recording's order), ``frames/t_us``, ``frames/label`` (uint8), ``frames/depth`` (float16, metres,
-infinite for the sky; streets only) and ``frames/flow`` (float16, px/s right and down). The root's
+infinite for the sky; streets and pictures with depth) and ``frames/flow`` (float16, px/s right and
+down). Recordings of pictures also have the ``source/`` that they are rendered from. The root's
 attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON) tell how it was made, and
-``recording_sha256`` of which recording it is the truth.
+``recording_sha256`` of which recording it is the truth. Labels between the frames are rendered from
+the recipe by :func:`eventseg.simulate.scene.scenes.scene_of`.
 """
 
 from __future__ import annotations
@@ -314,7 +316,9 @@ class Truth:
 
     def _map(self, name: str, i: int) -> NDArray[Any]:
         if f"frames/{name}" not in self._tables:
-            raise RecordingError(f"{self.path} has no {name}: only recordings of streets have it")
+            raise RecordingError(
+                f"{self.path} has no {name}: only streets and pictures with depth have it"
+            )
         if not 0 <= i < len(self.t_us):
             raise IndexError(f"frame {i} of {len(self.t_us)}: give 0 to {len(self.t_us) - 1}")
         table = self._table(f"frames/{name}")

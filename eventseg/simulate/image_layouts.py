@@ -1,4 +1,7 @@
-"""Image folders as the simulator takes them: samples by part, gray pictures and classes."""
+"""Image folders as the simulator takes them: samples by part, gray pictures and classes.
+
+A part is a split of the folder, such as ``train``; each becomes a recording.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class ImageSet:
     ----------
     layout : str
         Key of :data:`LAYOUTS`.
-    parts : dict
+    parts : dict of list of Item
+        Pictures with their labels, by part.
     classes : ClassTable
     left_out : mapping
         Counts of entries that are no samples, by reason.
@@ -78,7 +82,7 @@ def find_images(folder: Path, layout: str = AUTO, *, classes: ClassTable | None 
     if not folder.is_dir():
         raise SimulationError(f"{folder} is no folder: give the one that holds the images")
     if layout == AUTO:
-        # What has none of the layouts is told so by the first of former releases.
+        # A folder of no known layout gets the error of one: camvid, the first that was read.
         layout = next((name for name, one in LAYOUTS.items() if one.matches(folder)), "camvid")
     if classes is not None and layout not in ("own", "pairs"):
         raise SimulationError(

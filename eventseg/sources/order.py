@@ -1,4 +1,7 @@
-"""Order of samples in their recordings: by time, or by name where times are unknown."""
+"""Order of samples in their recordings: by time, or by name where times are unknown.
+
+Stretches held back for validation, blocks of intervals and the nearest training frame follow it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def recording_ranks(
     Parameters
     ----------
     ids : sequence of str (N,)
-        Names of the samples. Without times they give the order, numbers in them as numbers, so
+        Ids of the samples. Without times they give the order, numbers in them as numbers, so
         that frame 9 comes before frame 10.
     sequences : sequence of str (N,)
         Recording of each sample.

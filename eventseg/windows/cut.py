@@ -113,7 +113,7 @@ def cut_windows(
 def _evsegnet(
     recording: Timed, window_us: int, stretches: Times, max_frame_age_us: int | None
 ) -> Windows:
-    """Return the bins of the original export (facts on its code: the row ranges, A10 and B2)."""
+    """Return the bins of the original export, as its code cuts them (``docs/encoding.md``)."""
     order: FileOrder | None = getattr(recording, "file_order", None)
     start_us = recording.t_first_us if order is None else order.start_us
     rows = evsegnet_rows(recording.name, window_us=window_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,11 +242,18 @@ def test_file_of_another_network_is_refused_and_nothing_moves() -> None:
     _, source = built("unet", 3, seed=1)
     blueprint, network = built("fastscnn", 3, seed=2)
     before = {n: tensor.clone() for n, tensor in network.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r"it\.pt does not fit this network: 0\.0% of the"):
-        transfer(
-            network, weights_of(source, "rgb"), blueprint=blueprint,
-            inputs=InputSpec("rgb", 3), classes=NAMES,
-        )  # fmt: skip
+    unnamed = weights_of(source, "rgb")
+    for weights, message in (
+        (unnamed, r"it\.pt does not fit this network: 0\.0% of the"),
+        (
+            replace(unnamed, network="unet"),
+            r"it\.pt holds unet and this network is fastscnn: .* \(--network unet\)",
+        ),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            transfer(
+                network, weights, blueprint=blueprint, inputs=InputSpec("rgb", 3), classes=NAMES
+            )
     assert all(torch.equal(tensor, before[n]) for n, tensor in network.state_dict().items())
 
 

@@ -24,7 +24,10 @@ VERSIONS = (1, 2)
 
 @dataclass(frozen=True)
 class StreetSettings:
-    """Settings of one drive; the defaults are the middle of the ranges.
+    """Settings of one drive.
+
+    :func:`draw_settings` draws those that are not given; the defaults are typical by day, and not
+    the middle of its ranges.
 
     Parameters
     ----------
@@ -33,23 +36,23 @@ class StreetSettings:
     threshold_sigma : float
         Spread of both over the pixels, in the same unit.
     shot_hz, leak_hz : float
-        Rate of shot noise in the dark and of leak events, a second and pixel.
+        Rates of shot noise in the dark and of leak events (spontaneous ON), a second and pixel.
     hot_share : float
         Share of hot pixels.
     cutoff_hz : float
-        Low-pass cutoff of a bright pixel.
+        Cutoff of the low-pass of a bright pixel in Hz; a dark pixel is slower.
     refractory_us : int
-        Dead time after an event.
+        Dead time of a pixel after an event in us.
     focal : float
         Focal length in units of that of version 1 (260 px at 346 columns).
     height_m, pitch_deg : float
-        Height of the camera above the road, and its pitch, up.
+        Height of the camera above the road in metres, and its pitch in degrees, up positive.
     bonnet : float
         Share of the rows that the bonnet covers; 0 for none.
     speed_m_s : float
-        Mean speed.
+        Mean speed in m/s.
     vibration_deg : float
-        Root mean square of the vibration of the camera.
+        Root mean square of the vibration of the camera in degrees.
     texture, leaves : float
         Strength of weak texture, and of that of leaves, in units of version 1.
     plain : float

@@ -1,7 +1,8 @@
 """Settings of a league: where its files lie, and which of its rival readings is meant.
 
-A folder is enough for the usual reading. Others are named in a small TOML file, which every command
-takes in place of the folder::
+A league is a data set with published scores, DDD17 or DSEC-Semantic; papers read its files
+differently (``docs/leagues.md``). A folder is enough for the usual reading. Others are named in a
+small TOML file, which every command takes in place of the folder::
 
     league = "dsec"
     root = "/data/DSEC"
@@ -47,11 +48,13 @@ class LeagueSettings:
         Of DDD17: ``names`` trains on dir0, dir3, dir4, dir6 and dir7 and tests on dir1; ``ess``
         calls dir1 validation and tests on the one mask of dir5, as the code of ESS does.
     samples : {"all", "ess", "openess"}
-        Of DSEC: all labels; from the seventh of each sequence every second; or from the thirteenth.
+        Of DSEC: all labels; ``ess``, from the seventh of each sequence every second, as the code
+        of ESS takes them; or ``openess``, all from the thirteenth on.
     classes : {11, 19}
-        Of DSEC: the masks that ``truth`` stands for.
+        Of DSEC: number of classes of the masks that the label set ``truth`` stands for.
     rectify : {"nearest", "truncate", "none"}
-        Of DSEC: how events come to pixels of the rectified view, in which the masks lie.
+        Of DSEC: pixel of an event in the rectified view, in which the masks lie: the nearest, the
+        one that truncation gives, or that of the raw view, without rectification.
     sequences : tuple of str
         Folders to use; empty for all of the league, which must then be there.
     representation : str
