@@ -13,7 +13,7 @@ import logging
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
@@ -24,7 +24,12 @@ LOGGER = logging.getLogger(__name__)
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def compiled(function: Callable[..., Any], *, inner: str | None = "") -> Any:
+def compiled(
+    function: Callable[..., Any],
+    *,
+    inner: str | None = "",
+    error_model: Literal["python", "numpy"] = "python",
+) -> Any:
     """Compile a function to machine code that releases the GIL, cached on disk where possible.
 
     Parameters
@@ -33,8 +38,10 @@ def compiled(function: Callable[..., Any], *, inner: str | None = "") -> Any:
     inner : str, optional
         Digest of the functions that it closes over: Numba's own digest of them differs from
         process to process. None where there is no such digest, and hence no cache.
+    error_model : {"python", "numpy"}
+        What a division by zero does: raise an error, or give infinity or NaN.
     """
-    dispatcher: Any = njit(nogil=True)(function)
+    dispatcher: Any = njit(nogil=True, error_model=error_model)(function)
     if dispatcher is not function and inner is not None:  # compilation is not switched off
         try:
             dispatcher._cache = CheckedCache(function, inner=inner)
@@ -42,6 +49,22 @@ def compiled(function: Callable[..., Any], *, inner: str | None = "") -> Any:
         except (RuntimeError, OSError):
             dispatcher._cache = NoCache()
     return dispatcher
+
+
+def vectorised(function: Callable[..., Any]) -> Any:
+    """Compile a function of loops that the compiler may turn into vector instructions.
+
+    The check of each division for zero would forbid that, so there is none.
+    """
+    return compiled(function, error_model="numpy")
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Copy a function into each compiled one that calls it: a loop with a call is no vector loop.
+
+    Machine code is cached with its callers.
+    """
+    return njit(nogil=True, error_model="numpy", forceinline=True)(function)
 
 
 class NoCache(NullCache):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
 from eventseg.simulate.scene.camera import CameraPath
+from eventseg.simulate.scene.light import TEXTURED, Light, Style
 from eventseg.simulate.scene.render import View, render_luminance, render_view, stretch
-from eventseg.simulate.scene.shade import TEXTURED, Light, Style
 from eventseg.simulate.scene.world import World
 
 

@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.kernels.compiled import compiled
+from eventseg.kernels.compiled import vectorised
+from eventseg.simulate.scene.background import BONNET, trace_background
+from eventseg.simulate.scene.blocks import block_table
 from eventseg.simulate.scene.camera import CameraPath, Pose
-from eventseg.simulate.scene.shade import TEXTURED, Light, Style, shade
-from eventseg.simulate.scene.trace import BONNET, trace_background, trace_objects
+from eventseg.simulate.scene.light import TEXTURED, Light, Style
+from eventseg.simulate.scene.shade import shade
+from eventseg.simulate.scene.trace import trace_objects
 from eventseg.simulate.scene.world import World
 
 
@@ -39,7 +42,7 @@ class Stretch:
     """Surroundings of the camera during a short time, enough to render any instant of it."""
 
     objects: NDArray[np.void]
-    blocks: NDArray[np.void]
+    blocks: NDArray[np.float64]
     first_block: int
 
 
@@ -50,7 +53,7 @@ def stretch(world: World, path: CameraPath, t0_us: float, t1_us: float) -> Stret
     objects = world.objects(t0_us, t1_us, min(z0, z1), max(z0, z1))
     # Near ones first: what they hide is then rejected by its depth alone.
     away = np.abs(objects["z"] + objects["vz"] * t0_us * 1e-6 - z0)
-    return Stretch(objects[np.argsort(away, kind="stable")], blocks, first)
+    return Stretch(objects[np.argsort(away, kind="stable")], block_table(blocks), first)
 
 
 def render_luminance(
@@ -76,37 +79,90 @@ def render_view(
     surface = np.empty((height, width), np.int16)
     depth = np.empty((height, width), np.float32)
     label = np.empty((height, width), np.uint8)
-    row, col = 0.5 * (height - 1), 0.5 * (width - 1)
-    blocks, first = scene.blocks, scene.first_block
-    known = np.zeros(sensor, np.bool_)
-    trace_background(pose, blocks, first, row, col, style.bonnet, known, surface, depth, label)
-    trace_objects(pose, scene.objects, t_us * 1e-6, row, col, known, surface, depth, label)
     motion = np.zeros((2, height, width), np.float32)
-    _flow(pose, scene.objects, row, col, surface, depth, motion)
+    row, col = 0.5 * (height - 1), 0.5 * (width - 1)
+    objects = scene.objects
+    _trace(
+        pose,
+        style.bonnet,
+        objects,
+        scene.blocks,
+        scene.first_block,
+        t_us * 1e-6,
+        surface,
+        depth,
+        label,
+        np.empty(height * width),
+        np.empty(height * width),
+    )
+    _flow(pose, objects, row, col, surface, depth, motion)
     return View(label, depth, motion)
 
 
-@compiled
+@vectorised
+def _grid(
+    height: int,
+    width: int,
+    centre_row: float,
+    centre_col: float,
+    focal: float,
+    rows: NDArray[np.int64],
+    column: NDArray[np.int32],
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+) -> None:
+    """Fill the rays of a whole grid: where each row begins, columns, tangents."""
+    for i in range(height):
+        rows[i] = i * width
+        for j in range(width):
+            column[i * width + j] = j
+            a[i * width + j] = (j - centre_col) / focal
+            b[i * width + j] = (centre_row - i) / focal
+    rows[height] = height * width
+
+
+@vectorised
+def _trace(
+    pose: Pose,
+    bonnet: float,
+    objects: NDArray[np.void],
+    blocks: NDArray[np.float64],
+    first_block: int,
+    t_s: float,
+    surface: NDArray[np.int16],
+    depth: NDArray[np.float32],
+    label: NDArray[np.uint8],
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+) -> None:
+    """Trace the rays of all pixels; ``a`` and ``b`` receive their tangents."""
+    height, width = surface.shape
+    row, col = 0.5 * (height - 1), 0.5 * (width - 1)
+    rows = np.empty(height + 1, np.int64)
+    column = np.empty(height * width, np.int32)
+    _grid(height, width, row, col, pose.focal, rows, column, a, b)
+    hits = (surface.reshape(-1), depth.reshape(-1), label.reshape(-1))
+    trace_background(pose, blocks, first_block, bonnet, a, b, *hits)
+    trace_objects(pose, objects, t_s, row, col, rows, column, a, b, *hits)
+
+
+@vectorised
 def _render(
     pose: Pose,
     light: Light,
     style: Style,
     objects: NDArray[np.void],
-    blocks: NDArray[np.void],
+    blocks: NDArray[np.float64],
     first_block: int,
     t_s: float,
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],
 ) -> None:
     height, width = luminance.shape
-    row, col = 0.5 * (height - 1), 0.5 * (width - 1)
     surface = np.empty((height, width), np.int16)
     depth = np.empty((height, width), np.float32)
-    known = np.zeros((height + 1, width + 1), np.bool_)
-    trace_background(
-        pose, blocks, first_block, row, col, style.bonnet, known, surface, depth, label
-    )
-    trace_objects(pose, objects, t_s, row, col, known, surface, depth, label)
+    a, b = np.empty(height * width), np.empty(height * width)
+    _trace(pose, style.bonnet, objects, blocks, first_block, t_s, surface, depth, label, a, b)
     shade(
         pose,
         light,
@@ -115,54 +171,33 @@ def _render(
         blocks,
         first_block,
         t_s,
-        row,
-        col,
-        surface,
-        depth,
-        label,
-        known,
-        luminance,
+        a,
+        b,
+        surface.reshape(-1),
+        depth.reshape(-1),
+        label.reshape(-1),
+        luminance.reshape(-1),
     )
     corner = np.empty((height + 1, width + 1), np.float32)
-    for i in range(height + 1):
-        up, down = max(0, i - 1), min(height - 1, i)
-        for j in range(width + 1):
-            left, right = max(0, j - 1), min(width - 1, j)
-            hit, kind = surface[up, left], label[up, left]
-            known[i, j] = (
-                surface[up, right] == hit
-                and surface[down, left] == hit
-                and surface[down, right] == hit
-                and label[up, right] == kind
-                and label[down, left] == kind
-                and label[down, right] == kind
-            )
-            if known[i, j]:
-                # Textures are smooth over a pixel: inside a surface the mean will do.
-                corner[i, j] = 0.25 * (
-                    luminance[up, left]
-                    + luminance[up, right]
-                    + luminance[down, left]
-                    + luminance[down, right]
-                )
+    known = np.empty((height + 1, width + 1), np.bool_)
+    _corners(luminance, surface, label, corner, known)
     # The corners along outlines, half a pixel up and left.
-    row, col = row + 0.5, col + 0.5
-    corner_surface = np.empty((height + 1, width + 1), np.int16)
-    corner_depth = np.empty((height + 1, width + 1), np.float32)
-    corner_label = np.empty((height + 1, width + 1), np.uint8)
-    trace_background(
-        pose,
-        blocks,
-        first_block,
-        row,
-        col,
-        style.bonnet,
-        known,
-        corner_surface,
-        corner_depth,
-        corner_label,
-    )
-    trace_objects(pose, objects, t_s, row, col, known, corner_surface, corner_depth, corner_label)
+    row, col = 0.5 * (height - 1) + 0.5, 0.5 * (width - 1) + 0.5
+    rows = np.empty(height + 2, np.int64)
+    column = np.empty(known.size + 1, np.int32)
+    count = _unknown(known, rows, column)
+    column = column[:count]
+    a, b = np.empty(count), np.empty(count)
+    for i in range(height + 1):
+        for n in range(rows[i], rows[i + 1]):
+            a[n] = (column[n] - col) / pose.focal
+            b[n] = (row - i) / pose.focal
+    at_surface = np.empty(count, np.int16)
+    at_depth = np.empty(count, np.float32)
+    at_label = np.empty(count, np.uint8)
+    at_luminance = np.empty(count, np.float32)
+    trace_background(pose, blocks, first_block, style.bonnet, a, b, at_surface, at_depth, at_label)
+    trace_objects(pose, objects, t_s, row, col, rows, column, a, b, at_surface, at_depth, at_label)
     shade(
         pose,
         light,
@@ -171,21 +206,74 @@ def _render(
         blocks,
         first_block,
         t_s,
-        row,
-        col,
-        corner_surface,
-        corner_depth,
-        corner_label,
-        known,
-        corner,
+        a,
+        b,
+        at_surface,
+        at_depth,
+        at_label,
+        at_luminance,
     )
+    for i in range(height + 1):
+        for n in range(rows[i], rows[i + 1]):
+            corner[i, column[n]] = at_luminance[n]
     for i in range(height):
+        upper, lower, middle = corner[i], corner[i + 1], luminance[i]
         for j in range(width):
-            around = corner[i, j] + corner[i, j + 1] + corner[i + 1, j] + corner[i + 1, j + 1]
-            luminance[i, j] = 0.5 * luminance[i, j] + 0.125 * around
+            around = upper[j] + upper[j + 1] + lower[j] + lower[j + 1]
+            middle[j] = 0.5 * middle[j] + 0.125 * around
 
 
-@compiled
+@vectorised
+def _corners(
+    luminance: NDArray[np.float32],
+    surface: NDArray[np.int16],
+    label: NDArray[np.uint8],
+    corner: NDArray[np.float32],
+    known: NDArray[np.bool_],
+) -> None:
+    """Fill the mean of the pixels at each corner, and whether they show one surface."""
+    height, width = luminance.shape
+    for i in range(height + 1):
+        up, down = max(0, i - 1), min(height - 1, i)
+        bright, dark = luminance[up], luminance[down]
+        hit, below = surface[up], surface[down]
+        kind, beneath = label[up], label[down]
+        mean, same = corner[i], known[i]
+        for j in range(1, width):
+            # Textures are smooth over a pixel: inside a surface the mean will do.
+            mean[j] = 0.25 * (bright[j - 1] + bright[j] + dark[j - 1] + dark[j])
+        for j in range(1, width):
+            same[j] = (
+                (hit[j] == hit[j - 1])
+                & (below[j - 1] == hit[j - 1])
+                & (below[j] == hit[j - 1])
+                & (kind[j] == kind[j - 1])
+                & (beneath[j - 1] == kind[j - 1])
+                & (beneath[j] == kind[j - 1])
+            )
+        for j, k in ((0, 0), (width, width - 1)):
+            mean[j] = 0.25 * (bright[k] + bright[k] + dark[k] + dark[k])
+            same[j] = below[k] == hit[k] and beneath[k] == kind[k]
+
+
+@vectorised
+def _unknown(
+    known: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    column: NDArray[np.int32],
+) -> int:
+    """List the corners that are not known, row by row, and return their number."""
+    count = 0
+    for i in range(known.shape[0]):
+        rows[i] = count
+        for j in range(known.shape[1]):
+            column[count] = j
+            count += not known[i, j]
+    rows[known.shape[0]] = count
+    return count
+
+
+@vectorised
 def _flow(
     pose: Pose,
     objects: NDArray[np.void],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from eventseg.errors import EventsegError
-from eventseg.simulate.scene.shade import Light
+from eventseg.simulate.scene.light import Light
 from eventseg.simulate.sensor.aps import ApsModel
 from eventseg.simulate.sensor.dvs_model import DvsModel, Voltmeter
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from eventseg.simulate.scene.light import Light, Style
 from eventseg.simulate.scene.scenarios import RANDOM, SCENARIOS, Scenario, SimulationError
-from eventseg.simulate.scene.shade import Light, Style
 from eventseg.simulate.sensor.aps import ApsModel
 from eventseg.simulate.sensor.dvs_model import DvsModel
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from eventseg.kernels.compiled import compiled
+from eventseg.kernels.compiled import vectorised
 from eventseg.simulate.scene.things import (
     BARE,
     BICYCLE,
@@ -23,7 +23,7 @@ from eventseg.simulate.scene.things import (
 from eventseg.simulate.sensor.noise import lattice, value_noise
 
 
-@compiled
+@vectorised
 def near_segment(
     u: float, y: float, u0: float, y0: float, u1: float, y1: float, radius: float
 ) -> bool:
@@ -35,7 +35,7 @@ def near_segment(
     return eu * eu + ey * ey < radius * radius
 
 
-@compiled
+@vectorised
 def inside_person(u: float, y: float, height: float, stride: float) -> bool:
     """Return whether a point is on a walker whose legs swing with ``stride`` (a phase in rad)."""
     k = 1.76 / height
@@ -54,7 +54,7 @@ def inside_person(u: float, y: float, height: float, stride: float) -> bool:
     )
 
 
-@compiled
+@vectorised
 def inside_rider(u: float, y: float, stride: float) -> bool:
     """Return whether a point is on somebody who sits on a bicycle and pedals."""
     if (u - 0.12) ** 2 + (y - 1.7) ** 2 < 0.018:
@@ -70,7 +70,7 @@ def inside_rider(u: float, y: float, stride: float) -> bool:
     )
 
 
-@compiled
+@vectorised
 def inside_bicycle(u: float, y: float) -> bool:
     """Return whether a point is on the rims, the frame or the handlebar."""
     v = abs(u) - 0.52
@@ -87,7 +87,7 @@ def inside_bicycle(u: float, y: float) -> bool:
     )
 
 
-@compiled
+@vectorised
 def inside_motorcycle(u: float, y: float) -> bool:
     """Return whether a point is on the wheels or the body."""
     v = abs(u) - 0.68
@@ -100,7 +100,7 @@ def inside_motorcycle(u: float, y: float) -> bool:
     )
 
 
-@compiled
+@vectorised
 def inside_tree(u: float, y: float, width: float, height: float, seed: int) -> bool:
     """Return whether a point is on the trunk or in the ragged crown."""
     if abs(u) < 0.16 and y < 0.6 * height:
@@ -113,7 +113,7 @@ def inside_tree(u: float, y: float, width: float, height: float, seed: int) -> b
     return r < 0.5 or r < 0.45 + 0.75 * value_noise(1.7 * u, 1.7 * y, seed)
 
 
-@compiled
+@vectorised
 def inside_bare_tree(u: float, y: float, width: float, height: float, seed: int) -> bool:
     """Return whether a point is on the trunk or a branch of a tree without leaves."""
     if abs(u) < 0.16 - 0.11 * y / height:
@@ -135,7 +135,7 @@ def inside_bare_tree(u: float, y: float, width: float, height: float, seed: int)
     return False
 
 
-@compiled
+@vectorised
 def inside_railing(along: float, y: float, height: float) -> bool:
     """Return whether a point of a railing is on a post or one of its three rails."""
     if abs(along - 2.0 * math.floor(0.5 * along + 0.5)) < 0.045:
@@ -144,7 +144,7 @@ def inside_railing(along: float, y: float, height: float) -> bool:
     return share > 0.93 or 0.55 < share < 0.61 or 0.2 < share < 0.26
 
 
-@compiled
+@vectorised
 def inside(
     shape: int, u: float, y: float, width: float, height: float, stride: float, seed: int
 ) -> bool:

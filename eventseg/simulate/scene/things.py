@@ -1,13 +1,11 @@
 """Objects of the street: shapes and sizes as data, one row for each part."""
 
-# mypy: disable-error-code="no-any-return"
-
 from __future__ import annotations
 
 import numpy as np
 
 from eventseg.simulate.scene import classes
-from eventseg.simulate.sensor.noise import lattice
+from eventseg.simulate.sensor.noise import lattice_number
 
 (BOX, CABIN, SHADOW, PERSON, RIDER, BICYCLE, MOTORCYCLE, TREE, POLE, LIGHT, SIGN) = range(11)
 BARE, RAIL = 11, 12
@@ -57,8 +55,8 @@ def unit(seed: int, *key: int) -> float:
     """Return a number in [0, 1) from a seed and a few integers."""
     h = seed & 0x7FFFFFFF
     for number in key[:-1]:
-        h = int(lattice.py_func(number, h, 7919) * 16777216.0)
-    return lattice.py_func(key[-1], h, 104729)
+        h = int(lattice_number(number, h, 7919) * 16777216.0)
+    return lattice_number(key[-1], h, 104729)
 
 
 def make(

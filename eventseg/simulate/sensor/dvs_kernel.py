@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.kernels.compiled import compiled
+from eventseg.kernels.compiled import vectorised
 
 
 class Physics(NamedTuple):
@@ -54,7 +54,7 @@ ON, OFF, LEAK, HOT = range(4)
 """Columns of a pixel's own parameters: thresholds, leak and hot rate per us."""
 
 
-@compiled
+@vectorised
 def uniform(seed: int, pixel: int, draw: int) -> float:
     """Return a number in (0, 1) that depends on its three counters only (splitmix64)."""
     z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(pixel)
@@ -67,14 +67,14 @@ def uniform(seed: int, pixel: int, draw: int) -> float:
     return (float(z >> np.uint64(12)) + 0.5) * (1.0 / 4503599627370496.0)
 
 
-@compiled
+@vectorised
 def normal(seed: int, pixel: int, draw: int) -> float:
     """Return a standard normal number from draws ``draw`` and ``draw + 1`` (Box and Muller)."""
     radius = math.sqrt(-2.0 * math.log(uniform(seed, pixel, draw)))
     return radius * math.cos(2.0 * math.pi * uniform(seed, pixel, draw + 1))
 
 
-@compiled
+@vectorised
 def response(luminance: float, linear_below: float, offset: float) -> float:
     """Return the photoreceptor's response to a luminance."""
     if offset > 0.0:
@@ -84,7 +84,7 @@ def response(luminance: float, linear_below: float, offset: float) -> float:
     return math.log(luminance / linear_below) + 1.0
 
 
-@compiled
+@vectorised
 def start_pixels(
     luminance: NDArray[np.float32],
     t_us: float,
@@ -113,7 +113,7 @@ def start_pixels(
         state[pixel, DRAWS] = draw + 2
 
 
-@compiled
+@vectorised
 def run_pixels(
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],
@@ -149,20 +149,27 @@ def run_pixels(
         reference, head = state[pixel, REFERENCE], state[pixel, HEAD]
         noise, hazard = state[pixel, NOISE], state[pixel, HAZARD]
         ready, draw = state[pixel, READY], int(state[pixel, DRAWS])
+        seen, span, decay = -1.0, 0.0, 0.0
         for k in range(steps):
             t0, t1 = times[k], times[k + 1]
             dt = t1 - t0
             per_dt = 1.0 / dt
             light = float(luminance[k, pixel])
             s0, before = filtered, fed
-            fed = response(light, physics.linear_below, physics.offset)
+            # Where nothing moves, the same numbers need not be computed again.
+            same = light == seen and dt == span
+            if not same:
+                fed = response(light, physics.linear_below, physics.offset)
             if physics.cutoff > 0.0:
                 rate = physics.cutoff * (0.1 + 0.9 * min(1.0, light / 255.0)) * dt
+                if not same:
+                    decay = math.exp(-rate)
                 # The answer of a first-order low-pass to a straight line from before to fed.
                 lag = (fed - before) / rate
-                filtered = fed - lag + (s0 - before + lag) * math.exp(-rate)
+                filtered = fed - lag + (s0 - before + lag) * decay
             else:
                 filtered = fed
+            seen, span = light, dt
             s1 = filtered
             n0 = noise
             grown = (leak + physics.drift + physics.drift_light * light) * dt
