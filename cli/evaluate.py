@@ -47,11 +47,14 @@ def _split(
 
 
 def _checked_network(text: str) -> str:
-    """Return the text of a run folder, a file, or ``NETWORK:PATH``."""
-    if not Path(text).exists() and ":" not in text:
+    """Return the text of a run folder, a file, a shipped network, or ``NETWORK:PATH``."""
+    from eventseg.networks.shipped import SHIPPED, shipped_file
+
+    if not Path(text).exists() and ":" not in text and shipped_file(text) is None:
         raise click.BadParameter(
             f"no folder or file {text!r}; a published checkpoint is NETWORK:PATH, such as "
-            "cgnet:PATH"
+            f"cgnet:PATH, and networks that ship are {', '.join(SHIPPED)}",
+            param_hint="RUN",
         )
     return text
 
@@ -85,7 +88,7 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --split split.csv:val
   eventseg evaluate runs/fastscnn drives.eventseg --save-predictions
   eventseg evaluate drives.eventseg --predictions maps
-  eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].miou_present'
+  eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].scores.miou_present'
 """,
 )
 @click.argument("names", metavar="RUN DATA", nargs=-1, required=True)
@@ -181,7 +184,9 @@ def command(
     messages: Messages,
     **given: Any,
 ) -> None:
-    """Score RUN, a run folder, a checkpoint or NETWORK:PATH, on a part of DATA.
+    """Score RUN on a part of DATA.
+
+    RUN is a run folder, a checkpoint, street (the network that ships) or NETWORK:PATH.
 
     With --predictions DIR no RUN is given: label maps that are there are scored on DATA.
 
