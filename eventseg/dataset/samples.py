@@ -12,7 +12,8 @@ from eventseg.dataset.layout import Tensor
 from eventseg.dataset.manifest import Settings
 from eventseg.dataset.table import Row
 from eventseg.device import Device, choose_encoder
-from eventseg.encoding.one_pass import Source, encode_counted, encode_recording
+from eventseg.encoding.batches import Source
+from eventseg.encoding.one_pass import encode_counted, encode_recording
 from eventseg.errors import DatasetError, WindowError
 from eventseg.filters.filtered import filtered
 from eventseg.recordings import Recording

@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.device import Device, choose_encoder, thread_count
-from eventseg.encoding.cpu import bounds
+from eventseg.encoding.batches import BatchEncoder, Source
 from eventseg.encoding.element_type import ElementType
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
-from eventseg.encoding.tensors import (
-    RUNS_A_THREAD,
-    Job,
-    encode,
-    encode_jobs,
-    given_encoding,
-    slides,
-)
+from eventseg.encoding.tensors import encode, given_encoding
 from eventseg.errors import WindowError
-from eventseg.events import EventStream, SensorSize, concatenate
+from eventseg.events import EventStream, concatenate
 from eventseg.windows import Windows
-
-BATCH_BYTES = 80 << 20
-"""Tensors made at a time from a recording; bounds the memory together with BATCH_EVENTS."""
-BATCH_EVENTS = 1_000_000
-PIECE_EVENTS = 500_000
-"""Events asked of the reader at a time."""
-
-
-class Source(Protocol):
-    """Attributes of a recording that encoding needs."""
-
-    @property
-    def sensor(self) -> SensorSize:
-        """Size of the sensor."""
-        ...
-
-    @property
-    def n_events(self) -> int:
-        """Number of events in all."""
-        ...
-
-    @property
-    def t_first_us(self) -> int:
-        """Time of the first event."""
-        ...
-
-    @property
-    def t_last_us(self) -> int:
-        """Time of the last event."""
-        ...
-
-    def stream(
-        self, *, max_events: int = ..., t0_us: int | None = ..., t1_us: int | None = ...
-    ) -> Iterator[EventStream]:
-        """Return the events in order, in pieces whose spans follow each other."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,47 +105,12 @@ def encode_recording(
     encoding = given_encoding(
         recording.sensor, encoding, rows, representation, normalise, ddof, dtype
     )
-    encoder = choose_encoder(device).name
-    tensor_bytes = encoding.array_dtype.itemsize * math.prod(encoding.shape) * len(windows)
-    batch = _batch_size(recording, starts, ends, tensor_bytes=tensor_bytes)
-    workers = thread_count(threads)
-    out = np.empty((len(windows), batch, *encoding.shape), encoding.array_dtype)
-    parts = [np.arange(first, min(first + batch, n)) for first in range(0, n, batch)]
-    stream = recording.stream(max_events=PIECE_EVENTS, t0_us=int(starts[0]), t1_us=int(ends[-1]))
-    # The reader has a thread of its own: it reads the next batch while this one is made.
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as pool:
-        held = _Held(stream)
-        spans = [(int(starts[part[0]]), int(ends[part[-1]])) for part in parts]
-        ahead = reader.submit(held.span, *spans[0])
-        for part, following in zip(parts, [*spans[1:], None], strict=True):
-            events = ahead.result()
-            if following is not None:
-                ahead = reader.submit(held.span, *following)
-            wanted = part if skip is None else part[~skip[part]]
-            counts = np.stack([bounds(events, w.t0_us[part], w.t1_us[part]) for w in windows])
-            jobs: list[Job] = []
-            for made, each in sorted(zip(out, windows, strict=True), key=_longest_first):
-                t0_us, t1_us = each.t0_us[wanted], each.t1_us[wanted]
-                # With other lengths to keep the threads busy, sliding windows need one run only.
-                sliding_runs = 1 if len(windows) > 1 else workers
-                runs = sliding_runs if slides(t0_us, t1_us) else RUNS_A_THREAD * workers
-                jobs += encode_jobs(
-                    events,
-                    t0_us,
-                    t1_us,
-                    encoding=encoding,
-                    out=made[: len(wanted)],
-                    device=encoder,
-                    runs=runs,
-                )
-            for made_job in [pool.submit(job) for job in jobs]:
-                made_job.result()
-            slot = {int(index): i for i, index in enumerate(wanted)}
-            for i, index in enumerate(part):
-                lo, hi = counts[:, 0, i], counts[:, 1, i]
-                at = slot.get(int(index))
-                tensors = () if at is None else tuple(made[at] for made in out)
-                yield Sample(int(index), tensors, tuple(int(c) for c in hi - lo))
+    encoder = BatchEncoder(
+        recording, windows, encoding, choose_encoder(device).name, thread_count(threads), skip
+    )
+    for batch in encoder.batches():
+        for i, index in enumerate(batch.samples.tolist()):
+            yield Sample(index, batch.tensors_of(i), tuple(batch.counts[:, i].tolist()))
 
 
 def encode_counted(
@@ -252,49 +171,6 @@ def encode_counted(
         rest = _slice(events, whole, len(events))
     if rest is not None and len(rest):
         yield _counted(index, rest, encoded)
-
-
-class _Held:
-    """The events of a moving span, from a stream that is read once."""
-
-    def __init__(self, stream: Iterator[EventStream]) -> None:
-        self.stream = stream
-        self.parts: list[EventStream] = []
-
-    def span(self, t0_us: int, t1_us: int) -> EventStream:
-        """Return the events of a span that begins no earlier than the one asked for before."""
-        self.parts = [part for part in self.parts if part.t1_us > t0_us]
-        while not self.parts or self.parts[-1].t1_us < t1_us:
-            part = next(self.stream, None)
-            if part is None:
-                break
-            if part.t1_us > t0_us:
-                self.parts.append(part)
-        if not self.parts:
-            raise WindowError(f"no events were read for the span [{t0_us}, {t1_us}) us")
-        # Cut before joining, so that nothing older stays in memory.
-        first = self.parts[0]
-        self.parts[0] = first.between(max(t0_us, first.t0_us), first.t1_us)
-        whole = concatenate(self.parts)
-        self.parts = [whole]
-        return whole.between(whole.t0_us, max(t1_us, whole.t0_us))
-
-
-def _batch_size(
-    recording: Source, starts: NDArray[np.int64], ends: NDArray[np.int64], *, tensor_bytes: int
-) -> int:
-    """Return how many samples to make at a time, so that tensors and events stay bounded."""
-    by_tensors = BATCH_BYTES // tensor_bytes
-    span_us = recording.t_last_us + 1 - recording.t_first_us
-    batch_us = BATCH_EVENTS * span_us / max(recording.n_events, 1)
-    step_us = (int(ends[-1]) - int(ends[0])) / len(ends)
-    by_events = (batch_us - int((ends - starts).max())) / max(step_us, 1)
-    return int(max(1, min(by_tensors, by_events, len(ends))))
-
-
-def _longest_first(pair: tuple[Tensor, Windows]) -> int:
-    """Return a sort key: long windows are the most work and begin first."""
-    return -int(pair[1].t1_us[0] - pair[1].t0_us[0])
 
 
 def _slice(events: EventStream, lo: int, hi: int) -> EventStream:

@@ -60,6 +60,9 @@ class Recording(ABC):
         Counts of all that was skipped and repaired, and notes of inferred facts.
     frames_shift_us : int
         Time that was added to the stamps of the frames, see :meth:`shift_frames`.
+    packet_events : int
+        Largest number of events that are decoded at once, where threads may read spans side by
+        side; 0 for a reader that all events should be asked of in order.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class Recording(ABC):
     file_order: FileOrder | None = None
     report: ReadingReport
     frames_shift_us: int = 0
+    packet_events: int = 0
 
     @property
     def name(self) -> str:

@@ -202,6 +202,11 @@ class PacketReader:
         self._sensor = sensor
         self._latest, self._earliest = running_bounds(packets)
 
+    @property
+    def packet_events(self) -> int:
+        """Return the largest number of events of a packet."""
+        return int(self._packets["kept"].max(initial=0))
+
     def events(self, t0_us: int, t1_us: int) -> EventStream:
         """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
         found = self._joined([], self._overlapping(t0_us, t1_us), t0_us, t1_us)
@@ -299,7 +304,12 @@ class Closable(Protocol):
 
 
 class EventReader(Protocol):
-    """Reader of the events of spans, whose ends are checked."""
+    """Reader of the events of spans, whose ends are checked; threads may share it."""
+
+    @property
+    def packet_events(self) -> int:
+        """Return the largest number of events that are decoded at once."""
+        ...
 
     def events(self, t0_us: int, t1_us: int) -> EventStream:
         """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
@@ -338,6 +348,7 @@ class PacketRecording(Recording):
         self._file = self._container(path)
         try:
             self._contents(progress or (lambda _share: None))
+            self.packet_events = self._reader.packet_events
         except BaseException:
             self.close()
             raise

@@ -147,7 +147,7 @@ def test_recording_in_one_pass_equals_each_window_alone(monkeypatch):
     skip = np.arange(59) % 3 == 1
     expected = [encode_windows(events, cut, rows=(1, 6)) for cut in cuts]
     # Small batches, so that events are carried over from one to the next.
-    monkeypatch.setattr("eventseg.encoding.one_pass.BATCH_BYTES", 50_000)
+    monkeypatch.setattr("eventseg.encoding.batches.BATCH_BYTES", 50_000)
     for pieces in (1, 7, 90):
         seen = []
         for sample in encode_recording(
@@ -163,6 +163,68 @@ def test_recording_in_one_pass_equals_each_window_alone(monkeypatch):
                 for cut in cuts
             )
         assert seen == list(range(59))
+
+
+class Packets(Memory):
+    """A recording whose spans threads may read side by side; it cannot be streamed."""
+
+    packet_events = 500
+
+    def __init__(self, events):
+        super().__init__(events)
+        self.whole, self.asked = events, []
+        self.events = self.between
+
+    def between(self, t0_us, t1_us):
+        self.asked.append((t0_us, t1_us))
+        return self.whole.between(t0_us, t1_us)
+
+    def stream(self, **_):
+        raise AssertionError("read in one stream")
+
+
+def test_workers_read_the_events_of_their_own_windows(monkeypatch):
+    events = random_stream(40_000, span_us=900_000)
+    # Some windows begin before the first event or end after the last one, and some hold none.
+    t1 = events.t0_us + np.arange(-200, 290) * 10_007
+    cut = windows(t1 - 10_000, t1)
+    skip = np.arange(len(t1)) % 7 == 3
+    expected = encode_windows(events, cut)
+    held = np.searchsorted(events.t, cut.t1_us) - np.searchsorted(events.t, cut.t0_us)
+    monkeypatch.setattr("eventseg.encoding.batches.RUN_EVENTS", 1_000)
+    recording = Packets(events)
+    samples = encode_recording(recording, [cut], threads=2, skip=skip)
+    for i, sample in enumerate(samples):
+        assert sample.index == i
+        assert sample.counts == (held[i],)
+        assert len(sample.tensors) == (not skip[i])
+        for tensor in sample.tensors:
+            np.testing.assert_array_equal(tensor, expected[i])
+    assert i == len(t1) - 1
+    assert 10 < len(recording.asked) < len(t1) / 2
+    assert min(a for a, _ in recording.asked) == recording.t_first_us
+
+
+def test_windows_that_share_events_are_read_once():
+    events = random_stream(4_000)
+    ends = events.t0_us + np.arange(1, 20) * 10_000
+    with pytest.raises(AssertionError, match="in one stream"):
+        next(encode_recording(Packets(events), [windows(ends - 20_000, ends)]))
+
+
+def test_a_reader_that_fails_ends_the_encoding(monkeypatch):
+    monkeypatch.setattr("eventseg.encoding.batches.RUN_EVENTS", 1_000)
+
+    class Failing(Packets):
+        def between(self, t0_us, t1_us):
+            if t0_us > self.whole.t0_us + 100_000:
+                raise OSError("the disk is gone")
+            return super().between(t0_us, t1_us)
+
+    events = random_stream(40_000)
+    ends = events.t0_us + np.arange(1, 40) * 10_000
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(encode_recording(Failing(events), [windows(ends - 10_000, ends)], threads=2))
 
 
 def test_windows_of_a_fixed_count_hold_every_event_once():

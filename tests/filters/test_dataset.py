@@ -111,8 +111,8 @@ def test_windows_of_a_fixed_count_count_what_is_kept(recording, tmp_path):
 def test_pieces_and_batches_change_nothing(recording, tmp_path, monkeypatch):
     options = {"windows_us": WINDOWS, "filters": FILTERS}
     encode_dataset([recording], tmp_path / "a", **options)
-    monkeypatch.setattr("eventseg.encoding.one_pass.PIECE_EVENTS", 37)
-    monkeypatch.setattr("eventseg.encoding.one_pass.BATCH_EVENTS", 300)
+    monkeypatch.setattr("eventseg.encoding.batches.PIECE_EVENTS", 37)
+    monkeypatch.setattr("eventseg.encoding.batches.BATCH_EVENTS", 300)
     encode_dataset([recording], tmp_path / "b", **options)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.kernels import reused
 from eventseg.recordings.aedat.chain import HEADER_BYTES, Lost, Packet, packets
 from eventseg.recordings.aedat.header import MOST_BYTES, parse_header
 from eventseg.recordings.cameras import Camera, choose_camera
@@ -111,11 +113,12 @@ class Aedat3File:
         np.cumsum(packets["number"], out=starts[1:])
         if int(starts[-1]) * size > self._storage.size:
             raise RecordingError(f"{self.path}: the index does not fit the file; open it again")
-        content = np.empty(int(starts[-1]) * size, np.uint8)
+        content = reused.empty(int(starts[-1]) * size, np.uint8)
         view = memoryview(content.data)
         bounds = (starts * size).tolist()
-        for at, first, stop in zip(packets["at"].tolist(), bounds[:-1], bounds[1:], strict=True):
-            self._storage.read_into(at, view[first:stop])
+        self._storage.read_parts(
+            packets["at"].tolist(), [view[first:stop] for first, stop in pairwise(bounds)]
+        )
         return content, starts
 
     def frame_of(self, at: int, first: int, stop: int) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.kernels import reused
 from eventseg.recordings.ddd17.layout import HEADER_DTYPE, ROWS_PER_BLOCK
 from eventseg.recordings.ddd17.source import RawBlock
 from eventseg.recordings.hdf5.datasets import ElsewhereError, open_table
@@ -188,11 +190,12 @@ class PacketFile:
         np.cumsum(packets["number"], out=starts[1:])
         if int(starts[-1]) * size > storage.size:
             raise RecordingError(f"{self.path}: the index does not fit the file; open it again")
-        content = np.empty(int(starts[-1]) * size, np.uint8)
+        content = reused.empty(int(starts[-1]) * size, np.uint8)
         view = memoryview(content.data)
         bounds = (starts * size).tolist()
-        for at, first, stop in zip(packets["at"].tolist(), bounds[:-1], bounds[1:], strict=True):
-            storage.read_into(at, view[first:stop])
+        storage.read_parts(
+            packets["at"].tolist(), [view[first:stop] for first, stop in pairwise(bounds)]
+        )
         return content, starts
 
     def frame_of(self, at: int, first: int, stop: int) -> NDArray[np.uint8]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
+from eventseg.kernels import reused
 from eventseg.recordings.ddd17 import decode
 from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY
 from eventseg.recordings.ddd17.sensor import packet_batches
@@ -33,12 +35,17 @@ class Columns:
 
     @classmethod
     def empty(cls, n: int) -> Self:
-        """Return uninitialised columns of length `n`."""
+        """Return uninitialised columns of length `n`, in one piece of memory."""
+        room = -(-n // 8) * 8
+        memory = reused.empty(13 * room, np.uint8)
+        t, x, y, p = (
+            memory[first * room : last * room] for first, last in pairwise((0, 8, 10, 12, 13))
+        )
         return cls(
-            np.empty(n, np.int64),
-            np.empty(n, np.uint16),
-            np.empty(n, np.uint16),
-            np.empty(n, np.int8),
+            t.view(np.int64)[:n],
+            x.view(np.uint16)[:n],
+            y.view(np.uint16)[:n],
+            p.view(np.int8)[:n],
         )
 
     def part(self, first: int, stop: int) -> Columns:
@@ -74,6 +81,11 @@ class PacketReader:
         self._sensor = sensor
         self._rotate = rotate180
         self._latest, self._earliest = running_bounds(packets)
+
+    @property
+    def packet_events(self) -> int:
+        """Return the largest number of events of a packet."""
+        return int(self._packets["number"].max(initial=0))
 
     def events(self, t0_us: int, t1_us: int) -> EventStream:
         """Return the events of [t0_us, t1_us), sorted by time, ties in file order."""

@@ -129,7 +129,8 @@ class Table:
         if not self.filters:
             content = self.file.read(chunk.address + first * row_bytes, (stop - first) * row_bytes)
             return self._array(content, (stop - first, *columns))
-        if chunk.address not in self._last:
+        unpacked = self._last.get(chunk.address)  # other threads change it
+        if unpacked is None:
             content = unpack(
                 self.file.read(chunk.address, chunk.size),
                 self.filters,
@@ -138,9 +139,10 @@ class Table:
                 size=row_bytes * self.chunk_shape[0],
                 needed=row_bytes * held,
             )
+            unpacked = self._array(content, self.chunk_shape)
             self._last.clear()
-            self._last[chunk.address] = self._array(content, self.chunk_shape)
-        return self._last[chunk.address][first:stop]
+            self._last[chunk.address] = unpacked
+        return unpacked[first:stop]
 
     def _array(self, content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
         wanted = math.prod(shape) * self.dtype.itemsize
