@@ -27,10 +27,12 @@ class RecordingPath(click.Path):
         """Return the path of a file."""
         path = Path(super().convert(value, param, ctx))
         if path.is_dir():
-            from eventseg.dataset.mistaken import recordings_in
+            from eventseg.dataset.mistaken import MANIFEST, recordings_in
 
             inside = recordings_in(path)
             hint = f", such as {inside[0]}" if inside else "; none lies in this one"
+            if (path / MANIFEST).is_file():
+                hint = "; it is a data set, of recordings that are encoded"
             self.fail(f"{path} is a folder: give the files of its recordings{hint}", param, ctx)
         return path
 

@@ -66,7 +66,6 @@ Examples:
     "inputs",
     metavar="INPUT...",
     nargs=-1,
-    required=True,
     type=click.Path(path_type=Path, exists=True),
 )
 @option_group(
@@ -235,6 +234,9 @@ def command(
     classes, samples.csv and predictions.toml, which says how they were made. A run that was
     stopped goes on where it was when it is started again, and ends with the same bytes.
     """
+    if not inputs:
+        hint = f"; to label {run}: eventseg predict street {run}" if Path(run).exists() else ""
+        raise click.UsageError(f"give RUN, the network, and INPUT, got {run} alone{hint}")
     if every is not None and at is not None:
         raise click.UsageError("--every and --at exclude each other")
     if fast and (jobs > 1 or threads is not None):

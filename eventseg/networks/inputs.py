@@ -67,7 +67,9 @@ class InputSpec:
             raise NetworkError(f"the network sees events, and {source} holds none")
         if self.encoding is not None:
             if conflict := encoding.conflict_with(self.encoding):
-                raise NetworkError(f"{source} holds {conflict}; encode it as the network asks")
+                raise NetworkError(
+                    f"{source} holds {conflict}: encode the recordings again with that"
+                )
             return
         expected = self.channels - (self.kind == "both")
         if expected != encoding.representation.channels:

@@ -49,15 +49,26 @@ def test_a_folder_in_place_of_a_recording_is_answered_with_what_it_holds(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "drive.aedat4").touch()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "encoded").mkdir()
+    (tmp_path / "encoded" / "manifest.toml").touch()
     more = ["out.raw"] if command == "convert" else []
     for name, message in (
         ("full", f"such as {tmp_path / 'full' / 'drive.aedat4'}"),
         ("empty", "none lies in this one"),
+        ("encoded", "it is a data set"),
     ):
         result = CliRunner().invoke(main, [command, str(tmp_path / name), *more])
         assert result.exit_code == 2
         assert "is a folder: give the files of its recordings" in result.output
         assert message in result.output
+
+
+def test_a_network_that_was_forgotten_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "rec.hdf5").touch()
+    result = CliRunner().invoke(main, ["predict", str(tmp_path / "rec.hdf5")])
+    assert result.exit_code == 2
+    assert "give RUN, the network, and INPUT" in result.output
+    assert f"eventseg predict street {tmp_path / 'rec.hdf5'}" in result.output
 
 
 @pytest.mark.parametrize("command", ["view", "align"])

@@ -145,8 +145,8 @@ class TrainConfig:
                 raise TrainingError(f"{name} must not be below 0, got {getattr(self, name)}")
         if min(self.epochs, self.iterations) != 0 or max(self.epochs, self.iterations) < 1:
             raise TrainingError(
-                f"give epochs or iterations, got {self.epochs} epochs and {self.iterations} "
-                "iterations; set one of them to 0"
+                "give epochs or iterations, 1 at least, and 0 for the other; got "
+                f"{self.epochs} epochs and {self.iterations} iterations"
             )
         if any(epoch < 1 for epoch in self.keep_epochs):
             raise TrainingError(f"keep_epochs count from 1, got {self.keep_epochs}")
