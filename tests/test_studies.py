@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from eventseg.networks import build_network, parameter_count
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -44,10 +47,31 @@ def test_holm_rejects_what_its_steps_reject(monkeypatch):
             assert found == rejected, (p_values, level)
 
 
-def test_unknown_lines_are_refused(tmp_path):
-    ended = run("study_representations.py", str(tmp_path), "--only", "six-channels,spikes")
-    assert ended.returncode == 2
-    assert "spikes; lines are six-channels, counts" in ended.stderr
+@pytest.mark.parametrize(
+    ("module", "arguments", "message"),
+    [
+        (
+            "study_representations",
+            ["--only", "six-channels,spikes"],
+            "spikes; lines are six-channels, counts",
+        ),
+        ("study_networks", ["--part", "rates,speed"], "speed; parts are networks, aspp, enet"),
+        (
+            "study_networks",
+            ["--part", "aspp", "--only", "fastscnn"],
+            "lines are denseaspp121, densenet-aspp, densenet-alone",
+        ),
+    ],
+)
+def test_unknown_lines_are_refused_before_anything_is_made(
+    tmp_path, monkeypatch, capsys, module, arguments, message
+):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr(sys, "argv", [module, str(tmp_path), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(module).main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 
@@ -66,3 +90,40 @@ def test_a_tiny_study_of_representations_goes_on_where_it_was_cut(tmp_path):
     assert result["tests"]["counts"]["seeds"] == [1, 1]
     assert set(result["lines"]["counts"]["stress"]) == {"drop", "shot", "leak", "window", "rate"}
     assert (tmp_path / "tiny" / "stress-drop.png").stat().st_size > 10_000
+
+
+def test_pyramids_differ_from_dense_aspp_in_what_their_units_see(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import torch
+    from pyramids import NoPyramid, ParallelASPP
+
+    x = torch.rand(1, 6, 32, 32)
+    networks = {
+        "dense": build_network("denseaspp121", in_channels=6, classes=6),
+        "parallel": ParallelASPP(6, 6),
+        "none": NoPyramid(6, 6),
+    }
+    seen: dict[str, list[torch.Tensor]] = {name: [] for name in networks}
+    for name, network in networks.items():
+        for unit in network.units:
+            unit.register_forward_pre_hook(lambda _m, given, of=name: seen[of].append(given[0]))
+        with torch.no_grad():
+            assert network.eval()(x).shape == (1, 6, 32, 32)
+    channels = {name: [given.shape[1] for given in of_name] for name, of_name in seen.items()}
+    assert channels == {"dense": [512, 576, 640, 704, 768], "parallel": [512] * 5, "none": []}
+    assert all(torch.equal(seen["parallel"][0], given) for given in seen["parallel"])
+    trunk = {name: parameter_count(network.backbone) for name, network in networks.items()}
+    assert len(set(trunk.values())) == 1
+
+
+@pytest.mark.slow
+def test_a_tiny_study_of_networks_has_costs_scores_and_tests(tmp_path):
+    lines = ("--part", "enet,networks", "--only", "fastscnn,enet,enet-no-pooling")
+    ended = run("study_networks.py", str(tmp_path), "--tiny", "--seeds", "1", *lines)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    result = json.loads((tmp_path / "tiny" / "networks_study.json").read_text())
+    gmac = [line["gmac"] for line in result["lines"].values()]
+    assert gmac == sorted(gmac)
+    assert all(line["step_mb"] > 0 for line in result["lines"].values())
+    assert set(result["tests"]["networks"]) == {"enet"}
+    assert set(result["tests"]["enet"]) == {"enet-no-pooling"}
