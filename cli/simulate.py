@@ -183,6 +183,7 @@ def street(
     eventseg simulate street any.hdf5 --scenario random --seed 8 --mounting roof
     eventseg simulate street coarse.hdf5 --set threshold_on=0.4 --set threshold_off=0.4
     eventseg simulate street old.hdf5 --version 1
+    eventseg simulate street quick.hdf5 --step 4ms --tolerance 0.1
     eventseg simulate street streets --seeds 0:100 --scenario random --jobs 8
     eventseg simulate street streets --seeds 0:10000 --shard 2/40
     """  # noqa: D301

@@ -93,6 +93,14 @@ def check_numbers(*, duration_us: int, seed: int, sensor: SensorSize, step_us: i
         raise SimulationError(f"a step of {step_us} us is out of range: 50 to {SHORTEST_US} us")
 
 
+def check_tolerance(tolerance: float | None) -> None:
+    """Raise an error for a tolerance that cannot be used."""
+    if tolerance is not None and not 0.001 <= tolerance <= 1.0:
+        raise SimulationError(
+            f"a tolerance of {tolerance} is out of range: 0.001 to 1, in natural log units"
+        )
+
+
 def thread_count(threads: int | None) -> int:
     """Return how many threads to use."""
     if threads is not None and threads < 1:

@@ -15,7 +15,14 @@ from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
-from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
+from eventseg.simulate.files import (
+    Summary,
+    check_numbers,
+    check_tolerance,
+    finished_files,
+    summary_of,
+    thread_count,
+)
 from eventseg.simulate.recorder import Recorder
 from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.classes import CLASS_NAMES
@@ -53,6 +60,7 @@ def simulate_street(
     threads: int | None = None,
     rare: bool = True,
     step_us: int = STEP_US,
+    tolerance: float | None = None,
     packets: PacketOrder = "sorted",
     version: int = 2,
     mounting: str = "windscreen",
@@ -81,7 +89,11 @@ def simulate_street(
     rare : bool
         Place each of the 19 classes near the start, and again every 160 m.
     step_us : int
-        Time between two renders.
+        Time between two renders; with a tolerance, the shortest.
+    tolerance : float, optional
+        Render each tile of 8x16 pixels only as often as its brightness bends: at most so far, in
+        natural log units, from the straight line between two renders. By default everything is
+        rendered at every step.
     packets : {"sorted", "containers"}
         Order of the packets in the file, see :class:`eventseg.recordings.DDD17Writer`.
     version : {1, 2}
@@ -98,8 +110,8 @@ def simulate_street(
     Raises
     ------
     SimulationError
-        Unknown scenario, version, mounting or setting, no duration, a negative seed or a sensor
-        too small.
+        Unknown scenario, version, mounting or setting, no duration, a negative seed, a sensor
+        too small, or a step or tolerance out of range.
     OutputError
         The files cannot be written. Nothing half-written is left behind.
 
@@ -112,6 +124,7 @@ def simulate_street(
     True
     """
     check_numbers(duration_us=duration_us, seed=seed, sensor=sensor, step_us=step_us)
+    check_tolerance(tolerance)
     scenario, chosen = drawn_street(
         seed, scenario, version=version, mounting=mounting, settings=settings
     )
@@ -130,6 +143,8 @@ def simulate_street(
         "t0_us": t0_us,
         "t1_us": t0_us + duration_us,
     }
+    if tolerance is not None:
+        recipe["tolerance"] = tolerance
     if chosen is not None:
         recipe |= {"version": version, "mounting": mounting, "settings": settings_table(chosen)}
     reset_us = None if kind.reset_at is None else round(kind.reset_at * duration_us)
@@ -150,6 +165,7 @@ def simulate_street(
                     reset_us=reset_us,
                     pool=pool,
                     bands=workers,
+                    tolerance=tolerance,
                 )
 
                 def aside(before_us: int, after_us: int, shift_us: int) -> None:

@@ -111,6 +111,7 @@ def _again(source: EventSource, name: str, path: Path, axis: StressName, level: 
             sensor=truth.sensor,
             rare=recipe["rare"],
             step_us=recipe["step_us"],
+            tolerance=recipe.get("tolerance"),
             mounting=recipe["mounting"],
             settings={**drawn, **given},
         )

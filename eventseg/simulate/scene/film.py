@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.light import TEXTURED, Light, Style
 from eventseg.simulate.scene.render import View, render_luminance, render_view, stretch
 from eventseg.simulate.scene.world import World
+
+Render = Callable[[float, NDArray[np.bool_], NDArray[np.float32], NDArray[np.uint8]], None]
+"""Fills the wanted pixels, bool (H, W), of luminance and label at a time in microseconds."""
 
 
 class Film(Protocol):
@@ -29,6 +33,14 @@ class Film(Protocol):
 
     def view(self, t_us: float) -> View:
         """Return labels, depth and optical flow at one time."""
+
+
+@runtime_checkable
+class PartialFilm(Film, Protocol):
+    """A film of which parts can be rendered."""
+
+    def between(self, t0_us: float, t1_us: float) -> Render:
+        """Return the function that renders wanted pixels at times between two."""
 
 
 class StreetFilm:
@@ -56,23 +68,37 @@ class StreetFilm:
         pool: Executor,
     ) -> None:
         """Render the times side by side in the pool; each is a function of its time alone."""
-        scene = stretch(self._world, self._path, float(t_us[0]), float(t_us[-1]))
+        render = self.between(float(t_us[0]), float(t_us[-1]))
+        everything = np.ones(self._sensor, np.bool_)
 
-        def render(k: int) -> None:
-            t = float(t_us[k])
-            pose = self._path.pose(t)
+        def fill(k: int) -> None:
+            render(float(t_us[k]), everything, luminance[k], label[k])
+
+        for _ in pool.map(fill, range(len(t_us))):
+            pass
+
+    def between(self, t0_us: float, t1_us: float) -> Render:
+        """Return the function that renders wanted pixels at times between two."""
+        scene = stretch(self._world, self._path, t0_us, t1_us)
+
+        def render(
+            t_us: float,
+            wanted: NDArray[np.bool_],
+            luminance: NDArray[np.float32],
+            label: NDArray[np.uint8],
+        ) -> None:
             render_luminance(
                 scene,
-                pose,
+                self._path.pose(t_us),
                 self._light,
-                t,
+                t_us,
                 style=self._style,
-                luminance=luminance[k],
-                label=label[k],
+                wanted=wanted,
+                luminance=luminance,
+                label=label,
             )
 
-        for _ in pool.map(render, range(len(t_us))):
-            pass
+        return render
 
     def view(self, t_us: float) -> View:
         """Render labels, depth and flow at one time."""

@@ -63,12 +63,16 @@ def render_luminance(
     t_us: float,
     *,
     style: Style = TEXTURED,
+    wanted: NDArray[np.bool_],
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],
 ) -> None:
-    """Render one instant into ``luminance`` and ``label``, both (H, W)."""
+    """Render the wanted pixels of one instant into ``luminance`` and ``label``, all (H, W).
+
+    Pixels beside the wanted ones may change too.
+    """
     objects, blocks, first = scene.objects, scene.blocks, scene.first_block
-    _render(pose, light, style, objects, blocks, first, t_us * 1e-6, luminance, label)
+    _render(pose, light, style, objects, blocks, first, t_us * 1e-6, wanted, luminance, label)
 
 
 def render_view(
@@ -155,72 +159,71 @@ def _render(
     blocks: NDArray[np.float64],
     first_block: int,
     t_s: float,
+    wanted: NDArray[np.bool_],
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],
 ) -> None:
     height, width = luminance.shape
-    surface = np.empty((height, width), np.int16)
-    depth = np.empty((height, width), np.float32)
-    a, b = np.empty(height * width), np.empty(height * width)
-    _trace(pose, style.bonnet, objects, blocks, first_block, t_s, surface, depth, label, a, b)
-    shade(
-        pose,
-        light,
-        style,
-        objects,
-        blocks,
-        first_block,
-        t_s,
-        a,
-        b,
-        surface.reshape(-1),
-        depth.reshape(-1),
-        label.reshape(-1),
-        luminance.reshape(-1),
-    )
-    corner = np.empty((height + 1, width + 1), np.float32)
     known = np.empty((height + 1, width + 1), np.bool_)
-    _corners(luminance, surface, label, corner, known)
-    # The corners along outlines, half a pixel up and left.
-    row, col = 0.5 * (height - 1) + 0.5, 0.5 * (width - 1) + 0.5
+    corner = np.empty((height + 1, width + 1), np.float32)
+    surface = np.empty((height, width), np.int16)
     rows = np.empty(height + 2, np.int64)
     column = np.empty(known.size + 1, np.int32)
-    count = _unknown(known, rows, column)
-    column = column[:count]
-    a, b = np.empty(count), np.empty(count)
-    for i in range(height + 1):
-        for n in range(rows[i], rows[i + 1]):
-            a[n] = (column[n] - col) / pose.focal
-            b[n] = (row - i) / pose.focal
-    at_surface = np.empty(count, np.int16)
-    at_depth = np.empty(count, np.float32)
-    at_label = np.empty(count, np.uint8)
-    at_luminance = np.empty(count, np.float32)
-    trace_background(pose, blocks, first_block, style.bonnet, a, b, at_surface, at_depth, at_label)
-    trace_objects(pose, objects, t_s, row, col, rows, column, a, b, at_surface, at_depth, at_label)
-    shade(
-        pose,
-        light,
-        style,
-        objects,
-        blocks,
-        first_block,
-        t_s,
-        a,
-        b,
-        at_surface,
-        at_depth,
-        at_label,
-        at_luminance,
-    )
-    for i in range(height + 1):
-        for n in range(rows[i], rows[i + 1]):
-            corner[i, column[n]] = at_luminance[n]
+    # First the pixels, then the corners along outlines, half a pixel up and left.
+    for turn in range(2):
+        shift = 0.5 * turn
+        row, col = 0.5 * (height - 1) + shift, 0.5 * (width - 1) + shift
+        if turn == 0:
+            count = _beside(wanted, known, rows, column)
+        else:
+            _corners(luminance, surface, label, corner, known)
+            count = _unknown(wanted, known, rows, column)
+        a, b = np.empty(count), np.empty(count)
+        for i in range(height + turn):
+            for n in range(rows[i], rows[i + 1]):
+                a[n] = (column[n] - col) / pose.focal
+                b[n] = (row - i) / pose.focal
+        hit, depth = np.empty(count, np.int16), np.empty(count, np.float32)
+        kind, bright = np.empty(count, np.uint8), np.empty(count, np.float32)
+        trace_background(pose, blocks, first_block, style.bonnet, a, b, hit, depth, kind)
+        grid = rows[: height + turn + 1]
+        trace_objects(pose, objects, t_s, row, col, grid, column, a, b, hit, depth, kind)
+        shade(pose, light, style, objects, blocks, first_block, t_s, a, b, hit, depth, kind, bright)
+        for i in range(height + turn):
+            for n in range(rows[i], rows[i + 1]):
+                j = column[n]
+                if turn == 0:
+                    surface[i, j], label[i, j], luminance[i, j] = hit[n], kind[n], bright[n]
+                else:
+                    corner[i, j] = bright[n]
     for i in range(height):
-        upper, lower, middle = corner[i], corner[i + 1], luminance[i]
+        upper, lower, middle, mine = corner[i], corner[i + 1], luminance[i], wanted[i]
         for j in range(width):
             around = upper[j] + upper[j + 1] + lower[j] + lower[j + 1]
-            middle[j] = 0.5 * middle[j] + 0.125 * around
+            middle[j] = 0.5 * middle[j] + 0.125 * around if mine[j] else middle[j]
+
+
+@vectorised
+def _beside(
+    wanted: NDArray[np.bool_],
+    touched: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    column: NDArray[np.int32],
+) -> int:
+    """List the pixels that are wanted or beside one, row by row, and return their number."""
+    height, width = wanted.shape
+    count = 0
+    for i in range(height):
+        rows[i] = count
+        up, here, down = wanted[max(0, i - 1)], wanted[i], wanted[min(height - 1, i + 1)]
+        some = touched[i]
+        for j in range(width):
+            some[j] = up[j] | here[j] | down[j]
+        for j in range(width):
+            column[count] = j
+            count += some[max(0, j - 1)] or some[j] or some[min(width - 1, j + 1)]
+    rows[height] = count
+    return count
 
 
 @vectorised
@@ -258,18 +261,22 @@ def _corners(
 
 @vectorised
 def _unknown(
+    wanted: NDArray[np.bool_],
     known: NDArray[np.bool_],
     rows: NDArray[np.int64],
     column: NDArray[np.int32],
 ) -> int:
-    """List the corners that are not known, row by row, and return their number."""
+    """List the corners of wanted pixels that are not known, row by row, and return their number."""
+    height, width = wanted.shape
     count = 0
-    for i in range(known.shape[0]):
+    for i in range(height + 1):
         rows[i] = count
-        for j in range(known.shape[1]):
+        up, down = wanted[max(0, i - 1)], wanted[min(height - 1, i)]
+        for j in range(width + 1):
+            left, right = max(0, j - 1), min(width - 1, j)
             column[count] = j
-            count += not known[i, j]
-    rows[known.shape[0]] = count
+            count += not known[i, j] and (up[left] or up[right] or down[left] or down[right])
+    rows[height + 1] = count
     return count
 
 

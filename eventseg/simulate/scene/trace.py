@@ -98,6 +98,8 @@ def trace_objects(
         j1 = int(np.ceil(centre_col + right * focal)) + 1
         stride = thing.phase + 6.0 * t_s * min(1.0, abs(thing.vx) + abs(thing.vz))
         for i in range(i0, i1):
+            if rows[i] == rows[i + 1]:
+                continue
             first = _first_from(column, rows[i], rows[i + 1], j0)
             stop = _first_from(column, first, rows[i + 1], j1)
             for n in range(np.uint64(first), np.uint64(stop)):
@@ -142,6 +144,10 @@ def trace_objects(
 @inlined
 def _first_from(column: NDArray[np.int32], first: int, stop: int, least: int) -> int:
     """Return the first place in ``column[first:stop]``, which is sorted, that is not less."""
+    # At once where no column is left out.
+    guess = first + least - column[first] if first < stop else stop
+    if first <= guess < stop and column[guess] == least:
+        return guess
     while first < stop:
         middle = (first + stop) // 2
         if column[middle] < least:

@@ -124,6 +124,16 @@ class Shutter:
                 done.append((times, self._develop(number)))
         return done
 
+    def open_at(self, t_us: NDArray[np.int64], step_us: int) -> NDArray[np.bool_]:
+        """Return for pictures at (K,) times whether ``expose`` adds them to a frame."""
+        needed = np.zeros(len(t_us), np.bool_)
+        for _, times in self._waiting:
+            if times.exposure_start_us >= t_us[-1] + step_us:
+                break
+            after = t_us + 0.5 * step_us > times.exposure_start_us
+            needed |= after & (t_us - 0.5 * step_us < times.exposure_end_us)
+        return needed
+
     def _develop(self, number: int) -> NDArray[np.uint8]:
         model = self._model
         grey = np.minimum(255.0, model.gain * self._sum / self._weight)

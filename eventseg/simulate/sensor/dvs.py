@@ -20,6 +20,8 @@ from eventseg.simulate.sensor.dvs_kernel import (
     OFF,
     ON,
     Physics,
+    Seen,
+    all_seen,
     run_pixels,
     start_pixels,
 )
@@ -109,6 +111,7 @@ class DvsSensor:
         *,
         pool: Executor,
         bands: int,
+        seen: Seen | None = None,
     ) -> DvsEvents:
         """Return the events from the last picture seen up to and including ``t_us[-1]``.
 
@@ -122,13 +125,17 @@ class DvsSensor:
             Their times, increasing.
         pool, bands : Executor, int
             The sensor is cut into so many bands of pixels, run in the pool.
+        seen : Seen, optional
+            Which of the pictures each pixel sees; all see the last one. By default all of them.
         """
         times = np.concatenate([[self._t_us], t_us]).astype(np.float64)
         edges = np.linspace(0, len(self._state), bands + 1).astype(int)
         flat = luminance.reshape(len(t_us), -1)
         kinds = np.concatenate([self._label[None], label.reshape(len(t_us), -1)])
+        seen = seen or all_seen(len(t_us), *self.sensor)
         jobs = [
-            pool.submit(self._band, flat, kinds, times, int(a), int(b)) for a, b in pairwise(edges)
+            pool.submit(self._band, flat, kinds, times, seen, int(a), int(b))
+            for a, b in pairwise(edges)
         ]
         parts = [part for job in jobs for part in job.result()]
         t, pixel, p, kind, signal = (
@@ -153,6 +160,7 @@ class DvsSensor:
         luminance: NDArray[np.float32],
         label: NDArray[np.uint8],
         times: NDArray[np.float64],
+        seen: Seen,
         first: int,
         last: int,
     ) -> list[tuple[NDArray[np.generic], ...]]:
@@ -171,6 +179,7 @@ class DvsSensor:
                 luminance,
                 label,
                 times,
+                seen,
                 pixel,
                 last,
                 self.seed,

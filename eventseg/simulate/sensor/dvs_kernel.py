@@ -45,6 +45,27 @@ class Physics(NamedTuple):
     walk_light: float
 
 
+class Seen(NamedTuple):
+    """Pictures that each pixel sees: those listed for its tile.
+
+    pictures : int32 (T, K), by time, of which the first ``counts``, int32 (T,), count.
+    width : columns of the sensor; wide, high : size of a tile; across : tiles in a row of tiles.
+    """
+
+    pictures: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    width: int
+    wide: int
+    high: int
+    across: int
+
+
+def all_seen(count: int, height: int, width: int) -> Seen:
+    """Return the list for a sensor that sees all of ``count`` pictures, as one tile."""
+    pictures = np.arange(count, dtype=np.int32)[None]
+    return Seen(pictures, np.array([count], np.int32), width, width, height, 1)
+
+
 FED, FILTERED, REFERENCE, HEAD, NOISE, HAZARD, READY, DRAWS = range(8)
 """Columns of a pixel's state: response, low-passed response, its value at the last reset, head
 start before the first event, noise gathered since the reset, what is left of the exponential draw
@@ -118,6 +139,7 @@ def run_pixels(
     luminance: NDArray[np.float32],
     label: NDArray[np.uint8],
     times: NDArray[np.float64],
+    seen: Seen,
     first: int,
     last: int,
     seed: int,
@@ -132,15 +154,18 @@ def run_pixels(
 ) -> tuple[int, int]:
     """Run pixels ``first`` to ``last``; return where it stopped and the number of events.
 
-    ``label`` has one picture more than ``luminance``, the first being the one seen before. It stops
+    ``label`` has one picture more than ``luminance``, the first being the one seen before. Of the
+    other pictures, each pixel sees those that ``seen`` lists for its tile. The function stops
     before the pixel whose events no longer fit and leaves that pixel's state alone. Times are
     rounded up to integer microseconds: a stamp never precedes its crossing, and light that happens
     in ``(times[0], times[-1]]`` is stamped there.
     """
-    steps, room = luminance.shape[0], out_t.shape[0]
+    room = out_t.shape[0]
     count = 0
     for pixel in range(first, last):
         begun = count
+        tile = pixel // seen.width // seen.high * seen.across + pixel % seen.width // seen.wide
+        pictures, steps = seen.pictures[tile], seen.counts[tile]
         on, off = pixels[pixel, ON], pixels[pixel, OFF]
         if on == math.inf:
             continue
@@ -149,15 +174,16 @@ def run_pixels(
         reference, head = state[pixel, REFERENCE], state[pixel, HEAD]
         noise, hazard = state[pixel, NOISE], state[pixel, HAZARD]
         ready, draw = state[pixel, READY], int(state[pixel, DRAWS])
-        seen, span, decay = -1.0, 0.0, 0.0
-        for k in range(steps):
-            t0, t1 = times[k], times[k + 1]
+        earlier, span, decay, k0 = -1.0, 0.0, 0.0, 0
+        for step in range(steps):
+            k = pictures[step]
+            t0, t1 = times[k0], times[k + 1]
             dt = t1 - t0
             per_dt = 1.0 / dt
             light = float(luminance[k, pixel])
             s0, before = filtered, fed
             # Where nothing moves, the same numbers need not be computed again.
-            same = light == seen and dt == span
+            same = light == earlier and dt == span
             if not same:
                 fed = response(light, physics.linear_below, physics.offset)
             if physics.cutoff > 0.0:
@@ -169,7 +195,7 @@ def run_pixels(
                 filtered = fed - lag + (s0 - before + lag) * decay
             else:
                 filtered = fed
-            seen, span = light, dt
+            earlier, span = light, dt
             s1 = filtered
             n0 = noise
             grown = (leak + physics.drift + physics.drift_light * light) * dt
@@ -223,7 +249,7 @@ def run_pixels(
                 out_t[count] = math.ceil(when)
                 out_pixel[count] = pixel
                 out_p[count] = polarity
-                out_label[count] = label[k + 1 if when - t0 > t1 - when else k, pixel]
+                out_label[count] = label[k + 1 if when - t0 > t1 - when else k0, pixel]
                 out_signal[count] = signal
                 count += 1
                 t = when
@@ -234,6 +260,7 @@ def run_pixels(
             if count == room:
                 break
             noise = n0 + slope_n * dt
+            k0 = k + 1
         if count == room:
             return pixel, begun
         state[pixel, FED], state[pixel, FILTERED] = fed, filtered
