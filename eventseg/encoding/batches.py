@@ -31,7 +31,7 @@ from eventseg.windows import Windows
 BATCH_BYTES = 32 << 20
 """Tensors of a batch, of which there are two; bounds the memory together with BATCH_EVENTS."""
 BATCH_EVENTS = 1_000_000
-PIECE_EVENTS = 500_000
+PIECE_EVENTS = 250_000
 """Events asked at a time of a reader of all events."""
 
 RUN_EVENTS = 150_000

@@ -26,6 +26,9 @@ Job = Callable[[], None]
 RUNS_A_THREAD = 4
 """Runs of windows for each thread, so that a slow core holds the others up less."""
 
+DEFAULTS = (None, MEAN_STD, "raw", 1, "float32")
+"""Settings of a caller who gives none: rows, representation, normalisation, ddof, element type."""
+
 _executors: dict[int, ThreadPoolExecutor] = {}
 if hasattr(os, "register_at_fork"):
     # A forked child has its parent's executors but none of their threads.
@@ -261,6 +264,10 @@ def given_encoding(
     WindowError
         An encoding for a sensor of another size, or settings beside an encoding.
     """
+    given = (rows, representation, normalise, ddof, dtype)
+    # Found without making an encoding, which takes longer than to count a window of few events.
+    if encoding is not None and encoding.sensor == sensor and given == DEFAULTS:
+        return encoding
     own = encoding_of(
         sensor,
         rows=rows,

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 SMALLEST_BYTES = 1 << 17
 """Smaller arrays are left to the allocator, which keeps their memory itself."""
 
-SPARE_BYTES = 64 << 20
+SPARE_BYTES = 32 << 20
 """Memory that is kept for later arrays."""
 
 # Spare buffers by size, and those in use. Single operations on lists and dictionaries are atomic,
