@@ -23,8 +23,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
     Exits with 1 where something will not work.
     """
     from eventseg.device import environment, environment_lines
+    from eventseg.recordings.index_cache import cache_folder
 
-    found = environment()
+    try:
+        found = environment({"of indexes": cache_folder()})
+    except OSError as error:
+        found = environment()
+        found["problems"].append(str(error))
     if as_json:
         print_json(found)
     else:

@@ -94,7 +94,7 @@ class LazyGroup(SuggestingGroup):
 def main() -> None:
     """Semantic segmentation from event cameras.
 
-    Results go to stdout, words and progress to stderr.
+    Results go to stdout, messages and progress to stderr.
 
     \b
     eventseg demo

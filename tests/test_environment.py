@@ -45,6 +45,31 @@ def test_the_command_shows_this_installation():
     assert set(found["extras"]) == set(module.extras())
 
 
+def test_the_folders_that_are_written_are_shown_with_what_changes_them(monkeypatch, tmp_path):
+    for variable in ("EVENTSEG_CACHE", "HF_HOME", "NUMBA_CACHE_DIR", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+    assert {name: Path(cache["path"]).name for name, cache in found["caches"].items()} == {
+        "of Numba": "NUMBA_CACHE_DIR",
+        "of indexes": "EVENTSEG_CACHE",
+        "of torch": "hub",
+        "Hugging Face": "HF_HOME",
+        "temporary": Path(module.tempfile.gettempdir()).name,
+    }
+    assert found["caches"]["of torch"]["path"] == str(tmp_path / "TORCH_HOME" / "hub")
+    assert found["variables"]["EVENTSEG_CACHE"] == str(tmp_path / "EVENTSEG_CACHE")
+
+
+def test_without_a_home_the_folder_of_indexes_is_asked_for(monkeypatch):
+    def homeless():
+        raise OSError("there is no home folder; set EVENTSEG_CACHE to a folder for indexes")
+
+    monkeypatch.setattr("eventseg.recordings.index_cache.cache_folder", homeless)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert "problem     there is no home folder; set EVENTSEG_CACHE" in result.stdout
+
+
 def test_what_is_missing_is_named_with_its_cure(monkeypatch, tmp_path):
     missing = {"scipy", "av"}
     plain = module.version_of

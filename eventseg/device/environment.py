@@ -8,8 +8,10 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 REQUIRED = (
@@ -33,12 +35,33 @@ PURPOSES = {
 
 REQUIREMENT = re.compile(r"([\w.-]+).*extra\s*==\s*['\"]([\w-]+)")
 
+NO_FOLDERS: Mapping[str, Path] = MappingProxyType({})
+
+VARIABLES = (
+    "CUDA_VISIBLE",
+    "EVENTSEG_",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "MKL_",
+    "NUMBA_",
+    "OMP_",
+    "SLURM_ARRAY",
+    "TORCH_HOME",
+)
+"""Beginnings of the environment variables that decide something and hold no secret."""
+
 BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm"}
 """Flags of processors with bfloat16 units, and the name of the units."""
 
 
-def environment() -> dict[str, Any]:
+def environment(folders: Mapping[str, Path] = NO_FOLDERS) -> dict[str, Any]:
     """Return the facts that a report of a fault needs: versions, machine, GPU, caches and extras.
+
+    Parameters
+    ----------
+    folders : mapping of str to Path
+        Further folders that the package writes besides results, by name.
 
     Returns
     -------
@@ -67,11 +90,9 @@ def environment() -> dict[str, Any]:
             }
             for name, packages in extras().items()
         },
-        "caches": _caches(problems),
+        "caches": _caches(folders, problems),
         "variables": {
-            name: value
-            for name, value in sorted(os.environ.items())
-            if name.startswith(("OMP_", "MKL_", "NUMBA_", "CUDA_VISIBLE", "SLURM_ARRAY"))
+            name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)
         },
         "problems": problems,
     }
@@ -179,12 +200,19 @@ def _gpu() -> dict[str, Any]:
     }
 
 
-def _caches(problems: list[str]) -> dict[str, Any]:
+def _caches(folders: Mapping[str, Path], problems: list[str]) -> dict[str, Any]:
     """Return the folders that are written besides results, and add those that cannot be."""
+    import torch
+
     compiled = os.environ.get("NUMBA_CACHE_DIR") or _package_folder()
     caches = {}
-    for name, folder in (("of Numba", compiled), ("temporary", tempfile.gettempdir())):
-        path = Path(folder)
+    for name, path in {
+        "of Numba": Path(compiled),
+        **folders,
+        "of torch": Path(torch.hub.get_dir()),
+        "Hugging Face": _hugging_face_folder(),
+        "temporary": Path(tempfile.gettempdir()),
+    }.items():
         writable = os.access(_existing(path), os.W_OK)
         caches[name] = {
             "path": str(path),
@@ -194,6 +222,12 @@ def _caches(problems: list[str]) -> dict[str, Any]:
         if name == "temporary" and not writable:
             problems.append(f"{path} cannot be written: set TMPDIR to a folder that can")
     return caches
+
+
+def _hugging_face_folder() -> Path:
+    """Return the folder of Hugging Face's downloads, without its package, which may be missing."""
+    above = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("HF_HOME") or f"{above}/huggingface").expanduser()
 
 
 def _package_folder() -> str:
