@@ -25,9 +25,10 @@ class RecordingPath(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         """Return the path of a file."""
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.is_dir():
-            from eventseg.dataset.mistaken import MANIFEST, recordings_in
+            from eventseg.dataset.layout import MANIFEST
+            from eventseg.dataset.mistaken import recordings_in
 
             inside = recordings_in(path)
             hint = f", such as {inside[0]}" if inside else "; none lies in this one"
@@ -57,7 +58,7 @@ class PicturePath(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         """Return the path."""
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if path.suffix.lower() not in self.endings:
             self.fail(f"{path} must end in one of {', '.join(self.endings)}", param, ctx)
         return path
