@@ -216,46 +216,53 @@ def command(
     threads = set_threads(threads, workers=config.workers)
     if rank() > 0:  # of several processes the first one speaks
         messages = Messages(quiet=True)
-    labels = config.labels.set
-    source = open_source(data, label_set=labels)
-    options.note_left_out(data, messages, source)
-    try:
-        if automatic:
-            from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget
+    with train_run.one_voice(chosen):
+        labels = config.labels.set
+        source = open_source(data, label_set=labels)
+        options.note_left_out(data, messages, source)
+        try:
+            if automatic:
+                from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget
 
-            if several:
-                raise click.UsageError("--recipe auto plans one run: give its settings to a sweep.")
-            plan = fit_to_budget(
-                source, config, budget_us=budget or USUAL_BUDGET_US, device=chosen, given=overrides
-            )
-            config = plan.config
-            messages.note(f"recipe auto: {plan}")
-            if print_config:
-                click.echo(configs.to_toml(config), nl=False)
-                return
-        usual = default_run_folder(config)
-        base = out or (usual.with_name(f"{usual.name}-sweep") if several else usual)
-        found = []
-        for name, each in configs_of_runs.items() if several else [("", config)]:
-            root = base / name
-            if labels != each.labels.set:
-                source.close()
-                labels = each.labels.set
-                source = open_source(data, label_set=labels)
-            trained = train_run.train_run(
-                source,
-                root,
-                each,
-                device=chosen,
-                threads=threads,
-                resume=resume or (several and (root / "config.toml").is_file()),
-                tensorboard=tensorboard,
-                messages=messages,
-                again="the same command" if several else f"--resume --out {root}",
-            )
-            found.append((root, trained))
-    finally:
-        source.close()
+                if several:
+                    raise click.UsageError(
+                        "--recipe auto plans one run: give its settings to a sweep."
+                    )
+                plan = fit_to_budget(
+                    source,
+                    config,
+                    budget_us=budget or USUAL_BUDGET_US,
+                    device=chosen,
+                    given=overrides,
+                )
+                config = plan.config
+                messages.note(f"recipe auto: {plan}")
+                if print_config:
+                    click.echo(configs.to_toml(config), nl=False)
+                    return
+            usual = default_run_folder(config)
+            base = out or (usual.with_name(f"{usual.name}-sweep") if several else usual)
+            found = []
+            for name, each in configs_of_runs.items() if several else [("", config)]:
+                root = base / name
+                if labels != each.labels.set:
+                    source.close()
+                    labels = each.labels.set
+                    source = open_source(data, label_set=labels)
+                trained = train_run.train_run(
+                    source,
+                    root,
+                    each,
+                    device=chosen,
+                    threads=threads,
+                    resume=resume or (several and (root / "config.toml").is_file()),
+                    tensorboard=tensorboard,
+                    messages=messages,
+                    again="the same command" if several else f"--resume --out {root}",
+                )
+                found.append((root, trained))
+        finally:
+            source.close()
     if rank() > 0:
         return
     if as_json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,18 @@ ENCODED = {
 """What is said of the place where live events are encoded."""
 
 
+@contextmanager
+def one_voice(device: torch.device) -> Iterator[None]:
+    """Join the processes of ``torchrun``; of those that fail, the first one alone says why."""
+    from eventseg.training.together import OtherProcessError, ending_together
+
+    try:
+        with ending_together(device):
+            yield
+    except OtherProcessError:
+        raise click.exceptions.Exit(1) from None
+
+
 def train_run(
     source: Source,
     root: Path,
@@ -41,6 +55,7 @@ def train_run(
     from eventseg.files import short_extension
     from eventseg.training.arithmetic import Arithmetic
     from eventseg.training.config.config import with_absolute_paths
+    from eventseg.training.distributed import rank
     from eventseg.training.epoch_tables import read_skipped
     from eventseg.training.loading import encoded_where
     from eventseg.training.run_folder import SKIPPED, held_arithmetic, resume_notes
@@ -55,7 +70,7 @@ def train_run(
         messages.note(f"{name} on {device}{beside}{where}, run folder {root}")
         if held := held_arithmetic(root):
             messages.note(f"arithmetic: {Arithmetic(**held)}")
-        if not resume:
+        if not resume and rank() == 0:
             _note_init(root, messages)
             _note_split(root, messages)
         for note in notes:
@@ -75,12 +90,13 @@ def train_run(
         )
     except KeyboardInterrupt:
         bar.close()
-        click.echo(f"interrupted; go on with {again}", err=True)
+        if rank() == 0:
+            click.echo(f"interrupted; go on with {again}", err=True)
         raise click.exceptions.Exit(130) from None
     finally:
         bar.close()
     skipped = read_skipped(trained.path)
-    if skipped:
+    if skipped and rank() == 0:
         messages.warn(
             f"went on without samples that cannot be read: {len(skipped)}, see "
             f"{trained.path / SKIPPED}"

@@ -23,6 +23,7 @@ from eventseg.training.optimisers import build_optimiser
 from eventseg.training.progress import TrainingResult
 from eventseg.training.samples import Batch
 from eventseg.training.state import NetworkInTraining
+from eventseg.training.synced_batch_norm import synchronise
 
 SENSOR = SensorSize(48, 64)
 
@@ -100,6 +101,8 @@ def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> 
         frozen_batch_norm=config.network.frozen_batch_norm, **config.network.options,
     ).double()  # fmt: skip
     device = torch.device("cpu")
+    if config.sync_batch_norm:
+        synchronise(network)
     return NetworkInTraining(
         network=network,
         forward=parallel(network, device, some_unused=False),

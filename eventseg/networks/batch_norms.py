@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +36,11 @@ class Moments:
 
 @torch.no_grad()
 def retake_statistics(
-    network: nn.Module, norms: Sequence[nn.BatchNorm2d], inputs: Iterable[Tensor]
+    network: nn.Module,
+    norms: Sequence[nn.BatchNorm2d],
+    inputs: Iterable[Tensor],
+    *,
+    pool: Callable[[Moments], Moments] = lambda moments: moments,
 ) -> None:
     """Replace the running statistics of batch norms by those of given inputs, in place.
 
@@ -53,13 +57,16 @@ def retake_statistics(
         Norms of the network that keep running statistics.
     inputs : iterable of float (N, C, H, W)
         Batches on the network's device; without any the statistics stay.
+    pool : callable
+        Adds to the moments of a norm's inputs those that other processes have seen.
     """
     network.eval()
     moments = [Moments() for _ in norms]
     with _watched(norms, moments):
         for x in inputs:
             network(x)
-    for norm, seen in zip(norms, moments, strict=True):
+    for norm, own in zip(norms, moments, strict=True):
+        seen = pool(own)
         if seen.count > 1 and norm.running_mean is not None and norm.running_var is not None:
             norm.running_mean.copy_(seen.mean)
             norm.running_var.copy_(seen.deviation / (seen.count - 1))

@@ -1,14 +1,14 @@
 """Data-parallel training: exchange between the processes that ``torchrun`` starts.
 
 ``torchrun`` tells each process its rank and their number by the environment. Without it there is
-one process, and every function here leaves its argument as it is.
+one process, and every function here leaves its argument as it is. With gloo (CPU) and NCCL (CUDA)
+the same functions run: tensors are exchanged on the device that they are on.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,41 +22,41 @@ Value = TypeVar("Value")
 
 def rank() -> int:
     """Return which of the processes this is, from 0; the first one writes and reports."""
-    return int(os.environ.get("RANK", "0"))
+    return dist.get_rank() if joined() else int(os.environ.get("RANK", "0"))
 
 
 def world() -> int:
     """Return how many processes train together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return dist.get_world_size() if joined() else int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def join_processes(device: torch.device) -> None:
-    """Join the processes, by NCCL on CUDA and by gloo on the CPU, until this one ends.
-
-    Raises
-    ------
-    TrainingError
-        They cannot be joined.
-    """
-    if world() == 1 or dist.is_initialized():
-        return
-    try:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    except (ValueError, RuntimeError) as error:
-        raise TrainingError(
-            f"process {rank()} of {world()} cannot join the others: {error}; start them with "
-            "torchrun, or unset RANK and WORLD_SIZE"
-        ) from error
-    # A group that was left cannot be joined again without a race for its address.
-    atexit.register(dist.destroy_process_group)
+def joined() -> bool:
+    """Return whether this process has joined others, be it the only one of its group."""
+    return dist.is_available() and dist.is_initialized()
 
 
 def wait_for_all() -> None:
     """Wait until all processes are here, and the files of the first one are there."""
-    if world() > 1:
+    if joined():
         dist.barrier()
+
+
+def check_share(batch_size: int, *, world: int) -> None:
+    """Check that a batch can be divided among processes.
+
+    Raises
+    ------
+    TrainingError
+        It is no multiple of their number.
+    """
+    if batch_size % world:
+        fewer = " or ".join(str(n) for n in range(1, world) if batch_size % n == 0)
+        more = -(-batch_size // world) * world
+        raise TrainingError(
+            f"{world} processes cannot share batches of {batch_size}: batch_size counts the "
+            f"samples of all processes together; set it to a multiple of {world} such as {more}, "
+            f"or start {fewer}"
+        )
 
 
 def parallel(network: nn.Module, device: torch.device, *, some_unused: bool) -> nn.Module:
@@ -70,7 +70,7 @@ def parallel(network: nn.Module, device: torch.device, *, some_unused: bool) -> 
     some_unused : bool
         Whether some parameters may get no gradient; torch must look for them then.
     """
-    if world() == 1:
+    if not joined():
         return network
     return DistributedDataParallel(
         network,
@@ -82,36 +82,65 @@ def parallel(network: nn.Module, device: torch.device, *, some_unused: bool) -> 
 def share_buffers(network: nn.Module) -> None:
     """Give all processes the statistics of the first one's batch norms.
 
-    A forward pass begins with them too, but each process then adds those of its own samples.
+    A forward pass begins with them too, but each process then adds those of its own samples where
+    norms are not synchronised.
     """
-    if world() > 1:
+    if joined():
         for buffer in network.buffers():
             dist.broadcast(buffer, 0)
 
 
-def mean_loss(loss: Tensor, images: int) -> tuple[float, int]:
-    """Return the mean loss over the images of all processes, and their number.
+def over_processes(values: Tensor) -> Tensor:
+    """Return a tensor's sum over the processes; gradients flow to the values of all of them.
 
-    A loss of one process that is no number is no number in all of them, so that all of them stop.
+    A loss of such sums is the loss of the whole batch, and the same number in each process. The
+    mean of the gradients that the processes have of it is the gradient of that loss.
     """
-    if world() == 1:
-        return float(loss.detach()), images
-    both = torch.stack((loss.detach().double() * images, loss.new_tensor(images).double()))
-    total, count = summed(both).tolist()
-    return total / count, int(count)
+    total: Tensor = _Sum.apply(values) if joined() else values
+    return total
+
+
+def side_by_side(values: Tensor) -> Tensor:
+    """Return the tensors of all processes as one of another dimension, by rank: (world, ...).
+
+    All of them must have one shape. No gradient flows back.
+    """
+    values = values.detach().contiguous()
+    if not joined():
+        return values[None]
+    parts = [torch.empty_like(values) for _ in range(world())]
+    dist.all_gather(parts, values)
+    return torch.stack(parts)
 
 
 def summed(values: Tensor) -> Tensor:
     """Return a tensor's sum over the processes, in place."""
-    if world() > 1:
+    if joined():
         dist.all_reduce(values)
     return values
 
 
+def summed_count(count: int, device: torch.device) -> int:
+    """Return the sum of a number over the processes."""
+    return int(summed(torch.tensor(count, device=device))) if joined() else count
+
+
 def gathered(value: Value) -> list[Value]:
     """Return the values of all processes by rank; they are pickled."""
-    if world() == 1:
+    if not joined():
         return [value]
     values: list[Value | None] = [None] * world()
     dist.all_gather_object(values, value)
     return values  # type: ignore[return-value]
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes of a tensor, and of the gradients that they have of it."""
+
+    @staticmethod
+    def forward(_ctx: Any, values: Tensor) -> Tensor:
+        return summed(values.clone(memory_format=torch.contiguous_format))
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
+        return summed(gradients[0].clone(memory_format=torch.contiguous_format))

@@ -20,6 +20,7 @@ from eventseg.errors import EventsegError, TrainingError
 from eventseg.sources.live import batch_windows
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
+from eventseg.training.distributed import check_share
 from eventseg.training.samples import Batch, EpochSample, Samples
 
 POOL = 16
@@ -38,8 +39,9 @@ class EpochBatches(Sampler[list[EpochSample]]):
     seed : int, optional
         Shuffles, and drops a last batch that is not full unless it is the only one.
     rank, world : int
-        Which of how many processes this is. Each yields its share of every batch, every
-        ``world``-th sample from ``rank`` on; together the shares are the batch.
+        Which of how many processes this is. Where batches are shuffled, for training, each yields
+        its share of every batch, every ``world``-th sample from ``rank`` on; together the shares
+        are the batch. In order, for scores, each yields every ``world``-th batch.
     block : int
         Shuffle blocks of so many neighbours, see :func:`shuffled`; 0 for each sample by itself.
     groups : sequence of str (N,), optional
@@ -48,7 +50,7 @@ class EpochBatches(Sampler[list[EpochSample]]):
     Raises
     ------
     TrainingError
-        A batch with fewer samples than there are processes.
+        A batch that cannot be divided among the processes, or fewer samples than processes.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class EpochBatches(Sampler[list[EpochSample]]):
         block: int = 0,
         groups: Sequence[str] | None = None,
     ) -> None:
-        if not 0 <= rank < world <= batch_size or (seed is not None and len(indices) < world):
-            raise TrainingError(
-                f"{world} processes cannot share batches of {batch_size} of {len(indices)} "
-                f"samples (rank {rank}); use fewer processes or larger batches"
-            )
+        self.shared = seed is not None and world > 1
+        if self.shared:
+            check_share(batch_size, world=world)
+            if len(indices) < world:
+                raise TrainingError(
+                    f"{world} processes cannot share {len(indices)} samples; start fewer processes"
+                )
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
@@ -78,7 +82,12 @@ class EpochBatches(Sampler[list[EpochSample]]):
         """Return the number of batches of this process."""
         if self.seed is not None:
             return max(1, len(self.indices) // self.batch_size)
-        return len(range(self.rank, len(self.indices), self.batch_size))
+        return len(range(self.rank * self.batch_size, len(self.indices), self._stride))
+
+    @property
+    def _stride(self) -> int:
+        """Samples from a batch of this process to its next one."""
+        return self.batch_size if self.seed is not None else self.batch_size * self.world
 
     def __iter__(self) -> Iterator[list[EpochSample]]:
         order = self.indices
@@ -86,8 +95,12 @@ class EpochBatches(Sampler[list[EpochSample]]):
             order = shuffled(
                 order, seed=self.seed, epoch=self.epoch, block=self.block, groups=self.groups
             )
+        first = 0 if self.shared else self.rank * self.batch_size
         for k in range(len(self)):
-            taken = order[k * self.batch_size : (k + 1) * self.batch_size][self.rank :: self.world]
+            begin = first + k * self._stride
+            taken = order[begin : begin + self.batch_size]
+            if self.shared:
+                taken = taken[self.rank :: self.world]
             yield [EpochSample(self.epoch, int(index)) for index in taken]
 
 
@@ -226,8 +239,8 @@ def each_batch(
     EventsegError
         As the samples raise it.
     TrainingError
-        More than half of the samples could not be read; or all of a batch, where other processes
-        train on their share of it and would wait for ever.
+        More than half of the samples could not be read; or all of this process's share of a
+        batch, where other processes train on theirs and would wait for ever.
     """
     read = 0
     reasons: dict[int, str] = {}
@@ -239,7 +252,7 @@ def each_batch(
         if batch:
             read += len(batch["index"])
             yield batch
-        elif getattr(loader.batch_sampler, "world", 1) > 1:
+        elif getattr(loader.batch_sampler, "shared", False):
             raise TrainingError(
                 "no sample of a process's share of a batch can be read, which would leave the "
                 f"others waiting: {next(iter(bad.values()))}"

@@ -15,16 +15,17 @@ from torch import Tensor, nn
 
 from eventseg.errors import TrainingError
 from eventseg.metrics.confusion_torch import new_counts
-from eventseg.networks.batch_norms import retake_statistics
+from eventseg.networks.batch_norms import Moments, retake_statistics
 from eventseg.networks.network import SegmentationNetwork, batch_norms
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.training.arithmetic import autocast
 from eventseg.training.config.config import TrainConfig
-from eventseg.training.distributed import gathered, mean_loss, summed
+from eventseg.training.distributed import gathered, side_by_side, summed, summed_count
 from eventseg.training.loading import to_device
 from eventseg.training.optimisers import set_learning_rate, update_average
 from eventseg.training.samples import Batch
 from eventseg.training.state import NetworkInTraining
+from eventseg.training.synced_batch_norm import pooled
 
 
 class PassResult(NamedTuple):
@@ -104,11 +105,13 @@ def train_pass(
         x, labels = to_device(batch, device, memory_format=config.memory_format)
         with autocast(config.amp, device):
             outputs = training.forward(x)
-        loss = training.loss(outputs, labels, pixel_weights=_pixel_weights(batch, device))
+        pixel_weights = _pixel_weights(batch, device)
+        loss = training.loss(outputs, labels, pixel_weights=pixel_weights, together=True)
         logits = outputs if isinstance(outputs, Tensor) else outputs[0]
         # Before the loss is read, which waits for the device anyway: after it nothing waits.
         ScoredBatch(tuple(batch["index"].tolist()), labels, logits).add_to(counts)
-        value, batch_images = mean_loss(loss, len(x))
+        # Of all processes: they have the same loss, so that all stop where it is no number.
+        value, batch_images = float(loss.detach()), summed_count(len(x), device)
         if not math.isfinite(value):
             samples = [i for part in gathered(batch["index"].tolist()) for i in part]
             raise LossError(f"the loss is {value} at update {training.iteration}", samples)
@@ -167,7 +170,7 @@ def batch_norm_pass(
     network.train()
     norms = [norm for norm in batch_norms(network) if norm.training]  # frozen ones are not
     with autocast(config.amp, device):
-        retake_statistics(network, norms, inputs())
+        retake_statistics(network, norms, inputs(), pool=_of_all_processes)
 
 
 @memory_advice()
@@ -194,6 +197,15 @@ def validation_pass(
         total[1] += len(x)
     losses, images = summed(total).tolist()
     return PassResult(losses / max(1, images), summed(counts).cpu().numpy())
+
+
+def _of_all_processes(own: Moments) -> Moments:
+    """Return the moments that all processes have seen; they have had as many batches each."""
+    if own.count == 0:
+        return own
+    parts = torch.cat([own.mean, own.deviation, own.mean.new_tensor([own.count])])
+    count, mean, deviation = pooled(side_by_side(parts))
+    return Moments(int(count), mean, deviation)
 
 
 def _pixel_weights(batch: Batch, device: torch.device) -> Tensor | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
 from eventseg.sources.split_file import write_split_file
 from eventseg.training.arithmetic import arithmetic_of
-from eventseg.training.config.config import TrainConfig
-from eventseg.training.distributed import gathered, parallel, rank, world
+from eventseg.training.config.config import TrainConfig, to_toml
+from eventseg.training.distributed import check_share, gathered, parallel, rank, summed, world
 from eventseg.training.initial import check_initial_file, initialise, write_initial
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
@@ -36,6 +36,7 @@ from eventseg.training.run_folder import (
     claim_run,
     describe_run,
     held_arithmetic,
+    ids_digest,
     read_run,
     write_run,
 )
@@ -49,6 +50,7 @@ from eventseg.training.samples import (
 )
 from eventseg.training.schedules import learning_rate
 from eventseg.training.state import NetworkInTraining, RunHistory, restore
+from eventseg.training.synced_batch_norm import synchronise
 
 PICTURED = 4
 """Validation samples in the picture of predictions."""
@@ -120,23 +122,27 @@ def prepare_run(
     """
     if config.amp == "fp16" and device.type != "cuda":
         raise TrainingError("amp fp16 needs a CUDA device; use bf16 or off on the CPU")
+    check_share(config.batch_size, world=world())
     if rank() == 0:
         check_run_folder(root, config, resume=resume)
     table, merge = class_table_of(source, config)
     split = own_split(source, config)
     parts = parts_of(source, config)
     training_part, validation_part = parts.values()
+    _check_alike(source, parts, config)
     training_order, validation_order = _orders(source, training_part, validation_part, config)
     updates_per_epoch = -(-len(training_order) // config.accumulation)
     updates = config.iterations or config.epochs * updates_per_epoch
-    weights = _class_weights(source, training_part, merge, config, classes=len(table))
+    weights = _class_weights(
+        source, training_part, merge, config, classes=len(table), device=device
+    )
 
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
     inputs = _inputs_of(config, source, blueprint)
     network = blueprint.build()
     # A run that goes on has its own weights: the file that it began with may be gone.
-    goes_on = (root / LAST).is_file()
+    goes_on = _sees_run(root)
     initial = (
         None
         if goes_on
@@ -158,6 +164,8 @@ def prepare_run(
     )
     arithmetic = gathered(arithmetic)[0]  # each process could find another one the fastest
     in_memory_format(network, arithmetic.memory_format)
+    if config.sync_batch_norm:
+        synchronise(network)
     if rank() == 0:
         described = describe_run(
             config,
@@ -228,6 +236,49 @@ def prepare_run(
         updates_per_epoch=updates_per_epoch,
         pictured=_pictured(plain, validation_part),
     )
+
+
+def _sees_run(root: Path) -> bool:
+    """Return whether the folder holds a run that goes on.
+
+    Raises
+    ------
+    TrainingError
+        Some processes see it and others do not.
+    """
+    seen = gathered((root / LAST).is_file())
+    if len(set(seen)) > 1:
+        blind = [str(k) for k, sees in enumerate(seen) if not sees]
+        raise TrainingError(
+            f"processes {', '.join(blind)} of {len(seen)} see no {root / LAST}, which others see: "
+            "give a run folder on storage that all machines share"
+        )
+    return seen[0]
+
+
+def _check_alike(
+    source: Source, parts: Mapping[str, NDArray[np.int64]], config: TrainConfig
+) -> None:
+    """Check that all processes train on the same samples with the same settings.
+
+    Raises
+    ------
+    TrainingError
+        Names the processes that differ from the first one.
+    """
+    digests = gathered(
+        {
+            "settings": to_toml(replace(config, workers=0)),
+            "samples": ids_digest([source.ids[i] for part in parts.values() for i in part]),
+        }
+    )
+    for name, first in digests[0].items():
+        others = [str(k) for k, digest in enumerate(digests) if digest[name] != first]
+        if others:
+            raise TrainingError(
+                f"processes {', '.join(others)} have other {name} than the first one: give all "
+                "of them the same command and the same data"
+            )
 
 
 def _orders(
@@ -310,22 +361,27 @@ def _class_weights(
     config: TrainConfig,
     *,
     classes: int,
+    device: torch.device,
 ) -> torch.Tensor | None:
-    """Return the class weights that the configuration derives from the training labels."""
+    """Return the class weights that the configuration derives from the training labels.
+
+    Each process counts the labels of its share.
+    """
     if config.loss.class_weights == "none":
         return None
-    maps = _readable_labels(source, part, config)
-    counts = count_labels(
+    maps = _readable_labels(source, part[rank() :: world()], config)
+    own = count_labels(
         (labels if merge is None else merge_labels(labels, merge) for labels in maps),
         classes=classes,
     )
+    pixels, around = (
+        summed(torch.from_numpy(counts).to(device)).cpu().numpy()
+        for counts in (own.pixels_of_class, own.pixels_of_images_with_class)
+    )
     if config.loss.class_weights == "enet":
-        weights = enet_weights(counts.pixels_of_class, c=config.loss.enet_c)
+        weights = enet_weights(pixels, c=config.loss.enet_c)
     else:
-        weights = median_frequency(
-            counts.pixels_of_class,
-            pixels_of_images_with_class=counts.pixels_of_images_with_class,
-        )
+        weights = median_frequency(pixels, pixels_of_images_with_class=around)
     return torch.tensor(weights, dtype=torch.float32)
 
 

@@ -34,6 +34,7 @@ from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics
 from eventseg.training.pictures import history_figure
 from eventseg.training.progress import EpochCallback, TrainingProgress
 from eventseg.training.run_folder import BEST, CONFIG, RUN, read_run
+from eventseg.training.together import ending_together
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
 
 if TYPE_CHECKING:
@@ -115,29 +116,30 @@ def train(
         config = load_config(config, overrides=overrides_of(settings))
     chosen = choose_device(device) if isinstance(device, str) else device
     of_path = isinstance(data, str | Path)
-    source = (
-        open_source(data, label_set=config.labels.set) if isinstance(data, str | Path) else data
-    )
-    try:
-        if budget is not None:
-            given = overrides_of(settings)
-            config = fit_to_budget(
-                source, config, budget_us=to_us(budget), device=chosen, given=given
-            ).config
-        result = trainer.train(
-            source,
-            out if out is not None else default_run_folder(config),
-            config=config,
-            device=chosen,
-            resume=resume,
-            tensorboard=tensorboard,
-            command=command,
-            progress=progress,
-            callbacks=callbacks,
+    with ending_together(chosen):
+        source = (
+            open_source(data, label_set=config.labels.set) if isinstance(data, str | Path) else data
         )
-    finally:
-        if of_path:  # a source that was given stays open
-            source.close()
+        try:
+            if budget is not None:
+                given = overrides_of(settings)
+                config = fit_to_budget(
+                    source, config, budget_us=to_us(budget), device=chosen, given=given
+                ).config
+            result = trainer.train(
+                source,
+                out if out is not None else default_run_folder(config),
+                config=config,
+                device=chosen,
+                resume=resume,
+                tensorboard=tensorboard,
+                command=command,
+                progress=progress,
+                callbacks=callbacks,
+            )
+        finally:
+            if of_path:  # a source that was given stays open
+                source.close()
     return replace(open_run(result.path), stop_reason=result.stop_reason)
 
 

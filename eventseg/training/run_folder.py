@@ -139,6 +139,9 @@ def resume_notes(root: Path, config: TrainConfig, *, device: torch.device) -> li
         before = run.get("resumed", [run])[-1]["device"]
         if before != str(device):
             notes.append(f"device was {before} and is {device}")
+        processes = run.get("resumed", [run])[-1].get("processes", 1)
+        if processes != world():
+            notes.append(f"processes were {processes} and are {world()}")
     return notes
 
 
@@ -181,7 +184,7 @@ def describe_run(
         "parts": {
             name: {
                 "samples": len(ids),
-                "sha256": _digest("\n".join(ids)),
+                "sha256": ids_digest(ids),
             }
             for name, ids in parts.items()
         },
@@ -290,5 +293,6 @@ def _by_path(table: Mapping[str, Any], *, parent: str = "") -> dict[str, str]:
     return found
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def ids_digest(ids: Sequence[str]) -> str:
+    """Return the sha256 of the ids of samples in their order."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -16,13 +16,7 @@ from eventseg.metrics.scores import scores
 from eventseg.recordings.progress import no_report
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, with_absolute_paths, with_learning_rate
-from eventseg.training.distributed import (
-    gathered,
-    join_processes,
-    rank,
-    share_buffers,
-    wait_for_all,
-)
+from eventseg.training.distributed import gathered, rank, share_buffers, wait_for_all
 from eventseg.training.epoch_files import write_epoch_files, write_failed_network
 from eventseg.training.epoch_tables import EpochCost, EpochScores
 from eventseg.training.loading import each_batch, loading_advice
@@ -43,6 +37,7 @@ from eventseg.training.progress import (
 )
 from eventseg.training.run_folder import FAILED
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
+from eventseg.training.together import ending_together
 
 
 def train(
@@ -97,7 +92,8 @@ def train(
     ------
     TrainingError
         No samples of a part, labels outside the classes, a loss that is no number, settings
-        that differ from those of the run to resume.
+        that differ from those of the run to resume, a batch that the processes cannot share, or
+        another process that has failed.
     NetworkError
         A network that cannot be built so.
     ExtensionError
@@ -110,20 +106,34 @@ def train(
     if tensorboard:
         check_tensorboard()
     device = torch.device(device)
-    join_processes(device)
-    run = prepare_run(
-        source,
-        Path(out),
-        config=with_learning_rate(with_absolute_paths(config)),
-        device=device,
-        resume=resume,
-        command=command,
-    )
-    if tensorboard:
-        names = run.classes.names
-        callbacks = (lambda end: write_epoch(end.path, end.scores, classes=names), *callbacks)
-    started()
-    first, stop_reason = len(run.history.scores), _stop_reason(run)
+    with ending_together(device):
+        run = prepare_run(
+            source,
+            Path(out),
+            config=with_learning_rate(with_absolute_paths(config)),
+            device=device,
+            resume=resume,
+            command=command,
+        )
+        if tensorboard:
+            names = run.classes.names
+            callbacks = (lambda end: write_epoch(end.path, end.scores, classes=names), *callbacks)
+        started()
+        first = len(run.history.scores)
+        stop_reason = _train_epochs(run, progress, callbacks)
+    history = tuple(run.history.scores)
+    if rank() == 0 and len(history) > first:
+        picture_curves(run.root, history, table=run.classes, best=run.history.best)
+    return TrainingResult(run.root, history, history[run.history.best], stop_reason)
+
+
+def _train_epochs(
+    run: PreparedRun,
+    progress: Callable[[TrainingProgress], None],
+    callbacks: Sequence[EpochCallback],
+) -> str:
+    """Train epoch after epoch and return the reason for the end."""
+    stop_reason = _stop_reason(run)
     while not stop_reason:
         end = _train_epoch(run, progress)
         # The first process decides for all of them.
@@ -131,10 +141,7 @@ def train(
         stopped = any(gathered(any(answer is True for answer in answers)))
         stop_reason = _stop_reason(run) or ("callback" if stopped else "")
     wait_for_all()
-    history = tuple(run.history.scores)
-    if rank() == 0 and len(history) > first:
-        picture_curves(run.root, history, table=run.classes, best=run.history.best)
-    return TrainingResult(run.root, history, history[run.history.best], stop_reason)
+    return stop_reason
 
 
 def _stop_reason(run: PreparedRun) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from training_fixtures import (
+    draw_nothing,
     one_thread,
     random_batch,
     tiny,
@@ -23,12 +29,14 @@ from training_fixtures import (
 )
 
 from eventseg.device import choose_device
-from eventseg.errors import TrainingError
+from eventseg.errors import DatasetError, TrainingError
+from eventseg.files import write_whole
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.source import EventSource, open_source
-from eventseg.training import epoch_files
-from eventseg.training.distributed import rank, world
+from eventseg.training import passes
+from eventseg.training.config.config import load_config, to_toml
+from eventseg.training.distributed import rank, summed, world
 from eventseg.training.epoch_tables import read_metrics
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.losses.losses import segmentation_loss
@@ -37,6 +45,9 @@ from eventseg.training.passes import train_pass, validation_pass
 from eventseg.training.progress import TrainingProgress
 from eventseg.training.run_folder import read_run
 from eventseg.training.samples import Samples
+from eventseg.training.state import NetworkInTraining
+from eventseg.training.synced_batch_norm import SyncedBatchNorm2d
+from eventseg_cli.main import main
 
 SGD: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},
@@ -44,21 +55,109 @@ SGD: dict[str, Any] = {
 }  # fmt: skip
 """Without what looks at a process's own samples only, or at random numbers."""
 
-TOGETHER: dict[str, Any] = {"epochs": 1, "ema_decay": 0.9, "validation_share": 0.25}
+TOGETHER: dict[str, Any] = {
+    "epochs": 1, "ema_decay": 0.9, "validation_share": 0.25, "batch_size": 4,
+}  # fmt: skip
 
 
-def child(data: Path, out: Path) -> None:
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, in_channels, classes):
+        super().__init__(
+            nn.Conv2d(in_channels, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8),
+            nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, classes, 1),
+        )
+"""
+"""A network of a second for fifty updates."""
+
+TERMS = {"cross_entropy": 1.0, "dice": 1.0, "ohem": 1.0, "focal": 1.0}
+
+
+def settings_of(root: Path, **changes: Any) -> dict[str, Any]:
+    """Return the settings of a training of NET, which is written to a folder."""
+    root.mkdir(exist_ok=True)
+    if not (root / "net.py").exists():
+        write_whole(root / "net.py", lambda file: file.write(NET.encode()))
+    return {
+        "network__name": f"{root / 'net.py'}:Net", "optimiser__kind": "sgd",
+        "optimiser__learning_rate": 0.3, "loss__terms": TERMS, "batch_size": 2, **changes,
+    }  # fmt: skip
+
+
+def losses_of_training(data: Path, root: Path) -> list[float]:
+    """Return the loss of each of fifty updates, with everything that processes reduce.
+
+    Gradients of zero but for rounding would be large steps of Adam, so the optimiser is SGD.
+    """
+    losses: list[float] = []
+
+    def tell(now: TrainingProgress) -> None:
+        losses.extend([now.loss] * (now.images > 0))
+
+    settings = settings_of(
+        root, epochs=0, iterations=50, ema_decay=0.9, loss__class_weights="enet",
+        batch_norm_batches=2, gradient_clip=10.0,
+    )  # fmt: skip
+    train_tiny(data, root / "curve", progress=tell, **settings)
+    return losses
+
+
+def losses_in_float64(root: Path) -> list[float]:
+    """Return the losses of fifty updates in float64, of batches of two sizes."""
+    training = training_of(tiny(**settings_of(root, optimiser__kind="adam")))
+    losses: list[float] = []
+    whole = (random_batch(3 + k % 2) for k in range(50))
+    shares = ({name: x[rank() :: world()] for name, x in batch.items()} for batch in whole)
+    train_pass(training, shares, updates=50, report=lambda loss, _: losses.append(loss))
+    return losses
+
+
+def norm_differences() -> dict[str, float]:
+    """Return how far a batch norm over the processes is from one over the whole batch."""
+    torch.manual_seed(3)
+    x, g = (torch.randn(5, 3, 4, 6, dtype=torch.float64) * 7 + 30 for _ in range(2))
+    whole = nn.BatchNorm2d(3).double()
+    nn.init.normal_(whole.weight)
+    synced = SyncedBatchNorm2d.of(deepcopy(whole))
+    mine = slice(rank(), None, world())
+    x_whole, x_share = x.clone().requires_grad_(), x[mine].clone().requires_grad_()
+    y_whole, y_share = whole(x_whole), synced(x_share)
+    y_whole.backward(g)
+    y_share.backward(g[mine])
+    assert x_whole.grad is not None
+    assert synced.weight.grad is not None
+    pairs = {
+        "output": (y_share, y_whole[mine]),
+        "gradient": (x_share.grad, x_whole.grad[mine]),
+        "weight": (summed(synced.weight.grad), whole.weight.grad),
+        "mean": (synced.running_mean, whole.running_mean),
+        "variance": (synced.running_var, whole.running_var),
+    }
+    assert int(synced.num_batches_tracked or 0) == 1
+    return {name: float((a - b).abs().max()) for name, (a, b) in pairs.items()}  # type: ignore[operator]
+
+
+def draw_no_pictures() -> None:
+    draw_nothing(pytest.MonkeyPatch())
+
+
+def child(data_folder: str, out_folder: str) -> None:
     """What each of the two processes does."""
+    data, out = Path(data_folder), Path(out_folder)
     one_thread()
-    epoch_files.picture_curves = epoch_files.picture_samples = lambda *_a, **_k: None  # type: ignore[assignment]
+    draw_no_pictures()
     told: dict[str, Any] = {"images": 0}
 
     def tell(now: TrainingProgress) -> None:
         told["images"] += now.images
 
-    made = train_tiny(data, out / "run", progress=tell, **TOGETHER)
+    together = settings_of(out, **TOGETHER)
+    made = train_tiny(data, out / "run", progress=tell, **together)
     told |= {"val_miou": [row.val_miou for row in made.history], "best": made.best.epoch}
-    resumed = train_tiny(data, out / "run", resume=True, **TOGETHER)
+    resumed = train_tiny(data, out / "run", resume=True, **together)
     told["same history"] = repr(resumed.history) == repr(made.history)
 
     training = training_of(tiny(**SGD, accumulation=2))
@@ -70,48 +169,93 @@ def child(data: Path, out: Path) -> None:
     told |= {"loss": found.loss, "pixels": int(found.confusion.sum())}
     torch.save(training.network.state_dict(), out / f"updated{rank()}.pt")
 
+    told["curve"] = losses_of_training(data, out)
+    told["float64"] = losses_in_float64(out)
+    told["norm"] = norm_differences()
+
     if rank() == 1:
         read = EventSource.events
         EventSource.events = lambda *a, **k: read(*a, **k) * math.nan  # type: ignore[method-assign]
     try:
-        train_tiny(data, out / "bad", workers=0)
+        train_tiny(data, out / "bad", **settings_of(out, batch_size=4))
     except TrainingError as error:
         told["error"] = str(error)
     (out / f"told{rank()}.json").write_text(json.dumps(told))
+
+
+def command(*arguments: str) -> None:
+    """Run a command of the command line, without pictures."""
+    one_thread()
+    draw_no_pictures()
+    main(list(arguments))
+
+
+def command_killed_in_one(*arguments: str) -> None:
+    """Run a command whose second process is killed in its second epoch."""
+    if rank() == 1:
+        update = passes._update
+
+        def update_or_die(training: NetworkInTraining) -> None:
+            if training.iteration == 8:
+                os.kill(os.getpid(), signal.SIGKILL)
+            update(training)
+
+        passes._update = update_or_die
+    command(*arguments)
+
+
+def command_that_fails_in_one(*arguments: str) -> None:
+    """Run a command that finds a damaged label map in the second process only."""
+    if rank() == 1:
+
+        def labels(*_arguments: Any, **_keywords: Any) -> None:
+            raise DatasetError("cannot read image x.png: damaged")
+
+        EventSource.labels = labels  # type: ignore[method-assign,assignment]
+    command(*arguments)
+
+
+def start(call: str, *, processes: int = 2, **variables: str) -> list[subprocess.Popen[str]]:
+    """Start processes that belong together, each of which calls a function of this file."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"import test_distributed; test_distributed.{call}"
+    places = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    group = {
+        "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(places),
+    }  # fmt: skip
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **group, **variables, "RANK": str(k), "LOCAL_RANK": str(k)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for k in range(processes)
+    ]
+
+
+def ended(running: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """Wait for processes and return exit code and standard error of each."""
+    try:
+        errors = [process.communicate(timeout=900)[1] for process in running]
+        return [(process.returncode, error) for process, error in zip(running, errors, strict=True)]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
 def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
     """The folder that two processes leave, and what each of them told."""
     out = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = (
-        "from pathlib import Path; from test_distributed import child;"
-        f"child(Path({str(data)!r}), Path({str(out)!r}))"
-    )
-    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    group["PYTHONPATH"] = str(Path(__file__).parents[1])
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=Path(__file__).parent,
-            env={
-                **os.environ,
-                **group,
-                "PYTHONPATH": str(Path(__file__).parents[1]),
-                "RANK": str(k),
-                "LOCAL_RANK": str(k),
-            },
-        )
-        for k in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=300) for process in running] == [0, 0]
-    finally:
-        for process in running:
-            process.kill()
+    found = ended(start(f"child({str(data)!r}, {str(out)!r})"))
+    assert [code for code, _ in found] == [0, 0], found
     return out, [json.loads((out / f"told{k}.json").read_text()) for k in range(2)]
 
 
@@ -138,11 +282,36 @@ def test_processes_train_one_network_in_one_folder(
     assert (first["images"], second["images"]) == (4 * batches, 0)
 
 
+def test_two_processes_have_the_losses_of_one(
+    data: Path, done: tuple[Path, list[dict[str, Any]]], tmp_path: Path, blind: None
+) -> None:
+    out, (first, second) = done
+    one_thread()
+    alone = losses_of_training(data, tmp_path)
+    assert len(alone) == len(first["curve"]) == 50
+    assert second["curve"] == []
+    assert first["curve"] == pytest.approx(alone, rel=1e-5)
+    assert min(alone) < 0.7 * alone[0], "nothing was learnt"
+    histories = (read_metrics(folder)[0] for folder in (tmp_path / "curve", out / "curve"))
+    for row, other in zip(*histories, strict=True):
+        assert (other.iteration, other.learning_rate) == (row.iteration, row.learning_rate)
+        assert other.val_loss == pytest.approx(row.val_loss, rel=1e-5)
+    assert first["float64"] == second["float64"]
+    assert first["float64"] == pytest.approx(losses_in_float64(tmp_path), rel=1e-10)
+
+
+def test_a_synchronised_batch_norm_is_that_of_the_whole_batch(
+    done: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    for told in done[1]:
+        assert max(told["norm"].values()) < 1e-10, told["norm"]
+
+
 def test_shares_of_the_validation_add_up(
     data: Path, done: tuple[Path, list[dict[str, Any]]]
 ) -> None:
     out, (first, _) = done
-    source, config = open_source(data), tiny(**TOGETHER)
+    source, config = open_source(data), tiny(**settings_of(out, **TOGETHER))
     judging = parts_of(source, config)["val"]
     assert len(judging) % 2 == 1, "shares of two sizes"
     loader = load_batches(
@@ -184,6 +353,72 @@ def test_a_loss_that_is_no_number_in_one_process_stops_both(
     ids = open_source(data).ids
     assert len(held["samples"]) == 4
     assert all(ids[i] in told[0]["error"] for i in held["samples"])
+
+
+@pytest.fixture(scope="module")
+def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
+    """A run of which one process was killed, and the command that begins and resumes it."""
+    out = tmp_path_factory.mktemp("killed")
+    config = tiny(**settings_of(out, epochs=3))
+    (out / "train.toml").write_text(to_toml(config))
+    words = ("train", str(data), "--recipe", str(out / "train.toml"), "--device", "cpu", "--resume")
+    folder = str(out / "run")
+    (code, told), (other, _) = ended(start(f"command_killed_in_one{(*words, '--out', folder)}"))
+    assert (code, other) == (1, -signal.SIGKILL)
+    errors = [line for line in told.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "ended without a message" in errors[0]
+    assert "go on with --resume (process 0 of 2" in errors[0]
+    assert "Traceback" not in told
+    assert len(read_metrics(out / "run")[0]) == 1
+    return out, words
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_run_goes_on_with_any_number_of_processes(
+    data: Path, killed: tuple[Path, tuple[str, ...]], processes: int, tmp_path: Path, blind: None
+) -> None:
+    out, words = killed
+    shutil.copytree(out / "run", tmp_path / "run")
+    found = ended(start(f"command{(*words, '--out', str(tmp_path / 'run'))}", processes=processes))
+    assert [code for code, _ in found] == [0] * processes, found
+    assert ("processes were 2 and are 1" in found[0][1]) == (processes == 1)
+    if processes == 2:
+        assert found[1][1] == ""
+    one_thread()
+    train_tiny(data, tmp_path / "alone", config=load_config(out / "train.toml"))
+    histories = (read_metrics(tmp_path / name)[0] for name in ("run", "alone"))
+    for row, expected in zip(*histories, strict=True):
+        assert row.train_loss == pytest.approx(expected.train_loss, rel=1e-5)
+        assert row.val_loss == pytest.approx(expected.val_loss, rel=1e-5)
+
+
+def test_an_error_in_one_process_ends_all_with_one_line(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.toml").write_text(to_toml(tiny(**settings_of(tmp_path))))
+    words = ("train", str(data), "--recipe", str(tmp_path / "train.toml"), "--device", "cpu")
+    found = ended(start(f"command_that_fails_in_one{(*words, '--out', str(tmp_path / 'run'))}"))
+    assert [code for code, _ in found] == [1, 1]
+    assert re.fullmatch(
+        r"error: sample drive_f\d+: cannot read image x\.png: damaged \(process 1 of 2\)\n",
+        found[1][1],
+    )
+    assert "error:" not in found[0][1]
+
+
+@pytest.mark.gpu
+def test_a_process_that_joined_by_nccl_has_the_losses_of_one_alone(
+    data: Path, tmp_path: Path
+) -> None:
+    config = tiny(**settings_of(tmp_path, epochs=2))
+    (tmp_path / "train.toml").write_text(to_toml(config))
+    words = ("train", str(data), "--recipe", str(tmp_path / "train.toml"), "--device", "cuda")
+    for name, variables in (("joined", {"TORCHELASTIC_RUN_ID": "1"}), ("alone", {})):
+        call = f"command{(*words, '--out', str(tmp_path / name))}"
+        found = ended(start(call, processes=1, **variables))
+        assert found[0][0] == 0, found
+    histories = (read_metrics(tmp_path / name)[0] for name in ("joined", "alone"))
+    for row, expected in zip(*histories, strict=True):
+        assert row.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
 
 
 def test_a_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

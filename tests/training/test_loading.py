@@ -86,18 +86,24 @@ def test_ranks_partition_every_batch(
         batches.epoch = 2
         assert len(list(batches)) == len(batches)
     for k, batch in enumerate(whole):
-        shares = [list(rank)[k] if k < len(rank) else [] for rank in ranks]
-        assert Counter(place for one in shares for place in one) == Counter(batch)
-        if shuffle and len(batch) == share * world:
-            assert {len(one) for one in shares} == {share}
+        if shuffle:  # a share of every batch
+            shares = [list(rank)[k] for rank in ranks]
+            assert Counter(place for one in shares for place in one) == Counter(batch)
+            if len(batch) == share * world:
+                assert {len(one) for one in shares} == {share}
+        else:  # every batch whole, in turn
+            assert list(ranks[k % world])[k // world] == batch
+    assert sum(map(len, ranks)) == len(whole) * (world if shuffle else 1)
     seen = [place.index for batch in whole for place in batch]
     assert len(seen) == len(set(seen))
     if not shuffle:
         assert seen == list(range(n))
 
 
-def test_shares_that_would_be_empty_are_refused() -> None:
-    with pytest.raises(TrainingError, match="4 processes cannot share batches of 2"):
-        EpochBatches(np.arange(9), batch_size=2, world=4)
-    with pytest.raises(TrainingError, match="2 processes cannot share batches of 8 of 1 samples"):
+def test_batches_that_cannot_be_divided_are_refused() -> None:
+    for size, cure in ((2, "multiple of 4 such as 4, or start 1 or 2"), (6, "8, or start 1 or 2")):
+        refused = f"4 processes cannot share batches of {size}: batch_size counts .*{cure}"
+        with pytest.raises(TrainingError, match=refused):
+            EpochBatches(np.arange(9), batch_size=size, world=4, seed=0)
+    with pytest.raises(TrainingError, match="2 processes cannot share 1 samples"):
         EpochBatches(np.arange(1), batch_size=8, world=2, seed=0)

@@ -36,7 +36,7 @@ class TrainConfig:
     network, input, labels, split, size, loss, optimiser, schedule, augmentation
         Settings of a kind each.
     batch_size : int
-        Samples of a forward pass.
+        Samples of a forward pass, of all processes together.
     accumulation : int
         Forward passes of an update.
     epochs : int
@@ -71,6 +71,9 @@ class TrainConfig:
     batch_norm_batches : int
         Training batches over which the statistics of batch norms are taken anew before each
         validation; 0 keeps their running means.
+    sync_batch_norm : bool
+        Whether batch norms normalise by the samples of all processes, so that their number does
+        not matter; else each by those of its own process.
     amp : {"auto", "off", "bf16", "fp16"}
         Precision of the forward pass: ``off`` is float32, ``auto`` takes bfloat16 where a short
         probe at the start shows it to be faster by a fifth.
@@ -79,7 +82,7 @@ class TrainConfig:
     compile : bool
         Whether torch compiles the network (:func:`torch.compile`).
     workers : int
-        Processes that load samples; 0 loads in the process that trains.
+        Processes that load samples, for each process that trains; 0 loads in that one.
     bad_samples : {"raise", "skip"}
         Treatment of a sample whose files cannot be read: an error that names it (``raise``), or its
         batch goes on without it and skipped.csv in the run folder lists it (``skip``).
@@ -119,6 +122,7 @@ class TrainConfig:
     gradient_clip: float = 0.0
     ema_decay: float = 0.0
     batch_norm_batches: int = 32
+    sync_batch_norm: bool = True
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
     compile: bool = False

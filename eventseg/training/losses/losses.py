@@ -12,6 +12,7 @@ from torch.nn import functional
 from eventseg.files import is_extension
 from eventseg.labels.tables import IGNORED
 from eventseg.training.config.optimisation import LossSpec
+from eventseg.training.distributed import over_processes, side_by_side, summed_count
 from eventseg.training.losses.own import OwnLoss, load_own_loss
 from eventseg.training.losses.region_mutual_information import region_mutual_information_loss
 
@@ -24,6 +25,7 @@ def segmentation_loss(
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
     own: Mapping[str, OwnLoss] | None = None,
+    together: bool = False,
 ) -> Tensor:
     """Return the loss of a network's outputs: the main head plus weighted auxiliary ones.
 
@@ -44,6 +46,10 @@ def segmentation_loss(
         Such as the confidence of pseudo-labels; for all terms but region mutual information.
     own : mapping of str to OwnLoss, optional
         Losses of a user's own by name, see :func:`own_losses`; by default loaded by this call.
+    together : bool
+        Whether outputs and labels are the share of this process in a batch of all processes, whose
+        loss is returned in each of them: sums over pixels and classes are those of the batch.
+        Region mutual information and losses of one's own are means over the images of the batch.
 
     Returns
     -------
@@ -67,6 +73,7 @@ def segmentation_loss(
                     own=own,
                     class_weights=class_weights,
                     pixel_weights=pixel_weights,
+                    together=together,
                 )
                 total = total + factor * weight * value
     return total
@@ -89,6 +96,7 @@ def cross_entropy(
     *,
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
+    together: bool = False,
 ) -> Tensor:
     """Return the weighted mean of ``-ln p(label)`` over the pixels that are not ignored.
 
@@ -96,7 +104,8 @@ def cross_entropy(
     :func:`segmentation_loss`.
     """
     losses = _losses(logits, labels)
-    return _mean(losses, _weights(losses, labels, class_weights, pixel_weights))
+    weights = _weights(losses, labels, class_weights, pixel_weights)
+    return _mean(losses, weights, together=together)
 
 
 def ohem_cross_entropy(
@@ -108,6 +117,7 @@ def ohem_cross_entropy(
     min_kept: int = 0,
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
+    together: bool = False,
 ) -> Tensor:
     """Return the cross entropy of the hard pixels only: online hard example mining.
 
@@ -130,11 +140,12 @@ def ohem_cross_entropy(
         # Ignored pixels sort behind all others; a probability is at most 1.
         probability = torch.where(labels == IGNORED, 2.0, torch.exp(-losses)).flatten()
         count = probability.numel()
+        count = summed_count(count, probability.device) if together else count
         kept = min(min_kept, count) if min_kept else math.ceil(min_share * count)
-        last = probability.topk(kept, largest=False).values[-1]
+        last = _least(probability, kept, together=together)
         hard = ((probability < threshold) | (probability <= last)).view_as(losses)
     weights = _weights(losses, labels, class_weights, pixel_weights)
-    return _mean(losses, weights * hard)
+    return _mean(losses, weights * hard, together=together)
 
 
 def focal_loss(
@@ -144,6 +155,7 @@ def focal_loss(
     gamma: float = 2.0,
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
+    together: bool = False,
 ) -> Tensor:
     """Return the weighted mean of ``-(1 - p)^gamma ln p`` with p = p(label), over the softmax.
 
@@ -158,10 +170,16 @@ def focal_loss(
     # 1 - p by expm1: exact for sure pixels, where the power's slope needs a value above 0.
     doubt = (-torch.expm1(-losses)).clamp_min(torch.finfo(losses.dtype).tiny)
     weights = _weights(losses, labels, class_weights, pixel_weights)
-    return _mean(doubt**gamma * losses, weights)
+    return _mean(doubt**gamma * losses, weights, together=together)
 
 
-def dice_loss(logits: Tensor, labels: Tensor, *, pixel_weights: Tensor | None = None) -> Tensor:
+def dice_loss(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    pixel_weights: Tensor | None = None,
+    together: bool = False,
+) -> Tensor:
     """Return 1 less the soft Dice score, averaged over the classes that the labels show.
 
     Dice of a class is ``2 sum(p y) / (sum(p) + sum(y))`` with its softmax p and its labels y
@@ -172,13 +190,16 @@ def dice_loss(logits: Tensor, labels: Tensor, *, pixel_weights: Tensor | None = 
     weights = _weights(logits[:, 0], labels, None, pixel_weights)[:, None]
     probability = logits.softmax(dim=1) * weights
     truth = _one_hot(labels, classes, like=logits)
-    shared = _per_class(probability * truth)
-    of_truth = _per_class(truth * weights)
+    sums = torch.stack(
+        [_per_class(probability * truth), _per_class(truth * weights), _per_class(probability)]
+    )
+    shared, of_truth, predicted = over_processes(sums) if together else sums
     # Without its pixels or without any chance of it a class has no overlap: 0 and not 0 / 0.
     tiny = torch.finfo(logits.dtype).tiny
-    dice = 2 * shared / (_per_class(probability) + of_truth).clamp_min(tiny)
+    dice = 2 * shared / (predicted + of_truth).clamp_min(tiny)
     present = (of_truth > 0).to(logits.dtype)
-    return ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+    loss: Tensor = ((1 - dice) * present).sum() / present.sum().clamp_min(1)
+    return loss
 
 
 def _term(
@@ -188,13 +209,15 @@ def _term(
     *,
     spec: LossSpec,
     own: Mapping[str, OwnLoss],
+    together: bool,
     **weights: Tensor | None,
 ) -> Tensor:
     """Return one term; `weights` are ``class_weights`` and ``pixel_weights``."""
     if name in own:
-        return own[name](logits, labels, **weights)
+        value = own[name](logits, labels, **weights)
+        return _mean_of_images(value, len(logits)) if together else value
     if name == "cross_entropy":
-        return cross_entropy(logits, labels, **weights)
+        return cross_entropy(logits, labels, together=together, **weights)
     if name == "ohem":
         return ohem_cross_entropy(
             logits,
@@ -202,15 +225,18 @@ def _term(
             threshold=spec.ohem_threshold,
             min_share=spec.ohem_min_share,
             min_kept=spec.ohem_min_kept,
+            together=together,
             **weights,
         )
     if name == "focal":
-        return focal_loss(logits, labels, gamma=spec.focal_gamma, **weights)
+        return focal_loss(logits, labels, gamma=spec.focal_gamma, together=together, **weights)
     if name == "dice":
-        return dice_loss(logits, labels, pixel_weights=weights["pixel_weights"])
-    return region_mutual_information_loss(
+        pixel_weights = weights["pixel_weights"]
+        return dice_loss(logits, labels, pixel_weights=pixel_weights, together=together)
+    value = region_mutual_information_loss(
         logits, labels, radius=spec.region_radius, pool=spec.region_pool
     )
+    return _mean_of_images(value, len(logits)) if together else value
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -231,9 +257,25 @@ def _weights(
     return weights
 
 
-def _mean(losses: Tensor, weights: Tensor) -> Tensor:
-    total = weights.sum()
-    return (losses * weights).sum() / total.where(total > 0, 1)
+def _mean(losses: Tensor, weights: Tensor, *, together: bool) -> Tensor:
+    sums = torch.stack([(losses * weights).sum(), weights.sum()])
+    loss, total = over_processes(sums) if together else sums
+    mean: Tensor = loss / total.where(total > 0, 1)
+    return mean
+
+
+def _mean_of_images(value: Tensor, images: int) -> Tensor:
+    """Return the mean over the images of all processes of a mean over those of this one."""
+    return over_processes(value * images) / summed_count(images, value.device)
+
+
+def _least(values: Tensor, count: int, *, together: bool) -> Tensor:
+    """Return the largest of the least values, so many of this process or of all together."""
+    least = values.topk(min(count, len(values)), largest=False).values
+    if together:
+        padded = functional.pad(least, (0, count - len(least)), value=math.inf)
+        least = side_by_side(padded).flatten().topk(count, largest=False).values
+    return least[-1]
 
 
 def _one_hot(labels: Tensor, classes: int, *, like: Tensor) -> Tensor:
