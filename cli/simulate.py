@@ -139,6 +139,25 @@ def command() -> None:
     click.option("--no-rare", is_flag=True, help="Do not place all 19 classes along the street."),
     sensor_option,
 )
+@option_group(
+    "Renders",
+    click.option(
+        "--step",
+        "step_us",
+        callback=options.duration,
+        default="2ms",
+        show_default=True,
+        metavar="LENGTH",
+        help="Time between two renders, 50us to 10ms; with --tolerance, the shortest.",
+    ),
+    click.option(
+        "--tolerance",
+        type=float,
+        metavar="LOG",
+        help="Render each part of the picture only as often as its brightness bends by more than "
+        "this, in natural log units, such as 0.1.  [default: all of it at every step]",
+    ),
+)
 @output_options
 @option_group(
     "Machine",
@@ -160,6 +179,8 @@ def street(
     version: int,
     mounting: str,
     settings: dict[str, Any],
+    step_us: int,
+    tolerance: float | None,
     packets: PacketOrder,
     sensor: SensorSize,
     threads: int | None,
@@ -196,6 +217,8 @@ def street(
         "sensor": sensor,
         "threads": threads,
         "rare": not no_rare,
+        "step_us": step_us,
+        "tolerance": tolerance,
         "packets": packets,
         "version": version,
         "mounting": mounting,

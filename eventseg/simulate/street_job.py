@@ -10,7 +10,7 @@ from typing import Any
 from eventseg.dataset.jobs.job import Tick
 from eventseg.events import SensorSize
 from eventseg.recordings.ddd17.writer import PacketOrder
-from eventseg.simulate.files import Summary, check_numbers
+from eventseg.simulate.files import Summary, check_numbers, check_tolerance
 from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.street import DAVIS346, STEP_US, drawn_street, simulate_street
 
@@ -26,6 +26,7 @@ class StreetSetting:
     sensor: SensorSize = DAVIS346
     rare: bool = True
     step_us: int = STEP_US
+    tolerance: float | None = None
     packets: PacketOrder = "sorted"
     version: int = 2
     mounting: str = "windscreen"
@@ -42,6 +43,7 @@ class StreetSetting:
             check_numbers(
                 duration_us=self.duration_us, seed=seed, sensor=self.sensor, step_us=self.step_us
             )
+            check_tolerance(self.tolerance)
             drawn_street(
                 seed,
                 self.scenario,
@@ -56,7 +58,10 @@ class StreetSetting:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in (self.settings or {}).items()
         }
-        return {**asdict(self), "sensor": str(self.sensor), "settings": given}
+        table = {**asdict(self), "sensor": str(self.sensor), "settings": given}
+        if self.tolerance is None:
+            del table["tolerance"]
+        return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ def make_street(job: StreetJob, tick: Tick) -> Summary:
         threads=job.threads,
         rare=setting.rare,
         step_us=setting.step_us,
+        tolerance=setting.tolerance,
         packets=setting.packets,
         version=setting.version,
         mounting=setting.mounting,

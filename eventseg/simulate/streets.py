@@ -117,7 +117,7 @@ def simulate_streets(
         that are done.
     **settings
         Parameters of :func:`eventseg.simulate_street`: ``scenario``, ``sensor``, ``rare``,
-        ``step_us``, ``packets``, ``version``, ``mounting``, ``settings``.
+        ``step_us``, ``tolerance``, ``packets``, ``version``, ``mounting``, ``settings``.
 
     Raises
     ------

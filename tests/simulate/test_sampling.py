@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from eventseg.events import SensorSize
 from eventseg.recordings import open_recording
@@ -19,6 +20,7 @@ from eventseg.simulate.sensor.dvs import DvsSensor
 from eventseg.simulate.sensor.dvs_kernel import Seen
 from eventseg.simulate.sensor.dvs_model import DvsModel
 from eventseg.simulate.street import simulate_street
+from eventseg_cli.main import main
 
 SENSOR = SensorSize(41, 50)
 
@@ -155,3 +157,22 @@ def test_a_ramp_has_its_events_however_seldom_it_is_seen(pool):
     above, below = (events.t[(events.y == y) & (events.x == 0)] for y in (0, 1))
     assert len(above) == 6
     np.testing.assert_allclose(above, below, rtol=0, atol=2)
+
+
+def test_the_command_takes_step_and_tolerance_and_refuses_what_cannot_be(tmp_path):
+    def street(*words):
+        arguments = ["--duration", "40ms", "--sensor", "50x41", "--threads", "1", "--quiet", *words]
+        return CliRunner().invoke(
+            main, ["simulate", "street", str(tmp_path / "a.hdf5"), *arguments]
+        )
+
+    for words, message in (
+        (("--tolerance", "7"), "a tolerance of 7.0 is out of range"),
+        (("--step", "20ms"), "a step of 20000 us is out of range: 50 to 10000 us"),
+    ):
+        refused = street(*words)
+        assert refused.exit_code == 1
+        assert message in refused.output
+    assert street("--step", "4ms", "--tolerance", "0.2").exit_code == 0
+    with Truth(tmp_path / "a.truth.h5") as truth:
+        assert (truth.recipe["step_us"], truth.recipe["tolerance"]) == (4000, 0.2)

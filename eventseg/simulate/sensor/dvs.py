@@ -23,9 +23,13 @@ from eventseg.simulate.sensor.dvs_kernel import (
     Seen,
     all_seen,
     run_pixels,
+    sort_by_time,
     start_pixels,
 )
 from eventseg.simulate.sensor.dvs_model import DvsModel
+
+MOST_COUNTED_US = 1_000_000
+"""Longest stretch whose events are sorted by counting those of each microsecond."""
 
 
 class DvsEvents(NamedTuple):
@@ -142,7 +146,7 @@ class DvsSensor:
             np.concatenate(columns) for columns in zip(*parts, strict=True)
         )
         # Pixels come in order, so a stable sort leaves one order whatever the bands.
-        order = np.argsort(t, kind="stable")
+        order = _order(t, self._t_us, int(t_us[-1]))
         pixel = pixel[order]
         self._t_us = int(t_us[-1])
         self._label = kinds[-1]
@@ -194,6 +198,15 @@ class DvsSensor:
             parts.append(tuple(column[:count] for column in out))
             pixel = reached
         return parts
+
+
+def _order(t: NDArray[np.int64], t0_us: int, t1_us: int) -> NDArray[np.int64]:
+    """Return the stable order of times in (t0_us, t1_us]."""
+    if t1_us - t0_us > MOST_COUNTED_US:
+        return np.argsort(t, kind="stable")
+    order = np.empty(len(t), np.int64)
+    sort_by_time(t, t0_us, np.zeros(t1_us - t0_us + 2, np.int64), order)
+    return order
 
 
 def _pixels(sensor: SensorSize, model: DvsModel, seed: int) -> NDArray[np.float64]:

@@ -268,3 +268,21 @@ def run_pixels(
         state[pixel, NOISE], state[pixel, HAZARD] = noise, hazard
         state[pixel, READY], state[pixel, DRAWS] = ready, draw
     return last, count
+
+
+@vectorised
+def sort_by_time(
+    t: NDArray[np.int64], first_us: int, places: NDArray[np.int64], order: NDArray[np.int64]
+) -> None:
+    """Fill ``order`` with the stable order of times, of which ``places`` counts each microsecond.
+
+    ``places`` is all 0, with one place for each time from ``first_us`` on and one more.
+    """
+    for n in range(len(t)):
+        places[t[n] - first_us + 1] += 1
+    for k in range(1, len(places)):
+        places[k] += places[k - 1]
+    for n in range(len(t)):
+        place = places[t[n] - first_us]
+        order[place] = n
+        places[t[n] - first_us] = place + 1
