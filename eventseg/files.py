@@ -69,6 +69,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         cut_short = error.errno is None and "requested and" in str(error)
         reason = "the disk is full or the file too large" if cut_short else error.strerror or error
         raise OutputError(f"cannot write {path}: {reason}") from error
+    except BaseException:  # an interrupt, or a source that cannot be read any more
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def check_folder(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from eventseg.errors import EventsError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import DDD17Writer, Recording, open_recording
 from eventseg.recordings.contents import IMU_DTYPE
+from eventseg.recordings.progress import Progress
 from eventseg.recordings.writers import convert as module
 from eventseg.recordings.writers.convert import WRITTEN, convert
 from eventseg_cli.main import main
@@ -205,3 +207,26 @@ def test_command(source: Path, tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["convert", str(source), str(tmp_path / "x.bag")])
     assert refused.exit_code == 1
     assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_stopped_conversion_leaves_nothing(source: Path, tmp_path: Path, suffix: str) -> None:
+    def stop(now: Progress) -> None:
+        if now.stage == "convert":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / f"out{suffix}", progress=stop)
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_what_a_killed_conversion_left_is_removed(source: Path, tmp_path: Path) -> None:
+    old, new, other = (tmp_path / name for name in ("a.raw.1.tmp", "a.raw.2.tmp", "b.raw.1.tmp"))
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    convert(source, tmp_path / "a.raw")
+    # The newer one may be that of another process, and the other one is of another file.
+    left = sorted(path.name for path in tmp_path.glob("?.raw*"))
+    assert left == ["a.raw", new.name, other.name]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any, BinaryIO
 
 from eventseg.errors import OutputError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.files import check_folder, write_whole
+from eventseg.files import TEMPORARY, check_folder, write_whole
 from eventseg.recordings.base import Recording
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import seconds
@@ -33,6 +36,9 @@ WRITTEN = {
 """Formats that are written, by the suffix of the file."""
 
 EVENTS_AT_ONCE = 200_000
+
+STALE_S = 60
+"""Seconds without a write after which a half-written file is that of a killed conversion."""
 
 KINDS = ("frames", "imu", "specials")
 """Contents besides events, as writers count them; other counts are of what is lost of them."""
@@ -141,7 +147,20 @@ def convert(
     if path.exists() and path.samefile(source):
         raise OutputError(f"{path} is the source itself; give another name")
     with open_recording(source, sensor=sensor, **choices.arguments) as recording:
-        return _converted(recording, path, begin_us, end_us, progress)
+        result = _converted(recording, path, begin_us, end_us, progress)
+    _remove_stale(path)
+    return result
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what killed conversions into a file have left beside it.
+
+    An interrupt leaves nothing; a process that is killed cannot clean up.
+    """
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*{TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                left.unlink()
 
 
 def _converted(
