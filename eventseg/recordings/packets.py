@@ -101,7 +101,7 @@ class EventColumns:
 
     def in_order(self) -> Self:
         """Return the events sorted by time; events of one time keep their order."""
-        if (self.t[1:] >= self.t[:-1]).all():
+        if is_ordered(self.t):
             return self
         return self[np.argsort(self.t, kind="stable")]
 
@@ -145,6 +145,15 @@ def span_of(t: NDArray[np.int64]) -> tuple[int, int, int, bool]:
         gap = max(gap, step)
         back |= step < 0
     return t[0], t[-1], gap, not back
+
+
+@compiled
+def is_ordered(t: NDArray[np.int64]) -> bool:
+    """Return whether no time is earlier than the one before it."""
+    back = False
+    for i in range(1, len(t)):
+        back |= t[i] < t[i - 1]
+    return not back
 
 
 def running_bounds(packets: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -29,6 +29,9 @@ MAX_HEADER_BYTES = 1 << 24
 MAX_PACKET_BYTES = 1 << 28
 """Largest decompressed packet: 16 million events, or a frame of 128 million pixels."""
 
+LEAST_ROOM, EXPANSION = 1 << 16, 4
+"""Least room for a decompressed packet of unknown size in bytes, and room a compressed byte."""
+
 
 class StreamInfo(NamedTuple):
     """One stream of the file, as its XML describes it."""
@@ -112,7 +115,7 @@ class ContainerFile:
             # The recorder writes a packet in one go: killed, it leaves a part of the last one.
             tally.notes.append(f"the chain of packets ends at byte {place:,} of {end:,}")
 
-    def content(self, offset: int, size: int) -> bytes:
+    def content(self, offset: int, size: int) -> memoryview:
         """Return the decompressed content of a packet, after its size prefix.
 
         Raises
@@ -126,7 +129,7 @@ class ContainerFile:
         (declared,) = struct.unpack_from("<I", content)
         if declared + 4 > len(content):
             raise PacketDamage(f"{len(content)} bytes of the {declared + 4} declared")
-        return content[4 : 4 + declared]
+        return memoryview(content)[4 : 4 + declared]
 
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes of the file.
@@ -213,17 +216,27 @@ def _decompressor(compression: str, path: Path) -> Callable[[bytes], bytes]:
 
 
 def _lz4() -> Callable[[bytes], bytes]:
-    from lz4.frame import LZ4FrameDecompressor
+    from lz4 import frame
 
     def decompress(data: bytes) -> bytes:
-        decoder = LZ4FrameDecompressor()
         try:
-            content: bytes = decoder.decompress(data, max_length=MAX_PACKET_BYTES)
-        except (RuntimeError, EOFError) as error:
+            # A frame that tells its size gets so much room; others grow in steps.
+            if 0 < frame.get_frame_info(data)["content_size"] <= MAX_PACKET_BYTES:
+                whole: bytes = frame.decompress(data)
+                return whole
+            decoder, parts, rest = frame.LZ4FrameDecompressor(), [], MAX_PACKET_BYTES
+            step = max(LEAST_ROOM, EXPANSION * len(data))
+            while rest > 0 and not decoder.eof:
+                parts.append(decoder.decompress(data, max_length=min(step, rest)))
+                if not parts[-1]:
+                    break
+                rest -= len(parts[-1])
+                data = b""
+        except (RuntimeError, EOFError, ValueError) as error:
             raise PacketDamage(str(error)) from error
         if not decoder.eof:
             raise PacketDamage("an LZ4 frame that is cut short or too large")
-        return content
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     return decompress
 

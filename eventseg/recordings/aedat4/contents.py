@@ -1,24 +1,30 @@
 """Contents of AEDAT 4 packets: events, frames, inertial samples and triggers."""
 
+# mypy: disable-error-code="untyped-decorator, no-any-return, return-value"
+
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.aedat4.flatbuffer import BufferDamage, Table, root
+from eventseg.events import SensorSize
+from eventseg.kernels.compiled import compiled
+from eventseg.recordings.aedat4.flatbuffer import Buffer, BufferDamage, Table, root
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
-from eventseg.recordings.packets import EventColumns
+from eventseg.recordings.packets import EventColumns, empty_columns
 from eventseg.recordings.pixels import gray_values
 
 KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
 """Identifiers of the packets that are read: events, frames, inertial samples, triggers."""
+
+EVENT_BYTES = 16
 
 EVENT_DTYPE = np.dtype(
     {
         "names": ["t", "x", "y", "on"],
         "formats": ["<i8", "<i2", "<i2", "u1"],
         "offsets": [0, 8, 10, 12],
-        "itemsize": 16,
+        "itemsize": EVENT_BYTES,
     }
 )
 """One event as stored: a struct of 16 bytes."""
@@ -54,34 +60,100 @@ START_US = 10_000_000
 """A stamp of 0 is one of a recording whose frames lie before; of others it is missing."""
 
 
-def identifier(content: bytes) -> str:
+def identifier(content: Buffer) -> str:
     """Return the four letters that name a packet's content."""
-    return content[4:8].decode("ascii", "replace")
+    return bytes(content[4:8]).decode("ascii", "replace")
 
 
-def events_of(content: bytes) -> tuple[EventColumns, NDArray[np.bool_]]:
-    """Return the events of a packet, and which of them have coordinates of a sensor.
-
-    Coordinates are signed in the file; a negative one is on no sensor.
+def stored_events(content: Buffer) -> NDArray[np.int64]:
+    """Return the events of a packet as pairs of 64-bit words, int64 (2 N,).
 
     Raises
     ------
     BufferDamage
         The vector of events is outside the packet.
     """
-    first, count = root(content).vector(0, EVENT_DTYPE.itemsize)
-    stored = np.frombuffer(content, EVENT_DTYPE, count, first)
-    possible = (stored["x"] >= 0) & (stored["y"] >= 0)
-    columns = EventColumns(
-        stored["t"].astype(np.int64),
-        stored["x"].astype(np.uint16),
-        stored["y"].astype(np.uint16),
-        (stored["on"] != 0).astype(np.int8),
-    )
-    return columns, possible
+    first, count = root(content).vector(0, EVENT_BYTES)
+    # Packets of other writers may lie at any byte; compiled code wants whole words.
+    return np.require(np.frombuffer(content, "<i8", 2 * count, first), requirements="A")
 
 
-def frame_of(content: bytes) -> tuple[int, ...]:
+def events_on(content: Buffer, sensor: SensorSize) -> tuple[EventColumns, int, int]:
+    """Return the events of a packet that lie on the sensor and have a time.
+
+    Coordinates are signed in the file; a negative one is on no sensor.
+
+    Returns
+    -------
+    EventColumns, int, int
+        The events in file order, the number outside the sensor, and the number with a negative
+        time.
+
+    Raises
+    ------
+    BufferDamage
+        As :func:`stored_events`.
+    """
+    stored = stored_events(content)
+    room = empty_columns(len(stored) // 2)
+    kept, outside, untimed = unpack_events(stored, *sensor, room.t, room.x, room.y, room.p)
+    return room[:kept], outside, untimed
+
+
+@compiled
+def unpack_events(
+    stored: NDArray[np.int64],
+    height: int,
+    width: int,
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+) -> tuple[int, int, int]:
+    """Write events that lie on a sensor and have a time into columns.
+
+    Each event is a time and a word of x, y (16 bits each, signed) and polarity (8 bits).
+
+    Parameters
+    ----------
+    stored : int64 (2 N,)
+    height, width : int
+        At most 32768, so that a negative coordinate is beyond them.
+    t, x, y, p : (E,)
+        Where E are written, decoding stops.
+
+    Returns
+    -------
+    int, int, int
+        Events written, outside the sensor, and with a negative time.
+    """
+    # An unsigned place needs no look at whether it counts from the end.
+    n, one, room, inside = np.uint64(0), np.uint64(1), np.uint64(len(t)), 0
+    count = len(stored) // 2
+    for i in range(count):
+        if n >= room:
+            break
+        time, word = stored[2 * i], stored[2 * i + 1]
+        column, row = word & 0xFFFF, (word >> 16) & 0xFFFF
+        on = (column < width) & (row < height)
+        inside += on
+        # Each is written, and kept if it may be.
+        t[n], x[n], y[n], p[n] = time, column, row, ((word >> 32) & 0xFF) != 0
+        if on & (time >= 0):
+            n += one
+    kept = np.int64(n)
+    return kept, count - inside, inside - kept
+
+
+def largest_place(content: Buffer) -> tuple[int, int]:
+    """Return the largest row and column of a packet's events, of negative ones 0."""
+    places = stored_events(content)[1::2]
+    rows, columns = (places >> 16).astype(np.int16), places.astype(np.int16)
+    possible = (rows >= 0) & (columns >= 0)
+    return int(rows[possible].max(initial=0)), int(columns[possible].max(initial=0))
+
+
+def frame_of(content: Buffer) -> tuple[int, ...]:
     """Return the stamps and the place of a frame, as :data:`FRAME_DTYPE` from ``t_start`` on.
 
     Recorders that do not know a stamp leave it out, or 0; then the frame's main time is taken.
@@ -105,7 +177,7 @@ def frame_of(content: bytes) -> tuple[int, ...]:
     return start, end, exposure_start, exposure_end, row, col, height, width
 
 
-def pixels_of(content: bytes) -> NDArray[np.uint16]:
+def pixels_of(content: Buffer) -> NDArray[np.uint16]:
     """Return the gray values of a frame, uint16 (H, W), 8-bit values in the upper byte.
 
     16-bit values hold the 10 bits of the camera's converter and are shifted up by 6; colours
@@ -116,7 +188,7 @@ def pixels_of(content: bytes) -> NDArray[np.uint16]:
     return gray_values(values, order="bgr")
 
 
-def imu_of(content: bytes) -> NDArray[np.void]:
+def imu_of(content: Buffer) -> NDArray[np.void]:
     """Return the inertial samples of a packet in g, degrees a second and degrees C."""
     samples = root(content).tables(0)
     stored = [
@@ -126,7 +198,7 @@ def imu_of(content: bytes) -> NDArray[np.void]:
     return np.array(stored, IMU_DTYPE)
 
 
-def triggers_of(content: bytes) -> NDArray[np.void]:
+def triggers_of(content: Buffer) -> NDArray[np.void]:
     """Return the triggers of a packet as special events: time and type."""
     stored = [
         (trigger.integer(0), TRIGGER_TYPES.get(trigger.integer(1, "b"), OTHER_TRIGGER), 0)

@@ -11,6 +11,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+Buffer = bytes | memoryview
+"""Bytes of a buffer."""
+
 
 class BufferDamage(ValueError):
     """A position in a FlatBuffer that is outside it."""
@@ -22,13 +25,13 @@ class Table:
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview
         The buffer.
     position : int
         First byte of the table.
     """
 
-    data: bytes
+    data: Buffer
     position: int
 
     def scalar(self, field: int, kind: str, default: float = 0) -> int | float:
@@ -59,7 +62,7 @@ class Table:
     def string(self, field: int) -> str:
         """Return a text field; undecodable bytes are replaced."""
         first, count = self.vector(field, 1)
-        return self.data[first : first + count].decode("utf-8", "replace")
+        return bytes(self.data[first : first + count]).decode("utf-8", "replace")
 
     def tables(self, field: int) -> list[Table]:
         """Return the tables of a vector of tables."""
@@ -75,12 +78,12 @@ class Table:
         return int(_unpack(self.data, fields + 4 + 2 * field, "H"))
 
 
-def root(data: bytes, start: int = 0) -> Table:
+def root(data: Buffer, start: int = 0) -> Table:
     """Return the root table of a buffer that begins at `start`."""
     return Table(data, start + int(_unpack(data, start, "I")))
 
 
-def _unpack(data: bytes, position: int, kind: str) -> int | float:
+def _unpack(data: Buffer, position: int, kind: str) -> int | float:
     if position < 0:
         raise BufferDamage(f"a position of {position}")
     try:

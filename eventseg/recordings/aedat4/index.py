@@ -14,15 +14,17 @@ from eventseg.recordings.aedat4.container import ContainerFile, PacketDamage, St
 from eventseg.recordings.aedat4.contents import (
     FRAME_DTYPE,
     KINDS,
-    events_of,
+    events_on,
     frame_of,
     identifier,
     imu_of,
+    largest_place,
     triggers_of,
 )
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
-from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, packet_row
+from eventseg.recordings.index_cache import load_arrays, store_arrays
+from eventseg.recordings.packets import PACKET_DTYPE, packet_row
 from eventseg.recordings.report import Tally
 
 
@@ -83,29 +85,62 @@ def largest_sensor(file: ContainerFile, chosen: Mapping[str, int]) -> tuple[int,
         try:
             content = file.content(place.offset, place.size)
             if identifier(content) == "EVTS":
-                events, possible = events_of(content)
-                height = max(height, int(events.y[possible].max(initial=0)) + 1)
-                width = max(width, int(events.x[possible].max(initial=0)) + 1)
+                row, column = largest_place(content)
+                height, width = max(height, row + 1), max(width, column + 1)
         except (PacketDamage, BufferDamage):
             continue  # counted when the index is built
     return height, width
 
 
-def events_on(content: bytes, sensor: SensorSize) -> tuple[EventColumns, int, int]:
-    """Return the events of a packet that lie on the sensor and have a time.
+def load_index(
+    file: ContainerFile,
+    *,
+    chosen: Mapping[str, int],
+    given: SensorSize | None,
+    progress: Callable[[float], None],
+) -> tuple[Index, SensorSize, Tally]:
+    """Return the index of a file, from the cache if it is there, its sensor and its counts.
 
-    Returns
-    -------
-    EventColumns, int, int
-        The events, the number outside the sensor, and the number with a negative time.
+    Parameters
+    ----------
+    file : ContainerFile
+    chosen : mapping
+        Stream that is read of each kind, from :func:`choose_streams`.
+    given : SensorSize, optional
+        Size that a caller gives; by default that of the header, or else the least that holds all
+        events.
+    progress : callable
+        Called with the share of the file that is read.
     """
-    events, possible = events_of(content)
-    inside = possible & (events.x < sensor.width) & (events.y < sensor.height)
-    timed = inside & (events.t >= 0)
-    outside = len(events) - int(inside.sum())
-    if len(events) == int(timed.sum()):
-        return events, 0, 0
-    return events[timed], outside, int(inside.sum()) - int(timed.sum())
+    variant = f"{sorted(chosen.items())} {given}"
+    cached = load_arrays(file.path, variant=variant)
+    names = ("events", "frames", "imu", "specials")
+    if cached is not None and set(names) <= cached[0].keys():
+        arrays, facts = cached
+        progress(1.0)
+        index = Index(*(arrays[name] for name in names))
+        return index, SensorSize(*facts["sensor"]), Tally.from_dict(facts["tally"])
+    tally = Tally()
+    sensor = given or _stored_sensor(file, chosen, tally)
+    index = build_index(file, chosen=chosen, sensor=sensor, tally=tally, progress=progress)
+    facts = {"sensor": list(sensor), "tally": tally.to_dict()}
+    arrays = {name: getattr(index, name) for name in names}
+    why = store_arrays(file.path, arrays, facts, variant=variant)
+    tally.notes += [] if why is None else [why]
+    return index, sensor, tally
+
+
+def _stored_sensor(file: ContainerFile, chosen: Mapping[str, int], tally: Tally) -> SensorSize:
+    """Return the size that the header gives to the camera, or the least that holds all."""
+    sizes = {stream.number: stream.size for stream in file.header.streams}
+    for kind in ("EVTS", "FRME"):
+        size = sizes.get(chosen.get(kind, -1))
+        if size is not None:
+            tally.notes.append(f"sensor {size} from the header")
+            return size
+    size = SensorSize(*largest_sensor(file, chosen))
+    tally.notes.append(f"sensor {size} inferred from the largest coordinates of the events")
+    return size
 
 
 def build_index(

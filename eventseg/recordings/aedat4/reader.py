@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.recordings.aedat4.container import MAGIC, ContainerFile, Header, PacketDamage
-from eventseg.recordings.aedat4.contents import pixels_of
+from eventseg.recordings.aedat4.container import MAGIC, ContainerFile, PacketDamage
+from eventseg.recordings.aedat4.contents import pixels_of, stored_events, unpack_events
 from eventseg.recordings.aedat4.flatbuffer import BufferDamage
-from eventseg.recordings.aedat4.index import (
-    build_index,
-    cameras_of,
-    choose_streams,
-    events_on,
-    largest_sensor,
-)
+from eventseg.recordings.aedat4.index import cameras_of, choose_streams, load_index
 from eventseg.recordings.cameras import Camera, choose_camera
 from eventseg.recordings.contents import Epoch, Frames
-from eventseg.recordings.packets import EventColumns, PacketReader, PacketRecording
+from eventseg.recordings.packets import (
+    EventColumns,
+    PacketReader,
+    PacketRecording,
+    empty_columns,
+)
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 
@@ -62,20 +61,25 @@ class Aedat4Recording(PacketRecording):
         return ContainerFile(path)
 
     def _contents(self, progress: Callable[[float], None]) -> None:
-        tally, header = Tally(), self._file.header
+        header = self._file.header
+        cameras = [Camera(source or "camera") for source in cameras_of(header.streams)]
+        place, note = choose_camera(cameras, self._choices.get("camera"), path=self.path)
+        chosen = choose_streams(header.streams, cameras_of(header.streams)[place])
+        index, self.sensor, tally = load_index(
+            self._file, chosen=chosen, given=self._given_sensor, progress=progress
+        )
         if not header.complete:
             tally.notes.append("the recorder did not finish the file; read to its last packet")
         if self._rotate:
             tally.notes.append("events and frames are turned by 180 degrees, as asked")
-        cameras = [Camera(source or "camera") for source in cameras_of(header.streams)]
-        place, note = choose_camera(cameras, self._choices.get("camera"), path=self.path)
         tally.notes += [note] if note else []
-        chosen = choose_streams(header.streams, cameras_of(header.streams)[place])
-        self.sensor = self._given_sensor or self._stored_sensor(header, chosen, tally)
-        index = build_index(
-            self._file, chosen=chosen, sensor=self.sensor, tally=tally, progress=progress
+        self._reader = PacketReader(
+            index.events,
+            self._decode,
+            sensor=self.sensor,
+            decode_into=self._decode_into,
+            spare=1,
         )
-        self._reader = PacketReader(index.events, self._decode, sensor=self.sensor)
         self.n_events = int(index.events["kept"].sum())
         self.frames = self._frames(index.frames, tally)
         self._imu, self.specials = index.imu, index.specials
@@ -93,25 +97,23 @@ class Aedat4Recording(PacketRecording):
         first, stop = np.searchsorted(t, self.span(t0_us, t1_us, held=held))
         return self._imu[first:stop].copy()
 
-    def _stored_sensor(self, header: Header, chosen: dict[str, int], tally: Tally) -> SensorSize:
-        """Return the size that the header gives to the camera, or the least that holds all."""
-        sizes = {stream.number: stream.size for stream in header.streams}
-        for kind in ("EVTS", "FRME"):
-            size = sizes.get(chosen.get(kind, -1))
-            if size is not None:
-                tally.notes.append(f"sensor {size} from the header")
-                return size
-        size = SensorSize(*largest_sensor(self._file, chosen))
-        tally.notes.append(f"sensor {size} inferred from the largest coordinates of the events")
-        return size
-
     def _decode(self, packet: np.void) -> EventColumns:
+        room = empty_columns(int(packet["kept"]) + 1)
+        return room[: self._decode_into(packet, room)]
+
+    def _decode_into(self, packet: np.void, room: EventColumns) -> int:
+        """Write the events of a packet into columns with room for them and one more."""
         try:
             content = self._file.content(int(packet["offset"]), int(packet["size"]))
-            events, *_ = events_on(content, self.sensor)
+            stored = stored_events(content)
         except (PacketDamage, BufferDamage) as damage:
             raise RecordingError(f"{self.path} cannot be read any more: {damage}") from damage
-        return events.turned(self.sensor) if self._rotate else events
+        kept, *_ = unpack_events(stored, *self.sensor, room.t, room.x, room.y, room.p)
+        if kept != packet["kept"]:
+            raise RecordingError(f"{self.path} cannot be read any more: its content changed")
+        if self._rotate:
+            room.put(room[:kept].turned(self.sensor), 0)
+        return int(kept)
 
     def _frames(self, stored: NDArray[np.void], tally: Tally) -> Frames:
         """Return the frames that fit on the sensor, sorted by the end of their exposure."""

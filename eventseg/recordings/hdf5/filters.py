@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import struct
 import zlib
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from eventseg.errors import RecordingError
 from eventseg.recordings.hdf5.ecf import ECF_ID, unpack_ecf
+from eventseg.recordings.hdf5.library import ChunkUnpacker
 from eventseg.recordings.hdf5.storage import DamageError
 
 DEFLATE: Final = 1
@@ -143,24 +144,19 @@ def _library_has(filter_id: int) -> bool:
 def _unpacked_by_library(
     content: bytes, filters: list[Filter], *, item_bytes: int, size: int
 ) -> bytes:
-    """Unpack a chunk with the HDF5 library, as the only chunk of a sound file in memory."""
-    import h5py
-
-    count = size // item_bytes
-    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    settings.set_chunk((count,))
-    for each in filters:
-        settings.set_filter(each.id, each.flags, each.values)
+    """Unpack a chunk with the HDF5 library."""
+    pipeline = tuple((each.id, each.flags, each.values) for each in filters)
     try:
-        with h5py.File(io.BytesIO(), "w") as file:
-            space = h5py.h5s.create_simple((count,))
-            kind = h5py.h5t.py_create(np.dtype((np.void, item_bytes)))
-            chunk = h5py.h5d.create(file.id, b"chunk", kind, space, settings)
-            chunk.write_direct_chunk((0,), content)
-            unpacked: bytes = h5py.Dataset(chunk)[:].tobytes()
-            return unpacked
+        return _unpacker(pipeline, item_bytes, size // item_bytes).unpack(content)
     except (OSError, RuntimeError, ValueError, struct.error) as error:
         raise DamageError(f"a compressed chunk is damaged ({error})") from error
+
+
+@lru_cache(maxsize=8)
+def _unpacker(
+    pipeline: tuple[tuple[int, int, tuple[int, ...]], ...], item_bytes: int, count: int
+) -> ChunkUnpacker:
+    return ChunkUnpacker(pipeline, item_bytes, count)
 
 
 def refuse_missing(path: object, name: str, filters: tuple[Filter, ...]) -> None:

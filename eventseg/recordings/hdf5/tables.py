@@ -90,6 +90,8 @@ class Table:
         columns = self.shape[1:]
         if math.prod(columns) * self.dtype.itemsize > MOST_CHUNK_BYTES:
             raise self.file.damage(f"rows of {columns} elements are absurdly wide")
+        if (whole := self._in_one_chunk(first, stop)) is not None:
+            return whole
         table = np.zeros((max(stop - first, 0), *columns), self.dtype)
         if self.compact is not None:
             table[...] = self._array(self.compact, self.shape)[first:stop]
@@ -109,6 +111,17 @@ class Table:
                 fits = tuple(slice(0, cut.stop - cut.start) for cut in place)
                 table[(slice(low - first, high - first), *place)] = part[(slice(None), *fits)]
         return table
+
+    def _in_one_chunk(self, first: int, stop: int) -> NDArray[Any] | None:
+        """Return the rows [first, stop) of a single chunk as they lie there, None of others."""
+        if self.compact is not None or first >= stop or self.chunk_shape[1:] != self.shape[1:]:
+            return None
+        start = first // self.chunk_shape[0] * self.chunk_shape[0]
+        corners = self._corners.get(start, ())
+        if stop > start + self.chunk_shape[0] or len(corners) != 1:
+            return None
+        held = min(self.chunk_shape[0], self.shape[0] - start)
+        return self._chunk_rows(self.chunks[corners[0]], first - start, stop - start, held)
 
     def scalar(self) -> Any:
         """Return the only element of a table without axes."""
@@ -148,4 +161,4 @@ class Table:
         wanted = math.prod(shape) * self.dtype.itemsize
         if len(content) < wanted:
             raise self.file.damage(f"a dataset has {len(content)} bytes of {wanted}")
-        return np.frombuffer(content[:wanted], self.dtype).reshape(shape)
+        return np.frombuffer(content, self.dtype, math.prod(shape)).reshape(shape)

@@ -4,7 +4,7 @@ Version 2 has x in bits 13 to 0, y in 27 to 14 and the polarity in 31 to 28; ver
 0, y in 16 to 9 and the polarity in 20 to 17. Any polarity above 0 is ON.
 """
 
-# mypy: disable-error-code="untyped-decorator, no-any-return"
+# mypy: disable-error-code="untyped-decorator, no-any-return, return-value"
 
 from __future__ import annotations
 
@@ -86,16 +86,18 @@ def _decode(
     x_bits: int,
     y_bits: int,
 ) -> int:
-    last, n = state[HIGH], 0
-    room = len(t) - MOST_EVENTS
+    last, found, x_max, y_max = state[HIGH], 0, counts[X_MAX], counts[Y_MAX]
+    lap = last - last % MODULUS if last >= 0 else 0
+    # An unsigned place needs no look at whether it counts from the end.
+    n, one, room = np.uint64(0), np.uint64(1), np.uint64(len(t))
     for i in range(stop):
-        if n > room:
+        if n >= room:
             break
-        counts[FOUND] += 1
+        found += 1
         stamp = np.int64(words[i] & np.uint64(0xFFFFFFFF))
         address = np.int64(words[i] >> np.uint64(32))
-        now = stamp
-        if last >= 0:
+        now = lap + stamp
+        if last >= 0 and not 0 <= now - last <= JUMP_US:
             step = signed_step(stamp, last % MODULUS, MODULUS)
             if abs(step) > JUMP_US and i + 1 < len(words):
                 following = np.int64(words[i + 1] & np.uint64(0xFFFFFFFF))
@@ -110,15 +112,19 @@ def _decode(
                 continue
             counts[TIMES_BACK] += step < 0
             counts[WRAPS] += now // MODULUS > last // MODULUS
+            lap = now - now % MODULUS
         last = now
         column = address & ((1 << x_bits) - 1)
         row = (address >> x_bits) & ((1 << y_bits) - 1)
-        if row >= height or column >= width:
-            counts[OUTSIDE] += 1
-            continue
+        # Each is written, and kept if it may be.
         t[n], x[n], y[n] = now, column, row
         p[n] = ((address >> (x_bits + y_bits)) & 0xF) > 0
-        n += 1
-        counts[X_MAX], counts[Y_MAX] = max(counts[X_MAX], column), max(counts[Y_MAX], row)
+        if (row < height) & (column < width):
+            n += one
+            x_max, y_max = max(x_max, column), max(y_max, row)
+        else:
+            counts[OUTSIDE] += 1
     state[HIGH] = last
-    return n
+    counts[FOUND] += found
+    counts[X_MAX], counts[Y_MAX] = x_max, y_max
+    return np.int64(n)

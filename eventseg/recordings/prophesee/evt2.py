@@ -6,7 +6,7 @@ The type stands in bits 31 to 28: 0 and 1 OFF and ON, 8 the upper 28 bits of the
 13 inertial samples, 14 and 15 others and their continuation.
 """
 
-# mypy: disable-error-code="untyped-decorator, no-any-return"
+# mypy: disable-error-code="untyped-decorator, no-any-return, return-value"
 
 from __future__ import annotations
 
@@ -54,25 +54,27 @@ def decode_evt2(
     counts: NDArray[np.int64],
 ) -> int:
     """Decode words of EVT2; parameters as of :func:`eventseg.recordings.prophesee.evt3.decode`."""
-    high, n, found, x_max, y_max = state[HIGH], 0, 0, counts[X_MAX], counts[Y_MAX]
-    room = len(t) - MOST_EVENTS_EVT2
+    high, found, x_max, y_max = state[HIGH], 0, counts[X_MAX], counts[Y_MAX]
+    # An unsigned place needs no look at whether it counts from the end.
+    n, one, room = np.uint64(0), np.uint64(1), np.uint64(len(t))
     for i in range(stop):
-        if n > room:
+        if n >= room:
             break
         word = np.int64(words[i])
         kind = word >> 28
         if kind <= 1:
             found += 1
             column, row = (word >> 11) & 0x7FF, word & 0x7FF
-            if high < 0:
-                counts[NO_TIME] += 1
-            elif row >= height or column >= width:
-                counts[OUTSIDE] += 1
-            else:
-                t[n] = (high << 6) | ((word >> 22) & 0x3F)
-                x[n], y[n], p[n] = column, row, kind
-                n += 1
+            # Each is written, and kept if it may be.
+            t[n] = (high << 6) | ((word >> 22) & 0x3F)
+            x[n], y[n], p[n] = column, row, kind
+            if (high >= 0) & (row < height) & (column < width):
+                n += one
                 x_max, y_max = max(x_max, column), max(y_max, row)
+            elif high < 0:
+                counts[NO_TIME] += 1
+            else:
+                counts[OUTSIDE] += 1
         elif kind == 8:
             high = _time(words, i, 1, high, counts)
         else:
@@ -80,7 +82,7 @@ def decode_evt2(
     state[HIGH] = high
     counts[FOUND] += found
     counts[X_MAX], counts[Y_MAX] = x_max, y_max
-    return n
+    return np.int64(n)
 
 
 @compiled

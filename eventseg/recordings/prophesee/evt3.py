@@ -6,7 +6,7 @@ and high 12 bits of the time in us. 10: trigger. 1: row of gray levels, whose pi
 7, 13, 14, 15: inertial samples and counters.
 """
 
-# mypy: disable-error-code="untyped-decorator, no-any-return, assignment"
+# mypy: disable-error-code="untyped-decorator, no-any-return, assignment, return-value"
 
 from __future__ import annotations
 
@@ -34,8 +34,23 @@ from eventseg.recordings.prophesee.state import (
     signed_step,
 )
 
-MOST_EVENTS = 12
-"""Most events of a word."""
+HALF_BITS, HALF_MASK, LANES = 6, 63, 8
+"""Pixels of half a vector of 12, their bits, and places that are written at once for them."""
+
+MOST_EVENTS = 2 * LANES
+"""Places that a word may write; at most 12 of them are events."""
+
+PLACES = np.array(
+    [
+        [*(k for k in range(HALF_BITS) if bits >> k & 1), *[0] * LANES][:LANES]
+        for bits in range(1 << HALF_BITS)
+    ],
+    np.uint16,
+)
+"""Columns of the pixels of half a vector by its bits, from the left."""
+
+NUMBERS = np.array([bits.bit_count() for bits in range(1 << HALF_BITS)], np.uint64)
+"""Number of these pixels."""
 
 MODULUS = 2**12
 """Range of the high part of the time: the clock wraps after 16.777216 s."""
@@ -82,9 +97,10 @@ def decode(
         Number of events written.
     """
     high, low, row, base, on = state[HIGH], state[LOW], state[ROW], state[BASE], state[ON]
-    n, x_max, y_max = 0, counts[X_MAX], counts[Y_MAX]
+    x_max, y_max = counts[X_MAX], counts[Y_MAX]
     now = (high << 12) | low
-    room = len(t) - MOST_EVENTS
+    # An unsigned place needs no look at whether it counts from the end.
+    n, one, room = np.uint64(0), np.uint64(1), np.uint64(max(0, len(t) - MOST_EVENTS))
     for i in range(stop):
         if n > room:
             break
@@ -101,7 +117,7 @@ def decode(
                 counts[OUTSIDE] += 1
             else:
                 t[n], x[n], y[n], p[n] = now, column, row, (word >> 11) & 1
-                n += 1
+                n += one
                 x_max, y_max = max(x_max, column), max(y_max, row)
         elif kind == 4 or kind == 5:
             size = 12 if kind == 4 else 8
@@ -121,17 +137,16 @@ def decode(
                             counts[OUTSIDE] += 1
                         else:
                             t[n], x[n], y[n], p[n] = now, base + k, row, on
-                            n += 1
+                            n += one
                             x_max, y_max = max(x_max, base + k), max(y_max, row)
             else:
                 before = n
-                for k in range(size):
-                    # Each place is written, and kept if its bit is set: no branch to guess.
-                    t[n], x[n], y[n], p[n] = now, base + k, row, on
-                    n += (bits >> k) & 1
-                counts[FOUND] += n - before
-                if n > before:
-                    x_max, y_max = max(x_max, np.int64(x[n - 1])), max(y_max, row)
+                n = _put_half(bits & HALF_MASK, n, now, base, row, on, t, x, y, p)
+                if bits >> HALF_BITS:
+                    half = bits >> HALF_BITS
+                    n = _put_half(half, n, now, base + HALF_BITS, row, on, t, x, y, p)
+                counts[FOUND] += np.int64(n - before)
+                x_max, y_max = max(x_max, np.int64(x[n - one])), max(y_max, row)
             if base >= 0:
                 base += size
         elif kind == 0:
@@ -168,7 +183,36 @@ def decode(
             counts[UNKNOWN] += 1
     counts[X_MAX], counts[Y_MAX] = x_max, y_max
     state[HIGH], state[LOW], state[ROW], state[BASE], state[ON] = high, low, row, base, on
-    return n
+    return np.int64(n)
+
+
+@compiled
+def _put_half(
+    bits: int,
+    n: int,
+    now: int,
+    base: int,
+    row: int,
+    on: int,
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+) -> int:
+    """Write the pixels of half a vector from a place on, and return the place behind them.
+
+    All lanes are written, which is quicker than to ask each bit; those behind are written again.
+    """
+    chosen = np.uint64(bits)
+    for k in range(LANES):
+        t[n + np.uint64(k)] = now
+    for k in range(LANES):
+        x[n + np.uint64(k)] = base + PLACES[chosen, np.uint64(k)]
+    for k in range(LANES):
+        y[n + np.uint64(k)] = row
+    for k in range(LANES):
+        p[n + np.uint64(k)] = on
+    return n + NUMBERS[chosen]
 
 
 @compiled

@@ -16,7 +16,7 @@ from eventseg.recordings.prophesee import state
 from eventseg.recordings.prophesee.words import WordFile
 from eventseg.recordings.report import Tally
 
-BLOCK_BYTES, AHEAD_BYTES = 2**17, 2**13
+BLOCK_BYTES, AHEAD_BYTES = 2**18, 2**13
 """Bytes decoded at once, and those beyond in which the next time is looked for."""
 
 BLOCK_DTYPE = np.dtype([*PACKET_DTYPE.descr, ("state", "<i8", (state.STATES,))])

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eventseg.errors import MissingExtraError, RecordingError
 
 SQLITE, MCAP, ROS1 = b"SQLite format 3\x00", b"\x89MCAP0\r\n", b"#ROSBAG V2.0\n"
@@ -52,7 +55,15 @@ class Bag(Protocol):
         ...
 
     def read(self, topic: Topic, place: int) -> bytes:
-        """Return the content of the message at a place."""
+        """Return the content of the message at a place; all must have been read, or known."""
+        ...
+
+    def times(self, topic: Topic) -> NDArray[np.int64]:
+        """Return what reading has found of the places of a topic, for :meth:`know`."""
+        ...
+
+    def know(self, topic: Topic, times: NDArray[np.int64]) -> None:
+        """Take what an earlier reading has found of the places of a topic."""
         ...
 
     def close(self) -> None:
@@ -125,6 +136,13 @@ class SqliteBag:
         if not rows:
             raise RecordingError(f"{self._path} cannot be read any more: message {place} is gone")
         return _bytes(rows[0][0])
+
+    def times(self, topic: Topic) -> NDArray[np.int64]:  # noqa: ARG002 - as every bag has it
+        """Return nothing: places are keys of the database."""
+        return np.empty(0, np.int64)
+
+    def know(self, topic: Topic, times: NDArray[np.int64]) -> None:
+        """Take nothing."""
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -219,6 +237,14 @@ class PackagedBag:
         if near is None:
             raise RecordingError(f"{self._path} cannot be read any more: message {place} is gone")
         return near
+
+    def times(self, topic: Topic) -> NDArray[np.int64]:
+        """Return the times of the messages, by which they are found again."""
+        return np.array(self._times[topic.key], np.int64)
+
+    def know(self, topic: Topic, times: NDArray[np.int64]) -> None:
+        """Take the times of the messages."""
+        self._times[topic.key] = times.tolist()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

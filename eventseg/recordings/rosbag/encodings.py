@@ -87,14 +87,37 @@ def _libcaer(message: EventMessage) -> EventColumns:
     pairs = _words(message, "u4")
     if len(pairs) % 2:
         raise MessageDamage(f"{len(message.content)} bytes are no whole events of 8")
-    pairs = pairs.reshape(-1, 2)
-    pairs = pairs[pairs[:, 0] & 1 == 1]  # others are marked invalid
-    us = pairs[:, 1].astype(np.int64)
-    # A fall by a few microseconds is disorder, one by most of the range a wrap.
-    wraps = np.cumsum(np.diff(us, prepend=us[:1]) < -(2**30))
-    word = pairs[:, 0]
-    t = message.time_base_ns // 1_000 + us + (wraps << 31)
-    return _columns(t, word >> 17 & 0x7FFF, word >> 2 & 0x7FFF, word >> 1 & 1)
+    made = empty_columns(len(pairs) // 2)
+    # Sequences lie at any byte; compiled code wants whole words.
+    stored = np.require(pairs, requirements="A")
+    n = _unpack_libcaer(stored, message.time_base_ns // 1_000, made.t, made.x, made.y, made.p)
+    return made[:n]
+
+
+@compiled
+def _unpack_libcaer(
+    pairs: NDArray[np.uint32],
+    base_us: int,
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+) -> int:
+    """Decode pairs of a word and a time in us; those marked invalid are left out."""
+    n, one = np.uint64(0), np.uint64(1)
+    before, lap = np.int64(0), np.int64(base_us)
+    for i in range(len(pairs) // 2):
+        word, us = np.int64(pairs[2 * i]), np.int64(pairs[2 * i + 1])
+        if word & 1 == 0:
+            continue
+        # A fall by a few microseconds is disorder, one by most of the range a wrap.
+        if us - before < -(2**30):
+            lap += 2**31
+        before = us
+        t[n], x[n], y[n] = lap + us, (word >> 17) & 0x7FFF, (word >> 2) & 0x7FFF
+        p[n] = (word >> 1) & 1
+        n += one
+    return np.int64(n)
 
 
 def _compressed(message: EventMessage) -> EventColumns:

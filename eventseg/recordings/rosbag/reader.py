@@ -14,6 +14,7 @@ from eventseg.events import SensorSize
 from eventseg.recordings.beside import NO_FRAMES, NO_IMU
 from eventseg.recordings.cameras import Camera, choose_camera
 from eventseg.recordings.contents import Epoch
+from eventseg.recordings.index_cache import load_arrays, store_arrays
 from eventseg.recordings.packets import (
     PACKET_DTYPE,
     EventColumns,
@@ -79,10 +80,9 @@ class RosbagRecording(PacketRecording):
         return open_bag(path)
 
     def _contents(self, progress: Callable[[float], None]) -> None:
-        tally = Tally()
-        self._topic = self._choose(tally)
-        rows, size = self._index(tally, progress)
-        self.sensor = self._given_sensor or size
+        self._topic, note = self._choose()
+        rows, self.sensor, tally = self._indexed(progress)
+        tally.notes += [note] if note else []
         tally.notes.append(f"events of {self._topic.name}, {self._topic.type}")
         if self._rotate:
             tally.notes.append("events are turned by 180 degrees, as asked")
@@ -100,8 +100,8 @@ class RosbagRecording(PacketRecording):
         first, stop = np.searchsorted(t, self.span(t0_us, t1_us, held=held))
         return self._imu[first:stop].copy()
 
-    def _choose(self, tally: Tally) -> Topic:
-        """Return the topic of events of the camera asked for, by default the first one."""
+    def _choose(self) -> tuple[Topic, str | None]:
+        """Return the topic of events of the camera asked for, by default the first, and a note."""
         of_events = [each for each in self._file.topics if normal_type(each.type) in TYPES]
         if not of_events:
             kinds = ", ".join(sorted({each.type for each in self._file.topics})) or "none"
@@ -110,14 +110,38 @@ class RosbagRecording(PacketRecording):
             )
         cameras = [Camera(each.name) for each in of_events]
         place, note = choose_camera(cameras, self._choices.get("camera"), path=self.path)
-        tally.notes += [note] if note else []
         chosen = of_events[place]
         if not has_known_fields(normal_type(chosen.type), chosen.definition):
             raise RecordingError(
                 f"{self.path}: the fields of {chosen.type} in this bag are not those of the known "
                 "message; write it again with the current definition"
             )
-        return chosen
+        return chosen, note
+
+    def _indexed(
+        self, progress: Callable[[float], None]
+    ) -> tuple[NDArray[np.void], SensorSize, Tally]:
+        """Return the messages, from the cache if they are there, the sensor, and the counts."""
+        variant = f"{self._topic.name} {self._given_sensor}"
+        cached = load_arrays(self.path, variant=variant)
+        if cached is not None and {"rows", "times"} <= cached[0].keys():
+            progress(1.0)
+            self._file.know(self._topic, cached[0]["times"])
+            facts = cached[1]
+            self._least_delay_us = facts["least_delay_us"]
+            tally = Tally.from_dict(facts["tally"])
+            return cached[0]["rows"], SensorSize(*facts["sensor"]), tally
+        tally = Tally()
+        rows, sensor = self._index(tally, progress)
+        facts = {
+            "sensor": list(sensor),
+            "least_delay_us": self._least_delay_us,
+            "tally": tally.to_dict(),
+        }
+        arrays = {"rows": rows, "times": self._file.times(self._topic)}
+        why = store_arrays(self.path, arrays, facts, variant=variant)
+        tally.notes += [] if why is None else [why]
+        return rows, sensor, tally
 
     def _read_beside(self, tally: Tally) -> None:
         """Read frames and inertial samples of the camera."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,6 +190,16 @@ def _picker(
 
     said = ", ".join(sorted(order, key=order.__getitem__))
     return by_place, None, (f"columns are taken for {said}, by their numbers",)
+
+
+def names_columns(path: Path) -> bool:
+    """Return whether the arrays of an ``.npz`` are named as columns of events."""
+    try:
+        with ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, ValueError, NotImplementedError, BadZipFile):
+        return False
+    return columns_of(names) is not None
 
 
 def _of_names(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[Columns, Unit | None]:

@@ -125,35 +125,63 @@ def events_of(raw: RawColumns, meaning: Meaning) -> tuple[EventColumns, int]:
     time or a whole, non-negative place are left out.
     """
     t, timed = times_in_us(raw.t, meaning)
-    x, y = (np.asarray(values) for values in (raw.x, raw.y))
-    placed = timed
-    for values in (x, y):
-        whole = np.isfinite(values) if values.dtype.kind == "f" else np.True_
-        placed = placed & whole & (values >= 0) & (values < MOST_PIXELS)
-        if values.dtype.kind == "f":
-            placed = placed & (np.floor(values) == np.nan_to_num(values))
-    p = np.asarray(raw.p)
-    if not placed.all():
-        t, x, y, p = t[placed], x[placed], y[placed], p[placed]
-    events = EventColumns(t, x.astype(np.uint16), y.astype(np.uint16), (p > 0).astype(np.int8))
+    x, x_placed = _places(np.asarray(raw.x))
+    y, y_placed = _places(np.asarray(raw.y))
+    on = (np.asarray(raw.p) > 0).view(np.int8)
+    events = EventColumns(t, x, y, on)
+    masks = [mask for mask in (timed, x_placed, y_placed) if mask is not None]
+    if masks:
+        events = events[np.logical_and.reduce(masks)]
     return events, len(raw) - len(events)
 
 
-def times_in_us(t: NDArray[Any], meaning: Meaning) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return times in microseconds, int64 (N,), and which of them can be, bool (N,).
+def _places(values: NDArray[Any]) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
+    """Return rows or columns, uint16 (N,), and which of them can be; None where all can.
+
+    A number that cannot be a place does not come back from 15 bits as it was.
+    """
+    if values.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):  # what does not fit is told by the comparison
+            places = values.astype(np.int64).astype(np.uint16)
+    else:
+        places = values.astype(np.uint16, copy=False)
+    sound = places == values if places is not values else None
+    if sound is None or sound.all():
+        if places.max(initial=0) < MOST_PIXELS:
+            return places, None
+        sound = np.ones(len(values), np.bool_) if sound is None else sound
+    return places, sound & (places < MOST_PIXELS)
+
+
+def times_in_us(
+    t: NDArray[Any], meaning: Meaning
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return times in microseconds, int64 (N,), and which of them can be; None where all can.
 
     Integers of nanoseconds are rounded down, floating-point times to the nearest microsecond.
     """
     factor, divisor = PER_US[meaning.unit]
+    timed: NDArray[np.bool_] | None = None
     if t.dtype.kind == "f":
         scaled = t.astype(np.float64) * (factor / divisor)
-        timed = np.isfinite(scaled) & (np.abs(np.nan_to_num(scaled)) < LATEST_US)
-        us = np.rint(np.where(timed, scaled, 0)).astype(np.int64)
+        sound = np.abs(scaled) < LATEST_US  # which no NaN is
+        if not sound.all():
+            timed, scaled = sound, np.where(sound, scaled, 0)
+        us = np.rint(scaled).astype(np.int64)
     else:
         limit = LATEST_US // factor
-        timed = (t < limit) & (t > -limit) if t.dtype.kind == "i" else t < limit
-        us = np.where(timed, t, 0).astype(np.int64) * factor // divisor
-    return us + meaning.offset_us, timed
+        signed = t.dtype.kind == "i"
+        if int(t.max(initial=0)) >= limit or (signed and int(t.min(initial=0)) <= -limit):
+            timed = (t < limit) & (t > -limit) if signed else t < limit
+            t = np.where(timed, t, 0)
+        us = t.astype(np.int64)
+        if factor != 1:
+            us *= factor
+        if divisor != 1:
+            us //= divisor
+    if meaning.offset_us:
+        us += meaning.offset_us
+    return us, timed
 
 
 def column_of(name: str) -> tuple[str, Unit | None] | None:

@@ -70,7 +70,10 @@ class Hdf5Columns:
 
     def places(self) -> list[tuple[int, int]]:
         """Return the first row and the number of rows of each block."""
-        return [(first, min(ROWS, self._rows - first)) for first in range(0, self._rows, ROWS)]
+        # Blocks of whole chunks, each of which is unpacked for one block only.
+        chunk = (self._tables[0].chunk_shape or (0,))[0]
+        step = chunk if ROWS // 4 <= chunk <= 4 * ROWS else ROWS
+        return [(first, min(step, self._rows - first)) for first in range(0, self._rows, step)]
 
     def read(self, offset: int, size: int) -> RawColumns:
         """Return the rows of a block."""

@@ -68,7 +68,7 @@ def _times(table: Table, n: int) -> NDArray[np.int64] | None:
         return None
     seconds = table.rows(0, n).reshape(-1)
     us, timed = times_in_us(seconds, SECONDS)
-    return np.where(timed, us, -1)
+    return us if timed is None else np.where(timed, us, -1)
 
 
 def _frames(pictures: Table, times: Table, name: str, path: Path, notes: list[str]) -> StoredFrames:

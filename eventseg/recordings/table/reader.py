@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.beside import Beside
 from eventseg.recordings.contents import Epoch
+from eventseg.recordings.index_cache import load_arrays, store_arrays
 from eventseg.recordings.packets import (
     PACKET_DTYPE,
     EventColumns,
@@ -20,7 +22,7 @@ from eventseg.recordings.packets import (
 )
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
-from eventseg.recordings.table.arrays import ArrayColumns
+from eventseg.recordings.table.arrays import ArrayColumns, names_columns
 from eventseg.recordings.table.columns import ColumnFile, checked_unit, events_of
 from eventseg.recordings.table.hdf5 import Hdf5Columns, is_newer
 from eventseg.recordings.table.text import TextColumns
@@ -50,6 +52,8 @@ def recognises(path: Path) -> bool:
     """Return whether a file holds columns of events."""
     if path.suffix.lower() in (".h5", ".hdf5") and is_newer(path):
         return True  # what it holds is told once, when it is opened
+    if path.suffix.lower() == ".npz":
+        return names_columns(path)  # which is in memory as a whole once it is opened
     try:
         opened = FILES[path.suffix.lower()](path)
     except (RecordingError, KeyError):
@@ -86,8 +90,35 @@ class TableRecording(PacketRecording):
         return opener(path, time_unit=unit, camera=self._choices.get("camera"))
 
     def _contents(self, progress: Callable[[float], None]) -> None:
-        tally, meaning = Tally(), self._file.meaning
         beside = self._file.contents()
+        blocks, self.sensor, tally = self._indexed(beside, progress)
+        if self._rotate:
+            tally.notes.append("events are turned by 180 degrees, as asked")
+        self.n_events = int(blocks["kept"].sum())
+        tally.found["frames"] += len(beside.frames.stamps)
+        tally.found["imu"] += len(beside.imu)
+        tally.found["specials"] += len(beside.specials)
+        self.frames = beside.frames.on(self.sensor, rotate180=self._rotate, tally=tally)
+        self._imu, self.specials = beside.imu, beside.specials
+        self.specials.flags.writeable = False
+        self.epochs, self.report = (Epoch(0, 0, "start"),), tally.report()
+        self._set_times(blocks, tally)
+        self._reader = PacketReader(blocks, self._decode, sensor=self.sensor)
+        self.gaps = self._reader.gaps()
+
+    def _indexed(
+        self, beside: Beside, progress: Callable[[float], None]
+    ) -> tuple[NDArray[np.void], SensorSize, Tally]:
+        """Return the blocks, from the cache if they are there, the sensor, and the counts."""
+        choices = self._choices.get("camera"), self._choices.get("time_unit")
+        variant = f"columns {self._given_sensor} {choices}"
+        cached = load_arrays(self.path, variant=variant)
+        if cached is not None and "blocks" in cached[0]:
+            progress(1.0)
+            facts = cached[1]
+            sensor = SensorSize(*facts["sensor"])
+            return cached[0]["blocks"], sensor, Tally.from_dict(facts["tally"])
+        tally, meaning = Tally(), self._file.meaning
         tally.notes += [*meaning.notes, *beside.notes]
         known = self._given_sensor or meaning.sensor or _size_of(beside.frames)
         rows, x_max, y_max = [], 0, 0
@@ -106,26 +137,17 @@ class TableRecording(PacketRecording):
                 x_max, y_max = max(x_max, int(on.x.max())), max(y_max, int(on.y.max()))
                 rows.append(packet_row(offset, size, on))
         progress(1.0)
-        self.sensor = known or _inferred(SensorSize(y_max + 1, x_max + 1), tally)
+        sensor = known or _inferred(SensorSize(y_max + 1, x_max + 1), tally)
         if known is not None and self._given_sensor is None:
             where = "the file" if meaning.sensor is not None else "the pictures"
             tally.notes.append(f"sensor {known} from {where}")
-        if self._rotate:
-            tally.notes.append("events are turned by 180 degrees, as asked")
         blocks = np.array(rows, PACKET_DTYPE)
         back = int((blocks["t_min"][1:] < blocks["t_max"][:-1]).sum())
         tally.repair("blocks that begin before the one before them ends, put in order", back)
-        self.n_events = int(blocks["kept"].sum())
-        tally.found["frames"] += len(beside.frames.stamps)
-        tally.found["imu"] += len(beside.imu)
-        tally.found["specials"] += len(beside.specials)
-        self.frames = beside.frames.on(self.sensor, rotate180=self._rotate, tally=tally)
-        self._imu, self.specials = beside.imu, beside.specials
-        self.specials.flags.writeable = False
-        self.epochs, self.report = (Epoch(0, 0, "start"),), tally.report()
-        self._set_times(blocks, tally)
-        self._reader = PacketReader(blocks, self._decode, sensor=self.sensor)
-        self.gaps = self._reader.gaps()
+        facts = {"sensor": list(sensor), "tally": tally.to_dict()}
+        why = store_arrays(self.path, {"blocks": blocks}, facts, variant=variant)
+        tally.notes += [] if why is None else [why]
+        return blocks, sensor, tally
 
     def imu(self, t0_us: int | None = None, t1_us: int | None = None) -> NDArray[np.void]:
         """Return the inertial samples of ``[t0_us, t1_us)``; see :meth:`Recording.imu`."""

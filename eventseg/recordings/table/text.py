@@ -5,7 +5,7 @@ comments. A first line of two numbers is the width and the height of the sensor.
 integers and their decimals, so that no digit of them is lost.
 """
 
-# mypy: disable-error-code="untyped-decorator, no-any-return, assignment"
+# mypy: disable-error-code="untyped-decorator, no-any-return, assignment, return-value"
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ BOM = b"\xef\xbb\xbf"
 
 MOST_DECIMALS = 9
 """Decimals of a number that are read."""
+
+MOST_DIGITS = 18
+"""Digits of a number that always fit into 64 bits."""
 
 MOST_TENTH = np.iinfo(np.int64).max // 10 - 1
 """Largest integer that takes one more digit."""
@@ -160,8 +163,9 @@ def _in_us(t: NDArray[np.int64], decimals: NDArray[np.int64], unit: Unit) -> NDA
     """Return times in us, to the nearest one; one that does not fit becomes the latest."""
     factor, divisor = PER_US[unit]
     us = np.empty(len(t), np.int64)
-    for places in np.unique(decimals).tolist():
-        rows = decimals == places
+    same = len(decimals) > 0 and (decimals == decimals[0]).all()
+    for places in decimals[:1].tolist() if same else np.unique(decimals).tolist():
+        rows = slice(None) if same else decimals == places
         up, down = (factor, 10**places * divisor) if places > 0 else (factor * 10**-places, divisor)
         common = np.gcd(up, down)
         up, down = int(up // common), int(down // common)
@@ -174,6 +178,49 @@ def _in_us(t: NDArray[np.int64], decimals: NDArray[np.int64], unit: Unit) -> NDA
 
 def _plain(values: NDArray[np.int64], decimals: NDArray[np.int64]) -> NDArray[np.generic]:
     return values / 10.0**decimals if decimals.any() else values
+
+
+@compiled
+def _plain_line(
+    content: NDArray[np.uint8],
+    place: int,
+    n: int,
+    table: NDArray[np.int64],
+    decimals: NDArray[np.int64],
+) -> int:
+    """Parse a line of four numbers without signs, exponents and repeated separators, as most are.
+
+    Returns
+    -------
+    int
+        Place behind the line; 0 for any other line, of which nothing is kept.
+    """
+    at, end, one = np.uint64(place), np.uint64(len(content)), np.uint64(1)
+    for column in range(4):
+        value, digits, before = np.int64(0), 0, -1
+        while at < end:
+            digit = np.int64(content[at]) - 48
+            if 0 <= digit <= 9:
+                value = value * 10 + digit
+                digits += 1
+            elif digit == -2 and before < 0:  # the point
+                before = digits
+            else:
+                break
+            at += one
+        after = digits - before if before >= 0 else 0
+        if digits == 0 or digits > MOST_DIGITS or after > MOST_DECIMALS or at >= end:
+            return 0
+        table[n, column], decimals[n, column] = value, after
+        byte = content[at]
+        at += one
+        if column == 3 and byte == 13 and at < end:
+            byte = content[at]
+            at += one
+        ended = byte == 10 if column == 3 else byte == 44 or byte == 32 or byte == 9 or byte == 59
+        if not ended:
+            return 0
+    return np.int64(at)
 
 
 @compiled
@@ -197,6 +244,11 @@ def _parse(
     n, unread, place = 0, 0, 0
     size = len(content)
     while place < size:
+        behind = _plain_line(content, place, n, table, decimals)
+        if behind:
+            place = behind
+            n += 1
+            continue
         column = 0
         sound = True
         empty = True
