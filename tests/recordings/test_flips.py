@@ -103,13 +103,23 @@ def outcome(path: Path) -> Counter[Row] | None:
         return None
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
-def test_file_cut_at_any_place(tmp_path: Path, suffix: str) -> None:
+LONG = (".h5", ".db3")
+"""Files of many bytes: cut at every byte in the slow tests, at some places otherwise."""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "places"),
+    [
+        *((suffix, 150 if suffix in LONG else None) for suffix in WRITERS),
+        *(pytest.param(suffix, None, marks=pytest.mark.slow) for suffix in LONG),
+    ],
+)
+def test_file_cut_at_any_place(tmp_path: Path, suffix: str, places: int | None) -> None:
     path = tmp_path / f"rec{suffix}"
     WRITERS[suffix][0](path)
     content = path.read_bytes()
     assert outcome(path) == Counter(rows(EVENTS))
-    stops = set(range(0, len(content), max(1, len(content) // 120)))
+    stops = set(range(0, len(content), 1 if places is None else len(content) // places))
     stops |= {at + k for at in range(0, len(content), 4_096) for k in (-1, 0, 1) if at + k >= 0}
     known = set()
     for stop in sorted(stops):
