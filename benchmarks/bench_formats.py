@@ -1,62 +1,44 @@
-"""Events a second from a file to arrays: Prophesee's formats, beside other readers, same file.
+"""Events a second from a file to arrays, each format beside the readers of the package index.
 
-    uv run --group bench python benchmarks/bench_formats.py [FOLDER]
+    uv run --group bench --with faery --with pandas --with polars \
+        python benchmarks/bench_formats.py [--folder FOLDER] [--only "DAT;CSV"]
 
-The file holds half a second of random events on 640x480, bursts along rows as cameras make them,
-repeated until it has the events asked for. Each reader reads the whole file once before it is
-timed; ours opens without a cached index, so that its first pass counts too, and is also timed with
-one.
+Every reader of a format reads the same file whole, in turn, round after round, to columns or
+records of all events: of ours as it streams in spans of a million, without an index in the cache
+("first opening", which reads the file twice) and with one. Where a peer gives other types than
+int64 us for the times, the conversion counts, since it is part of the work; so does that of the
+words where a peer reads containers alone (bags, HDF5, NumPy). Rates are by processor time of the
+process, least of the rounds, since other work shares the machine; wall time stands beside.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import format_files
 import numpy as np
+from format_files import WRITERS, a_piece
 from paired import machine, save
+from peers_formats import PEERS
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from recordings.prophesee_files import EVT2, EVT3, evt2_words, evt3_words, header
-
-from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import open_recording
 
-SENSOR = SensorSize(480, 640)
-PERIOD_US = 2**19
-PIECE, REPEATS, ROUNDS = 400_000, 40, 3
+PIECE, REPEATS, ROUNDS = 400_000, 10, 3
+FEWER = {"CSV": 2}
+"""Repeats of formats that take long."""
 
-
-def a_piece() -> EventStream:
-    """Return events in bursts of neighbouring columns of one row and time."""
-    rng = np.random.default_rng(0)
-    bursts = PIECE // 6
-    t = np.sort(rng.integers(0, PERIOD_US - 5_000, bursts))
-    y, x0 = rng.integers(0, SENSOR.height, bursts), rng.integers(0, SENSOR.width - 16, bursts)
-    k = np.tile(np.arange(6) * 2, bursts)
-    each = np.repeat(np.arange(bursts), 6)
-    return EventStream.from_arrays(
-        t[each], x0[each] + k, y[each], (each % 2).astype(np.int8), sensor=SENSOR
-    )
-
-
-def repeated(words: np.ndarray, kind_shift: int, time_shift: int) -> bytes:
-    """Return words over and over, with the high part of their time going on."""
-    high = words >> kind_shift == 8
-    mask = (1 << kind_shift) - 1
-    parts = []
-    for k in range(REPEATS):
-        part = words.copy()
-        step = k * (PERIOD_US >> time_shift)
-        part[high] = 8 << kind_shift | (words[high].astype(np.int64) + step & mask)
-        parts.append(part)
-    return np.concatenate(parts).tobytes()
+NAMES = (
+    *("aedat", "dv-processing", "event-stream", "evlib", "evutils", "faery", "hdf5plugin"),
+    *("pandas", "polars", "rosbags"),
+)
+"""Packages of the peers."""
 
 
 def ours(path: Path) -> int:
@@ -65,69 +47,95 @@ def ours(path: Path) -> int:
         return sum(len(part) for part in recording.stream(max_events=10**6))
 
 
-def peers() -> dict[str, Callable[[Path], int]]:
-    """Return the readers that are installed, each from a path to the number of its events."""
-    found: dict[str, Callable[[Path], int]] = {}
-    try:
-        import evlib
+def first_opening(path: Path) -> int:
+    """Count the events without an index in the cache."""
+    for index in Path(os.environ["EVENTSEG_CACHE"]).glob("*.npz"):
+        index.unlink()
+    return ours(path)
 
-        found[f"evlib {version('evlib')}"] = lambda path: len(
-            evlib.load_events(str(path)).collect()
-        )
-    except ImportError:
-        pass
-    try:
-        from evutils.io import EventReader
 
-        def evutils(path: Path) -> int:
-            reader = EventReader(path, n_events=10**6)
-            return sum(len(part) for part in reader)
+def race(path: Path, readers: dict[str, Callable[[Path], int]]) -> dict[str, Any]:
+    """Return events, rates by processor and by wall time, and the ratio to ours of each reader."""
+    cpu: dict[str, list[float]] = {name: [] for name in readers}
+    wall: dict[str, list[float]] = {name: [] for name in readers}
+    counts: dict[str, int] = {}
+    faults: dict[str, str] = {}
+    for turn in range(ROUNDS + 1):
+        for name, read in readers.items():
+            if name in faults:
+                continue
+            begin_cpu, begin = time.process_time(), time.perf_counter()
+            try:
+                counts[name] = int(read(path))
+            except Exception as error:  # a peer's fault is a finding
+                faults[name] = f"{type(error).__name__}: {error}"[:200]
+                continue
+            if turn:
+                cpu[name].append(time.process_time() - begin_cpu)
+                wall[name].append(time.perf_counter() - begin)
+    rows: dict[str, Any] = {}
+    for name in readers:
+        if name in faults:
+            rows[name] = {"error": faults[name]}
+            continue
+        pairs = np.array(cpu[name]) / np.array(cpu["eventseg, indexed"])
+        rows[name] = {
+            "events": counts[name],
+            "million_events_per_cpu_s": rounded(counts[name] / min(cpu[name]) / 1e6),
+            "million_events_per_s": rounded(counts[name] / min(wall[name]) / 1e6),
+            "cpu_time_to_ours": rounded(float(np.median(pairs))),
+        }
+    return rows
 
-        found[f"evutils {version('evutils')}"] = evutils
-    except ImportError:
-        pass
+
+def rounded(value: float) -> float:
+    """Return three figures of a number."""
+    return float(f"{value:.3g}")
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of the peers that are here."""
+    found = {}
+    for name in NAMES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
     return found
 
 
-def measure(path: Path, read: Callable[[Path], int], *, cached: bool) -> dict[str, Any]:
-    """Return the events that a reader counts and its median rate."""
-    rates = []
-    for _ in range(ROUNDS + 1):
-        if not cached:
-            for index in Path(os.environ["EVENTSEG_CACHE"]).glob("*.npz"):
-                index.unlink()
-        begin = time.perf_counter()
-        count = read(path)
-        rates.append(count / (time.perf_counter() - begin))
-    return {"events": count, "million_events_per_s": round(float(np.median(rates[1:])) / 1e6, 1)}
-
-
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--name", default="formats")
+    given = parser.parse_args()
+    folder = given.folder or Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
     os.environ["EVENTSEG_CACHE"] = str(folder / "cache")
-    piece, result = a_piece(), {"machine": machine(), "sensor": str(SENSOR), "formats": {}}
-    for name, words, dtype, kind, shift in (
-        (EVT3, evt3_words(piece, vectors=True), "<u2", 12, 12),
-        (EVT2, evt2_words(piece), "<u4", 28, 6),
-    ):
-        path = folder / f"{name}.raw"
-        path.write_bytes(header(name, *SENSOR) + repeated(np.frombuffer(words, dtype), kind, shift))
-        rows = {
-            "eventseg, first opening and stream": measure(path, ours, cached=False),
-            "eventseg, indexed, stream": measure(path, ours, cached=True),
-        }
-        for peer, read in peers().items():
-            try:
-                rows[peer] = measure(path, read, cached=True)
-            except Exception as error:  # a peer's fault is a finding
-                rows[peer] = {"error": f"{type(error).__name__}: {error}"[:200]}
+    piece = a_piece(PIECE)
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "peers": installed(),
+        "sensor": str(format_files.SENSOR),
+        "formats": {},
+    }
+    for name in given.only.split(";") if given.only else WRITERS:
+        file, write = WRITERS[name]
+        path, times = folder / file, FEWER.get(name, REPEATS)
+        if not path.exists():
+            write(path, piece, times)
+        mine = {"eventseg, first opening": first_opening, "eventseg, indexed": ours}
         result["formats"][name] = {
             "bytes": path.stat().st_size,
-            "written": PIECE // 6 * 6 * REPEATS,
-            **rows,
+            "written": len(piece) * times,
+            "load": round(os.getloadavg()[0], 2),
+            **race(path, mine | PEERS.get(name, {})),
         }
-        print(name, result["formats"][name], flush=True)
-    save("formats", result)
+        print(name, flush=True)
+        for reader, row in result["formats"][name].items():
+            print(f"  {reader:<40} {row}", flush=True)
+    save(given.name, result)
 
 
 if __name__ == "__main__":

@@ -207,13 +207,16 @@ def write_topics1(path: Path, topics: Topics) -> None:
 def write_db3(path: Path, contents: Iterable[bytes], *, kind: str = PACKET) -> None:
     """Write a ROS 2 bag in SQLite, with a topic of another type before that of the events."""
     with sqlite3.connect(path) as base:
-        base.execute("CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT)")
+        base.execute(
+            "CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT, "
+            "serialization_format TEXT, offered_qos_profiles TEXT)"
+        )
         base.execute(
             "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, "
             "data BLOB)"
         )
-        base.execute("INSERT INTO topics VALUES (1, '/imu', 'sensor_msgs/msg/Imu')")
-        base.execute("INSERT INTO topics VALUES (2, '/events', ?)", (kind,))
+        base.execute("INSERT INTO topics VALUES (1, '/imu', 'sensor_msgs/msg/Imu', 'cdr', '')")
+        base.execute("INSERT INTO topics VALUES (2, '/events', ?, 'cdr', '')", (kind,))
         base.execute("INSERT INTO messages VALUES (1, 1, 5, ?)", (b"imu",))
         for k, content in enumerate(contents):
             base.execute("INSERT INTO messages VALUES (?, 2, ?, ?)", (k + 2, k // 2, content))

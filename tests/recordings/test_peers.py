@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from recordings.aedat2_files import davis_events, header2, packed
 from recordings.aedat3_files import event_rows, header3, write_aedat3
 from recordings.ecf_files import ALL_PACKED, COLUMNS_PACKED, MASKED, write_ecf
 from recordings.es_files import atis_records, dvs_records, header_es
-from recordings.prophesee_files import EVT2, EVT3, write_dat, write_raw
+from recordings.prophesee_files import EVT2, EVT3, EVT21_LEGACY, write_dat, write_raw
+from recordings.rosbag_files import PACKET, PACKET_FIELDS, messages, write_db3
 from recordings.test_ecf import some_events
 
 from eventseg.events import EventStream, SensorSize
@@ -32,7 +34,7 @@ PICTURE = (np.arange(480 * 640).reshape(480, 640) % 251).astype(np.uint8)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its open files
-@pytest.mark.parametrize("kind", [EVT2, EVT3, "vectors", "DAT"])
+@pytest.mark.parametrize("kind", [EVT2, EVT3, "vectors", EVT21_LEGACY, "DAT"])
 def test_evutils_reads_the_same(tmp_path: Path, kind: str) -> None:
     io = pytest.importorskip("evutils.io")
     path = tmp_path / ("rec.dat" if kind == "DAT" else "rec.raw")
@@ -67,6 +69,69 @@ def test_evutils_reads_the_same_aedat(tmp_path: Path, version: int) -> None:
         x, y = SIZE.width - 1 - x, SIZE.height - 1 - y
     for name, column in (("t", theirs["t"]), ("x", x), ("y", y), ("p", theirs["p"])):
         np.testing.assert_array_equal(getattr(ours, name), np.asarray(column), err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_evutils_reads_the_same_columns(tmp_path: Path) -> None:
+    io = pytest.importorskip("evutils.io")
+    path = tmp_path / "rec.h5"
+    with h5py.File(path, "w") as file:
+        for name in "txyp":
+            file[f"events/{name}"] = getattr(bursts(), name)
+    theirs = io.EventReader(path).read_all()
+    with open_recording(path, sensor=SIZE) as recording:
+        ours = recording.events()
+    for name in "txyp":
+        np.testing.assert_array_equal(getattr(ours, name), np.asarray(theirs[name]), err_msg=name)
+
+
+@pytest.mark.parametrize("kind", [EVT2, EVT3, "vectors", "DAT", "AEDAT 4", "DVS", "ATIS"])
+def test_faery_reads_the_same(tmp_path: Path, kind: str) -> None:
+    """Of Event Stream it counts rows from the bottom, which we leave as they stand."""
+    faery = pytest.importorskip("faery")
+    if kind == "DAT":
+        write_dat(path := tmp_path / "rec.dat", bursts())
+    elif kind == "AEDAT 4":
+        path = written_aedat4(tmp_path / "rec.aedat4")
+    elif kind in ("DVS", "ATIS"):
+        records = dvs_records(bursts()) if kind == "DVS" else atis_records(bursts())
+        path = tmp_path / "rec.es"
+        path.write_bytes(header_es(("DVS", "ATIS").index(kind) + 1, SIZE) + records)
+    else:
+        name = EVT3 if kind == "vectors" else kind
+        write_raw(path := tmp_path / "rec.raw", bursts(), name=name, vectors=kind == "vectors")
+    theirs = faery.events_stream_from_file(path).to_array()
+    with open_recording(path) as recording:
+        ours = recording.events()
+    y = SIZE.height - 1 - theirs["y"].astype(int) if kind in ("DVS", "ATIS") else theirs["y"]
+    columns = {"t": theirs["t"], "x": theirs["x"], "y": y, "p": theirs["on"]}
+    for name, column in columns.items():
+        np.testing.assert_array_equal(getattr(ours, name), column, err_msg=name)
+
+
+def test_rosbags_finds_the_same_messages(tmp_path: Path) -> None:
+    """Our own reader of ROS 2 bags in SQLite; the words are decoded by NumPy."""
+    highlevel = pytest.importorskip("rosbags.highlevel")
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    path = tmp_path / "rec.db3"
+    write_db3(path, messages(bursts(), "libcaer", ros1=False))
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    store.register(get_types_from_msg(PACKET_FIELDS, PACKET))
+    parts = []
+    with highlevel.AnyReader([path], default_typestore=store) as reader:
+        for connection, _, raw in reader.messages(
+            [each for each in reader.connections if each.msgtype == PACKET]
+        ):
+            message = reader.deserialize(raw, connection.msgtype)
+            words = np.frombuffer(message.events, "<u4").reshape(-1, 2).astype(np.int64)
+            t = message.time_base // 1_000 + words[:, 1]
+            places = [words[:, 0] >> shift & mask for shift, mask in ((17, 0x7FFF), (2, 0x7FFF))]
+            parts.append(np.stack([t, *places, words[:, 0] >> 1 & 1]))
+    with open_recording(path) as recording:
+        ours = recording.events()
+    for name, column in zip("txyp", np.concatenate(parts, axis=1), strict=True):
+        np.testing.assert_array_equal(getattr(ours, name), column, err_msg=name)
 
 
 def written_aedat4(path: Path) -> Path:
