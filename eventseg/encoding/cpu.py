@@ -16,7 +16,7 @@ from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Tensor
 from eventseg.errors import ExtensionError, WindowError
 from eventseg.events import EventStream
-from eventseg.kernels import planes, scratch
+from eventseg.kernels import bands, planes, reused, scratch
 from eventseg.kernels.accumulate import PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.counts import count_bytes, stack_bytes
 from eventseg.kernels.encode import encode_packed, encode_wide
@@ -47,9 +47,22 @@ def encode_run(
     height, width = out.shape[2:]
     flat = out.reshape(len(out), 6, height * width)
     wide = beyond_packed(lo, hi, t0_us, t1_us)
+    banding = _banding(lo, hi, rows=height, width=width)
     with scratch.packed(height * width) as words:
         encode_packed(
-            *columns, lo, hi, t0_us, t1_us, flat, wide, words, first_row, height, width, ddof
+            *columns,
+            lo,
+            hi,
+            t0_us,
+            t1_us,
+            flat,
+            wide,
+            words,
+            banding,
+            first_row,
+            height,
+            width,
+            ddof,
         )
     for k in np.flatnonzero(wide):
         with scratch.wide(height * width) as four:
@@ -68,6 +81,17 @@ def encode_run(
             )
     for tensor in out:
         normalise_raw(tensor, normalise=encoding.normalise)
+
+
+def _banding(
+    lo: NDArray[np.int64], hi: NDArray[np.int64], *, rows: int, width: int
+) -> tuple[int, NDArray[np.uint8], NDArray[np.uint64]]:
+    """Return how windows are encoded in bands, as ``encode_packed`` takes it."""
+    shift = bands.band_shift(rows, width)
+    counts = hi - lo
+    most = min(PACKED_MAX_EVENTS, bands.MOST_EVENTS_A_PIXEL * rows * width)
+    room = int(counts.max(initial=0, where=counts <= most)) if shift >= 0 else 0
+    return shift, reused.empty(room, np.uint8), reused.empty(room, np.uint64)
 
 
 def _encode_rounded(

@@ -43,27 +43,42 @@ def finalize_packed(count_time, square, out, window_us, shift_us, keep, ddof):
         1 or 0.
     """
     cells = out.shape[1]
-    per_window = np.float32(1.0 / window_us)
-    less = np.float32(ddof)
     for polarity in range(2):
-        words = count_time[polarity * cells : polarity * cells + cells]
-        squares = square[polarity * cells : polarity * cells + cells]
-        counts, means, stds = out[polarity], out[2 + 2 * polarity], out[3 + 2 * polarity]
-        for i in range(cells):
-            n = words[i] >> COUNT_SHIFT
-            s1 = words[i] & TIME_MASK
-            counts[i] = np.float32(n)
-            means[i], stds[i] = exact_moments(n, s1, squares[i], per_window, less)
-            if keep:
-                # sum(dt - s) and sum((dt - s)^2), by the sums of dt and dt^2
-                words[i] -= n * shift_us
-                squares[i] += shift_us * (n * shift_us - 2 * s1)
-            else:
-                words[i] = 0
-                squares[i] = 0
+        finalize_plane(
+            count_time[polarity * cells : polarity * cells + cells],
+            square[polarity * cells : polarity * cells + cells],
+            out[polarity],
+            out[2 + 2 * polarity],
+            out[3 + 2 * polarity],
+            window_us,
+            shift_us,
+            keep,
+            ddof,
+        )
     if not keep:
         count_time[2 * cells] = 0
         square[2 * cells] = 0
+
+
+@compiled
+def finalize_plane(words, squares, counts, means, stds, window_us, shift_us, keep, ddof):
+    """Write the three channels of cells of one polarity, see :func:`finalize_packed`."""
+    per_window = np.float32(1.0 / window_us)
+    less = np.float32(ddof)
+    words, squares = words[: len(counts)], squares[: len(counts)]
+    means, stds = means[: len(counts)], stds[: len(counts)]
+    for i in range(len(counts)):
+        n = words[i] >> COUNT_SHIFT
+        s1 = words[i] & TIME_MASK
+        counts[i] = np.float32(n)
+        means[i], stds[i] = exact_moments(n, s1, squares[i], per_window, less)
+        if keep:
+            # sum(dt - s) and sum((dt - s)^2), by the sums of dt and dt^2
+            words[i] -= n * shift_us
+            squares[i] += shift_us * (n * shift_us - 2 * s1)
+        else:
+            words[i] = 0
+            squares[i] = 0
 
 
 @compiled

@@ -19,7 +19,7 @@ from eventseg.encoding.one_pass import encode_counted, encode_recording
 from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.kernels import accumulate, scratch
+from eventseg.kernels import accumulate, bands, scratch
 from eventseg.kernels.accumulate import BLOCK, PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.cells import EXACT_LIMIT
 from eventseg.windows import Windows
@@ -91,6 +91,48 @@ def test_sliding_and_fresh_windows_are_the_specification(events, data):
         assert_as_naive(tensor, naive.tensor(events, int(start), int(start) + width))
         alone = encode_windows(events, windows([start], [start + width]))[0]
         np.testing.assert_array_equal(tensor, alone)
+
+
+@given(events=streams(), data=st.data())
+@settings(max_examples=100)
+def test_bands_of_rows_are_the_specification(events, data):
+    height, width = events.sensor
+    first = data.draw(st.integers(0, height - 1))
+    kept = (first, data.draw(st.integers(first + 1, height)))
+    span = data.draw(st.integers(1, events.t1_us - events.t0_us))
+    t0 = events.t0_us + np.arange(-1, 3) * span
+    whole = encode_windows(events, windows(t0, t0 + span), rows=kept)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bands, "LEAST_BYTES", 0)
+        patch.setattr(bands, "BAND_BYTES", 16 * width << data.draw(st.integers(0, 3)))
+        assert bands.band_shift(kept[1] - kept[0], width) >= 0
+        made = encode_windows(events, windows(t0, t0 + span), rows=kept)
+    np.testing.assert_array_equal(made, whole)
+    for tensor, begin in zip(made, t0.tolist(), strict=True):
+        assert_as_naive(tensor, naive.tensor(events, begin, begin + span)[:, slice(*kept)])
+
+
+def test_bands_of_common_sensors():
+    assert bands.band_shift(260, 346) == 5
+    assert bands.band_shift(480, 640) == 5
+    assert bands.band_shift(720, 1280) == 4
+    assert bands.band_shift(128, 128) == -1  # all sums fit in a cache
+    assert bands.band_shift(2**15, 2**15) == -1  # one row does not fit
+
+
+def test_a_cell_beyond_exact_integers_is_found_in_its_band(monkeypatch):
+    n = EXACT_LIMIT // 50_000 + 1_000
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, 50_000, n))
+    x, y = np.full(n, 3), np.full(n, 5)
+    x[::500], y[::500] = 1, 6
+    events = EventStream.from_arrays(t, x, y, x % 2, sensor=SIZE, t0_us=0, t1_us=50_000)
+    whole = encode(events)
+    monkeypatch.setattr(bands, "LEAST_BYTES", 0)
+    monkeypatch.setattr(bands, "BAND_BYTES", 16 * SIZE.width * 2)
+    monkeypatch.setattr(bands, "MOST_EVENTS_A_PIXEL", n)
+    np.testing.assert_array_equal(encode(events), whole)
+    assert_as_naive(whole, naive.tensor(events, 0, 50_000))
 
 
 @given(events=streams(max_events=40), data=st.data())
