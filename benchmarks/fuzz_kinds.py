@@ -55,6 +55,14 @@ def kinds() -> dict[str, Kind]:
         Kind("predictions", _predictions, _read_predictions, True),
         Kind("league", _league, _read_league, True),
         Kind("settings", _settings, _read_settings, True),
+        Kind("run", lambda folder: _run(folder) / "run.json", _read_run, True),
+        Kind("metrics", lambda folder: _run(folder) / "metrics.csv", _read_run, True),
+        Kind("timing", lambda folder: _run(folder) / "timing.csv", _read_run, True),
+        Kind("last", lambda folder: _run(folder) / "last.pt", _read_run),
+        Kind("index", _index, _read_index),
+        Kind("shard", lambda folder: _shards(folder) / "shard.toml", _read_shards, True),
+        Kind("shardmanifest", lambda folder: _shards(folder) / "manifest.toml", _read_shards, True),
+        Kind("shardsamples", lambda folder: _shards(folder) / "samples.csv", _read_shards, True),
     ]
     return {kind.name: kind for kind in found}
 
@@ -100,10 +108,13 @@ def _first(folder: Path, suffix: str) -> Path:
 
 
 def _read_dataset(path: Path) -> object:
+    return _read_dataset_at(next(parent for parent in path.parents if parent.name == "data"))
+
+
+def _read_dataset_at(root: Path) -> object:
     import eventseg
     from eventseg.dataset.check import check_dataset
 
-    root = next(parent for parent in path.parents if parent.name == "data")
     check_dataset(root)
     with eventseg.open_dataset(root) as dataset:
         return [
@@ -198,3 +209,118 @@ def _read_settings(path: Path) -> object:
     from eventseg.training.config.config import load_config
 
     return load_config(path)
+
+
+NET = """
+from torch import nn
+
+def small(in_channels, classes):
+    return nn.Sequential(nn.Conv2d(in_channels, 4, 3, padding=1), nn.Conv2d(4, classes, 1))
+"""
+
+
+def _run(folder: Path) -> Path:
+    import eventseg
+
+    (folder / "net.py").write_text(NET)
+    settings = {"iterations": 1, "workers": 0, "min_covered": 0.0, "validation_share": 0.5}
+    eventseg.train(
+        _dataset(folder), folder / "run", network=f"{folder / 'net.py'}:small", device="cpu",
+        batch_size=1, **settings,
+    )  # fmt: skip
+    return folder / "run"
+
+
+def _read_run(path: Path) -> object:
+    import eventseg
+    from eventseg.training.check import check_run
+    from eventseg.training.describe_run import describe_run, run_lines
+
+    root, errors = path.parent, []
+    # Each is a command of its own: the first error must not hide what the others do.
+    for read in (
+        lambda: run_lines(describe_run(root)),
+        lambda: check_run(root),
+        lambda: eventseg.results(root),
+        lambda: _resume(root),
+    ):
+        try:
+            read()
+        except eventseg.EventsegError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return root
+
+
+def _resume(root: Path) -> None:
+    """Go on with a run that has ended, which reads all of it."""
+    import torch
+
+    import eventseg
+    from eventseg.training.config.config import load_config
+    from eventseg.training.run_folder import resume_notes
+
+    config = load_config(root / "config.toml")
+    resume_notes(root, config, device=torch.device("cpu"))
+    kept = {name: (root / name).read_bytes() for name in ("run.json", "metrics.csv")}
+    try:
+        eventseg.train(root.parent / "data", root, config=config, device="cpu", resume=True)
+    finally:
+        for name, content in kept.items():
+            (root / name).write_bytes(content)
+
+
+def _index(folder: Path) -> Path:
+    import os
+
+    from recordings import test_contract
+
+    os.environ["EVENTSEG_CACHE"] = str(folder / "cache")
+    recording = folder / "rec.hdf5"
+    test_contract.TestDdd17().write(recording)
+    (folder / "events").write_text(_events_word(recording))
+    return sorted((folder / "cache").glob("*.npz"))[0]
+
+
+def _events_word(recording: Path) -> str:
+    from recordings.contract import SENSOR
+
+    import eventseg
+
+    with eventseg.open_recording(recording, sensor=SENSOR) as opened:
+        events = opened.events()
+        return f"{len(events)} {int(events.t.sum())} {len(opened.frames)}"
+
+
+def _read_index(path: Path) -> object:
+    folder = path.parent.parent
+    found, expected = _events_word(folder / "rec.hdf5"), (folder / "events").read_text()
+    assert found == expected, f"a damaged index gives {found}, not {expected}"
+    return found
+
+
+def _shards(folder: Path) -> Path:
+    from recordings.contract import SENSOR
+
+    import eventseg
+    from eventseg.dataset.shards import encode_shard
+
+    drive = folder / "drive.hdf5"
+    eventseg.simulate_street(drive, duration_us=150_000, seed=3, sensor=SENSOR, threads=1)
+    for index in (1, 2):
+        encode_shard(drive, folder / "shards", windows_us=[10_000], shard=f"{index}/2")
+    return folder / "shards" / "shards" / "1-of-2"
+
+
+def _read_shards(path: Path) -> object:
+    import shutil
+
+    from eventseg.dataset.shards import merge_dataset
+
+    root = path.parents[2]
+    merged = root.with_name("merged")
+    shutil.rmtree(merged, ignore_errors=True)
+    shutil.copytree(root, merged)  # what is merged is removed
+    merge_dataset(merged)
+    return _read_dataset_at(merged)

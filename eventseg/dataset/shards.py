@@ -310,7 +310,12 @@ def merge_dataset(root: Path) -> tuple[DatasetSummary, ...]:
 
 def _agreed(shards: Sequence[tuple[Path, dict[str, Any]]], key: str) -> list[str]:
     """Return the entries that the records of all shards must share."""
-    values = [[str(name) for name in table.get(key, ())] for _, table in shards]
+    values = []
+    for path, table in shards:
+        names = table.get(key, [])
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise DatasetError(f"{path} names no {key}; remove it and run that shard again")
+        values.append(names)
     for value, (path, _) in zip(values, shards, strict=True):
         if value != values[0]:
             raise DatasetError(
@@ -343,7 +348,7 @@ def _merged(
                 if len(of_part) != stop - start or any(r.recording != recording for r in of_part):
                     raise ValueError(f"{len(of_part)} samples of {recording}, not {stop - start}")
                 parts.setdefault(recording, []).append((start, stop, samples, path.name, of_part))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(
                 f"{path} contradicts itself ({error}); remove it and run that shard again"
             ) from error
@@ -364,6 +369,8 @@ def _merged(
 
 def _entries(manifests: Mapping[str, Manifest]) -> dict[str, RecordingEntry]:
     """Return the entry of each recording, which all shards with a part of it must have alike."""
+    if not manifests:
+        return {}
     (name, first), *_ = manifests.items()
     entries: dict[str, RecordingEntry] = {}
     for shard, manifest in manifests.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,6 @@ from eventseg.errors import TrainingError
 from eventseg.files import read_csv
 from eventseg.recordings.progress import no_report
 from eventseg.sources.source import open_source
-from eventseg.training.config.config import TrainConfig
-from eventseg.training.config.tables import from_table
 from eventseg.training.distributed import world
 from eventseg.training.initial import check_initial_file
 from eventseg.training.parts import parts_of
@@ -27,6 +24,7 @@ from eventseg.training.run_folder import (
     describe_run,
     differing_data,
     read_run,
+    recorded_config,
 )
 from eventseg.training.trainer import train
 
@@ -80,7 +78,7 @@ def reproduce(
     """
     path = Path(run) / RUN if Path(run).is_dir() else Path(run)
     held, root = read_run(path), path.resolve().parent
-    config = from_table(TrainConfig, tomllib.loads(held["config"]))
+    config = recorded_config(held, path)
     if chosen := held.get("arithmetic"):  # what a probe would choose depends on the hour
         config = replace(config, amp=chosen["amp"], memory_format=chosen["memory_format"])
     processes = held.get("processes", 1)

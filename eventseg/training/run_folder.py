@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -13,11 +14,11 @@ from typing import Any
 
 import torch
 
-from eventseg.errors import OutputError, TrainingError
+from eventseg.errors import EventsegError, OutputError, TrainingError
 from eventseg.files import read_text, write_whole
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
-from eventseg.training.config.tables import to_table
+from eventseg.training.config.tables import from_table, to_table
 from eventseg.training.distributed import world
 from eventseg.training.layout import BEST as BEST
 from eventseg.training.layout import CONFIG as CONFIG
@@ -48,6 +49,24 @@ RUN_KEYS = frozenset(
     )
 )
 """Keys that every ``run.json`` has."""
+TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "data": str,
+    "inputs": dict,
+    "parts": dict,
+    "config": str,
+    "seed": int,
+    "device": str,
+    "parameters": int,
+    "versions": dict,
+    "command": list,
+    "processes": int,
+    "arithmetic": dict,
+    "init": (dict, type(None)),
+    "split": dict,
+    "code": dict,
+    "resumed": list,
+}
+"""Types of the entries of ``run.json`` that are read again."""
 NEUTRAL = ("workers", "input.encode", "input.live")
 """Settings that change nothing in the result, so that a run may continue with others."""
 
@@ -257,11 +276,53 @@ def read_run(path: Path) -> dict[str, Any]:
     check_is_run(path.parent)
     try:
         held = json.loads(read_text(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"cannot read {path}: {error}") from error
     if not isinstance(held, dict) or not held.keys() >= RUN_KEYS:
         raise TrainingError(f"{path} is no run.json of eventseg train")
+    if wrong := _wrong_entries(held):
+        raise TrainingError(
+            f"{path} is damaged: no valid entry {', '.join(wrong)}; restore the file, or train "
+            "into another folder"
+        )
     return held
+
+
+def _wrong_entries(run: Mapping[str, Any]) -> list[str]:
+    """Return the names of entries that are not of their type."""
+    wrong = [
+        name for name, kind in TYPES.items() if name in run and not isinstance(run[name], kind)
+    ]
+    arithmetic = run.get("arithmetic") or {"amp": "off", "memory_format": "contiguous"}
+    if "arithmetic" not in wrong and (
+        not arithmetic.keys() <= {"amp", "memory_format", "step_ms"}
+        or arithmetic.get("amp") not in ("off", "bf16", "fp16")
+        or arithmetic.get("memory_format") not in ("contiguous", "channels_last")
+        or not isinstance(arithmetic.get("step_ms", {}), dict)
+    ):
+        wrong.append("arithmetic")
+    if "resumed" not in wrong and not all(
+        isinstance(again, dict) and isinstance(again.get("device"), str)
+        for again in run.get("resumed", ())
+    ):
+        wrong.append("resumed")
+    return wrong
+
+
+def recorded_config(run: Mapping[str, Any], path: Path) -> TrainConfig:
+    """Return the settings that the ``run.json`` at a path holds.
+
+    Raises
+    ------
+    TrainingError
+        They are damaged.
+    """
+    try:
+        return from_table(TrainConfig, tomllib.loads(run["config"]))
+    except (ValueError, RecursionError, EventsegError) as error:
+        raise TrainingError(
+            f"the entry config of {path} is no configuration: {error}; restore the file"
+        ) from error
 
 
 def held_arithmetic(root: Path) -> dict[str, Any] | None:

@@ -134,7 +134,7 @@ def read_shards(root: Path, *, kind: str) -> list[tuple[Path, dict[str, Any]]]:
             number, count = int(table["shard"]), int(table["of"])
             if table["kind"] != kind or not 1 <= number <= count <= MOST_SHARDS:
                 raise ValueError(f"shard {number}/{count} of {table['kind']!r}, not of {kind}")
-        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DatasetError(
                 f"{path} is no record of a shard ({error}); run that shard again"
             ) from error
@@ -165,7 +165,7 @@ def shard_kind(root: Path) -> str | None:
     for path in sorted((root / SHARDS).glob(f"*/{RECORD}")):
         try:
             return str(read_toml(path)["kind"])
-        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DatasetError(
                 f"{path} is no record of a shard ({error}); run that shard again"
             ) from error

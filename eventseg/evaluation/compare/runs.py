@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +18,8 @@ from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, sho
 from eventseg.files import digest_of, read_text
 from eventseg.networks.weights import load_file
 from eventseg.training.config.config import TrainConfig, to_toml
-from eventseg.training.config.tables import from_table
 from eventseg.training.epoch_tables import best_of, read_metrics, read_timing
-from eventseg.training.run_folder import BEST, RUN, read_run
+from eventseg.training.run_folder import BEST, RUN, read_run, recorded_config
 from eventseg.windows import format_duration, parse_duration
 
 
@@ -138,7 +136,7 @@ def read_run_summary(run: str | Path) -> RunSummary:
     """
     root = Path(run)
     record = read_run(root / RUN)
-    config = from_table(TrainConfig, tomllib.loads(record["config"]))
+    config = recorded_config(record, root / RUN)
     history, classes = read_metrics(root)
     best = best_of(history, min_delta=config.min_delta)
     costs = read_timing(root)
