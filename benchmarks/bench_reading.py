@@ -26,10 +26,10 @@ ROUNDS = 7
 FRAME_US = 29_000
 
 
-def write(path: Path, *, blocks: int, frames: bool) -> None:
-    """Write ``blocks`` times 10 M events in 10 s, with a frame every 29 ms where wanted."""
+def write(path: Path, *, blocks: int, frames: bool, n_events: int = 10_000_000) -> None:
+    """Write ``blocks`` times ``n_events`` in 10 s, with a frame every 29 ms where wanted."""
     block_us = 10_000_000
-    events = edges_and_noise(block_us, duration_us=block_us)
+    events = edges_and_noise(n_events, duration_us=block_us)
     image = np.random.default_rng(0).integers(0, 256, SENSOR, np.uint8)
     with DDD17Writer(path, sensor=SENSOR) as writer:
         for block in range(blocks):
