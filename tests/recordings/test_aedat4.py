@@ -75,6 +75,17 @@ def test_everything_is_read_whatever_the_compression(tmp_path, compression, fini
         again.close()
 
 
+@pytest.mark.parametrize("main", [1_000_100, 1_000_500, 1_000_900])
+def test_a_read_out_without_stamps_holds_the_exposure(tmp_path, main):
+    content = frame_content(np.zeros((8, 16), np.uint8), t=(main, 0, 0, 1_000_300, 1_000_700))
+    packets = [(0, events_content(*events(9))), (1, content)]
+    with open_recording(write_aedat4(tmp_path / "a.aedat4", packets, xml=XML)) as recording:
+        frames = recording.frames
+        assert frames.t_us[0] == 1_000_700
+        assert frames.t_start_us[0] == min(main, 1_000_300)
+        assert frames.t_end_us[0] == max(main, 1_000_700)
+
+
 def test_colour_and_16_bit_frames_become_gray(tmp_path):
     gray = np.arange(128, dtype="<u2").reshape(8, 16) * 8  # 10-bit values
     colour = np.zeros((8, 16, 3), np.uint8)

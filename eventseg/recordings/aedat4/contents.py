@@ -156,7 +156,8 @@ def largest_place(content: Buffer) -> tuple[int, int]:
 def frame_of(content: Buffer) -> tuple[int, ...]:
     """Return the stamps and the place of a frame, as :data:`FRAME_DTYPE` from ``t_start`` on.
 
-    Recorders that do not know a stamp leave it out, or 0; then the frame's main time is taken.
+    Recorders that do not know a stamp leave it out, or 0; then the frame's main time is taken. A
+    read-out without stamps begins no later than the exposure and ends no earlier.
 
     Raises
     ------
@@ -166,10 +167,15 @@ def frame_of(content: Buffer) -> tuple[int, ...]:
     table = root(content)
     main = table.integer(0)
     early = main < START_US
+    known = [table.integer(field) != 0 or (early and table.has(field)) for field in (1, 2, 3, 4)]
     start, end, exposure_start, exposure_end = (
-        stamp if (stamp := table.integer(field)) or (early and table.has(field)) else main
-        for field in (1, 2, 3, 4)
+        table.integer(field) if stamped else main
+        for field, stamped in zip((1, 2, 3, 4), known, strict=True)
     )
+    if not known[0]:
+        start = min(start, exposure_start)
+    if not known[1]:
+        end = max(end, exposure_end)
     width, height, col, row = (table.integer(field, "h") for field in (6, 7, 8, 9))
     if width <= 0 or height <= 0 or row < 0 or col < 0:
         raise BufferDamage(f"a frame of {width}x{height} at ({col}, {row})")
