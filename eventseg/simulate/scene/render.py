@@ -85,69 +85,16 @@ def render_view(
     label = np.empty((height, width), np.uint8)
     motion = np.zeros((2, height, width), np.float32)
     row, col = 0.5 * (height - 1), 0.5 * (width - 1)
-    objects = scene.objects
-    _trace(
-        pose,
-        style.bonnet,
-        objects,
-        scene.blocks,
-        scene.first_block,
-        t_us * 1e-6,
-        surface,
-        depth,
-        label,
-        np.empty(height * width),
-        np.empty(height * width),
-    )
+    objects, blocks, first = scene.objects, scene.blocks, scene.first_block
+    rows = np.arange(height + 1) * width
+    column = np.tile(np.arange(width, dtype=np.int32), height)
+    a = np.tile((np.arange(width) - col) / pose.focal, height)
+    b = np.repeat((row - np.arange(height)) / pose.focal, width)
+    hits = (surface.reshape(-1), depth.reshape(-1), label.reshape(-1))
+    trace_background(pose, blocks, first, style.bonnet, a, b, *hits)
+    trace_objects(pose, objects, t_us * 1e-6, row, col, rows, column, a, b, *hits)
     _flow(pose, objects, row, col, surface, depth, motion)
     return View(label, depth, motion)
-
-
-@vectorised
-def _grid(
-    height: int,
-    width: int,
-    centre_row: float,
-    centre_col: float,
-    focal: float,
-    rows: NDArray[np.int64],
-    column: NDArray[np.int32],
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-) -> None:
-    """Fill the rays of a whole grid: where each row begins, columns, tangents."""
-    for i in range(height):
-        rows[i] = i * width
-        for j in range(width):
-            column[i * width + j] = j
-            a[i * width + j] = (j - centre_col) / focal
-            b[i * width + j] = (centre_row - i) / focal
-    rows[height] = height * width
-
-
-@vectorised
-def _trace(
-    pose: Pose,
-    bonnet: float,
-    objects: NDArray[np.void],
-    blocks: NDArray[np.float64],
-    first_block: int,
-    t_s: float,
-    surface: NDArray[np.int16],
-    depth: NDArray[np.float32],
-    label: NDArray[np.uint8],
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-) -> None:
-    """Trace the rays of all pixels; ``a`` and ``b`` receive their tangents."""
-    height, width = surface.shape
-    row, col = 0.5 * (height - 1), 0.5 * (width - 1)
-    rows = np.empty(height + 1, np.int64)
-    column = np.empty(height * width, np.int32)
-    _grid(height, width, row, col, pose.focal, rows, column, a, b)
-    hits = (surface.reshape(-1), depth.reshape(-1), label.reshape(-1))
-    trace_background(pose, blocks, first_block, bonnet, a, b, *hits)
-    trace_objects(pose, objects, t_s, row, col, rows, column, a, b, *hits)
 
 
 @vectorised

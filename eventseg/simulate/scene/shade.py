@@ -85,55 +85,52 @@ def shade(
     r20, r21, r22 = rotation[2, 0], rotation[2, 1], rotation[2, 2]
     px, pz = position[0], position[2]
     n_blocks = blocks.shape[1] // 2
-    rays = np.empty((_KINDS, BATCH), np.uint32)
-    places = np.zeros((_KINDS, BATCH), np.uint32)
+    # Less than a batch of a kind may wait while the next rays are told apart.
+    rays = np.empty((_KINDS, 2 * BATCH), np.uint32)
+    places = np.zeros((_KINDS, 2 * BATCH), np.uint32)
     waiting = np.zeros(_KINDS, np.int64)
-    batch = np.empty(ROWS * BATCH)
-    batch[:] = 0.0
-    for ray in range(len(a)):
-        hit = np.int64(surface[ray])
-        if hit == BONNET:
-            # The sky's reflection; still, as it moves with the camera.
-            shine = math.exp(4.0 * (b[ray] - style.bonnet) - 2.0 * a[ray] * a[ray])
-            luminance[ray] = style.tone * light.ambient + 0.15 * light.sky * shine
-            continue
-        kind, place = _THING, 0
-        if hit == OPEN:
-            kind = _SKY
-        elif hit == GROUND or (hit >= 0 and objects[hit].form == SHADOW):
-            named = label[ray]
-            kind = _ROAD if named == ROAD else _SIDEWALK if named == SIDEWALK else _TERRAIN
-        elif hit < 0:
-            s = np.float64(depth[ray])
-            x = px + s * (r00 * a[ray] + r01 * b[ray] + r02)
-            dz = r20 * a[ray] + r21 * b[ray] + r22
-            z = pz + s * dz
-            if hit == GABLE:
-                # A hair inside, to name the block the wall belongs to.
-                z += math.copysign(0.01, dz)
-            place = int(np.floor(z / BLOCK_M)) - first_block
-            place = min(n_blocks - 1, max(0, place)) + (n_blocks if x > 0.0 else 0)
-            named = label[ray]
-            if named == BUILDING:
-                kind = _WINDOWS if blocks[table.DUTY, place] > 0.0 else _PLAIN
-            else:
-                kind = _WALL if named == WALL else _FENCE if named == FENCE else _HEDGE
-        count = waiting[kind]
-        rays[kind, count], places[kind, count] = ray, place
-        waiting[kind] = count + 1
-        if count + 1 == BATCH:
-            _shade_batch(
-                *(pose, light, style, objects, blocks, first_block, t_s, a, b, surface, depth),
-                *(luminance, kind, rays[kind], places[kind], batch),
-            )
-            waiting[kind] = 0
-    for kind in range(_KINDS):
-        if waiting[kind] > 0:
-            chosen = slice(0, waiting[kind])
-            _shade_batch(
-                *(pose, light, style, objects, blocks, first_block, t_s, a, b, surface, depth),
-                *(luminance, kind, rays[kind, chosen], places[kind, chosen], batch),
-            )
+    batch = np.zeros(ROWS * BATCH)
+    for start in range(0, len(a), BATCH):
+        stop = min(len(a), start + BATCH)
+        for ray in range(start, stop):
+            hit = np.int64(surface[ray])
+            if hit == BONNET:
+                # The sky's reflection; still, as it moves with the camera.
+                shine = math.exp(4.0 * (b[ray] - style.bonnet) - 2.0 * a[ray] * a[ray])
+                luminance[ray] = style.tone * light.ambient + 0.15 * light.sky * shine
+                continue
+            kind, place = _THING, 0
+            if hit == OPEN:
+                kind = _SKY
+            elif hit == GROUND or (hit >= 0 and objects[hit].form == SHADOW):
+                named = label[ray]
+                kind = _ROAD if named == ROAD else _SIDEWALK if named == SIDEWALK else _TERRAIN
+            elif hit < 0:
+                s = np.float64(depth[ray])
+                x = px + s * (r00 * a[ray] + r01 * b[ray] + r02)
+                dz = r20 * a[ray] + r21 * b[ray] + r22
+                z = pz + s * dz
+                if hit == GABLE:
+                    # A hair inside, to name the block the wall belongs to.
+                    z += math.copysign(0.01, dz)
+                place = int(np.floor(z / BLOCK_M)) - first_block
+                place = min(n_blocks - 1, max(0, place)) + (n_blocks if x > 0.0 else 0)
+                named = label[ray]
+                if named == BUILDING:
+                    kind = _WINDOWS if blocks[table.DUTY, place] > 0.0 else _PLAIN
+                else:
+                    kind = _WALL if named == WALL else _FENCE if named == FENCE else _HEDGE
+            rays[kind, waiting[kind]], places[kind, waiting[kind]] = ray, place
+            waiting[kind] += 1
+        for kind in range(_KINDS):
+            # A full batch, or what is left after the last ray.
+            while waiting[kind] >= BATCH or (stop == len(a) and waiting[kind] > 0):
+                chosen = slice(max(0, waiting[kind] - BATCH), waiting[kind])
+                _shade_batch(
+                    *(pose, light, style, objects, blocks, first_block, t_s, a, b, surface, depth),
+                    *(luminance, kind, rays[kind, chosen], places[kind, chosen], batch),
+                )
+                waiting[kind] = chosen.start
 
 
 @vectorised
