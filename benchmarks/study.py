@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from eventseg.training.trainer import train
 
 WINDOW = "50ms"
 DONE, KEPT = "done", "study"
+LEVEL = 0.05
+"""Largest corrected p-value of a difference that counts."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,14 @@ def learn(data: Path, run: Path, settings: dict[str, Any], clock: Clock, *, devi
         return True
     if not clock.left():
         return False
-    overrides = {"labels.classes": "evsegnet6", "workers": 0, **settings}
-    if device == "cpu":
-        overrides = {"amp": "off", "memory_format": "channels_last", **overrides}
+    # Fixed, where a probe could choose otherwise for each line.
+    amp = "off" if device == "cpu" else "bf16"
+    overrides = {
+        "labels.classes": "evsegnet6",
+        "amp": amp,
+        "memory_format": "channels_last",
+        **settings,
+    }
     source = open_source(data, label_set="truth")
 
     def tell(now: Any) -> None:
@@ -169,7 +176,7 @@ def scored(
         workers=0,
         baselines=baselines,
         stress=tuple(stress),
-        stress_samples=stress_samples,
+        stress_samples=max(1, stress_samples),
     )
     asked = {"stress": list(stress), "samples": stress_samples, "baselines": baselines}
     note = out / "asked.json"
@@ -241,19 +248,20 @@ def measured(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def tested(
-    rows: dict[str, list[Row]], reference: str, names: Sequence[str]
+    rows: dict[str, list[Row]], pairs: Mapping[str, tuple[str, str]]
 ) -> dict[str, dict[str, Any]]:
-    """Return the paired test of each line against the reference, by the seeds that both have.
+    """Return the paired test of each pair of lines, by the seeds that both have.
 
+    Pairs are by name, first line less second; those without a run of each are left out.
     ``p_holm`` is the p-value corrected for the number of tests (Holm 1979).
     """
     tests: dict[str, dict[str, Any]] = {}
-    for name in names:
-        if name == reference or not rows.get(name) or not rows.get(reference):
+    for name, (first, second) in pairs.items():
+        seeds = min(len(rows.get(first, [])), len(rows.get(second, [])))
+        if not seeds:
             continue
-        seeds = min(len(rows[name]), len(rows[reference]))
         try:
-            tests[name] = paired_test(rows[name][:seeds], rows[reference][:seeds]).to_dict()
+            tests[name] = paired_test(rows[first][:seeds], rows[second][:seeds]).to_dict()
         except LabelError as error:
             tests[name] = {"none": str(error)}
     known = [name for name, test in tests.items() if "none" not in test]
@@ -261,6 +269,18 @@ def tested(
     for name, p_value in zip(known, corrected, strict=True):
         tests[name]["p_holm"] = p_value
     return tests
+
+
+def against(reference: str, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the pair of each line with the reference, by the line's name."""
+    return {name: (name, reference) for name in names if name != reference}
+
+
+def outcome(test: dict[str, Any]) -> str:
+    """Return whether the first line of a test is better: holds, does not hold, or undecided."""
+    if "none" in test or test["p_holm"] > LEVEL:
+        return "undecided"
+    return "holds" if test["miou_truth"]["difference"] > 0 else "does not hold"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -312,7 +332,8 @@ def options(parser: argparse.ArgumentParser, *, updates: int) -> argparse.Argume
     parser.add_argument("--batch", type=int, default=8, help="samples of an update [8]")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each line [3]")
     parser.add_argument("--only", default="", metavar="NAME,NAME", help="some lines")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda [cpu]")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda in bfloat16 [cpu]")
+    parser.add_argument("--workers", type=int, default=0, help="processes that load samples [0]")
     parser.add_argument(
         "--minutes", type=float, default=60.0, help="begin no training after this time [60]"
     )

@@ -10,7 +10,7 @@ drives, with the same samples, updates, batch, order and augmentation, and is sc
 unseen drives. Parts of the study:
 
 networks  the ten networks, each against Fast-SCNN
-aspp      DenseASPP against its units side by side (ASPP), and against none, on one trunk
+aspp      the units of DenseASPP side by side (ASPP) against dense ones and none, on one trunk
 enet      ENet against its ablations: no dilation, no regular bottlenecks, no pooling branch
 rates     ENet with Adam at batches of 5 and 10 and rates of 5e-4 and 8e-4, for as many samples
 
@@ -42,6 +42,7 @@ from study import (
     FULL,
     TINY,
     Clock,
+    against,
     at_best_rate,
     chosen,
     difference,
@@ -51,6 +52,7 @@ from study import (
     learn,
     measured,
     options,
+    outcome,
     scored,
     tested,
     train_seconds,
@@ -114,11 +116,29 @@ LINES = {
 
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "networks": ("fastscnn", tuple(LINES)[:10]),
-    "aspp": ("denseaspp121", ("denseaspp121", "densenet-aspp", "densenet-alone")),
+    "aspp": ("densenet-aspp", ("denseaspp121", "densenet-aspp", "densenet-alone")),
     "enet": ("enet", ("enet", *(name for name in LINES if name.startswith("enet-no-")))),
     "rates": ("enet-batch10-rate0.0005", tuple(_rates())),
 }
 """Parts of the study: line that the others are tested against, and lines."""
+
+CLAIMS = {
+    "CGNet is better than ENet": ("ENet study", "cgnet", "enet"),
+    "ENet is better than SegNet": ("ENet study", "enet", "segnet"),
+    "dilation in ENet helps": ("ENet study: no change", "enet", "enet-no-dilation"),
+    "regular bottlenecks in ENet help": ("ENet study", "enet", "enet-no-regular"),
+    "the pooling branch in ENet helps": ("ENet study", "enet", "enet-no-pooling"),
+    "a batch of 5 is better than 10, at 8e-4": (
+        *("ENet study", "enet-batch5-rate0.0008", "enet-batch10-rate0.0008"),
+    ),
+    "a rate of 8e-4 is better than 5e-4, at a batch of 5": (
+        *("ENet study", "enet-batch5-rate0.0008", "enet-batch5-rate0.0005"),
+    ),
+    "ASPP helps": ("Cityscapes comparison", "densenet-aspp", "densenet-alone"),
+    "dense connections in ASPP help": ("Cityscapes comparison", "denseaspp121", "densenet-aspp"),
+    "DenseASPP is better than DeepLabV3": ("Cityscapes comparison", "denseaspp121", "deeplabv3"),
+}
+"""Claims of the source reports: report, line that should be better, and the other."""
 
 
 def build(entry: Entry, device: str) -> SegmentationNetwork:
@@ -205,6 +225,7 @@ def trained(
             "iterations": updates,
             "batch_size": batch,
             "seed": seed,
+            "workers": settings.workers,
         }
         return run if learn(data, run, wanted, clock, device=settings.device) else None
 
@@ -237,6 +258,15 @@ def table_of(part: str, lines: dict[str, dict[str, Any]], tests: dict[str, dict[
             ]
         )
     return markdown(header, rows)
+
+
+def claim_table(claims: dict[str, dict[str, Any]]) -> str:
+    """Return the table of the claims as Markdown; all outcomes are of this study's data."""
+    rows = [
+        [claim, CLAIMS[claim][0], outcome(test), *difference(test)]
+        for claim, test in claims.items()
+    ]
+    return markdown(("claim", "of", "outcome", "difference", "95 %", "p, Holm"), rows)
 
 
 def main() -> None:
@@ -312,9 +342,12 @@ def main() -> None:
         }
         for name, of_line in rows.items()
     }
-    tests = {part: tested(rows, *PARTS[part]) for part in parts}
+    tests = {part: tested(rows, against(*PARTS[part])) for part in parts}
+    claims = tested(rows, {claim: (one, other) for claim, (_, one, other) in CLAIMS.items()})
     tables = {part: table_of(part, lines, tests[part]) for part in parts}
-    text = "\n".join(f"{part}\n\n{table}" for part, table in tables.items())
+    if claims:
+        tables["claims"] = claim_table(claims)
+    text = "\n".join(f"{title}\n\n{table}" for title, table in tables.items())
     print(text)
     result = {
         "machine": machine(),
@@ -331,6 +364,7 @@ def main() -> None:
         "minutes": round(clock.passed, 1),
         "lines": lines,
         "tests": tests,
+        "claims": {claim: {**test, "outcome": outcome(test)} for claim, test in claims.items()},
     }
     keep("networks_study", result, text, root, tiny=settings.tiny)
 

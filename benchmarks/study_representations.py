@@ -34,6 +34,7 @@ from study import (
     TINY,
     Clock,
     Scored,
+    against,
     at_best_rate,
     chosen,
     difference,
@@ -111,6 +112,7 @@ def run_settings(
         "iterations": settings.updates,
         "batch_size": settings.batch,
         "seed": seed,
+        "workers": settings.workers,
     }
 
 
@@ -266,7 +268,7 @@ def main() -> None:
             "train_s": [round(train_seconds(run)) for run in runs[name]],
             "stress": with_kept(mean_curves(found[name])),
         }
-    tests = tested(rows, REFERENCE, list(rows))
+    tests = tested(rows, against(REFERENCE, list(rows)))
     table = tables_of(lines, tests)
     print(table)
     samples = len(next(iter(rows.values()))[0].ids)

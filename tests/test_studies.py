@@ -92,6 +92,24 @@ def test_a_tiny_study_of_representations_goes_on_where_it_was_cut(tmp_path):
     assert (tmp_path / "tiny" / "stress-drop.png").stat().st_size > 10_000
 
 
+def test_claims_are_of_lines_that_are_trained_and_follow_from_test_and_sign(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from study import outcome
+    from study_networks import CLAIMS, LINES, PARTS
+
+    trained = {name for _, names in PARTS.values() for name in names}
+    assert trained == set(LINES)
+    assert {name for _, *pair in CLAIMS.values() for name in pair} <= trained
+    for difference, p_holm, expected in (
+        (0.02, 0.01, "holds"),
+        (-0.02, 0.01, "does not hold"),
+        (0.02, 0.2, "undecided"),
+    ):
+        found = {"miou_truth": {"difference": difference}, "p_holm": p_holm}
+        assert outcome(found) == expected
+    assert outcome({"none": "too few blocks"}) == "undecided"
+
+
 def test_pyramids_differ_from_dense_aspp_in_what_their_units_see(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     import torch
