@@ -46,9 +46,7 @@ class Future:
         return self.value
 
     def exception(self, timeout: float) -> BaseException | None:
-        if self.status == "cancelled":
-            raise CancelledError(self.key)
-        return self.error
+        return self.error  # None of a cancelled task, as with distributed
 
     def end(self, status: str, *, value: Any = None, error: BaseException | None = None) -> None:
         self.status, self.value, self.error = status, value, error

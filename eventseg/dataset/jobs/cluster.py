@@ -75,6 +75,7 @@ class DaskWorkers:
         self._tries = tries
         self._folder = folder
         self._stack = contextlib.ExitStack()
+        self._stack.enter_context(_quiet_client())
         try:
             self._client = self._connected(workers)
             self._check_versions()
@@ -241,19 +242,28 @@ class DaskWorkers:
 
     def _error_of(self, future: Any) -> BaseException:
         """Return the error of a job, in which Dask's own are those of this package."""
-        try:
-            error: BaseException = future.exception(timeout=CONNECT_S)
-        except (CancelledError, TimeoutError, OSError) as lost:
-            error = lost
-        if isinstance(error, self._distributed.KilledWorker):
-            return LostWorkerError(LOST)
-        if isinstance(error, CancelledError | self._distributed.CancelledError | OSError) and (
-            future.status in ("cancelled", "lost", "pending")
-        ):
+        error: BaseException | None = None
+        if future.status == "error":
+            # Without a scheduler its message cannot be fetched.
+            with contextlib.suppress(CancelledError, TimeoutError, OSError):
+                error = future.exception(timeout=CONNECT_S)
+        if error is None:
             return ClusterError(
                 f"the Dask scheduler {self._scheduler} was lost; run again to resume"
             )
-        return error
+        return LostWorkerError(LOST) if isinstance(error, self._distributed.KilledWorker) else error
+
+
+@contextlib.contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Keep the log of Dask's client off the screen: what it tells is an error of this package."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def import_distributed() -> Any:
