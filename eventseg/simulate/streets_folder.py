@@ -16,6 +16,9 @@ from eventseg.recordings.truth import truth_path
 STREETS, UNFINISHED = "streets.toml", "unfinished.toml"
 """Manifest, which comes last, and its place while streets are on their way."""
 
+LEFTOVERS = ".*street-*.part"
+"""Files of recordings that are being written, and of their writers."""
+
 
 def street_file(root: Path, seed: int) -> Path:
     """Return the recording of a seed; six digits keep the order of the seeds."""
@@ -90,7 +93,9 @@ class StreetsFolder:
         self._write(UNFINISHED, self.before)
 
     def finish(self) -> None:
-        """List all streets in the manifest, which completes the folder."""
+        """Remove what killed processes left, and list all streets, which completes the folder."""
+        for path in self.root.glob(LEFTOVERS):
+            path.unlink(missing_ok=True)
         self._write(STREETS, sorted({*self.before, *self.seeds}))
         (self.root / UNFINISHED).unlink(missing_ok=True)
 

@@ -94,6 +94,8 @@ def test_a_stopped_run_is_completed_and_seeds_are_added(straight: Path, tmp_path
     with pytest.raises(Stopped):
         simulate_streets(out, (3, 4, 5, 6, 7), progress=stop, **SETTINGS)
     assert (out / "unfinished.toml").exists()
+    for name in (".street-000005.hdf5.part", "..street-000005.hdf5.part.77.part"):
+        (out / name).write_bytes(b"of a process that was killed")
     first = (out / "street-000003.hdf5").stat().st_mtime_ns
     again = run(out, "--seeds", "3,4,5,6")
     assert again.exit_code == 0, again.output
