@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
@@ -13,6 +13,10 @@ from eventseg.training.config.describe import describe_settings
 from . import options
 from .group import Decorator, TitledCommand, option_group
 from .progress import Messages
+
+if TYPE_CHECKING:
+    from eventseg.dataset.jobs.shard import Shard
+    from eventseg.evaluation.run_evaluation import Evaluation
 
 SETTINGS = describe_settings(EvaluationRequest)
 
@@ -88,6 +92,8 @@ Examples:
   eventseg evaluate runs/fastscnn drives.eventseg --split split.csv:val
   eventseg evaluate runs/fastscnn drives.eventseg --save-predictions
   eventseg evaluate drives.eventseg --predictions maps
+  eventseg evaluate runs/fastscnn drives.eventseg --jobs 4
+  eventseg evaluate runs/fastscnn drives.eventseg --shard 2/40
   eventseg evaluate runs/fastscnn drives.eventseg --json | jq '.rows[0].scores.miou_present'
 """,
 )
@@ -168,10 +174,18 @@ Examples:
 @option_group(
     "Machine",
     options.device_option(),
-    options.threads_option(),
+    options.threads_option(
+        "the processors, less --workers, or shared among --jobs; 1 for each worker of a cluster"
+    ),
     # A script's default is 0: there a process that is started needs a guarded main module.
-    options.workers_option(SETTINGS["workers"].text, default=1),
+    options.workers_option(
+        f"{SETTINGS['workers'].text} Those of --jobs load for themselves.", default=1
+    ),
     _setting("batch_size"),
+    options.jobs_option("Processes that share the samples, each with the network."),
+    options.scheduler_option,
+    options.shard_option,
+    options.tries_option,
 )
 def command(
     names: tuple[str, ...],
@@ -179,6 +193,10 @@ def command(
     save_predictions: str | None,
     window: tuple[int, ...] | None,
     threads: int | None,
+    jobs: int,
+    scheduler: str | None,
+    shard: Shard | None,
+    tries: int,
     out: Path | None,
     as_json: bool,
     messages: Messages,
@@ -201,15 +219,18 @@ def command(
     """
     from eventseg.device import set_threads
     from eventseg.evaluation.evaluate_predictions import evaluate_predictions
-    from eventseg.evaluation.report.tables import (
-        HEADER,
-        class_tables,
-        group_tables,
-        summary_rows,
-    )
     from eventseg.evaluation.run_evaluation import evaluate_run
-    from eventseg.html import markdown
+    from eventseg.evaluation.shards import evaluate_shard
     from eventseg.windows import format_duration
+
+    shared = jobs > 1 or scheduler is not None or shard is not None
+    if predictions is not None and shared:
+        raise click.UsageError(
+            "--jobs, --scheduler and --shard share the work of a network: leave them out with "
+            "--predictions"
+        )
+    if shard is not None and scheduler is not None:
+        raise click.UsageError("--shard and --scheduler exclude each other")
 
     chosen = {name: value for name, value in given.items() if value is not None}
     if window is not None:
@@ -231,9 +252,35 @@ def command(
             saved: str | Literal[True] | None = save_predictions
             if save_predictions == "":
                 saved = True
-            found = evaluate_run(
-                run, data, request=request, out=out, predictions=saved, progress=bar.update
-            )
+            common: dict[str, Any] = {
+                "request": request,
+                "out": out,
+                "predictions": saved,
+                "jobs": jobs,
+                "tries": tries,
+                "threads": threads,
+                "progress": bar.update,
+            }
+            if shard is not None:
+                part = evaluate_shard(run, data, shard=shard, **common)
+                options.print_json(part.to_dict()) if as_json else click.echo(
+                    "\n".join(part.lines())
+                )
+                return
+            found = evaluate_run(run, data, scheduler=scheduler, **common)
+    print_evaluation(found, as_json=as_json, messages=messages)
+
+
+def print_evaluation(found: Evaluation, *, as_json: bool, messages: Messages) -> None:
+    """Print the tables of an evaluation, or its report as JSON."""
+    from eventseg.evaluation.report.tables import (
+        HEADER,
+        class_tables,
+        group_tables,
+        summary_rows,
+    )
+    from eventseg.html import markdown
+
     for note in found.notes:
         messages.note(note)
     if as_json:

@@ -22,18 +22,29 @@ def command(folder: Path, labels: str | None, as_json: bool, messages: Messages)
 
     Checks that no shard is missing, that all had the same inputs and settings, and that every
     file is there; shards to run again are named. The folder then holds the bytes of a run without
-    shards. Label sets of pseudolabel are filtered here, since filters see all frames.
+    shards. Label sets of pseudolabel are filtered here, since filters see all frames, and the
+    report of evaluate is made, in the working folder of its shards.
 
     \b
     eventseg merge ddd17
     eventseg merge predictions/fastscnn-ddd17
     eventseg merge ddd17 --labels segformer
     eventseg merge streets
+    eventseg merge runs/fastscnn/evaluation-ddd17-truth-test-clean
     """  # noqa: D301
     from eventseg.dataset.jobs.shard import shard_kind
 
     kind = None if labels is not None else shard_kind(folder)
     with messages.bar() as bar:
+        if kind == "evaluation":
+            from eventseg.evaluation.shards import merge_evaluation
+
+            from .evaluate import print_evaluation
+
+            found = merge_evaluation(folder, progress=bar.update)
+            bar.close()
+            print_evaluation(found, as_json=as_json, messages=messages)
+            return
         summaries: Sequence[Any]
         if kind == "streets":
             from eventseg.simulate.streets import merge_streets

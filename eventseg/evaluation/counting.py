@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.scored_part import ScoredPart, part_of_batch
 from eventseg.evaluation.stacks import SampleStack
-from eventseg.labels.maps import IGNORED, ClassTable
-from eventseg.metrics.instances import InstanceCounts, instance_counts
-from eventseg.networks.resizing import ResizeRule, resize_nearest
+from eventseg.labels.maps import ClassTable
+from eventseg.metrics.instances import InstanceCounts
+from eventseg.networks.resizing import ResizeRule
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
@@ -28,6 +25,15 @@ class Tally:
     instances: InstanceCounts | None = None
     silent: int = 0
     ignored: int = 0
+
+    def add(self, part: ScoredPart) -> None:
+        """Add the counts of the samples that follow."""
+        self.indices += part.indices
+        self.matrices.extend(list(part.matrices))
+        self.silent += part.silent
+        self.ignored += part.ignored
+        for counts in part.instances:
+            self.add_instances(counts)
 
     def add_instances(self, counts: InstanceCounts) -> None:
         """Add the counts of the iIoU of a sample."""
@@ -66,30 +72,5 @@ def row_of(
     """Count scored samples and return them as one row; pixels without a prediction are noted."""
     tally = Tally()
     for batch in batches:
-        tally.indices += batch.indices
-        tally.matrices.extend(batch.confusions())
-        tally.silent += batch.silent_pixels
-        # Pixels without a prediction are ignored in the batch's truth only.
-        tally.ignored += int((batch.truth == IGNORED).sum()) - batch.silent_pixels
-        for i, truth, prediction in zip(batch.indices, batch.truth, batch.prediction, strict=True):
-            ids = source.instances(i)
-            if ids is not None:
-                maps = truth.cpu().numpy(), prediction.cpu().numpy()
-                tally.add_instances(
-                    sample_instances(ids, *maps, classes=len(classes), resize=resize)
-                )
+        tally.add(part_of_batch(batch, source, classes=classes, resize=resize))
     return tally.row(source, name=name, window=window, classes=classes)
-
-
-def sample_instances(
-    ids: NDArray[np.int32],
-    truth: NDArray[np.integer[Any]],
-    prediction: NDArray[np.integer[Any]],
-    *,
-    classes: int,
-    resize: ResizeRule,
-) -> InstanceCounts:
-    """Return the counts of the iIoU of one sample; its ids are brought to the size of the truth."""
-    size = (truth.shape[0], truth.shape[1])
-    ids = resize_nearest(ids, size, rule=resize)
-    return instance_counts(truth, ids, prediction, classes=classes)

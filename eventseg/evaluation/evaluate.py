@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from eventseg.errors import LabelError
-from eventseg.evaluation.counting import row_of
+from eventseg.evaluation.counter import Counter
+from eventseg.evaluation.counting import Tally, row_of
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.scored_part import ScoredPart, predicted_maps
 from eventseg.evaluation.settings import ProtocolName
 from eventseg.labels.maps import ClassTable, merge_probabilities
 from eventseg.labels.tables import described
@@ -107,6 +110,7 @@ def evaluate(
     workers: int = 0,
     shift_us: int = 0,
     observe: Callable[[str, ScoredBatch], None] | None = None,
+    counter: Counter | None = None,
     progress: Report = no_report,
 ) -> list[Row]:
     """Score a network on a part of the data, one row a window.
@@ -130,6 +134,9 @@ def evaluate(
         How much earlier the events are taken than they should be.
     observe : callable, optional
         Called with the window and every batch, for measures of its pixels.
+    counter : Counter, optional
+        Gives the counts of this network and source from elsewhere. Batches are then observed one
+        sample each, where their label maps are given.
     progress : callable
         Called after every batch; the stage is the name of the rows.
 
@@ -173,6 +180,25 @@ def evaluate(
 
     rows = []
     for window, indices in parts.items():
+        shown = window if uses_events else "-"
+        if counter is not None:
+            rows.append(
+                _row_from(
+                    counter,
+                    source,
+                    indices,
+                    window=window,
+                    shown=shown,
+                    name=name,
+                    protocol=protocol,
+                    classes=table,
+                    shift_us=shift_us,
+                    observe=observe,
+                    report=partial(_report_after, done, total, name, progress),
+                )
+            )
+            done += len(indices)
+            continue
         batches = scored_by_network(
             trained,
             source,
@@ -185,7 +211,6 @@ def evaluate(
             workers=workers,
             shift_us=shift_us,
         )
-        shown = window if uses_events else "-"
         rows.append(
             row_of(
                 counted(window, batches),
@@ -197,6 +222,37 @@ def evaluate(
             )
         )
     return rows
+
+
+def _report_after(before: int, total: int, name: str, progress: Report, now: float) -> None:
+    progress(Progress(name, before + now, total, "sample"))
+
+
+def _row_from(
+    counter: Counter,
+    source: Source,
+    indices: NDArray[np.int64],
+    *,
+    window: str,
+    shown: str,
+    name: str,
+    protocol: Protocol,
+    classes: ClassTable,
+    shift_us: int,
+    observe: Callable[[str, ScoredBatch], None] | None,
+    report: Callable[[float], None],
+) -> Row:
+    """Return the row of counts from elsewhere, observing predictions that come with them."""
+    tally = Tally()
+
+    def add(scored: ScoredPart) -> None:
+        tally.add(scored)
+        if observe is not None:
+            for batch in scored_again(scored, source, protocol=protocol, classes=classes):
+                observe(window, batch)
+
+    counter.count(window, indices, shift_us=shift_us, add=add, report=report)
+    return tally.row(source, name=name, window=shown, classes=classes)
 
 
 def scored_parts(
@@ -282,6 +338,17 @@ def scored_by_labels(
         both = truth_of(source, i, merge=merge), torch.from_numpy(predict(i))
         truth, labels = (_at_size(each[None], protocol)[0] for each in both)
         yield ScoredBatch.of_labels(i, truth, labels, classes=len(classes))
+
+
+def scored_again(
+    scored: ScoredPart, source: Source, *, protocol: Protocol, classes: ClassTable
+) -> Iterator[ScoredBatch]:
+    """Yield the samples of a part whose predictions are there, one a batch; of no probabilities."""
+    merge = merge_into(source.classes, classes)
+    for i, labels in predicted_maps(scored):
+        truth = _at_size(truth_of(source, i, merge=merge)[None], protocol)[0]
+        prediction = torch.from_numpy(labels.astype(np.int64))
+        yield ScoredBatch.of_labels(i, truth, prediction, classes=len(classes))
 
 
 def _at_size(labels: torch.Tensor, protocol: Protocol) -> torch.Tensor:

@@ -39,13 +39,13 @@ def late_clock_rows(
         Scored samples of each window.
     """
     label = f"{name}, clock {CLOCK_SHIFT_US // 1000} ms late"
-    reason = _unreadable(source, np.concatenate(list(parts.values())))
+    reason = unreadable(source, np.concatenate(list(parts.values())))
     if reason:
         return [], [f"{label}, is not scored, since it needs events of the recordings: {reason}"]
     return score(label, tuple(parts), shift_us=CLOCK_SHIFT_US), []
 
 
-def _unreadable(source: EventSource | League, indices: NDArray[np.int64]) -> str:
+def unreadable(source: EventSource | League, indices: NDArray[np.int64]) -> str:
     """Return why the first recording of some samples cannot be read, empty where all can."""
     for i in {source.sequences[i]: int(i) for i in indices}.values():
         try:

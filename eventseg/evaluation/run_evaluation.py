@@ -13,33 +13,29 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg import html
-from eventseg.device import choose_device
-from eventseg.errors import TrainingError
+from eventseg.dataset.jobs.job import TRIES
+from eventseg.dataset.jobs.shard import SHARDS
+from eventseg.errors import OutputError, TrainingError
 from eventseg.evaluation.adabn import adabn_rows
 from eventseg.evaluation.baselines import baseline_rows, teacher_row
-from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network, scored_parts
+from eventseg.evaluation.counter import Counter
+from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network
 from eventseg.evaluation.late_clock import late_clock_rows
 from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.measures.plan import plan_measures
+from eventseg.evaluation.plan import EvaluationPlan, open_evaluation
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import HEADER, summary_rows
 from eventseg.evaluation.report.warning import warning_of
 from eventseg.evaluation.report.write import write_report
-from eventseg.evaluation.request import (
-    EvaluationRequest,
-    evaluation_key,
-    folder_name,
-    protocol_of,
-    request_of,
-    windows_of,
-)
+from eventseg.evaluation.request import EvaluationRequest, request_of
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.saved_predictions import SavedPredictions
-from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
-from eventseg.evaluation.scored_split import split_source
+from eventseg.evaluation.score_jobs import score_workers
+from eventseg.evaluation.scored_network import NetworkFile
 from eventseg.events import SensorSize
-from eventseg.files import check_folder, digest_of
-from eventseg.labels.maps import ClassTable, load_class_table
+from eventseg.files import digest_of
+from eventseg.labels.maps import ClassTable
 from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.plots.events import Figure
@@ -52,7 +48,7 @@ from eventseg.sources.source import Source, open_source
 from eventseg.training.epoch_tables import best_of, read_metrics
 from eventseg.training.parts import published_parts
 from eventseg.training.pictures import history_figure, sample_panels
-from eventseg.training.run_folder import BEST, METRICS
+from eventseg.training.run_folder import METRICS
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -103,6 +99,10 @@ def evaluate_run(
     request: EvaluationRequest | None = None,
     out: str | Path | None = None,
     predictions: str | Path | Literal[True] | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    tries: int = TRIES,
+    threads: int | None = None,
     progress: Report = no_report,
     **settings: Any,
 ) -> Evaluation:
@@ -122,6 +122,18 @@ def evaluate_run(
     predictions : path or True, optional
         Prediction folder to write the scored label maps into, one folder a window where there are
         several; True for ``predictions`` in the folder of the report. By default none is written.
+    jobs : int
+        Processes that share the samples, each with the network; a script that asks for more than
+        one needs ``if __name__ == "__main__":``. The scores are those of one process. Baselines,
+        AdaBN, stress and times are of this one.
+    scheduler : str, optional
+        Dask cluster that scores in place of processes of this machine: address of its scheduler,
+        path of its scheduler file, or ``local`` for one of so many ``jobs`` here.
+    tries : int
+        Times that a piece of the work is tried whose process is lost or fails in an unknown way.
+    threads : int, optional
+        Threads of torch of all processes together, by default the processors; with a scheduler
+        those of each worker, by default one. One process alone leaves torch as it is set.
     progress : callable
         Called after every batch; the stage is the name of the scored predictor.
     **settings
@@ -137,6 +149,8 @@ def evaluate_run(
     ------
     CheckpointError, DatasetError, LabelError, TrainingError
         Files that cannot be read, or do not fit.
+    JobsError, MissingExtraError, ClusterError
+        Some samples could not be scored; Dask or its cluster cannot be used.
 
     Examples
     --------
@@ -147,51 +161,83 @@ def evaluate_run(
     if request is not None and settings:
         raise TrainingError(f"give a request or {', '.join(settings)}, not both")
     request = request or request_of(settings)
-    file = find_network(run, checkpoint=request.checkpoint)
-    about_run, training_config = file.run, file.config
-    if data is None:
-        if about_run is None:
-            raise TrainingError(f"{run} lies in no run folder: name the data to score it on")
-        data = about_run["data"]
-    labels = request.labels or (training_config.labels.set if training_config else "truth")
-    protocol, device = protocol_of(request), choose_device(request.device)
-    source, split_notes = split_source(
-        open_source(data, label_set=labels), split_file=request.split_file, run_split=file.split
-    )
-    trained = load_scored(
-        file,
-        data_classes=source.classes,
-        network_classes=(
-            load_class_table(request.network_classes) if request.network_classes else None
-        ),
-        unsafe_pickle=request.unsafe_pickle,
-    )
-    if request.input_size is not None:
-        shown = (request.input_size.height, request.input_size.width)
-        trained = replace(trained, inputs=replace(trained.inputs, size=shown))
-    table = load_class_table(request.classes) if request.classes else trained.classes
-    uses_events = trained.inputs.kind in ("events", "both")
-    windows = request.windows or windows_of(trained)
-    own = about_run["inputs"] if about_run else None
-    # The folder of a published checkpoint names its file already.
-    checkpoint = BEST if file.named is not None else file.checkpoint.name
-    key = evaluation_key(request, labels=labels, checkpoint=checkpoint)
-    folder = (
-        file.folder
-        / folder_name(
-            request, key, source=source, trained=trained, classes=table, windows=windows, own=own
+    if jobs != 1 or scheduler is not None:
+        check_countable(request)
+    with (
+        open_evaluation(run, data, request=request, out=out) as plan,
+        score_workers(
+            plan,
+            jobs=jobs,
+            scheduler=scheduler,
+            tries=tries,
+            threads=threads,
+            maps=needs_maps(request, predictions=predictions is not None),
+        ) as workers,
+    ):
+        if (plan.folder / SHARDS).is_dir():
+            raise OutputError(
+                f"{plan.folder} holds shards of a job array: 'eventseg merge {plan.folder}' makes "
+                f"the report; to evaluate without them remove {plan.folder / SHARDS}"
+            )
+        return report_of(plan, counter=workers, predictions=predictions, progress=progress)
+
+
+def needs_maps(request: EvaluationRequest, *, predictions: bool) -> bool:
+    """Return whether a request needs predicted label maps beside their counts."""
+    return bool(predictions or request.boundary or request.flicker or "distance" in request.by)
+
+
+def check_countable(request: EvaluationRequest) -> None:
+    """Raise an error for a request that needs probabilities, which stay in their process.
+
+    Raises
+    ------
+    TrainingError
+        The request asks for the calibration.
+    """
+    if request.calibration:
+        raise TrainingError(
+            "calibration needs the probabilities of one process: leave --calibration out, or "
+            "--jobs, --scheduler and --shard"
         )
-        if out is None
-        else Path(out)
+
+
+def scoring_of(plan: EvaluationPlan, *, progress: Report = no_report) -> Scoring:
+    """Return network, data and protocol of a plan, as its measures see them."""
+    return Scoring(
+        plan.trained,
+        plan.source,
+        plan.parts,
+        plan.protocol,
+        plan.classes,
+        plan.device,
+        batch_size=plan.request.batch_size,
+        workers=plan.request.workers,
+        progress=progress,
     )
 
-    # Whatever can be refused is refused before anything is scored.
-    check_folder(folder)
-    merge_into(source.classes, table)
-    teacher = open_source(data, label_set=request.teacher) if request.teacher else None
-    if teacher is not None:
-        merge_into(teacher.classes, table)
-    scored = windows if uses_events else windows[:1]
+
+def report_of(
+    plan: EvaluationPlan,
+    *,
+    counter: Counter | None,
+    predictions: str | Path | Literal[True] | None,
+    progress: Report,
+) -> Evaluation:
+    """Score the network of a plan and its baselines, and write the report.
+
+    Parameters
+    ----------
+    plan : EvaluationPlan
+    counter : Counter, optional
+        Gives the counts of the network; by default it is scored here.
+    predictions, progress
+        As for :func:`evaluate_run`.
+    """
+    request, source, trained = plan.request, plan.source, plan.trained
+    protocol, table, windows, parts = plan.protocol, plan.classes, plan.windows, plan.parts
+    file, folder = plan.file, plan.folder
+    teacher = open_source(plan.data, label_set=request.teacher) if request.teacher else None
 
     def score(
         label: str, windows: Sequence[str], network: TrainedNetwork = trained, **changes: Any
@@ -203,27 +249,19 @@ def evaluate_run(
             name=label,
             protocol=protocol,
             classes=table,
-            device=device,
+            device=plan.device,
             batch_size=request.batch_size,
             workers=request.workers,
+            counter=counter if network is trained else None,
             progress=progress,
             **changes,
         )
 
     try:
-        parts = scored_parts(trained, source, windows=scored, protocol=protocol)
-        scoring = Scoring(
-            trained,
-            source,
-            parts,
-            protocol,
-            table,
-            device,
-            batch_size=request.batch_size,
-            workers=request.workers,
-            progress=progress,
-        )
-        with closing(plan_measures(request, scoring)) as plan, ExitStack() as held:
+        if teacher is not None:
+            merge_into(teacher.classes, table)
+        scoring = scoring_of(plan, progress=progress)
+        with closing(plan_measures(request, scoring)) as measures, ExitStack() as held:
             saved: SavedPredictions | None = None
             if predictions is not None:
                 saved = SavedPredictions.begin(
@@ -234,33 +272,34 @@ def evaluate_run(
                     parts=parts,
                     protocol=protocol,
                     classes=table,
-                    label_set=labels,
+                    label_set=plan.labels,
                     overwrite=predictions is True,
                 )
                 held.enter_context(closing(saved))
 
             def observe(window: str, batch: ScoredBatch) -> None:
-                plan.observe(window, batch)
+                measures.observe(window, batch)
                 if saved is not None:
                     saved.observe(window, batch)
 
-            rows = score(file.name, scored, observe=observe)
-            sections = plan.sections(rows)
+            rows = score(file.name, tuple(parts), observe=observe)
+            # Figures are drawn later, when the list has rows of baselines too.
+            sections = measures.sections(tuple(rows))
             if saved is not None:
                 saved.finish()
         if request.adabn:
             rows += adabn_rows(score, scoring, name=file.name, progress=progress)
-        notes = list(split_notes)
+        notes = list(plan.notes)
         if request.baselines:
-            first = windows[0] if uses_events else None
+            first = windows[0] if plan.uses_events else None
             rows += baseline_rows(
                 source,
                 protocol=protocol,
                 classes=table,
                 window=first,
-                published=training_config is not None and published_parts(training_config),
+                published=file.config is not None and published_parts(file.config),
             )
-            if uses_events and isinstance(source, EventSource | League):
+            if plan.uses_events and isinstance(source, EventSource | League):
                 late, late_notes = late_clock_rows(score, source, name=file.name, parts=parts)
                 rows, notes = rows + late, notes + late_notes
         if teacher is not None:
@@ -270,25 +309,23 @@ def evaluate_run(
                     teacher,
                     protocol=protocol,
                     classes=table,
-                    window=windows[0] if uses_events else None,
+                    window=windows[0] if plan.uses_events else None,
                 )
             )
-        about = _about(file, trained, source, labels, key)
         page = write_report(
             folder,
             rows,
             protocol=protocol,
-            about=about,
+            about=_about(file, trained, source, plan.labels, plan.key),
             panels=lambda sample: _panels(
-                sample, trained, source, table, windows[0], protocol, device
+                sample, trained, source, table, windows[0], protocol, plan.device
             ),
             curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
-            warning=warning_of(training_config, source, protocol, labels),
+            warning=warning_of(file.config, source, protocol, plan.labels),
             sections=sections,
             notes=notes,
         )
     finally:
-        source.close()
         if teacher is not None:
             teacher.close()
     return Evaluation(page, rows, sections, notes)

@@ -60,6 +60,16 @@ class NetworkFile:
         return self._beside(METRICS)
 
     @property
+    def absolute(self) -> NetworkFile:
+        """The same file by its absolute path, for processes with another working folder."""
+        named = self.named
+        return NetworkFile(
+            self.checkpoint.absolute(),
+            self.folder.absolute(),
+            None if named is None else named._replace(path=named.path.absolute()),
+        )
+
+    @property
     def split(self) -> Path | None:
         """Split file in the run folder, there or not; None for a network of no run."""
         return self.folder / SPLIT if self._beside(RUN) else None

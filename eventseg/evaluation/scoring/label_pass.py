@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError, LabelError
-from eventseg.evaluation.counting import Tally, sample_instances
+from eventseg.evaluation.counting import Tally
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.rows import Row
+from eventseg.evaluation.scored_part import sample_instances
 from eventseg.evaluation.scoring.arrays import Prediction
 from eventseg.evaluation.stacks import SampleStack
 from eventseg.labels.maps import ClassTable, Labels, merge_labels, merge_probabilities

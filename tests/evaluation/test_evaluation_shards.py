@@ -1,0 +1,141 @@
+"""Shards of an evaluation by the command, and what their merge refuses."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from prediction_fixtures import random_network
+from recording_fixtures import tree
+from training_fixtures import street_dataset
+
+from eventseg.errors import DatasetError, OutputError, TrainingError
+from eventseg.evaluation import evaluate_run
+from eventseg.evaluation.scored_part import PredictedMaps, ScoredPart
+from eventseg.evaluation.shards import evaluate_shard, merge_evaluation
+from eventseg.metrics.instances import InstanceCounts
+from eventseg.sources import open_source
+from eventseg_cli.main import main
+
+PLAIN = ("--no-baselines", "--device", "cpu", "--batch-size", "2")
+SETTINGS = {"baselines": False, "device": "cpu", "batch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("scored")
+    street_dataset(root)
+    with contextlib.closing(open_source(root / "streets")) as source:
+        random_network(root / "gray.pt", "gray", table=source.classes)
+    return root
+
+
+def evaluate(made: Path, *more: object) -> Result:
+    words = [str(made / "gray.pt"), str(made / "streets"), *PLAIN, *map(str, more)]
+    return CliRunner().invoke(main, ["evaluate", *words])
+
+
+def test_the_commands_make_the_report_of_one_run(made: Path, tmp_path: Path) -> None:
+    straight = evaluate(made, "--out", tmp_path / "straight")
+    assert straight.exit_code == 0, straight.output
+    out = tmp_path / "merged"
+    for shard in ("2/2", "1/2"):
+        shown = evaluate(made, "--out", out, "--shard", shard)
+        assert shown.exit_code == 0, shown.output
+        assert f"when all 2 are done: eventseg merge {out}" in shown.output
+    refused = evaluate(made, "--out", out)
+    assert refused.exit_code == 1
+    assert "holds shards of a job array: 'eventseg merge" in refused.output
+    merged = CliRunner().invoke(main, ["merge", str(out)])
+    assert merged.exit_code == 0, merged.output
+    assert merged.stdout == straight.stdout.replace(str(tmp_path / "straight"), str(out))
+    assert tree(out) == tree(tmp_path / "straight")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--shard", "1/2", "--scheduler", "local"), "--shard and --scheduler exclude each other"),
+        (("--predictions", ".", "--jobs", "2"), "leave them out with --predictions"),
+    ],
+)  # fmt: skip
+def test_usage(made: Path, more: tuple[str, ...], words: str) -> None:
+    result = evaluate(made, *more)
+    assert result.exit_code == 2, result.output
+    assert words in " ".join(result.output.split())
+
+
+def test_what_cannot_be_shared_is_refused(made: Path) -> None:
+    for engine in ({"jobs": 2}, {"scheduler": "local"}):
+        with pytest.raises(TrainingError, match="calibration needs the probabilities of one"):
+            evaluate_run(made / "gray.pt", made / "streets", calibration=True, **engine)
+    with pytest.raises(TrainingError, match="calibration needs the probabilities of one"):
+        evaluate_shard(made / "gray.pt", made / "streets", shard="1/2", calibration=True)
+
+
+def test_what_is_missing_differs_or_is_damaged_is_named(made: Path, tmp_path: Path) -> None:
+    def shard(text: str, **changes: object) -> None:
+        arguments = {**SETTINGS, "out": tmp_path, **changes}
+        evaluate_shard(made / "gray.pt", made / "streets", shard=text, **arguments)
+
+    with pytest.raises(DatasetError, match="no finished shards"):
+        merge_evaluation(tmp_path)
+    shard("1/2")
+    with pytest.raises(DatasetError, match=r"1 of 2 shards .* are missing: .* --shard 2/2"):
+        merge_evaluation(tmp_path)
+    with pytest.raises(OutputError, match="holds shards of a job array"):
+        evaluate_run(made / "gray.pt", made / "streets", out=tmp_path, **SETTINGS)
+    shard("2/2", flip=True)
+    with pytest.raises(DatasetError, match=r"1-of-2 and 2-of-2 of .* differ in request"):
+        merge_evaluation(tmp_path)
+    shard("2/2")
+    record = tmp_path / "shards/2-of-2/shard.toml"
+    content = record.read_bytes()
+    for old, new in ((b"start = ", b"start = 1"), (b"stop = ", b"stop = 1")):
+        record.write_bytes(content.replace(old, new))
+        with pytest.raises(DatasetError, match=r"other samples|in no shard"):
+            merge_evaluation(tmp_path)
+    for place in ("1-of-2", "2-of-2"):
+        path = tmp_path / "shards" / place / "shard.toml"
+        text = path.read_text()
+        at = text.index("checkpoint_sha256 = ") + len('checkpoint_sha256 = "')
+        path.write_text(text[:at] + "0" * 64 + text[at + 64 :])
+    with pytest.raises(DatasetError, match=r"checkpoint_sha256 of .* has changed since its shards"):
+        merge_evaluation(tmp_path)
+    shard("1/2")
+    shard("2/2")
+    counts = tmp_path / "shards/2-of-2/50ms-0.npz"
+    whole = counts.read_bytes()
+    for rubbish in (b"", b"PK\x03\x04", whole[: len(whole) // 2]):
+        counts.write_bytes(rubbish)
+        with pytest.raises(DatasetError, match=r"holds no counts of a shard .* run that shard"):
+            merge_evaluation(tmp_path)
+    counts.write_bytes(whole)
+    assert merge_evaluation(tmp_path).rows[0].window == "-"
+    assert not (tmp_path / "shards").exists()
+
+
+def test_counts_come_back_from_their_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    three = tuple(np.arange(3) + k for k in range(2))
+    instances = InstanceCounts(*three, np.array([0.1, 0.2, 1 / 3]), three[1], 1, 96)
+    maps = rng.integers(0, 3, (2, 4, 6)).astype(np.uint8)
+    part = ScoredPart(
+        (7, 9), rng.integers(0, 99, (2, 3, 3)), 5, 6, (instances,), (PredictedMaps.of(maps),)
+    )
+    part.write(tmp_path / "part.npz")
+    back = ScoredPart.read(tmp_path / "part.npz")
+    assert (back.indices, back.silent, back.ignored) == (part.indices, 5, 6)
+    assert np.array_equal(back.matrices, part.matrices)
+    assert np.array_equal(back.maps[0].array(), maps)
+    assert vars_of(back.instances[0]) == vars_of(instances)
+
+
+def vars_of(counts: InstanceCounts) -> list[object]:
+    names = ("instances", "pixels", "found", "false", "images", "image_pixels")
+    return [np.asarray(getattr(counts, name)).tolist() for name in names]
