@@ -1,4 +1,4 @@
-"""The same label set by one process and by several, which load their teachers by themselves."""
+"""Labels by several processes: faults, messages, and what is sent to them."""
 
 from __future__ import annotations
 
@@ -45,18 +45,6 @@ def run(work: Path, *more: str) -> Result:
     return CliRunner().invoke(main, ["pseudolabel", str(work / "data"), *words, *more])
 
 
-def test_two_processes_give_the_bytes_of_one(work: Path, tmp_path: Path) -> None:
-    more = ("--batch", "2", "--threshold", "0.1", "--quantile", "0.3")
-    straight = Path(shutil.copytree(work, tmp_path / "straight"))
-    assert run(straight, *more).exit_code == 0
-    result = run(work, *more, "--jobs", "2")
-    assert result.exit_code == 0, result.output
-    assert "2 workers of 1 thread of torch each" in result.stderr
-    assert "workers on cpu took at most " in result.stderr
-    assert "MiB of memory each" in result.stderr
-    assert tree(work / "data") == tree(straight / "data")
-
-
 def test_options_that_exclude_each_other_are_usage_errors(work: Path, tmp_path: Path) -> None:
     out = ("--out", str(tmp_path / "film"))
     for more, words in {
@@ -82,12 +70,17 @@ def test_a_damaged_frame_costs_its_frames_only_and_the_next_run_completes(
     frame.write_bytes(content[:50])
     failed = run(work, "--jobs", "2")
     assert failed.exit_code == 1
+    assert "2 workers of 1 thread of torch each" in failed.stderr
     assert "1 of 5 jobs failed, the other 4 done" in failed.stderr
     assert "frames 6 to 7: " in failed.stderr
     assert frame.name in failed.stderr
     assert len(list((work / "data/labels.partial").glob("*/labels/*"))) == 8
     frame.write_bytes(content)
-    assert run(work).exit_code == 0
+    again = run(work, "--shard", "1/1", "--jobs", "2")
+    assert again.exit_code == 0, again.output
+    assert "workers on cpu took at most " in again.stderr
+    merged = CliRunner().invoke(main, ["merge", str(work / "data")])
+    assert merged.exit_code == 0, merged.output
     assert tree(work / "data") == tree(straight / "data")
 
 
