@@ -231,7 +231,13 @@ def fingerprint_of(path: Path) -> str:
 
 def temporary_files(root: Path) -> list[Path]:
     """Return the files that a killed run left under a temporary name, sorted."""
-    return sorted(path for path in root.rglob(f"*{TEMPORARY}") if path.is_file())
+    found = (
+        Path(folder, name)
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.endswith(TEMPORARY)
+    )
+    return sorted(path for path in found if path.is_file())
 
 
 def free_bytes(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -52,13 +53,26 @@ def list_pictures(folder: Path, *, endings: tuple[str, ...] = PICTURES) -> Pictu
     endings : tuple of str
         Endings of the files to list, in lower case.
     """
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    chosen = [
-        path
-        for path in entries
-        if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file()
-    ]
-    return PictureList(tuple(chosen), tuple(path for path in entries if path not in set(chosen)))
+    chosen, others = picture_names(folder, endings=endings)
+    return PictureList(
+        tuple(folder / name for name in chosen), tuple(folder / name for name in others)
+    )
+
+
+def picture_names(
+    folder: Path, *, endings: tuple[str, ...] = PICTURES
+) -> tuple[list[str], list[str]]:
+    """Return the names that :func:`list_pictures` lists: of a million files, paths take seconds."""
+    if not folder.is_dir():
+        return [], []
+    with os.scandir(folder) as found:
+        entries = {entry.name: entry.is_file() for entry in found}
+    chosen: list[str] = []
+    others: list[str] = []
+    for name in sorted(entries):
+        picture = name.lower().endswith(endings) and name[0] != "." and entries[name]
+        (chosen if picture else others).append(name)
+    return chosen, others
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:

@@ -194,6 +194,21 @@ def hold_back_validation(
     return split
 
 
+def members_of(names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Return the places of each name, int64, by name in sorted order.
+
+    Examples
+    --------
+    >>> members_of(["b", "a", "b"])
+    {'a': array([1]), 'b': array([0, 2])}
+    """
+    numbers: dict[str, int] = {}
+    group = np.fromiter((numbers.setdefault(n, len(numbers)) for n in names), np.int64, len(names))
+    order = np.argsort(group, kind="stable")
+    places = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return {name: places[numbers[name]] for name in sorted(numbers)}
+
+
 def hold_back_stretches(
     sequences: Sequence[str], ranks: NDArray[np.int64], *, share: float = 0.1
 ) -> Names:
@@ -214,9 +229,8 @@ def hold_back_stretches(
         Part of the samples to hold back.
     """
     split = np.full(len(sequences), "train", "<U5")
-    names = np.array(sequences, dtype=object)
-    members = [np.flatnonzero(names == name) for name in sorted(set(sequences))]
-    if len(names) < 3:
+    members = list(members_of(sequences).values())
+    if len(sequences) < 3:
         return split
     before = held = 0
     for k, part in enumerate(members):

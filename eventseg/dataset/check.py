@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventseg.dataset.describe_labels import dataset_warnings
 from eventseg.dataset.jobs.shard import SHARDS
@@ -54,7 +56,9 @@ ANEW = "restore the file, or encode into another folder"
 SPLITS = ("train", "val", "test", "other", "gap")
 
 
-def check_dataset(path: str | Path, *, deep: bool = False, threads: int | None = None) -> list[str]:
+def check_dataset(
+    path: str | Path, *, quick: bool = False, deep: bool = False, threads: int | None = None
+) -> list[str]:
     """Return the problems of a data set, one line each; none if it is complete.
 
     Every file of every sample is read: tensors for type, shape, finite values in range and as
@@ -65,6 +69,8 @@ def check_dataset(path: str | Path, *, deep: bool = False, threads: int | None =
     ----------
     path : path
         A data set folder, or one that holds a data set a window length.
+    quick : bool
+        Check the tables and that every file is there, and read none: no contents, no digests.
     deep : bool
         Encode every sample again from the recordings and compare tensors and frames bit for bit.
     threads : int, optional
@@ -80,10 +86,14 @@ def check_dataset(path: str | Path, *, deep: bool = False, threads: int | None =
     if not folders:
         return [f"{root}: no data set: neither {MANIFEST} nor {PARTIAL}"]
     again = thread_count(threads) if deep else 0
-    return [f"{folder}: {problem}" for folder in folders for problem in _problems(folder, again)]
+    return [
+        f"{folder}: {problem}"
+        for folder in folders
+        for problem in _problems(folder, again, quick=quick)
+    ]
 
 
-def warn_of_labels(path: str | Path) -> list[str]:
+def warn_of_labels(path: str | Path, *, most_maps: int | None = None) -> list[str]:
     """Return the faults of a data set's label sets that make them teach little, one line each.
 
     A data set that cannot be opened has no warnings: :func:`check_dataset` names its problems.
@@ -92,15 +102,19 @@ def warn_of_labels(path: str | Path) -> list[str]:
     ----------
     path : path
         As for :func:`check_dataset`.
+    most_maps : int, optional
+        Label maps of a set that are read, spread evenly; by default all.
     """
     warnings = []
     for folder in dataset_folders(Path(path)):
         with contextlib.suppress(DatasetError), open_dataset(folder) as dataset:
-            warnings += [f"{folder}: {warning}" for warning in dataset_warnings(dataset)]
+            warnings += [
+                f"{folder}: {warning}" for warning in dataset_warnings(dataset, most_maps=most_maps)
+            ]
     return warnings
 
 
-def _problems(root: Path, threads: int) -> Iterator[str]:
+def _problems(root: Path, threads: int, *, quick: bool) -> Iterator[str]:
     """Check one data set; with threads its recordings are encoded again."""
     if not (root / MANIFEST).exists():
         yield "incomplete: run encode again to resume"
@@ -116,6 +130,8 @@ def _problems(root: Path, threads: int) -> Iterator[str]:
     with dataset:
         yield from _samples(dataset)
         yield from _listing(dataset)
+        if quick:
+            return
         yield from _tensors(dataset)
         yield from _images(dataset)
         yield from _labels(dataset)
@@ -126,22 +142,26 @@ def _problems(root: Path, threads: int) -> Iterator[str]:
 def _samples(dataset: EventDataset) -> Iterator[str]:
     """Check the table: known recordings and splits, numbers in range."""
     samples, entries = dataset.samples, dataset.manifest.recordings
-    known = {entry.name: entry for entry in entries}
-    for i, sample_id in enumerate(samples.ids):
-        where = f"{SAMPLES}: {sample_id}"
-        entry = known.get(samples.recording[i])
-        if entry is None:
+    frames = {entry.name: entry.frames for entry in entries}
+    # All samples at once; only those with a fault are named one by one.
+    of_samples = np.array([frames.get(name, -1) for name in samples.recording], np.int64)
+    in_range = (samples.frame >= -1) & (samples.frame < of_samples)
+    known_split = np.isin(np.array(samples.split, dtype=str), SPLITS)
+    negative: NDArray[np.bool_] = (samples.events < 0).any(axis=1)
+    share_ok: NDArray[np.bool_] = ((samples.covered >= 0) & (samples.covered <= 1)).all(axis=1)
+    for i in np.flatnonzero(~in_range | ~known_split | negative | ~share_ok).tolist():
+        where = f"{SAMPLES}: {samples.ids[i]}"
+        if samples.recording[i] not in frames:
             yield f"{where}: recording {samples.recording[i]} is not in the manifest; {ANEW}"
-        elif not -1 <= samples.frame[i] < entry.frames:
-            yield f"{where}: frame {samples.frame[i]} of {entry.frames}; {ANEW}"
-        if samples.split[i] not in SPLITS:
+        elif not in_range[i]:
+            yield f"{where}: frame {samples.frame[i]} of {of_samples[i]}; {ANEW}"
+        if not known_split[i]:
             yield f"{where}: split {samples.split[i]!r} is none of {', '.join(SPLITS)}; {ANEW}"
-        if (samples.events[i] < 0).any():
+        if negative[i]:
             yield f"{where}: a negative number of events; {ANEW}"
-        share = samples.covered[i]
-        if not ((share >= 0) & (share <= 1)).all():
+        if not share_ok[i]:
             yield f"{where}: a covered share outside 0 to 1; {ANEW}"
-    for name in sorted(set(known) - set(samples.recording)):
+    for name in sorted(set(frames) - set(samples.recording)):
         yield f"{SAMPLES}: no sample of recording {name}; {ANEW}"
 
 
@@ -184,11 +204,10 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
             yield f"{folder.relative_to(root)} is no window of the manifest; move it away"
     for folder, (suffix, wanted) in expected.items():
         place = folder.relative_to(root)
-        present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        present = set(os.listdir(folder)) if folder.is_dir() else set()  # noqa: PTH208 - names
         files = {
-            spelled.get(composed(name.removesuffix(suffix)), name.removesuffix(suffix)): name
-            for name in present
-            if name.endswith(suffix)
+            stem if stem in everyone else spelled.get(composed(stem), stem): stem + suffix
+            for stem in (name[: -len(suffix)] for name in present if name.endswith(suffix))
         }
         ids = set(files)
         for sample_id in sorted((wanted or set()) - ids):

@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from eventseg.dataset.describe_labels import describe_labels, label_lines
+from eventseg.dataset.describe_labels import MOST_MAPS, describe_labels, label_lines
 from eventseg.dataset.reader import EventDataset
 from eventseg.recordings.choices import FileChoices
 
 
-def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
+def describe_dataset(dataset: EventDataset, *, most_maps: int | None = MOST_MAPS) -> dict[str, Any]:
     """Return the settings of a data set and its numbers by split, window and class.
+
+    Parameters
+    ----------
+    dataset : EventDataset
+    most_maps : int, optional
+        Label maps of a set to count at most, spread evenly; None for all.
 
     Returns
     -------
@@ -46,7 +52,7 @@ def describe_dataset(dataset: EventDataset) -> dict[str, Any]:
         "recordings": [entry.to_dict() for entry in dataset.manifest.recordings],
         "samples": len(samples),
         "splits": splits,
-        "labels": describe_labels(dataset),
+        "labels": describe_labels(dataset, most_maps=most_maps),
     }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.truth import TRUTH
 from eventseg.files import composed, read_toml
-from eventseg.images import list_pictures
+from eventseg.images import picture_names
 
 if TYPE_CHECKING:
     from eventseg.dataset.reader import EventDataset
@@ -63,7 +63,8 @@ def imported_ids(root: Path, name: str) -> set[str]:
     `root` is the folder of the label sets: a data set, or ``label_sets`` of a folder of pictures.
     """
     folder = root / "labels" / name
-    return {composed(path.stem) for path in list_pictures(folder, endings=(".png",)).files}
+    names, _ = picture_names(folder, endings=(".png",))
+    return {composed(name[: -len(".png")]) for name in names}
 
 
 def ids_digest(ids: Iterable[str]) -> str:

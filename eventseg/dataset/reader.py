@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from eventseg.dataset.layout import (
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.mistaken import refusal
 from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
-from eventseg.dataset.table import SampleTable, read_rows
+from eventseg.dataset.table import SampleTable, read_table
 from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.settings import Normalisation
 from eventseg.encoding.tensors import encode
@@ -336,12 +336,17 @@ class EventDataset:
         anchor = self.manifest.settings.anchor
         if anchor.kind != "count":
             window = self.window_name(window)
+        self._check_window(window)
+        return window_around(int(self.samples.t_us[i]), anchor, to_us(window))
+
+    def _check_window(self, window: str | int) -> None:
+        """Raise a DatasetError for a window that samples of this anchor do not have."""
+        anchor = self.manifest.settings.anchor
         if anchor.kind == "count" or (anchor.kind == "evsegnet" and window not in self.windows):
             raise DatasetError(
                 f"samples of anchor {anchor} have the windows {', '.join(self.windows)}, "
                 f"not {window}: other windows have other samples; encode them"
             )
-        return window_around(int(self.samples.t_us[i]), anchor, to_us(window))
 
     def covered(self, window: str | int) -> NDArray[np.float64]:
         """Return the share of each sample's window that its recording's events cover, (N,).
@@ -359,12 +364,16 @@ class EventDataset:
         window = self.window_name(window)
         if window in self.windows:
             return self.samples.covered[:, self.windows.index(window)]
-        spans = np.array([self.window_of(i, window) for i in range(len(self))]).reshape(-1, 2)
-        entries = [self.manifest.recording(name) for name in self.samples.recording]
-        first = np.array([entry.t_first_us for entry in entries], np.int64)
-        last = np.array([entry.t_last_us for entry in entries], np.int64)
-        inside = np.minimum(spans[:, 1], last + 1) - np.maximum(spans[:, 0], first)
-        share: NDArray[np.float64] = np.maximum(inside, 0) / (spans[:, 1] - spans[:, 0])
+        self._check_window(window)
+        t0_us, t1_us = window_around(
+            self.samples.t_us, self.manifest.settings.anchor, to_us(window)
+        )
+        entries = {name: self.manifest.recording(name) for name in set(self.samples.recording)}
+        ends = {name: (each.t_first_us, each.t_last_us) for name, each in entries.items()}
+        of_samples = np.array([ends[name] for name in self.samples.recording], np.int64)
+        first, last = of_samples.reshape(-1, 2).T
+        inside = np.minimum(t1_us, last + 1) - np.maximum(t0_us, first)
+        share: NDArray[np.float64] = np.maximum(inside, 0) / (t1_us - t0_us)
         return share
 
     def _recording(self, name: str) -> Recording:
@@ -388,7 +397,10 @@ class EventDataset:
         return self._recordings.setdefault(name, opened)
 
 
-def window_around(t_us: int, anchor: Anchor, window_us: int) -> tuple[int, int]:
+Times = TypeVar("Times", int, NDArray[np.int64])
+
+
+def window_around(t_us: Times, anchor: Anchor, window_us: int) -> tuple[Times, Times]:
     """Return the window ``[t0_us, t1_us)`` that an anchor places at the time of a sample."""
     end = t_us - window_us // 2 + window_us if anchor.kind == "centre" else t_us
     return end - window_us, end
@@ -418,8 +430,7 @@ def open_dataset(path: str | Path) -> EventDataset:
         raise DatasetError(refusal(root))
     manifest = Manifest.read(root / MANIFEST)
     windows = manifest.settings.windows
-    rows = read_rows(root / SAMPLES, windows=windows)
-    return EventDataset(root, manifest, SampleTable.from_rows(rows, windows=windows))
+    return EventDataset(root, manifest, read_table(root / SAMPLES, windows=windows))
 
 
 def dataset_folders(path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.layout import checked_name
+from eventseg.dataset.layout import MOST_NAME_BYTES, checked_name
 from eventseg.errors import DatasetError
-from eventseg.files import read_csv, write_whole
+from eventseg.files import read_csv, read_text, write_whole
+
+BLOCK = 1 << 22
+"""Characters of a table that are cut into cells at a time."""
 
 
 class Row(NamedTuple):
@@ -77,10 +80,7 @@ class SampleTable:
             Ids that occur twice.
         """
         ids = tuple(row.id for row in rows)
-        twice = sorted(sample_id for sample_id, count in Counter(ids).items() if count > 1)
-        if twice:
-            shown = ", ".join(twice[:10]) + (", ..." if len(twice) > 10 else "")
-            raise DatasetError(f"{len(twice)} sample ids occur more than once: {shown}")
+        check_unique(ids)
         shape = (len(rows), len(windows))
         return cls(
             ids,
@@ -92,6 +92,21 @@ class SampleTable:
             np.array([row.covered for row in rows], np.float64).reshape(shape),
             windows,
         )
+
+
+def check_unique(ids: Sequence[str]) -> None:
+    """Check that no sample id occurs twice.
+
+    Raises
+    ------
+    DatasetError
+        Some do.
+    """
+    if len(set(ids)) == len(ids):
+        return
+    twice = sorted(sample_id for sample_id, count in Counter(ids).items() if count > 1)
+    shown = ", ".join(twice[:10]) + (", ..." if len(twice) > 10 else "")
+    raise DatasetError(f"{len(twice)} sample ids occur more than once: {shown}")
 
 
 def header_of(windows: Sequence[str]) -> list[str]:
@@ -109,6 +124,89 @@ def write_rows(path: Path, rows: Sequence[Row], *, windows: Sequence[str]) -> No
     for row in rows:
         table.writerow([*row[:5], *row.events, *map(repr, row.covered)])
     write_whole(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def read_table(path: Path, *, windows: tuple[str, ...]) -> SampleTable:
+    """Read ``samples.csv`` as columns, a million samples in seconds.
+
+    A table without quoted cells, as :func:`write_rows` writes it, is cut into columns as a whole;
+    any other, and one with a fault, is read line by line as :func:`read_rows` does.
+
+    Raises
+    ------
+    DatasetError
+        As :func:`read_rows`, and ids that occur twice.
+    """
+    try:
+        table = _columns(read_text(path), windows)
+    except (OSError, ValueError, OverflowError):
+        table = None
+    if table is None:
+        return SampleTable.from_rows(read_rows(path, windows=windows), windows=windows)
+    check_unique(table.ids)
+    return table
+
+
+def _columns(text: str, windows: tuple[str, ...]) -> SampleTable | None:
+    """Return a table of plain cells; None, or a ValueError, for any other."""
+    header = header_of(windows)
+    first, _, _ = text.partition("\n")
+    if first != ",".join(header) or '"' in text or "\0" in text:
+        return None
+    width, count = len(header), len(windows)
+    ids: list[str] = []
+    names: dict[str, str] = {}  # one object for a recording or a split, however often
+    recordings: list[str] = []
+    splits: list[str] = []
+    numbers: list[NDArray[np.int64]] = []
+    shares: list[NDArray[np.float64]] = []
+    begin = len(first) + 1
+    while begin < len(text):
+        end = text.find("\n", begin + BLOCK)
+        end = len(text) if end < 0 else end
+        lines = text[begin:end].split("\n")
+        lines = lines[:-1] if not lines[-1] else lines
+        begin = end + 1
+        if {line.count(",") for line in lines} - {width - 1}:
+            return None
+        cells = ",".join(lines).split(",")
+        block = cells[0::width]
+        _check_names(block)
+        ids += block
+        recordings += [names.setdefault(name, name) for name in cells[1::width]]
+        splits += [names.setdefault(name, name) for name in cells[4::width]]
+        whole = [cells[k::width] for k in (2, 3, *range(5, 5 + count))]
+        numbers.append(
+            np.array([np.fromiter(map(int, column), np.int64, len(block)) for column in whole])
+        )
+        shared = [cells[k::width] for k in range(5 + count, width)]
+        shares.append(
+            np.array([np.fromiter(map(float, column), np.float64, len(block)) for column in shared])
+        )
+    _check_names(set(recordings))
+    if not ids:
+        return SampleTable.from_rows([], windows=windows)
+    integers, floats = np.concatenate(numbers, axis=1), np.concatenate(shares, axis=1)
+    return SampleTable(
+        tuple(ids),
+        tuple(recordings),
+        integers[0].copy(),
+        integers[1].copy(),
+        tuple(splits),
+        np.ascontiguousarray(integers[2:].T),
+        np.ascontiguousarray(floats.T),
+        windows,
+    )
+
+
+def _check_names(names: Collection[str]) -> None:
+    """Check many names as :func:`checked_name` does each."""
+    joined = "".join(names)
+    plain = joined.isascii() and joined.isprintable() and not set(joined).intersection("/\\:")
+    longest = max(map(len, names), default=1)
+    if not plain or longest > MOST_NAME_BYTES or not all(names) or {".", ".."}.intersection(names):
+        for name in names:
+            checked_name(name)
 
 
 def read_rows(path: Path, *, windows: Sequence[str]) -> list[Row]:

@@ -15,7 +15,7 @@ from eventseg.sources.recorded import EventSource
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
 from eventseg.sources.split_file import read_split_file, some, splits_by_file
-from eventseg.splits import SplitRule, hold_back_stretches, hold_back_validation
+from eventseg.splits import SplitRule, hold_back_stretches, hold_back_validation, members_of
 
 SHARE = 0.1
 """Part of the training samples that validates, at least."""
@@ -127,9 +127,7 @@ def _ends_held_back(source: Source, part: NDArray[np.int64]) -> Splits:
         ranks = recording_ranks([source.ids[i] for i in part], names)
         return hold_back_stretches(names, ranks)
     splits = np.full(len(part), "train", "<U5")
-    array = np.array(names, dtype=object)
-    for name in sorted(set(names)):
-        mine = array == name
+    for mine in members_of(names).values():
         times = t_us[part[mine]]
         splits[mine] = hold_back_validation(
             times, longest_window_us=longest_window_us(source, times)

@@ -16,6 +16,7 @@ from eventseg.sources.image_folders import Folder
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 from eventseg.sources.split_file import some
+from eventseg.splits import members_of
 from eventseg.windows import parse_duration
 
 HELD = ("val", "test")
@@ -54,20 +55,20 @@ def check_leaks(source: Source, splits: Sequence[str], *, windows: Sequence[str]
 def _of_recordings(
     source: EventSource, splits: NDArray[np.str_], windows: Sequence[str]
 ) -> list[str]:
-    names = np.array(source.sequences, dtype=object)
-    trained_names = set(names[splits == "train"].tolist())
-    held_names = set(names[np.isin(splits, HELD)].tolist())
+    trains, is_held = splits == "train", np.isin(splits, HELD)
     samples = source.dataset.samples
     overlapping: list[str] = []
     nearest: tuple[int, str, str] | None = None
-    for name in sorted(trained_names & held_names):
-        mine = names == name
-        times = samples.t_us[mine]
-        longest = max([longest_window_us(source, times), *map(parse_duration, windows)])
-        trained = np.flatnonzero(mine & (splits == "train"))
-        frames = set(samples.frame[mine & np.isin(splits, HELD)].tolist()) - {-1}
+    for name, mine in members_of(source.sequences).items():
+        trained, others = mine[trains[mine]], mine[is_held[mine]]
+        if not len(trained) or not len(others):
+            continue
+        longest = max(
+            [longest_window_us(source, samples.t_us[mine]), *map(parse_duration, windows)]
+        )
+        frames = set(samples.frame[others].tolist()) - {-1}
         for part in HELD:
-            held = np.sort(samples.t_us[mine & (splits == part)])
+            held = np.sort(samples.t_us[others[splits[others] == part]])
             if not len(held):
                 continue
             distance = _distances(samples.t_us[trained], held)

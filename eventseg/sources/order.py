@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.splits import members_of
+
 
 def recording_ranks(
     ids: Sequence[str], sequences: Sequence[str], *, times_us: NDArray[np.int64] | None = None
@@ -27,12 +29,12 @@ def recording_ranks(
     times_us : int64 (N,), optional
         Time of each sample on the clock of its recording.
     """
-    keys = [_name_key(name) for name in ids] if times_us is None else times_us.tolist()
     ranks = np.zeros(len(ids), np.int64)
-    names = np.array(sequences, dtype=object)
-    for name in set(sequences):
-        part = np.flatnonzero(names == name)
-        ordered = sorted(part.tolist(), key=keys.__getitem__)
+    for part in members_of(sequences).values():
+        if times_us is None:
+            ordered = np.array(sorted(part.tolist(), key=lambda i: _name_key(ids[i])), np.int64)
+        else:
+            ordered = part[np.argsort(times_us[part], kind="stable")]
         ranks[ordered] = np.arange(len(ordered))
     return ranks
 

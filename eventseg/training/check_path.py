@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.check import check_dataset, warn_of_labels
+from eventseg.dataset.describe_labels import MOST_MAPS
 from eventseg.dataset.repair import repair_dataset
 from eventseg.files import locked, temporary_files
 from eventseg.prediction.layout import MANIFEST as PREDICTED
@@ -38,13 +39,21 @@ class CheckReport:
 
 
 def check_path(
-    path: str | Path, *, deep: bool = False, repair: bool = False, threads: int | None = None
+    path: str | Path,
+    *,
+    quick: bool = False,
+    deep: bool = False,
+    repair: bool = False,
+    threads: int | None = None,
 ) -> CheckReport:
     """Check a data set, league, run, recording or prediction folder.
 
     Parameters
     ----------
     path : path
+    quick : bool
+        Of a data set: check the tables and that every file is there, and read none but a few
+        label maps.
     deep : bool
         Encode a data set again from its recordings and compare the bits.
     repair : bool
@@ -79,8 +88,9 @@ def check_path(
         problems, warnings = check_run(path)
         return CheckReport(path, "run", problems, warnings, repaired)
     repaired = repair_dataset(path, threads=threads) if repair else []
-    problems = check_dataset(path, deep=deep, threads=threads)
-    return CheckReport(path, "data set", problems, warn_of_labels(path), repaired)
+    problems = check_dataset(path, quick=quick, deep=deep, threads=threads)
+    warnings = warn_of_labels(path, most_maps=MOST_MAPS if quick else None)
+    return CheckReport(path, "data set", problems, warnings, repaired)
 
 
 def _remove_leftovers(root: Path, *, complete: bool) -> list[str]:

@@ -16,7 +16,7 @@ from eventseg.sources.leaks import check_leaks
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
-from eventseg.splits import hold_back_stretches
+from eventseg.splits import hold_back_stretches, members_of
 from eventseg.training.config.config import TrainConfig
 
 MOST_NEIGHBOURS = 20
@@ -109,11 +109,9 @@ def by_stretches(
     seed : int
     """
     length = min(MOST_NEIGHBOURS, max(1, len(sequences) // FEWEST_STRETCHES))
-    names = np.array(sequences, dtype=object)
     stretches: list[NDArray[np.int64]] = []
-    for name in sorted(set(sequences)):
-        part = np.flatnonzero(names == name)
-        part = part[np.argsort(ranks[part])]
+    for members in members_of(sequences).values():
+        part = members[np.argsort(ranks[members])]
         stretches += [part[k : k + length] for k in range(0, len(part), length)]
     order = np.random.default_rng([seed, 2]).permutation(len(stretches))
     return np.concatenate([stretches[k] for k in order])

@@ -122,6 +122,18 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def test_a_quick_check_finds_what_names_and_tables_tell(data: Path, tmp_path: Path) -> None:
+    told = set()
+    for damage in ("frame gone", "tensor gone", "covered beyond 1", "unknown split", "tensor cut"):
+        shutil.copytree(data, tmp_path / damage)
+        DAMAGES[damage][0](tmp_path / damage)
+        problems = check_dataset(tmp_path / damage, quick=True)
+        if problems:
+            assert DAMAGES[damage][1] in problems[0]
+            told.add(damage)
+    assert told == {"frame gone", "tensor gone", "covered beyond 1", "unknown split"}
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_and_named(data: Path, damage: str) -> None:
     assert check_dataset(data) == []

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 from recording_fixtures import SMALL, write_recording
 
-from eventseg.dataset import encode_dataset, import_labels
+from eventseg.dataset import encode_dataset, import_labels, open_dataset
+from eventseg.dataset.describe_labels import describe_labels, label_lines
 from eventseg.labels.maps import load_class_table
 from eventseg.labels.shares import LabelCounts, label_warnings
 from eventseg_cli.main import main
@@ -92,3 +93,19 @@ def test_info_of_a_folder_of_pictures_warns(tmp_path: Path) -> None:
     )
     asked = CliRunner().invoke(main, ["info", str(root)])
     assert "warning: every pixel of all 1 label maps is 0 ground: nothing" in asked.stdout
+
+
+def test_of_many_label_maps_some_are_counted(tmp_path: Path) -> None:
+    encode_dataset([write_recording(tmp_path / "a.hdf5")], tmp_path / "data", store="none")
+    (tmp_path / "labels").mkdir()
+    for k in range(8):
+        labels = np.full(SMALL, k % 4, np.uint8)
+        Image.fromarray(labels).save(tmp_path / "labels" / f"a_f00000{k}.png")
+    import_labels(tmp_path / "data", tmp_path / "labels", name="own", classes="evsegnet6")
+    with open_dataset(tmp_path / "data") as dataset:
+        whole, some = (describe_labels(dataset, most_maps=most)["own"] for most in (None, 3))
+    assert (whole["images"], whole["counted"]) == (8, 8)
+    assert (some["images"], some["counted"]) == (8, 3)
+    assert sum(some["pixels"].values()) == 3 * SMALL.height * SMALL.width
+    assert label_lines("own", some)[0] == "labels    own, 8 images, 3 of them counted"
+    assert label_lines("own", whole)[0] == "labels    own, 8 images"
