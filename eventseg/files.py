@@ -345,6 +345,27 @@ def open_for_writing_elsewhere(handle: int) -> bool:
     return False
 
 
+def marked_by_this_process(path: Path) -> bool:
+    """Lock a file, made where it is missing, until the process ends; return whether it was free.
+
+    Where the system has no locks every file is free.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened or made.
+    """
+    if fcntl is None:
+        return True
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return False
+    return True  # the handle stays open, and with it the lock
+
+
 EXTENSION = re.compile(r"(?P<path>.+\.py):(?P<name>[^:/\\]+)")
 """Form of the names of a user's own objects: ``FILE.py:NAME``."""
 

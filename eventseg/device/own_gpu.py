@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING
 
 from eventseg.device.choice import choose_device
 from eventseg.errors import DeviceError
+from eventseg.files import marked_by_this_process
 
 if TYPE_CHECKING:
     import torch
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks
-    fcntl = None  # type: ignore[assignment]
 
 MOST_SHARING = 64
 """Most processes that share a GPU."""
@@ -69,23 +65,16 @@ def take_first_free(names: Sequence[str], folder: Path) -> int:
     DeviceError
         The folder cannot be written.
     """
-    if fcntl is None:
-        return 0
-    user = os.getuid()
+    user = os.getuid() if hasattr(os, "getuid") else ""
     for holder in range(MOST_SHARING):
         for number, name in enumerate(names):
             path = folder / f"eventseg-{user}-{name}-{holder}.lock"
             try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+                if marked_by_this_process(path):
+                    return number
             except OSError as error:
                 raise DeviceError(
                     f"cannot mark a GPU as taken by {path}: {error.strerror}; set TMPDIR to a "
                     "folder that can be written, or give --device cuda:N"
                 ) from error
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(handle)
-            else:
-                return number  # the handle stays open, and with it the lock
     return 0
