@@ -118,6 +118,7 @@ Examples:
     _setting("scales", path="test_time.scales", callback=_scales, metavar="F[,F...]"),
     click.option("--flip/--no-flip", default=None, help=SETTINGS["test_time.flip"].text),
     _setting("merge"),
+    _setting("arithmetic"),
 )
 @option_group(
     "Filters",
@@ -305,6 +306,7 @@ def _recipe(
     scales: tuple[float, ...] | None,
     flip: bool | None,
     merge: Any,
+    arithmetic: Any,
     ego: str | None,
     **filters: float | None,
 ) -> LabelRecipe:
@@ -323,6 +325,7 @@ def _recipe(
             flip=base.test_time.flip if flip is None else flip,
         ),
         merge=merge or base.merge,
+        arithmetic=arithmetic or base.arithmetic,
         filters=replace(base.filters, **given),
     )
 

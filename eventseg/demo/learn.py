@@ -170,7 +170,9 @@ def learn(
         name=TAUGHT,
         classes=EVSEGNET_6,
         recipe=LabelRecipe(
-            TestTimeAugmentation((1.0,), flip=True), filters=LabelFilters(threshold=0.5)
+            TestTimeAugmentation((1.0,), flip=True),
+            filters=LabelFilters(threshold=0.5),
+            arithmetic="exact",  # the same labels on every machine
         ),
         batch=8,
         progress=in_stage("pseudo-label", progress),

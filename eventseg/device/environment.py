@@ -156,6 +156,12 @@ def processor_model() -> str:
     return platform.processor() or platform.machine()
 
 
+def bfloat16_units() -> tuple[str, ...]:
+    """Return the names of the processor's units for bfloat16 products; none where it has none."""
+    flags = next((line for line in _cpuinfo() if line.startswith(("flags", "Features"))), "")
+    return tuple(unit for flag, unit in BFLOAT16.items() if flag in flags.split())
+
+
 def _cpuinfo() -> list[str]:
     info = Path("/proc/cpuinfo")
     if not info.is_file():
@@ -168,13 +174,11 @@ def _processor() -> dict[str, Any]:
 
     from eventseg.device.choice import processors
 
-    flags = next((line for line in _cpuinfo() if line.startswith(("flags", "Features"))), "")
-    units = [unit for flag, unit in BFLOAT16.items() if flag in flags.split()]
     return {
         "model": processor_model(),
         "count": processors(),
         "threads": torch.get_num_threads(),
-        "bfloat16": ", ".join(units),
+        "bfloat16": ", ".join(bfloat16_units()),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from eventseg.labels.maps import ClassTable
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.pseudolabel.licences import UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.mask_classification import normalised, query_scores, windowed
+from eventseg.pseudolabel.segformer_head import folded_head, trunk_levels
 from eventseg.pseudolabel.teacher import TeacherSource, scaled, weights_digest
 
 SEMANTIC = ("segformer", "upernet", "mobilenet_v2")
@@ -95,6 +96,30 @@ class HuggingFaceTeacher:
         if self.semantic:
             return _resized(self._model(pixel_values=x).logits, x).softmax(1)
         return normalised(_resized(self._scores(x), x))
+
+    def fast_scores(self, bfloat16: bool) -> Callable[[Tensor], Tensor] | None:
+        """Return a function from pictures to class scores at any size; None for masks of queries.
+
+        Parameters
+        ----------
+        bfloat16 : bool
+            Whether products are of numbers that are rounded to bfloat16.
+        """
+        if not self.semantic:
+            return None
+        with torch.inference_mode():
+            head = folded_head(self._model)
+
+        def scores(pictures: Tensor) -> Tensor:
+            x = scaled(pictures, self.scaling, channels=3)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+                if head is None:
+                    logits: Tensor = self._model(pixel_values=x).logits
+                else:
+                    logits = head(trunk_levels(self._model, x))
+            return logits.float()
+
+        return scores
 
     def _scores(self, x: Tensor) -> Tensor:
         task = {} if self.task is None else {"task_inputs": self.task.expand(len(x), -1)}

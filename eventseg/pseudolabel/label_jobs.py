@@ -16,11 +16,12 @@ from eventseg.device import choose_own_device, peak_memory_mib, set_threads, thr
 from eventseg.errors import CheckpointError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable, merge_of
+from eventseg.pseudolabel.arithmetic import with_arithmetic
 from eventseg.pseudolabel.label_set_folder import LabelSetFolder
 from eventseg.pseudolabel.loading import load_source
 from eventseg.pseudolabel.raw_labels import LabelPlan, predict_raw_labels
 from eventseg.pseudolabel.recipes import LabelRecipe
-from eventseg.pseudolabel.settings import TestTimeAugmentation
+from eventseg.pseudolabel.settings import Arithmetic, TestTimeAugmentation
 from eventseg.pseudolabel.target import open_pictures
 from eventseg.pseudolabel.teacher import Teacher, TeacherSource
 from eventseg.pseudolabel.views import ViewPlan, plan_views
@@ -42,6 +43,7 @@ class ViewJob:
     test_time: TestTimeAugmentation
     batch: int | None
     needs_agreement: bool
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +99,15 @@ def plan_views_alone(job: ViewJob, tick: Tick) -> ViewPlan:
     """Choose the views in a process of the cluster, whose device may differ from this machine's."""
     set_threads(job.threads)
     tick(0.0)
+    loaded = _loaded_teachers(job.teachers, job.device)
+    teachers, arithmetic = with_arithmetic(loaded, job.arithmetic)
     return plan_views(
-        _loaded_teachers(job.teachers, job.device),
+        teachers,
         job.frame,
         test_time=job.test_time,
         batch=job.batch,
         needs_agreement=job.needs_agreement,
+        arithmetic=arithmetic,
     )
 
 
@@ -116,10 +121,11 @@ def label_frames(job: LabelJob, tick: Tick) -> LabelledFrames:
                 f"teacher {teacher.name} has changed since labelling began: its sha256 was "
                 f"{digest[:12]}..., now {teacher.digest[:12]}...; restore it, or begin again"
             )
+    ready, _ = with_arithmetic(teachers, job.recipe.arithmetic)
     with open_pictures(job.data) as target:
         plan = LabelPlan(
             votes=tuple(
-                TeacherVote(teacher, merge_of(teacher.classes, job.classes)) for teacher in teachers
+                TeacherVote(teacher, merge_of(teacher.classes, job.classes)) for teacher in ready
             ),
             classes=job.classes,
             recipe=job.recipe,
@@ -186,6 +192,7 @@ class LabelWorkers:
         elsewhere: bool,
     ) -> None:
         self._pool = pool
+        self._given = tuple(teachers)
         self._teachers = tuple(getattr(one, "source", None) or one for one in teachers)
         self._digests = tuple(teacher.digest for teacher in teachers)
         self._device = device
@@ -198,8 +205,17 @@ class LabelWorkers:
             return None
         plans: dict[int, ViewPlan] = {}
         agreement = recipe.filters.agreement > 0
+        # The arithmetic is that of one process here, whatever processors the workers have.
+        _, arithmetic = with_arithmetic(self._given, recipe.arithmetic)
         job = ViewJob(
-            self._teachers, self._device, self._threads, frame, recipe.test_time, batch, agreement
+            self._teachers,
+            self._device,
+            self._threads,
+            frame,
+            recipe.test_time,
+            batch,
+            agreement,
+            arithmetic,
         )
         self._pool.run(plan_views_alone, [job], progress=lambda _: None, finished=plans.__setitem__)
         return plans[0]

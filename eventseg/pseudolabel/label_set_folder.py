@@ -29,6 +29,7 @@ from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import read_toml, temporary_files, write_whole
 from eventseg.labels.maps import ClassTable
+from eventseg.pseudolabel.settings import EXACT
 from eventseg.pseudolabel.target import Frame, LabelTarget
 
 SETTINGS = "settings.toml"
@@ -210,7 +211,8 @@ def difference(made: Settings, asked: Settings) -> str | None:
     for key in dict.fromkeys([*made, *asked]):
         if key == LIMITS:
             continue
-        before, now = made.get(key, "none"), asked.get(key, "none")
+        missing = EXACT if key == "arithmetic" else "none"
+        before, now = made.get(key, missing), asked.get(key, missing)
         if key == "teachers":
             if [row["sha256"] for row in before] != [row["sha256"] for row in now]:
                 return f"teacher was {_teachers(before)}, now {_teachers(now)}"

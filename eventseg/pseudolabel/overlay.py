@@ -15,6 +15,7 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import IGNORED, ClassTable, Labels, merge_of, paint_labels
 from eventseg.plots.film import Picture, check_out, write_film
 from eventseg.pseudolabel.advice import warning_of
+from eventseg.pseudolabel.arithmetic import with_arithmetic
 from eventseg.pseudolabel.confidence import confident, least_level
 from eventseg.pseudolabel.film import open_film
 from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
@@ -104,6 +105,7 @@ def label_film(
         )
     film = open_film(source)
     check_out(Path(out))
+    teachers, arithmetic = with_arithmetic(teachers, recipe.arithmetic)
     teacher_votes = [
         TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers
     ]
@@ -122,6 +124,7 @@ def label_film(
             test_time=recipe.test_time,
             batch=batch,
             needs_agreement=filters.agreement > 0,
+            arithmetic=arithmetic,
         )
         if say is not None:
             for line in plan.lines:

@@ -12,6 +12,7 @@ import numpy as np
 from eventseg.errors import LabelError
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, merge_of
+from eventseg.pseudolabel.arithmetic import with_arithmetic
 from eventseg.pseudolabel.label_set_folder import LabelSetFolder
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.pseudolabel.target import LabelTarget
@@ -67,6 +68,7 @@ def plan_labels(
         No way to merge the teacher's classes into these, or a filter that the pictures do not
         allow.
     """
+    teachers, arithmetic = with_arithmetic(teachers, recipe.arithmetic)
     votes = tuple(TeacherVote(teacher, merge_of(teacher.classes, classes)) for teacher in teachers)
     views = views or plan_views(
         teachers,
@@ -74,8 +76,9 @@ def plan_labels(
         test_time=recipe.test_time,
         batch=batch,
         needs_agreement=recipe.filters.agreement > 0,
+        arithmetic=arithmetic,
     )
-    recipe = replace(recipe, test_time=views.test_time)
+    recipe = replace(recipe, test_time=views.test_time, arithmetic=arithmetic)
     if recipe.filters.ego is not None:
         recipe.filters.ego.of_shape(target.size)
     if recipe.filters.temporal is not None and all(frame.t_us is None for frame in target.frames):

@@ -7,7 +7,7 @@ from typing import Any
 
 from eventseg.dataset.layout import LIMITS
 from eventseg.pseudolabel.confidence import LabelFilters
-from eventseg.pseudolabel.settings import Merge, TestTimeAugmentation
+from eventseg.pseudolabel.settings import EXACT, Arithmetic, Merge, TestTimeAugmentation
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -28,18 +28,27 @@ class LabelRecipe:
     limits : tuple of str
         Sentences on what the labels do not repeat of those that the recipe is named after. They
         stand in the manifest and change no label.
+    arithmetic : {"exact", "float32", "bfloat16"}, optional
+        Arithmetic of teachers. exact: as their library computes, with the views that earlier
+        releases chose, for their labels to the bit. float32: scores are resized instead of
+        probabilities, and work that changes them by rounding alone is left out. bfloat16: that, and
+        products of rounded numbers. On a CPU the last two choose one view. By default exact on a
+        GPU; on a CPU bfloat16 where its processor has units for it, else float32.
     """
 
     test_time: TestTimeAugmentation = field(default_factory=TestTimeAugmentation)
     merge: Merge = "probabilities"
     filters: LabelFilters = field(default_factory=lambda: LabelFilters(threshold=DEFAULT_THRESHOLD))
     limits: tuple[str, ...] = ()
+    arithmetic: Arithmetic | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as a TOML table."""
         return {
             **self.test_time.to_dict(),
             "merge": self.merge,
+            # Sets of earlier releases are exact and do not say so.
+            **({} if self.arithmetic in (None, EXACT) else {"arithmetic": self.arithmetic}),
             **self.filters.to_dict(),
             **({LIMITS: list(self.limits)} if self.limits else {}),
         }
@@ -58,12 +67,14 @@ PRESETS: dict[str, LabelRecipe] = {
             "their teacher saw x / 127.5 - 1; yours sees what it was trained on",
             "they enlarged with aligned corners; here pixels keep their centres",
         ),
+        arithmetic=EXACT,
     ),
     "delft-labels": LabelRecipe(
         TestTimeAugmentation((1.0,), flip=False),
         "labels",
         LabelFilters(),
         limits=("the scale of the relabelling of 2022 is not recorded; 1 is a guess",),
+        arithmetic=EXACT,
     ),
 }
 """Recipes by name.

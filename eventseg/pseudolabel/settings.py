@@ -8,6 +8,10 @@ from typing import Any, Literal
 from eventseg.errors import LabelError
 
 Merge = Literal["probabilities", "labels"]
+Arithmetic = Literal["exact", "float32", "bfloat16"]
+
+EXACT: Arithmetic = "exact"
+"""Arithmetic of the labels of earlier releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,8 @@ class TestTimeAugmentation:
         Factors by which frames are enlarged, such as 2,3,4, each rounded to the teacher's multiple
         of pixels; by default chosen from frame, teacher and device, and printed.
     flip : bool, optional
-        Whether each scale is shown flipped too; by default yes for given scales, else as time
-        allows on a CPU.
+        Whether each scale is shown flipped too; by default yes for given scales and on a GPU, and
+        on a CPU no, or with exact arithmetic as time allows.
     tile_pixels : int, optional
         Largest number of pixels shown at once; by default that of the teacher's training frames.
 

@@ -47,6 +47,8 @@ class Teacher(Protocol):
     Three attributes are optional: ``training_frame``, height and width of the frames it was trained
     on, ``fixed_input``, whether it resizes every picture to one size, and ``source``, a
     :class:`TeacherSource` that other processes load it from; one without is sent to them whole.
+    So is the method ``fast_scores(bfloat16)``, which returns a function from pictures to class
+    scores before the softmax at any size, or None; see :mod:`eventseg.pseudolabel.arithmetic`.
     """
 
     @property

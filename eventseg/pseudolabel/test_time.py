@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from eventseg.pseudolabel.arithmetic import FasterTeacher
 from eventseg.pseudolabel.settings import TestTimeAugmentation as TestTimeAugmentation
 from eventseg.pseudolabel.teacher import Teacher
-from eventseg.pseudolabel.tiles import tiled_probabilities
+from eventseg.pseudolabel.tiles import tile_size, tiled_probabilities
 
 
 def to_pictures(frames: NDArray[np.uint8], *, device: torch.device) -> Tensor:
@@ -58,10 +59,17 @@ def passes(
             _rounded(width * scale, to=teacher.multiple),
         )
         shown = resized(pictures, size)
-        yield resized(tiled_probabilities(teacher, shown, most=most), (height, width))
+        yield _at_size(teacher, shown, (height, width), most=most)
         if test_time.flips:
-            flipped = tiled_probabilities(teacher, shown.flip(3), most=most)
-            yield resized(flipped, (height, width)).flip(3)
+            yield _at_size(teacher, shown.flip(3), (height, width), most=most).flip(3)
+
+
+def _at_size(teacher: Teacher, shown: Tensor, size: tuple[int, int], *, most: int | None) -> Tensor:
+    """Return probabilities of pictures at another size; scores are resized where these are had."""
+    whole = tile_size(teacher, (int(shown.shape[2]), int(shown.shape[3])), most=most)
+    if isinstance(teacher, FasterTeacher) and whole == tuple(shown.shape[2:]):
+        return teacher.probabilities_at(shown, size)
+    return resized(tiled_probabilities(teacher, shown, most=most), size)
 
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:

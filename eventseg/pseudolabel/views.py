@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eventseg.device import free_memory
 from eventseg.errors import LabelError
 from eventseg.events import SensorSize
-from eventseg.pseudolabel.settings import TestTimeAugmentation
+from eventseg.pseudolabel.settings import EXACT, Arithmetic, TestTimeAugmentation
 from eventseg.pseudolabel.teacher import Teacher, has_fixed_input
 from eventseg.pseudolabel.tiles import training_frame
 
@@ -63,12 +63,14 @@ def plan_views(
     test_time: TestTimeAugmentation,
     batch: int | None = None,
     needs_agreement: bool = False,
+    arithmetic: Arithmetic = EXACT,
 ) -> ViewPlan:
     """Choose the views that are not given.
 
     Scales are the half, three quarters and the whole of the largest factor, at most 4, at which
-    the frame has no more pixels than those that the teacher was trained on. On a CPU the richest
-    choice of views is taken that is expected to last 3 seconds a frame. The choice follows from
+    the frame has no more pixels than those that the teacher was trained on. On a CPU one view of
+    the middle scale is taken, or of the smallest where that is expected to last more than 3 seconds
+    a frame; with exact arithmetic the richest choice of 3 seconds. The choice follows from
     the teacher, the frame and the kind of device alone, so that it is the same on another day.
     Memory bounds the batch and, where one tile does not fit, the tile.
 
@@ -83,6 +85,8 @@ def plan_views(
         Given number of frames at once.
     needs_agreement : bool
         Whether a filter compares the views, so that several are needed on a CPU too.
+    arithmetic : {"exact", "float32", "bfloat16"}
+        Arithmetic of the teachers.
 
     Raises
     ------
@@ -101,7 +105,9 @@ def plan_views(
         richest = replace(test_time, scales=scales, flip=flips[0])
         chosen = richest
         if teachers[0].device.type == "cpu" and not needs_agreement:
-            chosen, seconds = _affordable(teachers, frame, scales, flips, test_time)
+            chosen, seconds = _affordable(
+                teachers, frame, scales, flips, test_time, arithmetic=arithmetic
+            )
             if chosen != richest:
                 lines.append(_what_more_buys(chosen, richest, seconds))
     elif test_time.flip is None:
@@ -153,6 +159,8 @@ def _affordable(
     scales: tuple[float, ...],
     flips: tuple[bool, ...],
     test_time: TestTimeAugmentation,
+    *,
+    arithmetic: Arithmetic,
 ) -> tuple[TestTimeAugmentation, float]:
     """Return the richest views within the budget of a CPU, else the cheapest, and the seconds."""
     costs = [
@@ -166,7 +174,9 @@ def _affordable(
         operations = sum(cost * (fixed or p) for p in pixels for cost, fixed in costs)
         return (1 + bool(views.flip)) * operations / CPU_FLOPS
 
-    groups = dict.fromkeys((scales, scales[len(scales) // 2 :][:1], scales[:1]))
+    groups = list(dict.fromkeys((scales, scales[len(scales) // 2 :][:1], scales[:1])))
+    if arithmetic != EXACT:  # one view, unless a flip is asked for
+        groups, flips = groups[1:] or groups, flips[-1:]
     options = [replace(test_time, scales=group, flip=flip) for group in groups for flip in flips]
     for option in options:
         if seconds_of(option) <= CPU_SECONDS:

@@ -131,6 +131,23 @@ def test_a_cpu_gets_the_richest_views_that_fit_three_seconds(costs, operations, 
         assert pixels * operations / views.CPU_FLOPS <= views.CPU_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("operations", "scale"), [(1_000, 3.0), (52_000, 3.0), (100_000, 2.0), (10_000_000, 2.0)]
+)
+def test_faster_arithmetic_takes_one_view(costs, operations, scale):
+    teacher = costs(operations)
+    plan = plan_views([teacher], DAVIS, test_time=CHOICE, arithmetic="float32")
+    assert plan.test_time == TestTimeAugmentation((scale,), flip=False)
+    assert any("--scales 2,3,4 --flip takes" in line for line in plan.lines)
+    flipped = TestTimeAugmentation(flip=True)
+    flipped = plan_views([teacher], DAVIS, test_time=flipped, arithmetic="float32").test_time
+    assert flipped.flip is True
+    compared = plan_views(
+        [teacher], DAVIS, test_time=CHOICE, arithmetic="float32", needs_agreement=True
+    )
+    assert compared.test_time.passes == 6
+
+
 def test_what_is_given_is_kept(costs):
     teacher = costs(10_000_000)
     given_scales = TestTimeAugmentation((4.0,))
