@@ -23,6 +23,10 @@ NO_EVENT_GRAY = "0.9"
 COLOUR_MAPS = {"count": "viridis", "mean time": "plasma", "std of time": "viridis"}
 PANEL_INCHES = 2.95
 
+LEAST_COUNTS = 2.0
+"""Least count at the light end of the colours, so that a single event is none of the lightest,
+which is hard to see on gray."""
+
 _UNDATED: dict[str, dict[str, None]] = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None},
@@ -106,7 +110,7 @@ def channel_limits(tensor: Tensor) -> dict[str, tuple[float, float]]:
     """
     counts, spreads = tensor[[0, 1]], tensor[[3, 5]]
     return {
-        "count": (0.0, max(1.0, _quantile(counts[counts > 0]))),
+        "count": (0.0, max(LEAST_COUNTS, _quantile(counts[counts > 0]))),
         "mean time": (0.0, 1.0),
         "std of time": (0.0, max(0.01, _quantile(spreads[counts > 1]))),
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eventseg.encoding.tensors import encode
 from eventseg.errors import WindowError
 from eventseg.plots.events import (
+    LEAST_COUNTS,
     PANEL_INCHES,
     draw_image,
     figure_sample,
@@ -98,7 +99,8 @@ def figure_windows(
     for column, length_us in enumerate(lengths_us):
         events = recording.events(t1_us - length_us, t1_us)
         count = encode(events)[:2].sum(0)
-        most = max(1.0, float(np.quantile(count[count > 0], 0.995)) if count.any() else 1.0)
+        shown = float(np.quantile(count[count > 0], 0.995)) if count.any() else 0.0
+        most = max(LEAST_COUNTS, shown)
         title = f"{format_duration(length_us)}, {len(events):,} events"
         draw_image(grid[0, column], render_events(events, frame), title=title)
         counts = render_channel(count, shown=count > 0, limits=(0.0, most), cmap="viridis")

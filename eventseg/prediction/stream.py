@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.encoding import Encoding, LiveWindow
+from eventseg.errors import EventsegError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.filters.rules import EventFilter, Filters
 from eventseg.networks import TrainedNetwork
@@ -27,7 +28,7 @@ from eventseg.prediction.stream_instants import Instant, Instants
 from eventseg.prediction.stream_packets import Packet, PacketOrder, PacketSource
 from eventseg.prediction.stream_queue import Handover, QueueRule
 from eventseg.prediction.stream_setup import StreamSetup, no_note, set_up
-from eventseg.prediction.stream_sources import PACKET_US, Note
+from eventseg.prediction.stream_sources import PACKET_US, Note, cause_line
 from eventseg.prediction.stream_summary import StreamSummary
 from eventseg.recordings import Recording
 from eventseg.recordings.choices import FileChoices, TimeUnit
@@ -127,6 +128,8 @@ class LiveStream:
             self.close()
         if self._error is not None:
             raise self._error
+        if not self.order.counts.events:
+            self.setup.note(f"{self.setup.name} has ended without an event")
 
     def run(self, callback: Callable[[LivePrediction], object]) -> StreamSummary:
         """Call a function with each prediction until the source ends, and return the summary."""
@@ -183,7 +186,7 @@ class LiveStream:
         setup, noted = self.setup, False
         last_s = time.monotonic()
         while not self._stop.is_set():
-            packet = setup.source.read(READ_S)
+            packet = self._next_packet()
             if packet is None:
                 return
             if len(packet) or packet.now_us is not None:
@@ -198,6 +201,22 @@ class LiveStream:
                 noted = True
                 self.summary.stalls += 1
                 setup.note(f"{setup.name} has been silent for {silent_s:.0f} s")
+
+    def _next_packet(self) -> Packet | None:
+        """Return the next packet; whatever else a source of a user's own does is one error."""
+        name = self.setup.name
+        try:
+            packet = self.setup.source.read(READ_S)
+        except EventsegError:
+            raise
+        except Exception as error:
+            raise RecordingError(f"{name} has failed: {cause_line(error)}") from error
+        if packet is not None and not isinstance(packet, Packet):
+            raise RecordingError(
+                f"{name} gives a {type(packet).__name__}; read(timeout_s) must return a Packet, or "
+                "None at the end"
+            )
+        return packet
 
     def _encode(self) -> None:
         setup, order = self.setup, self.order

@@ -37,6 +37,11 @@ class Packet:
     now_us : int, optional
         Time that the sensor's clock has come to, where the camera tells: it closes windows while
         there are no events.
+
+    Raises
+    ------
+    EventsError
+        Columns of several lengths, or of other numbers than integers.
     """
 
     t: NDArray[np.int64]
@@ -44,6 +49,15 @@ class Packet:
     y: NDArray[np.uint16]
     p: NDArray[np.int8]
     now_us: int | None = None
+
+    def __post_init__(self) -> None:
+        columns = {name: getattr(self, name) for name in "txyp"}
+        shapes = {name: np.shape(column) for name, column in columns.items()}
+        if len(set(shapes.values())) > 1 or np.ndim(self.t) != 1:
+            raise EventsError(f"columns of a packet must have one length, got {shapes}")
+        for name, column in columns.items():
+            if np.asarray(column).dtype.kind not in ("iub" if name == "p" else "iu"):
+                raise EventsError(f"column {name} of a packet must hold integers")
 
     def __len__(self) -> int:
         """Return the number of events."""

@@ -167,6 +167,11 @@ def set_up(
                 f"the network sees {inputs.kind} and {name} sends events alone; stream a recording "
                 "with frames, or train a network on events"
             )
+        if inputs.kind != "events" and recording is not None and not len(recording.frames):
+            raise NetworkError(
+                f"the network sees {inputs.kind} and {name} has no frames; stream a recording with "
+                "frames, or take a network that was trained on events"
+            )
         own = getattr(packets, "sensor", None) or sensor
         encoding = encoding or _encoding(inputs, trained, own, name=name, note=note)
         inputs.check_encoding(encoding, source=name)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from eventseg.errors import RecordingError
+from eventseg.errors import EventsegError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.files import is_extension, load_extension
 from eventseg.prediction.stream_dv import open_dv
@@ -291,8 +291,7 @@ def open_packet_source(
     if (given := choices.named()) and not Path(text).is_file():
         raise RecordingError(f"{text} is no recording: leave {' and '.join(given)} out")
     if is_extension(text):
-        source: PacketSource = load_extension(text).value()
-        return source
+        return _own_source(text)
     url = urlsplit(text)
     if url.scheme == "dv":
         return open_dv(text)
@@ -318,6 +317,28 @@ def open_packet_source(
         found.close()
         raise
     return found
+
+
+def _own_source(spec: str) -> PacketSource:
+    """Return the source that a function of a user's own file returns."""
+    make = load_extension(spec).value
+    try:
+        source: PacketSource = make()
+    except EventsegError:
+        raise
+    except Exception as error:  # it may be anything: the file is the user's
+        raise RecordingError(f"{spec} has failed: {cause_line(error)}") from error
+    if missing := [name for name in ("read", "close") if not hasattr(source, name)]:
+        raise RecordingError(
+            f"{spec} returns a {type(source).__name__} without {' and '.join(missing)}; return an "
+            "object with read(timeout_s) and close()"
+        )
+    return source
+
+
+def cause_line(error: Exception) -> str:
+    """Return kind and first line of an error of a user's own code."""
+    return f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
 
 
 def loopback_address(text: str, scheme: str) -> tuple[str, int]:

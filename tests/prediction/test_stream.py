@@ -255,6 +255,8 @@ def test_networks_of_frames_need_a_recording():
     network = pixel_network(kind="both")
     with pytest.raises(NetworkError, match="sees both and Given sends events alone"):
         stream(network, Given([]), device="cpu")
+    with pytest.raises(NetworkError, match=r"sees both and memory has no frames; stream a record"):
+        stream(network, MemoryRecording(events_at(np.arange(50_000))), device="cpu")
 
 
 def test_what_is_not_the_sensors_is_dropped_and_counted():
@@ -304,12 +306,29 @@ def test_errors_of_threads_reach_the_caller_and_the_source_is_closed():
     with pytest.raises(RecordingError, match="the cable is out"):
         list(stream(pixel_network(), source, device="cpu"))
     assert source.closed == 1
+    for failing, message in (
+        (lambda _: 1 / 0, "^Broken has failed: ZeroDivisionError: division by zero$"),
+        (lambda _: "rubbish", r"^Broken gives a str; read\(timeout_s\) must return a Packet"),
+        (lambda _: Packet(np.arange(2), np.arange(3), np.arange(2), np.arange(2)), "one length"),
+        (lambda _: Packet(*[np.zeros(2)] * 4), "column t of a packet must hold integers"),
+    ):
+        source = Broken([])
+        source.read = failing
+        with pytest.raises((RecordingError, EventsError), match=message):
+            list(stream(pixel_network(), source, device="cpu"))
+        assert source.closed == 1
     source = Given([packet(events_at(np.arange(0, 10**6, 100)), slice(None))])
     live = stream(pixel_network(), source, queue="all", device="cpu")
     for _ in live:
         break
     live.close()
     assert source.closed == 1
+
+
+def test_a_source_that_ends_at_once_is_noted():
+    notes = []
+    assert list(stream(pixel_network(), Given([]), device="cpu", note=notes.append)) == []
+    assert notes == ["Given has ended without an event"]
 
 
 @pytest.mark.parametrize(

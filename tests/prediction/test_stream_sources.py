@@ -309,6 +309,13 @@ def test_the_driver_of_the_docs(tmp_path):
     (tmp_path / "driver.py").write_text(code)
     source = open_packet_source(f"{tmp_path / 'driver.py'}:open_camera", note=print)
     assert len(source.read(0.1)) == 0
+    (tmp_path / "broken.py").write_text("class Half:\n    read = None\ndef no_usb():\n    1 / 0\n")
+    for name, message in (
+        ("no_usb", r"broken\.py:no_usb has failed: ZeroDivisionError: division by zero$"),
+        ("Half", r"broken\.py:Half returns a Half without close; return an object with read"),
+    ):
+        with pytest.raises(RecordingError, match=message):
+            open_packet_source(f"{tmp_path / 'broken.py'}:{name}", note=print)
     with pytest.raises(NetworkError, match="the network sees both"):
         stream(pixel_network(kind="both"), f"{tmp_path / 'driver.py'}:open_camera", device="cpu")
     assert LabelFolder(tmp_path / "maps").folder == tmp_path / "maps"
