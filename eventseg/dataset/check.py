@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventseg.dataset.describe_labels import dataset_warnings
 from eventseg.dataset.jobs.shard import SHARDS
@@ -147,8 +146,8 @@ def _samples(dataset: EventDataset) -> Iterator[str]:
     of_samples = np.array([frames.get(name, -1) for name in samples.recording], np.int64)
     in_range = (samples.frame >= -1) & (samples.frame < of_samples)
     known_split = np.isin(np.array(samples.split, dtype=str), SPLITS)
-    negative: NDArray[np.bool_] = (samples.events < 0).any(axis=1)
-    share_ok: NDArray[np.bool_] = ((samples.covered >= 0) & (samples.covered <= 1)).all(axis=1)
+    negative = np.any(samples.events < 0, axis=1)
+    share_ok = np.all((samples.covered >= 0) & (samples.covered <= 1), axis=1)
     for i in np.flatnonzero(~in_range | ~known_split | negative | ~share_ok).tolist():
         where = f"{SAMPLES}: {samples.ids[i]}"
         if samples.recording[i] not in frames:
