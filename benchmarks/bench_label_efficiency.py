@@ -7,8 +7,8 @@ sensor of 176x128 with other thresholds, noise and lens than those of the shippe
 learns from 1, 10 and 100 % of the labels of 96 drives, with equal updates, from `--init street` and
 from random weights, three seeds each; both are scored on 24 drives through other streets and
 compared on the samples that they share. With --camvid the same is done on events before the
-pictures of CamVid, 468 to learn from (its training and validation parts) and 233 to score on. What
-is done lies in FOLDER and is not done again. Simulated events throughout.
+pictures of CamVid as bench_transfer.py makes them, 120 to learn from and 120 to score on. What is
+done lies in FOLDER and is not done again. Simulated events throughout.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_learning import FASTSCNN, SENSOR, learn, measured
+from bench_learning import FASTSCNN, learn, measured
+from bench_transfer import FULL, encoded_pictures
 from paired import machine, save
 
-from eventseg.dataset.writer import encode_dataset
 from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.significance import paired_test
-from eventseg.recordings.truth import truth_path
-from eventseg.simulate.images import simulate_images
 from eventseg.training.run_folder import BEST
 
 UPDATES = {0.01: 60, 0.1: 150, 1.0: 250}
@@ -45,16 +43,6 @@ def scored(run: Path, data: Path) -> Row:
     )
     _, rows = evaluate_run(run, data, request=request)
     return rows[0]
-
-
-def camvid_events(root: Path, camvid: Path) -> Path:
-    """Return the data set of events before the pictures of CamVid, made where it is missing."""
-    recordings, data = root / "camvid", root / "camvid.eventseg"
-    parts = [recordings / f"{name}.hdf5" for name in ("train", "val", "test")]
-    if not all(truth_path(path).exists() for path in parts):
-        simulate_images(camvid, recordings, layout="camvid", sensor=SENSOR)
-    encode_dataset(parts, data, windows_us=[50_000], held_out=["test"], sensor=SENSOR)
-    return data
 
 
 def label_efficiency(data: Path, runs: Path, *, prefix: str) -> list[dict[str, Any]]:
@@ -104,7 +92,7 @@ def main() -> None:
     result = {"machine": described, "torch": torch.__version__, "data": "simulated events"}
     result["rows"] = label_efficiency(root / "drives.eventseg", root / "runs", prefix="few")
     if settings.camvid is not None:
-        data = camvid_events(root, settings.camvid)
+        data = encoded_pictures(root, settings.camvid, FULL)
         result["camvid"] = label_efficiency(data, root / "runs", prefix="camvid")
     save("label_efficiency", result)
 
