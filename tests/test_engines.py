@@ -30,6 +30,10 @@ from eventseg.recordings.progress import Progress, Report
 from eventseg.simulate import merge_streets, simulate_streets, simulate_streets_shard
 from eventseg.sources import open_source
 
+pytestmark = (
+    pytest.mark.slow
+)  # minutes of starting processes; shards and jobs have tests of their own
+
 Work = Callable[..., object]
 
 
