@@ -287,7 +287,13 @@ def test_info_of_a_data_set_counts_splits_and_pixels(recording: Path) -> None:
         assert words in text, words
     info = json.loads(run("info", "rec.eventseg", "--json").stdout)
     pixels = {"2": 576, "255": 192}
-    of_truth = {"images": 1, "pixels": pixels, "splits": {"train": pixels}, "warnings": []}
+    of_truth = {
+        "images": 1,
+        "counted": 1,
+        "pixels": pixels,
+        "splits": {"train": pixels},
+        "warnings": [],
+    }
     assert info["labels"] == {"truth": of_truth}
     assert {name: split["samples"] for name, split in info["splits"].items()} == {
         "gap": 1, "train": 8, "val": 1,

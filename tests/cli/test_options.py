@@ -23,6 +23,7 @@ from eventseg.training.config.describe import describe_settings, parameter_entri
 from eventseg_cli import options
 from eventseg_cli.group import OTHER, TitledCommand
 from eventseg_cli.main import COMMANDS, main
+from eventseg_cli.paths import RecordingPath
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +42,8 @@ def commands() -> dict[str, click.Command]:
 
 
 EVERY = commands()
+ON_ENGINES = {"encode", "evaluate", "predict", "pseudolabel", "simulate street"}
+"""Commands whose work processes, clusters and shards of job arrays share."""
 COMPUTE = {
     "check", "compare", "demo", "encode", "evaluate", "predict", "pseudolabel", "score",
     "simulate fit", "simulate images", "simulate street", "stream", "train",
@@ -91,8 +94,8 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("--threads", COMPUTE),
         ("--device", WITH_DEVICE),
         ("--workers", {"encode", "evaluate", "score", "train"}),
-        ("--scheduler", {"encode", "predict"}),
-        ("--shard", {"encode", "predict", "pseudolabel"}),
+        ("--scheduler", ON_ENGINES),
+        ("--shard", ON_ENGINES),
         ("--json", set(EVERY)),
         ("--quiet", LONG),
         ("-q", LONG),
@@ -258,11 +261,15 @@ print(os.environ["OMP_WAIT_POLICY"], os.environ["KMP_BLOCKTIME"], "torch" in sys
         assert ended.stdout.splitlines()[-1].startswith(expected), ended.stderr
 
 
+def takes_file(kind: click.ParamType) -> bool:
+    return isinstance(kind, RecordingPath) or (isinstance(kind, click.Path) and not kind.dir_okay)
+
+
 def test_quiet_and_progress_exclude_each_other_everywhere(tmp_path: Path) -> None:
     for name in sorted(LONG):
         # What each argument may be: a file, or else a folder.
         arguments = [
-            __file__ if isinstance(p.type, click.Path) and not p.type.dir_okay else tmp_path
+            __file__ if takes_file(p.type) else tmp_path
             for p in EVERY[name].params
             if isinstance(p, click.Argument)
         ]

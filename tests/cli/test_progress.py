@@ -146,5 +146,6 @@ def test_every_long_command_has_lines_in_a_log_file() -> None:
     users = {path.stem for path in CLI.glob("*.py") if "messages.bar()" in path.read_text()}
     assert users == {
         "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels", "merge",
-        "predict", "pseudolabel", "release", "reproduce", "score", "simulate", "train_run", "view",
+        "predict", "pseudolabel", "release", "reproduce", "score", "simulate", "simulate_seeds",
+        "train_run", "view",
     }  # fmt: skip

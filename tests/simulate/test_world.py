@@ -81,8 +81,9 @@ def test_what_is_seen_does_not_depend_on_how_much_street_was_gathered():
     labels = np.empty((2, *SMALL), np.uint8)
     for k, scene in enumerate((alone, around)):
         render_luminance(
-            scene, pose, SCENARIOS["day"].light, t_us, luminance=pictures[k], label=labels[k]
-        )
+            scene, pose, SCENARIOS["day"].light, t_us, wanted=np.ones(SMALL, bool),
+            luminance=pictures[k], label=labels[k],
+        )  # fmt: skip
     np.testing.assert_array_equal(pictures[0], pictures[1])
     np.testing.assert_array_equal(labels[0], render_view(alone, pose, t_us, SMALL).label)
     assert np.isfinite(pictures).all()

@@ -22,7 +22,7 @@ from eventseg.training.epoch_tables import (
     write_timing,
 )
 from eventseg.training.layout import CONFIG, METRICS, RUN, SKIPPED, TIMING
-from eventseg.training.run_folder import RUN_KEYS, check_run_folder, claim_run, read_run
+from eventseg.training.run_folder import RUN_KEYS, TYPES, check_run_folder, claim_run, read_run
 
 SAVED_AS = {
     "mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
@@ -46,7 +46,9 @@ def run(tmp_path: Path) -> Path:
     write_metrics(tmp_path, [scores], classes=("road", "s\u00e4ule"))
     write_timing(tmp_path, [EpochCost(1, 2.5, 1.5, 12.0, 0.0)])
     write_skipped(tmp_path, {"a_1": "cannot read a, it is cut", "b_2": "its row is damaged"})
-    (tmp_path / RUN).write_text(json.dumps(dict.fromkeys(RUN_KEYS, "\u00e9"), indent=1))
+    values = {str: "\u00e9", int: 1, dict: {"\u00e9": "\u00e9"}, list: ["\u00e9"]}
+    entries = {name: values[TYPES.get(name, str)] for name in RUN_KEYS}
+    (tmp_path / RUN).write_text(json.dumps(entries, indent=1))
     return tmp_path
 
 
