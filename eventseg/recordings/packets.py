@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
+from eventseg.kernels import reused
 from eventseg.kernels.compiled import compiled
 from eventseg.recordings.base import GAP_US, Recording
 from eventseg.recordings.report import Tally
@@ -40,6 +42,11 @@ PACKET_DTYPE = np.dtype(
 EVENTS_AT_ONCE = 2**17
 """Events decoded between two yields of a stream."""
 
+EVENT_BYTES = 13
+"""Bytes of an event in columns."""
+
+CHECKED_AT_ONCE = 2**14
+"""Events whose order is checked together, while they are in a near cache."""
 
 MOST_PIXELS = 2**15
 """Most rows or columns of a sensor: coordinates have 15 bits."""
@@ -101,9 +108,15 @@ class EventColumns:
 
     def in_order(self) -> Self:
         """Return the events sorted by time; events of one time keep their order."""
-        if is_ordered(self.t):
-            return self
+        return self if is_ordered(self.t) else self.sorted()
+
+    def sorted(self) -> Self:
+        """Return a copy sorted by time; events of one time keep their order."""
         return self[np.argsort(self.t, kind="stable")]
+
+    def copy(self) -> Self:
+        """Return the events in memory of their own."""
+        return type(self)(self.t.copy(), self.x.copy(), self.y.copy(), self.p.copy())
 
     def stream(self, sensor: SensorSize, t0_us: int, t1_us: int) -> EventStream:
         """Return the events, which are sorted, as the stream of a span."""
@@ -111,9 +124,18 @@ class EventColumns:
 
 
 def empty_columns(n: int) -> EventColumns:
-    """Return columns of a length, uninitialised."""
+    """Return columns of a length, uninitialised, in one piece of memory.
+
+    The memory of large ones is used again when all views of them are gone: fresh pages would take
+    longer than to decode events into them.
+    """
+    room = -(-n // 8) * 8
+    memory = reused.empty(EVENT_BYTES * room, np.uint8)
+    t, x, y, p = (
+        memory[first * room : last * room] for first, last in pairwise((0, 8, 10, 12, EVENT_BYTES))
+    )
     return EventColumns(
-        np.empty(n, np.int64), np.empty(n, np.uint16), np.empty(n, np.uint16), np.empty(n, np.int8)
+        t.view(np.int64)[:n], x.view(np.uint16)[:n], y.view(np.uint16)[:n], p.view(np.int8)[:n]
     )
 
 
@@ -191,8 +213,8 @@ class PacketReader:
         Takes an entry of `packets` and returns its events that lie on the sensor, in file order.
     sensor : SensorSize
     decode_into : callable, optional
-        Takes an entry and columns with room for its events and `spare` more, and writes them in
-        place of `decode`: packets that are decoded into the columns of a span need no joining.
+        Takes an entry and columns with room for its events and `spare` more, writes the events
+        and returns their number; by default those of `decode` are copied.
     spare : int
     """
 
@@ -207,7 +229,7 @@ class PacketReader:
     ) -> None:
         self._packets = packets
         self._decode = decode
-        self._decode_into, self._spare = decode_into, spare
+        self._decode_into, self._spare = decode_into or self._put, spare
         self._sensor = sensor
         self._latest, self._earliest = running_bounds(packets)
 
@@ -218,8 +240,12 @@ class PacketReader:
 
     def events(self, t0_us: int, t1_us: int) -> EventStream:
         """Return the events of ``[t0_us, t1_us)``, sorted by time, ties in file order."""
-        found = self._joined([], self._overlapping(t0_us, t1_us), t0_us, t1_us)
-        return found.in_order().stream(self._sensor, t0_us, t1_us)
+        chosen = self._overlapping(t0_us, t1_us)
+        room = empty_columns(self._room_for(chosen))
+        found = self._ordered([], chosen, t0_us, t1_us, room=room)
+        if 2 * len(found) < len(room):
+            found = found.copy()  # else a short span would hold the memory of whole packets
+        return found.stream(self._sensor, t0_us, t1_us)
 
     def stream(self, t0_us: int, t1_us: int, *, max_events: int) -> Iterator[EventStream]:
         """Yield the same events in consecutive spans of at most `max_events`."""
@@ -228,12 +254,15 @@ class PacketReader:
         waiting: list[NDArray[np.int64]] = []  # decoded together, when a span is full
         count = 0
         start = t0_us
+        # Rooms of one length, so that the memory of a span that is gone serves a later one.
+        usual = max_events + EVENTS_AT_ONCE if max_events >= EVENTS_AT_ONCE else 0
         for batch in self._batches(chosen):
             waiting.append(batch)
             count += int(self._packets["kept"][batch].sum())
             if count <= max_events:
                 continue
-            held = self._joined(parts, np.concatenate(waiting), t0_us, t1_us).in_order()
+            room = empty_columns(max(count, usual) + self._spare)
+            held = self._ordered(parts, np.concatenate(waiting), t0_us, t1_us, room=room)
             waiting = []
             after = int(batch[-1]) + 1
             complete = int(self._earliest[after]) if after < len(self._packets) else t1_us
@@ -249,21 +278,28 @@ class PacketReader:
             parts = [held[first:]]
             count = len(parts[0])
         rest = np.concatenate([np.empty(0, np.int64), *waiting])
-        held = self._joined(parts, rest, t0_us, t1_us)
-        yield held.in_order().stream(self._sensor, start, t1_us)
+        room = empty_columns(sum(map(len, parts)) + self._room_for(rest))
+        held = self._ordered(parts, rest, t0_us, t1_us, room=room)
+        yield held.stream(self._sensor, start, t1_us)
 
-    def _joined(
-        self, parts: list[EventColumns], chosen: NDArray[np.int64], t0_us: int, t1_us: int
+    def _ordered(
+        self,
+        parts: list[EventColumns],
+        chosen: NDArray[np.int64],
+        t0_us: int,
+        t1_us: int,
+        *,
+        room: EventColumns,
     ) -> EventColumns:
-        """Return the events of some parts, and behind them those of packets within a span."""
-        if self._decode_into is None:
-            return joined([*parts, *(self._within(k, t0_us, t1_us) for k in chosen.tolist())])
-        n = sum(map(len, parts))
-        room = empty_columns(n + int(self._packets["kept"][chosen].sum()) + self._spare)
-        at = 0
+        """Return the events of some parts and of packets within a span, written into a room.
+
+        They are sorted by time; events of one time keep their order.
+        """
+        n = checked = 0
+        in_order = True
         for part in parts:
-            room.put(part, at)
-            at += len(part)
+            room.put(part, n)
+            n += len(part)
         for packet in self._packets[chosen]:
             found = self._decode_into(packet, room[n:])
             if packet["t_min"] < t0_us or packet["t_max"] >= t1_us:
@@ -272,7 +308,24 @@ class PacketReader:
                 room.put(events, n)
                 found = len(events)
             n += found
-        return room[:n]
+            if n - checked >= CHECKED_AT_ONCE:
+                in_order = in_order and is_ordered(room.t[max(0, checked - 1) : n])
+                checked = n
+        in_order = in_order and is_ordered(room.t[max(0, checked - 1) : n])
+        held = room[:n]
+        return held if in_order else held.sorted()
+
+    def _room_for(self, chosen: NDArray[np.int64]) -> int:
+        """Return how many events some packets may write."""
+        return int(self._packets["kept"][chosen].sum()) + self._spare
+
+    def _put(self, packet: np.void, room: EventColumns) -> int:
+        """Copy the events of a packet into columns."""
+        events = self._decode(packet)
+        if len(events) > len(room):
+            raise RecordingError("the file cannot be read any more: its content changed")
+        room.put(events, 0)
+        return len(events)
 
     def gaps(self) -> list[tuple[int, int]]:
         """Return the stretches between events longer than ``GAP_US``, as (before, after) in us."""
@@ -296,13 +349,6 @@ class PacketReader:
         weight = np.cumsum(self._packets["kept"][chosen]) // EVENTS_AT_ONCE
         cuts = np.flatnonzero(np.diff(weight)) + 1
         return [batch for batch in np.split(chosen, cuts) if len(batch)]
-
-    def _within(self, k: int, t0_us: int, t1_us: int) -> EventColumns:
-        packet = self._packets[k]
-        events = self._decode(packet)
-        if t0_us <= packet["t_min"] and packet["t_max"] < t1_us:
-            return events
-        return events[(events.t >= t0_us) & (events.t < t1_us)]
 
 
 class Closable(Protocol):
