@@ -6,14 +6,14 @@ The type stands in bits 31 to 28: 0 and 1 OFF and ON, 8 the upper 28 bits of the
 13 inertial samples, 14 and 15 others and their continuation.
 """
 
-# mypy: disable-error-code="untyped-decorator, no-any-return, return-value"
+# mypy: disable-error-code="untyped-decorator, no-any-return, assignment, return-value"
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.kernels.compiled import compiled
+from eventseg.kernels.compiled import compiled, inlined
 from eventseg.recordings.prophesee.state import (
     FOUND,
     HIGH,
@@ -26,6 +26,7 @@ from eventseg.recordings.prophesee.state import (
     Y_MAX,
     advanced,
     is_usual,
+    keep_inside,
     signed_step,
 )
 
@@ -34,6 +35,9 @@ MODULUS = 2**28
 
 MOST_EVENTS_EVT2, MOST_EVENTS_EVT21 = 1, 32
 """Most events of a word."""
+
+TILE = 2048
+"""Words of EVT2 whose places are decoded together: they stay in the nearest cache."""
 
 KINDS = (0, 1, 8, 10, 13, 14, 15)
 """Types that a word can have."""
@@ -54,35 +58,67 @@ def decode_evt2(
     counts: NDArray[np.int64],
 ) -> int:
     """Decode words of EVT2; parameters as of :func:`eventseg.recordings.prophesee.evt3.decode`."""
-    high, found, x_max, y_max = state[HIGH], 0, counts[X_MAX], counts[Y_MAX]
-    # An unsigned place needs no look at whether it counts from the end.
-    n, one, room = np.uint64(0), np.uint64(1), np.uint64(len(t))
-    for i in range(stop):
-        if n >= room:
-            break
+    high, room = state[HIGH], len(t)
+    n = i = 0
+    while high < 0 and i < stop and room > 0:
         word = np.int64(words[i])
         kind = word >> 28
         if kind <= 1:
-            found += 1
-            column, row = (word >> 11) & 0x7FF, word & 0x7FF
-            # Each is written, and kept if it may be.
-            t[n] = (high << 6) | ((word >> 22) & 0x3F)
-            x[n], y[n], p[n] = column, row, kind
-            if (high >= 0) & (row < height) & (column < width):
-                n += one
-                x_max, y_max = max(x_max, column), max(y_max, row)
-            elif high < 0:
-                counts[NO_TIME] += 1
-            else:
-                counts[OUTSIDE] += 1
+            counts[FOUND] += 1
+            counts[NO_TIME] += 1
         elif kind == 8:
             high = _time(words, i, 1, high, counts)
         else:
             _other(word, kind, high, word & 1, triggers, counts)
+        i += 1
+    chosen = np.empty(TILE, np.uint32)
+    while i < stop and n < room:
+        found = np.uint64(0)  # an unsigned place needs no look at whether it counts from the end
+        now, times = high << 6, t[n:]
+        first, i = i, min(stop, i + min(TILE, room - n))
+        for k in range(first, i):
+            word = np.int64(words[k])
+            kind = word >> 28
+            if kind <= 1:
+                times[found] = now | ((word >> 22) & 0x3F)
+                chosen[found] = words[k]
+                found += np.uint64(1)
+            elif kind == 8:
+                # The next value is by far the most frequent; others take divisions.
+                if (word & (MODULUS - 1)) == (high & (MODULUS - 1)) + 1:
+                    high += 1
+                else:
+                    high = _time(words, k, 1, high, counts)
+                now = high << 6
+            else:
+                _other(word, kind, high, word & 1, triggers, counts)
+        counts[FOUND] += np.int64(found)
+        x_max, y_max = _places(chosen[:found], x[n:], y[n:], p[n:])
+        if x_max < width and y_max < height:
+            counts[X_MAX] = max(counts[X_MAX], x_max)
+            counts[Y_MAX] = max(counts[Y_MAX], y_max)
+            n += np.int64(found)
+        else:
+            n = keep_inside(n, n + np.int64(found), height, width, t, x, y, p, counts)
     state[HIGH] = high
-    counts[FOUND] += found
-    counts[X_MAX], counts[Y_MAX] = x_max, y_max
-    return np.int64(n)
+    return n
+
+
+@inlined
+def _places(
+    words: NDArray[np.uint32], x: NDArray[np.uint16], y: NDArray[np.uint16], p: NDArray[np.int8]
+) -> tuple[int, int]:
+    """Write columns, rows and polarities of events, and return the largest column and row.
+
+    Without a branch, so that it becomes vector instructions.
+    """
+    x_max = y_max = np.uint32(0)
+    for k in range(len(words)):
+        word = words[k]
+        column, row = (word >> np.uint32(11)) & np.uint32(0x7FF), word & np.uint32(0x7FF)
+        x[k], y[k], p[k] = column, row, word >> np.uint32(28)
+        x_max, y_max = max(x_max, column), max(y_max, row)
+    return np.int64(x_max), np.int64(y_max)
 
 
 @compiled

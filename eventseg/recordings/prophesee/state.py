@@ -100,3 +100,29 @@ def advanced(high: int, value: int, following: int, modulus: int, counts: NDArra
     if (high + step) // modulus > high // modulus:
         counts[WRAPS] += 1
     return high + step
+
+
+@compiled
+def keep_inside(
+    start: int,
+    stop: int,
+    height: int,
+    width: int,
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+    counts: NDArray[np.int64],
+) -> int:
+    """Move the events of [start, stop) on a sensor together, and return the place behind them.
+
+    Counts of events outside and the largest column and row go up.
+    """
+    n = start
+    for k in range(start, stop):
+        if y[k] < height and x[k] < width:
+            t[n], x[n], y[n], p[n] = t[k], x[k], y[k], p[k]
+            counts[X_MAX], counts[Y_MAX] = max(counts[X_MAX], x[k]), max(counts[Y_MAX], y[k])
+            n += 1
+    counts[OUTSIDE] += stop - n
+    return n
