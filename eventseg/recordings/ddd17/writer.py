@@ -367,4 +367,6 @@ class DDD17Writer:
         except (OSError, RuntimeError) as error:
             if hasattr(self, "_file"):
                 self._discard()
-            raise OutputError(f"{self.path} cannot be written: {error}") from error
+            # The HDF5 library breaks lines.
+            reason = " ".join(str(error).split())
+            raise OutputError(f"{self.path} cannot be written: {reason}") from error

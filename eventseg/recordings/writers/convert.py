@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,6 +40,15 @@ EVENTS_AT_ONCE = 200_000
 
 STALE_S = 60
 """Seconds without a write after which a half-written file is that of a killed conversion."""
+
+PART = ".part"
+"""Ending of a file in the layout of DDD17 that is being written."""
+
+LEFT = re.compile(rf"\.[0-9a-f]+({re.escape(TEMPORARY)}|{re.escape(PART)})")
+"""What the name of a file has behind it while it is being written."""
+
+NPZ_PASSES = 4
+"""Times that the events are read for an archive, whose columns stand one behind the other."""
 
 KINDS = ("frames", "imu", "specials")
 """Contents besides events, as writers count them; other counts are of what is lost of them."""
@@ -80,12 +90,25 @@ class Conversion:
         names = ("frames", "inertial samples", "special events")
         rest = zip(names, (self.frames, self.imu, self.specials), strict=True)
         more = "".join(f", {count:,} {name}" for name, count in rest if count)
-        lost = ", ".join(f"{count:,} {kind}" for kind, count in self.lost.items())
         return [
             f"{self.path}: {self.events:,} events{more}; {self.format}",
-            *([f"  lost, as the format has no place for them: {lost}"] if lost else []),
+            *loss_line(self.lost),
             *([f"  times are {self.shift_us:,} us less than in the source"] * bool(self.shift_us)),
         ]
+
+
+def loss_line(lost: Mapping[str, int]) -> list[str]:
+    """Return the line for people about what was lost; none where nothing was."""
+    text = ", ".join(f"{count:,} {kind}" for kind, count in lost.items())
+    return [f"  lost, as the format has no place for them: {text}"] if text else []
+
+
+def check_sensor(suffix: str, sensor: SensorSize) -> None:
+    """Raise an OutputError for a sensor that is too large for the format of a suffix."""
+    if suffix == ".aedat4" and max(sensor) > 2**15:
+        raise OutputError(f"AEDAT 4 holds at most {2**15} rows and columns, here are {sensor}")
+    if suffix == ".raw" and max(sensor) > MOST_SIDE:
+        raise OutputError(f"EVT3 holds at most {MOST_SIDE} rows and columns, here are {sensor}")
 
 
 def convert(
@@ -157,10 +180,17 @@ def _remove_stale(path: Path) -> None:
 
     An interrupt leaves nothing; a process that is killed cannot clean up.
     """
-    for left in path.parent.glob(f"{glob.escape(path.name)}.*{TEMPORARY}"):
+    for left in leftovers(path):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_S:
                 left.unlink()
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return the files that killed processes have left of writing a file, sorted."""
+    name = glob.escape(path.name)
+    found = [*path.parent.glob(f"{name}.*{TEMPORARY}"), *path.parent.glob(f".{name}.*{PART}")]
+    return sorted(left for left in found if LEFT.fullmatch(left.name.split(path.name, 1)[1]))
 
 
 def _converted(
@@ -174,21 +204,21 @@ def _converted(
     if not recording.t_first_us <= t0_us < t1_us:
         length = seconds(recording.t_last_us - recording.t_first_us)
         raise RecordingError(f"{recording.name} has no events in that part; it lasts {length} s")
-    if kind == ".aedat4" and max(sensor) > 2**15:
-        raise OutputError(f"AEDAT 4 holds at most {2**15} rows and columns, here are {sensor}")
-    if kind == ".raw" and max(sensor) > MOST_SIDE:
-        raise OutputError(f"EVT3 holds at most {MOST_SIDE} rows and columns, here are {sensor}")
+    check_sensor(kind, sensor)
     whole = (t0_us, t1_us) == (recording.t_first_us, recording.t_last_us + 1)
     count = recording.n_events if whole else _count(recording, t0_us, t1_us)
     if not count:
         raise RecordingError(f"{recording.name} has no events in that part")
 
+    passes = NPZ_PASSES if kind == ".npz" else 1
+    streamed = 0
+
     def spans() -> Iterator[EventStream]:
-        done = 0
+        nonlocal streamed
         for span in recording.stream(max_events=EVENTS_AT_ONCE, t0_us=t0_us, t1_us=t1_us):
             yield span
-            done += len(span)
-            progress(Progress("convert", done, count, "event"))
+            streamed += len(span)
+            progress(Progress("convert", streamed // passes, count, "event"))
 
     # Frames may begin before the first event and end after the last one.
     around = (
