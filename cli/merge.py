@@ -30,6 +30,7 @@ def command(folder: Path, labels: str | None, as_json: bool, messages: Messages)
     eventseg merge predictions/fastscnn-ddd17
     eventseg merge ddd17 --labels segformer
     eventseg merge streets
+    eventseg merge as_raw
     eventseg merge runs/fastscnn/evaluation-ddd17-truth-test-clean
     """  # noqa: D301
     from eventseg.dataset.jobs.shard import shard_kind
@@ -46,19 +47,24 @@ def command(folder: Path, labels: str | None, as_json: bool, messages: Messages)
             print_evaluation(found, as_json=as_json, messages=messages)
             return
         summaries: Sequence[Any]
+        warnings: list[str] = []
         if kind == "streets":
             from eventseg.simulate.streets import merge_streets
 
             summaries = (merge_streets(folder),)
+        elif kind == "conversion":
+            from eventseg.dataset.conversion.shards import merge_conversion
+
+            summaries = (merge_conversion(folder),)
         else:
+            from eventseg.pseudolabel.label_set import LabelSummary
             from eventseg.pseudolabel.shards import merge_shards
 
             summaries = merge_shards(folder, labels=labels, progress=bar.update)
-    from eventseg.pseudolabel.label_set import LabelSummary
-
+            warnings = [one.warning for one in summaries if isinstance(one, LabelSummary)]
+    for warning in filter(None, warnings):
+        messages.warn(warning)
     for summary in summaries:
-        if isinstance(summary, LabelSummary) and summary.warning:
-            messages.warn(summary.warning)
         if as_json:
             options.print_json(summary.to_dict())
         else:

@@ -1,5 +1,6 @@
 from .dataset import EventDataset as EventDataset
 from .dataset import check_dataset as check_dataset
+from .dataset import convert_into as convert_into
 from .dataset import encode_dataset as encode_dataset
 from .dataset import export_labels as export_labels
 from .dataset import import_labels as import_labels

@@ -20,6 +20,8 @@ from pseudolabel_teachers import SIX
 from recording_fixtures import tree
 from training_fixtures import street_dataset
 
+from eventseg import convert_into
+from eventseg.dataset.conversion.shards import convert_shard, merge_conversion
 from eventseg.evaluation import evaluate_run
 from eventseg.evaluation.shards import evaluate_shard, merge_evaluation
 from eventseg.events import SensorSize
@@ -98,7 +100,17 @@ def simulate(_root: Path, out: Path, *, shard: str | None = None, **engine: Any)
         simulate_streets_shard(out / "made", range(10), shard=shard, **common)
 
 
+def change_format(root: Path, out: Path, *, shard: str | None = None, **engine: Any) -> None:
+    engine.pop("threads", None)
+    sources = [root / "drive.hdf5", root / "other.hdf5"]
+    if shard is None:
+        convert_into(sources, out / "made", format="aedat4", **engine)
+    else:
+        convert_shard(sources, out / "made", shard=shard, format="aedat4", **engine)
+
+
 WORK: dict[str, tuple[Work, Work, str]] = {
+    "convert": (change_format, merge_conversion, "made"),
     "pseudolabel": (label, merge_shards, "streets"),
     "evaluate": (score, merge_evaluation, "report"),
     "simulate": (simulate, merge_streets, "made"),
@@ -123,7 +135,7 @@ def test_two_processes(name: str, made: Path, straight: dict[str, str], tmp_path
     out = tmp_path / "out"  # beside the cache of recordings
     WORK[name][0](made, out, jobs=2, threads=2, progress=shown.append)
     assert tree(out) == straight
-    ended = [now for now in shown if now.stage in ("label", "simulate", "events")]
+    ended = [now for now in shown if now.stage in ("label", "simulate", "events", "convert")]
     assert ended[-1].done == pytest.approx(ended[-1].total)
 
 
@@ -154,7 +166,7 @@ def killer(cluster: Any) -> tuple[Report, list[int]]:
     processes, killed = [worker.pid for worker in cluster.workers.values()], []
 
     def report(now: Progress) -> None:
-        if not killed and now.done > 0 and now.stage in ("label", "simulate", "events"):
+        if not killed and now.done > 0 and now.stage in ("label", "simulate", "events", "convert"):
             killed.append(processes[0])
             os.kill(processes[0], signal.SIGKILL)
 

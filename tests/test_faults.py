@@ -52,6 +52,12 @@ def predict(root: Path, out: Path) -> object:
     return eventseg.predict_into(root / "gray.pt", root / "other.hdf5", out, device="cpu")
 
 
+def convert(root: Path, out: Path) -> object:
+    return eventseg.convert_into(
+        [root / f"{name}.hdf5" for name in ("rec", "drive", "other")], out, format="hdf5"
+    )
+
+
 def simulate(root: Path, out: Path) -> object:
     out.mkdir(exist_ok=True)
     return eventseg.simulate_street(
@@ -60,7 +66,8 @@ def simulate(root: Path, out: Path) -> object:
 
 
 WORK: dict[str, Callable[[Path, Path], object]] = {
-    "encode": encode, "shards": shards, "predict": predict, "simulate": simulate,
+    "encode": encode, "shards": shards, "predict": predict, "convert": convert,
+    "simulate": simulate,
 }  # fmt: skip
 
 
@@ -114,7 +121,7 @@ WORK[name](Path(root), Path(out))
 """
 
 
-@pytest.mark.parametrize("name", ["predict", "shards"])
+@pytest.mark.parametrize("name", ["predict", "shards", "convert"])
 def test_a_run_killed_at_any_write_is_completed_by_the_next(
     made: Path, tmp_path: Path, name: str
 ) -> None:

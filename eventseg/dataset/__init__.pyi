@@ -1,4 +1,5 @@
 from .check import check_dataset as check_dataset
+from .conversion.convert_into import convert_into as convert_into
 from .describe import dataset_lines as dataset_lines
 from .manifest import Manifest as Manifest
 from .manifest import Settings as Settings

@@ -42,7 +42,7 @@ def commands() -> dict[str, click.Command]:
 
 
 EVERY = commands()
-ON_ENGINES = {"encode", "evaluate", "predict", "pseudolabel", "simulate street"}
+ON_ENGINES = {"convert", "encode", "evaluate", "predict", "pseudolabel", "simulate street"}
 """Commands whose work processes, clusters and shards of job arrays share."""
 COMPUTE = {
     "check", "compare", "demo", "encode", "evaluate", "predict", "pseudolabel", "score",
@@ -64,7 +64,6 @@ OUT = set(EVERY) - {
     "doctor",
     "bench",
     "check",
-    "convert",
     "info",
     "labels export",
     "labels import",
@@ -274,7 +273,7 @@ def test_quiet_and_progress_exclude_each_other_everywhere(tmp_path: Path) -> Non
             if isinstance(p, click.Argument)
         ]
         if name == "convert":
-            arguments[1] = tmp_path / "out.raw"
+            arguments = [__file__, tmp_path / "out.raw"]
         result = run(*name.split(), *arguments, "--quiet", "--progress")
         assert result.exit_code == 2, name
         assert "--quiet and --progress exclude each other" in result.stderr, name

@@ -145,7 +145,7 @@ def test_every_long_command_has_lines_in_a_log_file() -> None:
     assert makers == {"progress.py"}
     users = {path.stem for path in CLI.glob("*.py") if "messages.bar()" in path.read_text()}
     assert users == {
-        "align", "audit", "bench", "convert", "demo", "encode", "evaluate", "labels", "merge",
-        "predict", "pseudolabel", "release", "reproduce", "score", "simulate", "simulate_seeds",
-        "train_run", "view",
+        "align", "audit", "bench", "convert", "convert_folder", "demo", "encode", "evaluate",
+        "labels", "merge", "predict", "pseudolabel", "release", "reproduce", "score", "simulate",
+        "simulate_seeds", "train_run", "view",
     }  # fmt: skip

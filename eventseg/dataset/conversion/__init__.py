@@ -1,0 +1,1 @@
+"""Recordings converted into a folder: request, folder, jobs, shards."""
