@@ -104,7 +104,7 @@ class LiveStream:
         self.summary = StreamSummary(packets=self.order.counts)
         self._packets: Handover[tuple[Packet, float]] = Handover(PACKETS_WAITING, "all")
         self._tensors: Handover[_Tensor] = Handover(TENSORS_WAITING, setup.queue)
-        self._labels: Handover[LivePrediction] = Handover(LABELS_WAITING, "all")
+        self._labels: Handover[tuple[LivePrediction, float]] = Handover(LABELS_WAITING, "all")
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._threads: list[threading.Thread] = []
@@ -122,7 +122,12 @@ class LiveStream:
             self._threads.append(thread)
             thread.start()
         try:
-            while (prediction := self._labels.take()) is not None:
+            while (item := self._labels.take()) is not None:
+                # Counted here: the network runs ahead of a caller who stops early.
+                prediction, end_s = item
+                self.summary.empty += prediction.events == 0
+                self.summary.seconds = end_s - (self._first_s or end_s)
+                self.summary.add(prediction.latency_ms, prediction.steps_ms)
                 yield prediction
         finally:
             self.close()
@@ -303,9 +308,6 @@ class LiveStream:
                 "network": 1e3 * (found_s - begin_s),
                 "argmax": 1e3 * (end_s - found_s),
             }
-            self.summary.empty += tensor.events == 0
-            self.summary.seconds = end_s - (self._first_s or end_s)
-            self.summary.add(latency_ms, steps_ms)
             prediction = LivePrediction(
                 _id_of(setup, tensor.t1_us, tensor.frame),
                 tensor.t1_us,
@@ -321,7 +323,7 @@ class LiveStream:
                 window_events=tensor.kept,
             )
             vars(prediction)["labels"] = labels  # not to be found a second time
-            self._labels.put(prediction)
+            self._labels.put((prediction, end_s))
 
 
 def joined_parts(parts: list[EventStream]) -> EventStream:

@@ -29,7 +29,7 @@ class StreamSummary:
     filtered : int
         Events that the filters dropped.
     labels : int
-        Label maps that were made.
+        Label maps that the stream has given out.
     dropped : int
         Windows that were complete and got no labels, since newer ones were there.
     blank : int

@@ -212,6 +212,26 @@ def test_the_latest_rule_drops_old_windows_and_counts_them():
     assert live.summary.labels == len(made)
 
 
+def test_a_caller_who_stops_early_gets_the_summary_of_what_it_got():
+    # The window before the stop is empty, those after it are not: none of them may count.
+    events = events_at([0, 1, 2, 25_000, *range(100_000, 300_000, 500)])
+    given = [packet(events, slice(0, 4)), packet(events, slice(4, None))]
+    live = stream(
+        pixel_network(window="5ms"), Given(given), every=5_000, queue="all", device="cpu"
+    )
+    made, ready = [], threading.Event()
+    for prediction in live:
+        made.append(prediction)
+        ready.wait(0.05)  # the network runs ahead meanwhile
+        if len(made) == 3:
+            break
+    live.close()
+    assert live.summary.labels == 3
+    assert live.summary.empty == sum(p.events == 0 for p in made) > 0
+    latencies = [p.latency_ms for p in made]
+    assert live.summary.quantiles_ms()["latency"]["p50"] == pytest.approx(np.median(latencies))
+
+
 @pytest.mark.parametrize(
     "packets", [6_000, pytest.param(1_000_000, marks=pytest.mark.slow)], ids=str
 )

@@ -246,7 +246,7 @@ def test_the_command_in_words_and_its_errors(checkpoint, tmp_path):
 
     shown = run(checkpoint, recording, "--speed", "8x", "--count", "3", "--threads", "1")
     assert shown.exit_code == 0, shown.output
-    assert re.search(r"label maps in .* a second", shown.stdout)
+    assert re.match(r"3 label maps in .* a second", shown.stdout)
     assert "latency p50" in shown.stdout
     for arguments, message in (
         ((checkpoint, "none.hdf5"), "error: there is no source 'none.hdf5'"),
