@@ -22,6 +22,8 @@ from eventseg.errors import WindowError
 
 SHARE = "share of the window"
 
+Polarity = Literal["on", "off", "both"]
+
 MAX_BINS = 64
 
 
@@ -42,6 +44,11 @@ class Channel:
     counts : bool
         Whether the values are numbers of events. All such channels stand first, and together they
         count each event once.
+    polarity : {"on", "off", "both"}, optional
+        Polarity of the events whose number or recency pictures show by this channel; ``both`` for
+        sums in which OFF events are negative. Channels of one polarity are added up.
+    fades : bool
+        Whether the values tell how recent the latest event is, from 0 to 1: pictures fade with it.
     """
 
     name: str
@@ -50,11 +57,13 @@ class Channel:
     high: float = 1.0
     per_event: bool = False
     counts: bool = False
+    polarity: Polarity | None = None
+    fades: bool = False
 
 
-def count_channel(name: str) -> Channel:
-    """Return a channel that counts events."""
-    return Channel(name, "events", per_event=True, counts=True)
+def count_channel(name: str, polarity: Polarity | None = None) -> Channel:
+    """Return a channel that counts events, of one polarity or of both."""
+    return Channel(name, "events", per_event=True, counts=True, polarity=polarity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pictures of a training: learning curves, and inputs beside labels and predictions."""
+"""Figures of a training: learning curves, and panels of pictures over a legend of classes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
-from eventseg.networks.inputs import Scaling
-from eventseg.plots.events import OFF_RGB, ON_RGB
 
 Rgb = NDArray[np.uint8]
 Curve = Sequence[float]
@@ -152,52 +150,6 @@ def figure_runs(curves: Mapping[str, tuple[Sequence[int], Curve]], *, title: str
     _finish(axes)
     axes.set_xlabel("updates", fontsize=9)
     return figure
-
-
-def paint_events(counts: NDArray[np.float32], *, below: NDArray[np.uint8] | None = None) -> Rgb:
-    """Return a picture of two channels of counts: ON red, OFF blue, by the larger of both.
-
-    Parameters
-    ----------
-    counts : float32 (2, H, W)
-        ON and OFF in any normalisation; a channel's least value means no event.
-    below : uint8 (H, W), optional
-        Gray picture below the events; white without.
-    """
-    on, off = (channel - channel.min() for channel in counts)
-    gray = np.full(on.shape, 255, np.uint8) if below is None else below
-    picture = np.repeat(gray[:, :, None], 3, axis=2)
-    picture[(on > 0) & (on >= off)] = ON_RGB
-    picture[(off > 0) & (off > on)] = OFF_RGB
-    return picture
-
-
-def paint_input(values: NDArray[np.float32], *, kind: str, scaling: Scaling) -> Rgb:
-    """Return a picture of a network's input: the frame, the events, or these over it.
-
-    Parameters
-    ----------
-    values : float32 (C, H, W)
-    kind : {"events", "gray", "rgb", "both"}
-    scaling : Scaling
-        Scaling of the frame, which is undone.
-
-    Returns
-    -------
-    uint8 (H, W, 3)
-    """
-    if kind == "events":
-        return paint_events(values[:2])
-    colours = 3 if kind == "rgb" else 1
-    mean = np.array(scaling.mean, np.float32)[:, None, None]
-    std = np.array(scaling.std, np.float32)[:, None, None]
-    frame = (values[:colours] * std + mean) / np.float32(scaling.top)
-    if scaling.order == "bgr":
-        frame = frame[::-1]
-    shown = np.clip(frame * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
-    if kind == "both":
-        return paint_events(values[1:3], below=shown[:, :, 0])
-    return np.repeat(shown, 3, axis=2) if colours == 1 else np.ascontiguousarray(shown)
 
 
 def _curves(axes: Axes, epochs: Sequence[int], curves: Mapping[str, Curve], *, title: str) -> None:

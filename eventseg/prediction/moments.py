@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.dataset.truth import TRUTH, TrueLabels, find_truth, true_labels
-from eventseg.encoding.representation import MEAN_STD
+from eventseg.encoding.representations import mean_std
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.images import list_pictures, read_picture
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.plots.events import render_events
-from eventseg.plots.training import paint_events
+from eventseg.plots.tensors import paint_tensor
 from eventseg.prediction.folder import PredictionFolder
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.recordings import Recording, open_recording
@@ -196,10 +196,15 @@ class DatasetMoments:
         try:
             events = self.dataset.events_of(i, self.dataset.window_of(i, self.window))
         except (DatasetError, RecordingError):
-            if self.dataset.manifest.settings.encoding.representation != MEAN_STD:
+            settings = self.dataset.manifest.settings
+            if settings.store == "none" or self.window not in self.dataset.windows:
                 return None
-            counts = self.dataset.tensor(i, self.window)[:2]
-            return paint_events(counts, below=None if below is None else below[rows])
+            encoding = settings.encoding
+            return paint_tensor(
+                self.dataset.tensor(i, self.window, normalise=encoding.normalise),
+                channels=encoding.channels,
+                below=None if below is None else below[rows],
+            )
         return render_events(events, below)[rows]
 
 
@@ -225,7 +230,7 @@ class FolderMoments:
             frame = np.ascontiguousarray(values.astype(np.uint8).transpose(1, 2, 0))
         if self.folder.items[i].events is not None:
             tensor = self.folder.events(i, "50ms", normalise="evsegnet")
-            events = paint_events(tensor[:2])
+            events = paint_tensor(tensor, channels=mean_std.EVSEGNET)
         return Moment(frame, events, self.folder.labels(i))
 
     def close(self) -> None:

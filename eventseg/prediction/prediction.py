@@ -90,9 +90,10 @@ class Prediction:
 
     def plot(self) -> Figure:
         """Return a figure of the input beside the prediction."""
-        from eventseg.plots.training import figure_panels, paint_input
+        from eventseg.plots.tensors import paint_input
+        from eventseg.plots.training import figure_panels
 
-        seen = paint_input(self.input, kind=self.inputs.kind, scaling=self.inputs.scaling)
+        seen = paint_input(self.input, self.inputs)
         return figure_panels(
             [[seen, paint_labels(self.labels, self.classes)]],
             titles=(self.inputs.kind, "prediction"),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from eventseg.errors import MissingExtraError, OutputError
 from eventseg.files import TEMPORARY, check_folder, replace_file
 from eventseg.plots.events import render_events
-from eventseg.plots.training import paint_input
+from eventseg.plots.tensors import paint_frame
 from eventseg.prediction.stream_outputs import class_shares
 from eventseg.prediction.stream_summary import STEPS
 
@@ -194,8 +194,7 @@ class LiveViewer:
             picture = recording.frames.image(prediction.frame)[self._rows]
         else:  # the encoder's thread reads frames of the recording: what it made of this one
             frame = prediction.input[: 3 if inputs.kind == "rgb" else 1]
-            kind = "rgb" if inputs.kind == "rgb" else "gray"
-            picture = paint_input(frame, kind=kind, scaling=inputs.scaling)
+            picture = paint_frame(frame, inputs.scaling)
         self._at(int(recording.frames.t_us[prediction.frame]))
         self._stream.log("frame", self._rr.Image(picture))
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from eventseg.labels.maps import IGNORED, ClassTable, paint_labels
 from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.plots.events import Figure, save_figure
-from eventseg.plots.training import figure_curves, figure_panels, paint_input
+from eventseg.plots.tensors import paint_input
+from eventseg.plots.training import figure_curves, figure_panels
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.training.epoch_tables import EpochScores
 from eventseg.training.run_folder import CURVES, SAMPLES
@@ -135,6 +136,6 @@ def sample_panels(
     for x, truth, prediction in zip(scored.inputs, scored.truth, scored.prediction, strict=True):
         labels = truth.to(torch.uint8).cpu().numpy()
         shown = np.where(labels == IGNORED, labels, prediction.to(torch.uint8).cpu().numpy())
-        picture = paint_input(x.float().cpu().numpy(), kind=inputs.kind, scaling=inputs.scaling)
+        picture = paint_input(x.float().cpu().numpy(), inputs)
         panels.append([picture, paint_labels(labels, table), paint_labels(shown, table)])
     return panels

@@ -216,9 +216,7 @@ def test_a_caller_who_stops_early_gets_the_summary_of_what_it_got():
     # The window before the stop is empty, those after it are not: none of them may count.
     events = events_at([0, 1, 2, 25_000, *range(100_000, 300_000, 500)])
     given = [packet(events, slice(0, 4)), packet(events, slice(4, None))]
-    live = stream(
-        pixel_network(window="5ms"), Given(given), every=5_000, queue="all", device="cpu"
-    )
+    live = stream(pixel_network(window="5ms"), Given(given), every=5_000, queue="all", device="cpu")
     made, ready = [], threading.Event()
     for prediction in live:
         made.append(prediction)

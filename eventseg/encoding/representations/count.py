@@ -27,7 +27,7 @@ def move(value, _plane, _shift_us, _parameter):
 
 
 DEFINITION = Definition(
-    channels=lambda _: (count_channel("count+"), count_channel("count-")),
+    channels=lambda _: (count_channel("count+", "on"), count_channel("count-", "off")),
     steps=(Step(add),),
     finish=finish,
     move=move,

@@ -35,8 +35,8 @@ def move(value, plane, shift_us, _parameter):
 
 DEFINITION = Definition(
     channels=lambda _: (
-        count_channel("count+"),
-        count_channel("count-"),
+        count_channel("count+", "on"),
+        count_channel("count-", "off"),
         Channel("latest+", SHARE),
         Channel("latest-", SHARE),
     ),

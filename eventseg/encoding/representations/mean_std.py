@@ -12,7 +12,7 @@ and Murillo, EV-SegNet: Semantic Segmentation for Event-Based Cameras, arXiv 181
 
 from __future__ import annotations
 
-from eventseg.encoding.definition import SHARE, Channel, Definition, count_channel
+from eventseg.encoding.definition import SHARE, Channel, Definition, Polarity, count_channel
 
 STD_LIMIT = 0.5**0.5 + 1e-6
 """Two events at the ends of the window are sqrt(1/2) of it apart from their mean, by n - 1."""
@@ -20,15 +20,17 @@ STD_LIMIT = 0.5**0.5 + 1e-6
 CHANNELS = ("count+", "count-", "mean+", "std+", "mean-", "std-")
 """Order of the channels in memory and on disk, as in EV-SegNet's released files."""
 
+COUNTED: dict[str, Polarity] = {"count+": "on", "count-": "off"}
+
 RAW = tuple(
-    count_channel(name)
-    if name.startswith("count")
+    count_channel(name, COUNTED[name])
+    if name in COUNTED
     else Channel(name, SHARE, high=STD_LIMIT if name.startswith("std") else 1.0)
     for name in CHANNELS
 )
 
 EVSEGNET = tuple(
-    Channel(name, unit, low, 1.0)
+    Channel(name, unit, low, 1.0, polarity=COUNTED.get(name))
     for name, unit, low in (
         ("count+", "-1 to 1, 1 at the window's largest count", -1.0),
         ("count-", "-1 to 1, 1 at the window's largest count", -1.0),
@@ -40,8 +42,8 @@ EVSEGNET = tuple(
 )
 
 SQRT = tuple(
-    Channel(channel.name, "square root of events", per_event=True)
-    if channel.name.startswith("count")
+    Channel(channel.name, "square root of events", per_event=True, polarity=channel.polarity)
+    if channel.counts
     else channel
     for channel in RAW
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from eventseg.encoding.definition import Definition, Step, count_channel, read_bins
+from eventseg.encoding.definition import Definition, Polarity, Step, count_channel, read_bins
+
+POLARITIES: tuple[tuple[str, Polarity], ...] = (("+", "on"), ("-", "off"))
 
 
 def add(dt_us, p, window_us, bins):
@@ -23,7 +25,9 @@ def finish(value, _plane, _window_us, _bins, _table):
 
 DEFINITION = Definition(
     channels=lambda bins: tuple(
-        count_channel(f"count{sign}{b}") for sign in "+-" for b in range(bins)
+        count_channel(f"count{sign}{b}", polarity)
+        for sign, polarity in POLARITIES
+        for b in range(bins)
     ),
     steps=(Step(add),),
     finish=finish,

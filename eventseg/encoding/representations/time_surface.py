@@ -48,9 +48,14 @@ def decay_table(decay_us: int) -> NDArray[np.float64]:
     return table
 
 
+def _unit(decay_us: int) -> str:
+    return f"exp(-age / {format_duration(decay_us)})"
+
+
 DEFINITION = Definition(
-    channels=lambda decay_us: tuple(
-        Channel(f"surface{sign}", f"exp(-age / {format_duration(decay_us)})") for sign in "+-"
+    channels=lambda decay_us: (
+        Channel("surface+", _unit(decay_us), polarity="on", fades=True),
+        Channel("surface-", _unit(decay_us), polarity="off", fades=True),
     ),
     steps=(Step(latest, "max"),),
     finish=finish,

@@ -32,7 +32,8 @@ def finish(value, _plane, window_us, _bins, _table):
 
 DEFINITION = Definition(
     channels=lambda bins: tuple(
-        Channel(f"voxel{b}", "events, OFF negative", -1.0, 1.0, per_event=True) for b in range(bins)
+        Channel(f"voxel{b}", "events, OFF negative", -1.0, 1.0, per_event=True, polarity="both")
+        for b in range(bins)
     ),
     steps=(Step(add),),
     finish=finish,
