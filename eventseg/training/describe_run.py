@@ -7,7 +7,7 @@ from typing import Any
 
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
 from eventseg.training.run import open_run
-from eventseg.training.run_folder import BEST, RUN, read_run
+from eventseg.training.run_folder import BEST, METRICS, RUN, read_run, recorded_config
 
 
 def describe_run(path: str | Path) -> dict[str, Any]:
@@ -21,6 +21,8 @@ def describe_run(path: str | Path) -> dict[str, Any]:
         Its checkpoint cannot be read.
     """
     root = Path(path)
+    if not (root / METRICS).is_file():
+        return _without_epoch(root)
     run, record = open_run(root), read_run(root / RUN)
     return {
         "path": str(root),
@@ -53,6 +55,18 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
 def run_lines(info: dict[str, Any]) -> list[str]:
     """Return a description of a run or a checkpoint as lines for people."""
     lines = [info["path"]]
+    if info.get("epochs") == 0:
+        windows = f", windows {', '.join(info['windows'])}" if info["windows"] else ""
+        return [
+            *lines,
+            f"  {info['network']}, {info['parameters']:,} parameters, "
+            f"input {info['input']}{windows}",
+            f"  to be trained on {info['data']}, labels {info['labels']}, seed {info['seed']}, "
+            f"{info['device']}",
+            f"  no epoch has ended, so that there is no {METRICS}; checkpoints "
+            f"{', '.join(info['checkpoints']) or 'none'}; wait for it, or go on with train "
+            "--resume",
+        ]
     if "network" in info:
         windows = f", windows {', '.join(info['windows'])}" if info["windows"] else ""
         lines += [
@@ -80,6 +94,31 @@ def run_lines(info: dict[str, Any]) -> list[str]:
             *(f"  {name}" for name in info["evaluations"]),
         ]
     return lines
+
+
+def _without_epoch(root: Path) -> dict[str, Any]:
+    """Return the contents of a run whose first epoch has not ended: its settings."""
+    record = read_run(root / RUN)
+    config = recorded_config(record, root / RUN)
+    sees_events = config.input.kind in ("events", "both")
+    return {
+        "path": str(root),
+        "data": record["data"],
+        "labels": config.labels.set,
+        "protocol": config.protocol,
+        "seed": config.seed,
+        "device": record["device"],
+        "epochs": 0,
+        "best_epoch": None,
+        "val_miou": None,
+        "val_iou": {},
+        "checkpoints": sorted(file.name for file in root.glob("*.pt")),
+        "evaluations": [],
+        "network": config.network.name,
+        "parameters": record["parameters"],
+        "input": config.input.kind,
+        "windows": list(config.input.windows) if sees_events else [],
+    }
 
 
 def _network(trained: TrainedNetwork) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eventseg.errors import TrainingError
 from eventseg.files import read_csv, write_whole
-from eventseg.training.layout import METRICS, SKIPPED, TIMING
+from eventseg.training.layout import BEST, CONFIG, LAST, METRICS, RUN, SKIPPED, TIMING
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,19 @@ def write_metrics(root: Path, scores: Sequence[EpochScores], *, classes: Sequenc
     _write_csv(root / METRICS, [header, *rows])
 
 
+def check_has_epoch(root: Path) -> None:
+    """Raise a TrainingError for a run whose first epoch has not ended, with what it has."""
+    if (root / METRICS).is_file():
+        return
+    names = (CONFIG, RUN, BEST, LAST)
+    there = [name for name in names if (root / name).is_file()]
+    raise TrainingError(
+        f"{root} has no {METRICS}, as no epoch of its training has ended; it has "
+        f"{' and '.join(there) or 'no file of a run'}: wait for it, go on with train --resume, or "
+        "leave it out"
+    )
+
+
 def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
     """Return the rows of ``metrics.csv``, and the names of the classes.
 
@@ -94,6 +107,7 @@ def read_metrics(root: Path) -> tuple[list[EpochScores], tuple[str, ...]]:
     TrainingError
         The file is missing or damaged.
     """
+    check_has_epoch(root)
     try:
         header, *lines = read_csv(root / METRICS).values()
         classes = tuple(n.removeprefix("val_iou_") for n in header if n.startswith("val_iou_"))

@@ -27,7 +27,7 @@ from eventseg.networks.transfer import (
     transfer,
 )
 from eventseg.training.config.settings import NetworkSettings
-from eventseg.training.layout import BEST, INIT
+from eventseg.training.layout import BEST, INIT, RUN
 
 ALLOWED = (
     "random, imagenet, imagenet:PATH, street (the shipped network), a run folder, a checkpoint of "
@@ -109,6 +109,8 @@ def initialise(
     file = initial_file(spec)
     if file is not None and not file.is_file():
         run = f"{file.parent} is no run folder: it has no {BEST}"
+        if (file.parent / RUN).is_file():
+            run = f"{file.parent} has no {BEST}: its training has not ended an epoch"
         raise CheckpointError(
             f"{run if Path(spec).is_dir() else f'no file {file}'}; init must be {ALLOWED}"
         )

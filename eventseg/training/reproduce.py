@@ -14,6 +14,7 @@ from eventseg.files import read_csv
 from eventseg.recordings.progress import no_report
 from eventseg.sources.source import open_source
 from eventseg.training.distributed import world
+from eventseg.training.epoch_tables import check_has_epoch
 from eventseg.training.initial import check_initial_file
 from eventseg.training.parts import parts_of
 from eventseg.training.progress import TrainingProgress
@@ -73,11 +74,12 @@ def reproduce(
     Raises
     ------
     TrainingError
-        No ``run.json``, data that is not what the run was trained on, or another number of
-        processes.
+        No ``run.json``, no ``metrics.csv`` beside it to compare with, data that is not what the
+        run was trained on, or another number of processes.
     """
     path = Path(run) / RUN if Path(run).is_dir() else Path(run)
     held, root = read_run(path), path.resolve().parent
+    check_has_epoch(root)  # what the new run is compared with, hours from now
     config = recorded_config(held, path)
     if chosen := held.get("arithmetic"):  # what a probe would choose depends on the hour
         config = replace(config, amp=chosen["amp"], memory_format=chosen["memory_format"])

@@ -1,4 +1,4 @@
-"""A damaged ``run.json`` is one error that names the entry."""
+"""Run folders that are damaged, or have no epoch yet, are described or one clear error."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from eventseg.errors import TrainingError
+from eventseg.errors import CheckpointError, TrainingError
+from eventseg.evaluation.compare.report import compare_runs
+from eventseg.evaluation.compare.results import results
+from eventseg.networks import Blueprint, InputSpec
+from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.contact_sheet import contact_sheet
+from eventseg.training import open_run
 from eventseg.training.check import check_run
+from eventseg.training.config.config import load_config, to_toml
+from eventseg.training.config.settings import NetworkSettings
+from eventseg.training.initial import initialise
+from eventseg.training.reproduce import reproduce
 from eventseg.training.run_folder import RUN, read_run, recorded_config
+from eventseg_cli.main import main
 
 SOUND: dict[str, Any] = {
     "data": "/data/drives", "inputs": {"drive": "ab"}, "parts": {}, "config": "", "seed": 0,
@@ -55,6 +67,47 @@ def test_brackets_without_end_are_one_error(tmp_path: Path) -> None:
 def test_recorded_settings_that_are_damaged_are_one_error(text: str) -> None:
     with pytest.raises(TrainingError, match=r"entry config of .*run\.json is no configuration"):
         recorded_config({**SOUND, "config": text}, Path(RUN))
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """A run folder as a training leaves it that is killed in its first epoch."""
+    config = to_toml(load_config(None, overrides={"network.name": "enet"}))
+    root = tmp_path / "begun"
+    root.mkdir()
+    (root / "config.toml").write_text(config)
+    (root / RUN).write_text(json.dumps({**SOUND, "config": config}))
+    return root
+
+
+def test_info_of_a_run_without_an_epoch_says_what_it_has(begun: Path) -> None:
+    shown = CliRunner().invoke(main, ["info", str(begun)], catch_exceptions=False)
+    assert shown.exit_code == 0, shown.output
+    assert "enet, 7 parameters, input events, windows 50ms" in shown.stdout
+    assert "to be trained on /data/drives, labels truth, seed 0, cpu" in shown.stdout
+    assert "no epoch has ended, so that there is no metrics.csv; checkpoints none;" in shown.stdout
+    described = json.loads(CliRunner().invoke(main, ["info", str(begun), "--json"]).stdout)
+    assert (described["epochs"], described["best_epoch"], described["network"]) == (0, None, "enet")
+
+
+def test_other_commands_name_the_run_without_an_epoch(begun: Path) -> None:
+    missing = "has no metrics.csv, as no epoch of its training has ended; it has config.toml and "
+    for call in (open_run, reproduce, lambda run: compare_runs([run], out=begun / "out")):
+        with pytest.raises(TrainingError, match=rf"begun {missing}run.json: wait for it"):
+            call(begun)
+    (record,) = results(str(begun.parent / "*"))
+    assert (record["run"], record["best_epoch"], record["val_miou"]) == ("begun", None, None)
+    blueprint, inputs = Blueprint("enet", 6, 3), InputSpec("events", 6)
+    for call in (
+        find_checkpoint,
+        contact_sheet,
+        lambda run: initialise(
+            blueprint.build(), settings=NetworkSettings(name="enet", init=str(run)),
+            blueprint=blueprint, inputs=inputs, classes=("a", "b", "c"),
+        ),
+    ):  # fmt: skip
+        with pytest.raises(CheckpointError, match=r"begun has no best\.pt.*not ended an epoch"):
+            call(begun)
 
 
 def test_a_path_of_data_that_cannot_be_is_data_that_is_gone(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def results(runs: str | Path | Sequence[str | Path]) -> list[Record]:
         ``evaluation``, ``scored_data``, ``scored_labels``, ``split``, ``protocol``,
         ``predictor``, ``is_network``, ``window``, ``samples``, ``accuracy``, ``miou``,
         ``miou_all``, ``miou_low``, ``miou_high``, and ``iou_CLASS`` of each class. Scores are in
-        percent; None where one is missing.
+        percent; None where one is missing, such as those of a run whose first epoch has not ended.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _folders(given: str | Path) -> list[Path]:
 
 
 def _records(folder: Path) -> list[Record]:
-    summary = read_run_summary(folder)
+    summary = read_run_summary(folder, unfinished=True)
     own = _of_run(folder, summary)
     records = [
         {**own, **scored}
@@ -98,8 +98,8 @@ def _of_run(folder: Path, summary: RunSummary) -> Record:
         "labels": config.labels.set,
         "seed": config.seed,
         "parameters": summary.parameters,
-        "best_epoch": int(summary.best_epoch),
-        "val_miou": summary.val_miou[0],
+        "best_epoch": int(summary.best_epoch) if summary.best_epoch else None,
+        "val_miou": summary.val_miou[0] if summary.val_miou else None,
         "train_s": summary.train_s,
         "peak_memory_mib": summary.peak_memory_mib,
     }

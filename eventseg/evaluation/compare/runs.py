@@ -18,8 +18,8 @@ from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, sho
 from eventseg.files import digest_of, read_text
 from eventseg.networks.weights import load_file
 from eventseg.training.config.config import TrainConfig, to_toml
-from eventseg.training.epoch_tables import best_of, read_metrics, read_timing
-from eventseg.training.run_folder import BEST, RUN, read_run, recorded_config
+from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics, read_timing
+from eventseg.training.run_folder import BEST, METRICS, RUN, read_run, recorded_config
 from eventseg.windows import format_duration, parse_duration
 
 
@@ -90,6 +90,7 @@ class RunSummary:
     config : TrainConfig
     parameters : int
     best_epoch : str
+        Empty before the first epoch has ended.
     val_miou : tuple of float
         Validation mIoU of the best epoch in percent, one for each seed.
     scored : mapping
@@ -126,8 +127,14 @@ class RunSummary:
     data_name: str = ""
 
 
-def read_run_summary(run: str | Path) -> RunSummary:
+def read_run_summary(run: str | Path, *, unfinished: bool = False) -> RunSummary:
     """Return the summary of a run folder and of the evaluations in it.
+
+    Parameters
+    ----------
+    run : path
+    unfinished : bool
+        Whether a run may be without an epoch; it has no scores then.
 
     Raises
     ------
@@ -137,8 +144,11 @@ def read_run_summary(run: str | Path) -> RunSummary:
     root = Path(run)
     record = read_run(root / RUN)
     config = recorded_config(record, root / RUN)
-    history, classes = read_metrics(root)
-    best = best_of(history, min_delta=config.min_delta)
+    best: EpochScores | None = None
+    classes: tuple[str, ...] = ()
+    if not unfinished or (root / METRICS).is_file():
+        history, classes = read_metrics(root)
+        best = best_of(history, min_delta=config.min_delta)
     costs = read_timing(root)
     scored: dict[Evaluation, dict[str, tuple[Score, ...]]] = {}
     own = set()
@@ -153,8 +163,8 @@ def read_run_summary(run: str | Path) -> RunSummary:
         name=root.resolve().name,
         config=config,
         parameters=int(record["parameters"]),
-        best_epoch=str(best.epoch),
-        val_miou=(best.val_miou,),
+        best_epoch="" if best is None else str(best.epoch),
+        val_miou=() if best is None else (best.val_miou,),
         scored=scored,
         train_s=math.fsum(cost.train_s for cost in costs),
         peak_memory_mib=max((cost.peak_memory_mib for cost in costs), default=math.nan),
