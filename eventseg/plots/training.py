@@ -13,9 +13,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
+from eventseg.plots.legends import fit_legend
 
 Rgb = NDArray[np.uint8]
 Curve = Sequence[float]
+
+CURVES_INCHES, RIGHT = (13.5, 4.0), 0.875
+"""Width and height of the learning curves, and the right end of the last panel as a share."""
 
 TRAIN_COLOUR, VAL_COLOUR = "#9ca3af", "#1d4ed8"
 
@@ -44,11 +48,11 @@ def figure_curves(
     best_epoch : int
         Marked.
     """
-    figure = Figure(figsize=(13.5, 4.0), dpi=110)
+    figure = Figure(figsize=CURVES_INCHES, dpi=110)
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     # Fixed: a layout that is solved for takes longer than an epoch of a small data set.
-    figure.subplots_adjust(left=0.035, right=0.875, bottom=0.12, top=0.92, wspace=0.12)
+    figure.subplots_adjust(left=0.035, right=RIGHT, bottom=0.12, top=0.92, wspace=0.12)
     _curves(left, epochs, loss, title="Loss")
     _curves(middle, epochs, miou, title="mIoU, %")
     middle.axvline(best_epoch, color="0.6", lw=0.8, ls=":")
@@ -57,18 +61,24 @@ def figure_curves(
         f"mIoU, %  (best {miou['val'][at]:.2f} at epoch {best_epoch})", fontsize=10, loc="left"
     )
     colours = dict(zip(classes.names, classes.colours, strict=True))
+    labels = []
     for name, values in iou.items():
         last = next((v for v in reversed(values) if not np.isnan(v)), None)
         label = f"{name} {last:.1f}" if last is not None else f"{name} (absent)"
+        labels.append(label)
         colour = tuple(channel / 255 for channel in colours[name])
         right.plot(epochs, values, color=colour, lw=1.4, label=label, marker=_marker(epochs))
     right.set_title("IoU of each class, %", fontsize=10, loc="left")
     _finish(right)
     # Beside the curves: within, it would hide some of them.
+    width_pt, height_pt = (1 - RIGHT) * CURVES_INCHES[0] * 72, CURVES_INCHES[1] * 72
+    fitted = fit_legend(labels, width_pt=0.98 * width_pt, height_pt=0.9 * height_pt)
     right.legend(
         loc="upper left",
-        bbox_to_anchor=(1.01, 1.02),
-        fontsize=8 if len(iou) < 12 else 6,
+        bbox_to_anchor=(1.0, 1.02),
+        borderaxespad=0.2,
+        fontsize=fitted.font_pt,
+        ncols=fitted.columns,
         frameon=False,
     )
     return figure
@@ -91,8 +101,11 @@ def figure_panels(
     """
     height, width = rows[0][0].shape[:2]
     panel = 3.2
+    wide = panel * len(titles)
+    fitted = fit_legend(table.names, width_pt=0.97 * wide * 72)
+    below = 0.45 + fitted.height_pt / 72
     figure = Figure(
-        figsize=(panel * len(titles), len(rows) * (panel * height / width + 0.12) + 0.75),
+        figsize=(wide, len(rows) * (panel * height / width + 0.12) + below),
         dpi=max(110, round(1.1 * width / panel)),
         layout="constrained",
     )
@@ -110,6 +123,8 @@ def figure_panels(
                 axes.set_title(titles[column], fontsize=9, pad=4)
             if column == 0:
                 axes.set_ylabel(names[line], fontsize=7)
+    if not table.names:
+        return figure
     patches = [
         Patch(color=(red / 255, green / 255, blue / 255), label=name)
         for name, (red, green, blue) in zip(table.names, table.colours, strict=True)
@@ -117,8 +132,8 @@ def figure_panels(
     figure.legend(
         handles=patches,
         loc="outside lower center",
-        ncols=min(len(patches), 10),
-        fontsize=8,
+        ncols=fitted.columns,
+        fontsize=fitted.font_pt,
         frameon=False,
     )
     return figure

@@ -1,0 +1,64 @@
+"""Size and columns of a legend of classes, so that it fits beside or below its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.textpath import TextPath
+
+LARGEST_PT, SMALLEST_PT = 8.0, 4.0
+
+HINTED = 1.05
+"""Share by which letters are drawn wider than they are designed, on whole pixels."""
+
+HANDLE, GAP, LINE, BORDER = 2.8, 2.0, 1.6, 1.2
+"""Matplotlib's defaults in font sizes: handle and space after it, space between columns, height of
+a line, and space around the whole."""
+
+
+class LegendSize(NamedTuple):
+    """Font size in points, columns, and height of a legend in points."""
+
+    font_pt: float
+    columns: int
+    height_pt: float
+
+
+def fit_legend(
+    labels: Sequence[str], *, width_pt: float, height_pt: float | None = None
+) -> LegendSize:
+    """Return the largest letters, and the most columns, with which a legend fits.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    width_pt : float
+        Width of the legend in points.
+    height_pt : float, optional
+        Height that is there; by default any, in which letters shrink for a long name only.
+
+    Returns
+    -------
+    LegendSize
+        Letters of 8 points or less, and no less than 4, where a legend may stick out.
+    """
+    longest = max((_width_pt(label) for label in labels), default=0.0)
+    size = LARGEST_PT
+    while True:
+        column = longest * size + HANDLE * size
+        columns = int((width_pt - BORDER * size + GAP * size) // (column + GAP * size))
+        columns = max(1, min(len(labels), columns))
+        lines = -(-len(labels) // columns)
+        needed_pt = (lines * LINE + BORDER) * size
+        fits = columns * (column + GAP * size) - GAP * size + BORDER * size <= width_pt
+        if size <= SMALLEST_PT or (fits and (height_pt is None or needed_pt <= height_pt)):
+            return LegendSize(size, columns, needed_pt)
+        size -= 0.25
+
+
+def _width_pt(text: str) -> float:
+    """Return the width of a text in letters of one point."""
+    if not text.strip():
+        return 0.0
+    return HINTED * float(TextPath((0, 0), text, size=100).get_extents().width) / 100

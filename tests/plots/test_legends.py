@@ -1,0 +1,66 @@
+"""Legends of many classes, and of long names, lie within their pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from eventseg.labels.maps import ClassTable, load_class_table
+from eventseg.plots.legends import LARGEST_PT, fit_legend
+from eventseg.plots.training import figure_curves, figure_panels
+
+NAMELESS = ClassTable(
+    tuple(f"class {i} of a table of many" for i in range(40)), ((9, 9, 9),) * 40, "many"
+)
+TABLES = {
+    "six": load_class_table("evsegnet6"),
+    "nineteen": load_class_table("cityscapes19"),
+    "many": NAMELESS,
+    "long": ClassTable(("something with a name that is long",), ((9, 9, 9),)),
+}
+
+
+def assert_within(figure: Figure, legend, table: ClassTable) -> None:
+    figure.draw_without_rendering()
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+    assert len(legend.get_texts()) == len(table)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("name", list(TABLES))
+def test_legends_below_panels(name: str, columns: int) -> None:
+    table = TABLES[name]
+    picture = np.zeros((26, 34, 3), np.uint8)
+    figure = figure_panels(
+        [[picture] * columns], titles=["t"] * columns, names=["sample"], table=table
+    )
+    (legend,) = figure.legends
+    assert_within(figure, legend, table)
+    panel = figure.axes[0].get_window_extent()
+    assert panel.y0 >= legend.get_window_extent().y1
+    # The legend takes its room from the page, not from the panels.
+    assert panel.width > 0.8 * figure.bbox.width / columns
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_legends_beside_learning_curves(name: str) -> None:
+    table = TABLES[name]
+    curve = [1.0, 2.0]
+    figure = figure_curves(
+        [1, 2],
+        loss={"train": curve, "val": curve},
+        miou={"train": curve, "val": curve},
+        iou={each: [np.nan, np.nan] for each in table.names},
+        classes=table,
+        best_epoch=2,
+    )
+    assert_within(figure, figure.axes[2].get_legend(), table)
+
+
+def test_few_short_names_keep_their_size() -> None:
+    fitted = fit_legend(TABLES["six"].names, width_pt=600)
+    assert (fitted.font_pt, fitted.columns) == (LARGEST_PT, 6)
+    assert fit_legend((), width_pt=10).columns == 1
