@@ -8,9 +8,6 @@ from typing import Any
 
 import click
 
-PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps")
-"""Endings of the pictures that are written."""
-
 
 class RecordingPath(click.Path):
     """Path of a recording that is there; a folder is refused with what it holds."""
@@ -49,7 +46,7 @@ class PicturePath(click.Path):
 
     def __init__(self, others: tuple[str, ...] = ()) -> None:
         super().__init__(path_type=Path)
-        self.endings = (*PICTURES, *others)
+        self.others = others
 
     def convert(
         self,
@@ -59,6 +56,11 @@ class PicturePath(click.Path):
     ) -> Any:
         """Return the path."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if path.suffix.lower() not in self.endings:
-            self.fail(f"{path} must end in one of {', '.join(self.endings)}", param, ctx)
+        from eventseg.errors import OutputError
+        from eventseg.images import check_figure
+
+        try:
+            check_figure(path, others=self.others)
+        except OutputError as error:
+            self.fail(str(error), param, ctx)
         return path

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from . import options
 from .group import SuggestingGroup, TitledCommand, option_group
-from .paths import RecordingPath
+from .paths import PicturePath, RecordingPath
 from .progress import Messages
 from .simulate_seeds import parse_seeds, simulate_seeds
 
@@ -276,9 +276,9 @@ def street(
     "Output",
     click.option(
         "--plot",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PicturePath(),
         metavar="FILE",
-        help="Draw the statistics into a PNG, PDF or SVG file.",
+        help="Picture of the statistics to write, .png, .pdf or .svg.",
     ),
     options.json_option,
     options.message_options,
@@ -311,11 +311,6 @@ def fit(
     from eventseg.recordings.choices import FileChoices
     from eventseg.simulate.report import report_statistics
 
-    # Not after minutes of simulation.
-    if plot is not None and plot.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise click.BadParameter(f"{plot} must end in .png, .pdf or .svg", param_hint="--plot")
-    if plot is not None and not plot.absolute().parent.is_dir():
-        raise click.BadParameter(f"{plot.absolute().parent} is no folder", param_hint="--plot")
     with messages.bar() as bar:
         report = report_statistics(
             recordings,

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from eventseg.errors import DatasetError
-from eventseg.files import write_whole
+from eventseg.errors import DatasetError, OutputError
+from eventseg.files import check_folder, write_whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of pictures, in any case."""
+
+FIGURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps")
+"""Endings of the figures that are written, in any case."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 
@@ -42,6 +45,28 @@ class PictureList:
 
     files: tuple[Path, ...]
     left_out: tuple[Path, ...]
+
+
+def check_figure(path: Path, *, others: tuple[str, ...] = ()) -> None:
+    """Refuse a path that no figure can be written to, before any work.
+
+    Parameters
+    ----------
+    path : Path
+    others : tuple of str
+        Endings of other files that may be written.
+
+    Raises
+    ------
+    OutputError
+        Another ending, a folder, or one in which nothing can be written.
+    """
+    endings = (*FIGURES, *others)
+    if path.suffix.lower() not in endings:
+        raise OutputError(f"{path} must end in one of {', '.join(endings)}")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give a file")
+    check_folder(path.parent)
 
 
 def list_pictures(folder: Path, *, endings: tuple[str, ...] = PICTURES) -> PictureList:

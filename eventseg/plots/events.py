@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream
+from eventseg.files import write_whole
+from eventseg.images import check_figure
 
 ON_RGB = (220, 38, 38)
 OFF_RGB = (37, 99, 235)
@@ -240,16 +242,21 @@ def figure_sample(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a figure by its file's suffix, without a date in the file.
+    """Save a figure by its file's suffix, whole and without a date in the file.
 
     Raises
     ------
     OutputError
-        The file cannot be written, or the suffix names no format.
+        The file cannot be written, or the suffix is none of :data:`eventseg.images.FIGURES`.
     """
+    check_figure(path)
+    ending = path.suffix.lower()
     try:
-        figure.savefig(path, metadata=_UNDATED.get(path.suffix.lower()))
-    except (OSError, ValueError) as error:
+        write_whole(
+            path,
+            lambda file: figure.savefig(file, format=ending[1:], metadata=_UNDATED.get(ending)),
+        )
+    except ValueError as error:  # larger than the format can be
         raise OutputError(f"cannot write picture {path}: {error}") from error
 
 

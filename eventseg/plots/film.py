@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.errors import MissingExtraError, OutputError
-from eventseg.files import write_whole
+from eventseg.files import check_folder, write_whole
 
 Picture = NDArray[np.uint8]
 
@@ -78,6 +78,10 @@ def check_out(out: Path) -> None:
     OutputError, MissingExtraError
         As :func:`write_film`.
     """
+    if out.suffix.lower() in (".mp4", ".gif"):
+        if out.is_dir():
+            raise OutputError(f"output {out} is a folder; give a file, or a name without ending")
+        check_folder(out.parent)
     if out.suffix.lower() == ".mp4":
         import_av()
     elif out.suffix and out.suffix.lower() != ".gif":

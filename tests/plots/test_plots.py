@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 from recording_fixtures import write_recording
 
@@ -17,6 +19,7 @@ import eventseg
 from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream, SensorSize
+from eventseg.images import FIGURES
 from eventseg.plots.events import (
     OFF_RGB,
     ON_RGB,
@@ -136,6 +139,22 @@ def test_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     events = stream([])
     figure = figure_sample(events, encode(events))
     (tmp_path / "file").write_text("")
-    for name in ("file/a.png", "a.nonsense"):
-        with pytest.raises(OutputError, match="cannot write picture"):
+    (tmp_path / "folder.png").mkdir()
+    for name, reason in (
+        ("file/a.png", "file is a file; give a folder"),
+        ("a.nonsense", r"a\.nonsense must end in one of \.png, \.pdf, "),
+        ("folder.png", "is a folder; give a file"),
+    ):
+        with pytest.raises(OutputError, match=reason):
             save_figure(figure, tmp_path / name)
+        shown = CliRunner().invoke(main, ["view", str(tmp_path), "--out", str(tmp_path / name)])
+        assert shown.exit_code == 2
+        assert re.search(reason, shown.output)
+
+
+@pytest.mark.parametrize("ending", FIGURES)
+def test_figures_are_written_by_their_ending_into_new_folders(tmp_path: Path, ending: str) -> None:
+    figure = Figure(figsize=(0.4, 0.3))
+    save_figure(figure, tmp_path / "new" / f"a{ending.upper()}")
+    (written,) = (tmp_path / "new").iterdir()
+    assert written.stat().st_size > 0
