@@ -1,4 +1,4 @@
-"""``eventseg labels``: label maps into data sets and folders of pictures, and out of them."""
+"""``eventseg labels``: label maps into data sets, folders of pictures and leagues, and out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _tolerance(ctx: click.Context, param: click.Parameter, text: str) -> int | N
 
 @click.group(cls=SuggestingGroup, short_help="Import and export label maps.")
 def command() -> None:
-    """Import label maps as a label set of a data set or a folder of pictures; export label sets.
+    """Import label maps as a label set of a data set, pictures or a league; export label sets.
 
     Classes are those of a class table: docs/classes.md.
 
@@ -41,9 +41,10 @@ Examples:
   eventseg labels import drive.eventseg masks --set own --by time --unit ms --tolerance 5ms
   eventseg labels import drive.eventseg annotated --set own --values colours
   eventseg labels import pictures annotated --set second --classes my.toml
+  eventseg labels import DSEC annotated --set own --classes my.toml
 """,
 )
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @option_group(
     "Labels",
@@ -52,7 +53,7 @@ Examples:
         "--classes",
         metavar="TABLE",
         help="Classes of the files: a class table by name or a .toml file.  "
-        "[default: FOLDER/classes.toml, or the classes of the pictures]",
+        "[default: FOLDER/classes.toml, or the classes of the pictures or the league]",
     ),
     click.option(
         "--values",
@@ -70,8 +71,9 @@ Examples:
         default="id",
         show_default=True,
         help="What names of files hold: sample ids, which are names of pictures in a folder of "
-        "those; or, as their last number, the frame or the time in a data set. Recordings are "
-        "named by a folder or by the beginning of the file's name.",
+        "those; or, as their last number, the frame or the time in a data set or a league. "
+        "Recordings, which are sequences of a league, are named by a folder or by the beginning of "
+        "the file's name.",
     ),
     click.option(
         "--first-frame",
@@ -121,17 +123,17 @@ def import_command(
     messages: Messages,
     **rule: Any,
 ) -> None:
-    """Import the label PNGs in FOLDER as a label set of DATA, a data set or a folder of pictures.
+    """Import the label PNGs in FOLDER as a label set of DATA: a data set, pictures or a league.
 
-    Files of no sample, several files of one sample, other sizes than the sensor's or the
-    pictures', and ids or colours that are no class are errors, which list them; then nothing
+    Files of no sample, several files of one sample, other sizes than the sensor's, the pictures'
+    or the masks', and ids or colours that are no class are errors, which list them; then nothing
     changes. Samples without a file have no labels in the set. An import that was stopped is
-    started again. Sets of a folder of pictures lie in label_sets/ within it.
+    started again. Sets of a folder of pictures and of a league lie in label_sets/ within it.
     """
     if name is None:
         raise click.UsageError("Missing option '--set': name the label set, such as --set own.")
-    from eventseg.dataset.own_labels.importing import import_labels
-    from eventseg.dataset.own_labels.joining import Join
+    from eventseg.sources.own_labels.importing import import_labels
+    from eventseg.sources.own_labels.joining import Join
 
     with messages.bar() as bar:
         summary = import_labels(
@@ -161,9 +163,10 @@ Examples:
   eventseg labels export drive.eventseg painted --set own --colour
   eventseg labels export drive.eventseg frames --set truth --by frame
   eventseg labels export CamVid exported --set truth
+  eventseg labels export DSEC exported --set 19classes
 """,
 )
-@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @option_group(
     "Labels",
@@ -178,7 +181,7 @@ Examples:
         type=click.Choice(["id", "frame"]),
         default="id",
         show_default=True,
-        help="Names of the files: sample ids or, of a data set, RECORDING/FRAME.png.",
+        help="Names of the files: sample ids or, of a data set or a league, RECORDING/FRAME.png.",
     ),
 )
 @option_group(
@@ -203,7 +206,7 @@ def export_command(
     """
     if name is None:
         raise click.UsageError("Missing option '--set': name the label set, such as --set own.")
-    from eventseg.dataset.own_labels.exporting import export_labels
+    from eventseg.sources.own_labels.exporting import export_labels
 
     with messages.bar() as bar:
         summary = export_labels(

@@ -2,8 +2,6 @@ from .dataset import EventDataset as EventDataset
 from .dataset import check_dataset as check_dataset
 from .dataset import convert_into as convert_into
 from .dataset import encode_dataset as encode_dataset
-from .dataset import export_labels as export_labels
-from .dataset import import_labels as import_labels
 from .dataset import open_dataset as open_dataset
 from .demo import run_demo as run_demo
 from .encoding import CHANNELS as CHANNELS
@@ -55,6 +53,8 @@ from .recordings import open_recording as open_recording
 from .simulate import simulate_images as simulate_images
 from .simulate import simulate_street as simulate_street
 from .simulate import simulate_streets as simulate_streets
+from .sources import export_labels as export_labels
+from .sources import import_labels as import_labels
 from .sources import open_source as open_source
 from .sources import write_release as write_release
 from .training import TrainConfig as TrainConfig

@@ -3,11 +3,6 @@ from .conversion.convert_into import convert_into as convert_into
 from .describe import dataset_lines as dataset_lines
 from .manifest import Manifest as Manifest
 from .manifest import Settings as Settings
-from .own_labels import ExportSummary as ExportSummary
-from .own_labels import ImportSummary as ImportSummary
-from .own_labels import Join as Join
-from .own_labels import export_labels as export_labels
-from .own_labels import import_labels as import_labels
 from .reader import EventDataset as EventDataset
 from .reader import open_dataset as open_dataset
 from .sample import DatasetSample as DatasetSample

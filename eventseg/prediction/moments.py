@@ -275,7 +275,7 @@ class LeagueMoments:
         return Moment(
             frame,
             render_events(events, below)[rows],
-            self.league.labels(i),
+            self.league.labels(i) if self.league.has_labels(i) else None,
             (int(self.league.t_us[i]) - first_us) / 1e6,
         )
 

@@ -24,13 +24,13 @@ from eventseg.dataset.layout import (
     confidence_file,
     label_file,
 )
-from eventseg.dataset.own_labels.importing import check_set_name as checked_set_name
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import read_toml, temporary_files, write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.pseudolabel.settings import EXACT
 from eventseg.pseudolabel.target import Frame, LabelTarget
+from eventseg.sources.own_labels.importing import check_set_name as checked_set_name
 
 SETTINGS = "settings.toml"
 

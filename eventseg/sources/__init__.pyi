@@ -4,6 +4,11 @@ from .leagues import open_league as open_league
 from .leagues import write_release as write_release
 from .live import EventBatch as EventBatch
 from .live import LiveWindow as LiveWindow
+from .own_labels import ExportSummary as ExportSummary
+from .own_labels import ImportSummary as ImportSummary
+from .own_labels import Join as Join
+from .own_labels import export_labels as export_labels
+from .own_labels import import_labels as import_labels
 from .picture_source import PictureSource as PictureSource
 from .recorded import EventSource as EventSource
 from .source import Source as Source

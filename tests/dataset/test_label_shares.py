@@ -11,10 +11,11 @@ from click.testing import CliRunner
 from PIL import Image
 from recording_fixtures import SMALL, write_recording
 
-from eventseg.dataset import encode_dataset, import_labels, open_dataset
+from eventseg.dataset import encode_dataset, open_dataset
 from eventseg.dataset.describe_labels import describe_labels, label_lines
 from eventseg.labels.maps import load_class_table
 from eventseg.labels.shares import LabelCounts, label_warnings
+from eventseg.sources import import_labels
 from eventseg_cli.main import main
 
 SIX = load_class_table("evsegnet6")

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -35,13 +36,26 @@ from league_trees import (
 from PIL import Image
 
 from eventseg.encoding import encode
-from eventseg.errors import DatasetError, EventsegError, RecordingError, TrainingError
+from eventseg.errors import (
+    DatasetError,
+    EventsegError,
+    LabelError,
+    RecordingError,
+    TrainingError,
+)
+from eventseg.evaluation.evaluate import Protocol
+from eventseg.evaluation.report.warning import warning_of
+from eventseg.evaluation.scoring.leagues import league_of, published_section
 from eventseg.events import EventStream, SensorSize
+from eventseg.labels.files import write_labels
+from eventseg.labels.maps import ClassTable, load_class_table
+from eventseg.labels.table_files import write_class_table
 from eventseg.recordings import open_recording
 from eventseg.recordings.table.dsec import DsecEvents
+from eventseg.sources import selection
 from eventseg.sources.leagues import League, check_league, open_league
 from eventseg.sources.leagues.warp import homography, sampled
-from eventseg.sources.selection import times_of
+from eventseg.sources.own_labels import Join, export_labels, import_labels
 from eventseg.sources.source import open_source
 from eventseg_cli.main import main
 
@@ -636,7 +650,7 @@ def test_leagues_can_be_sent_to_other_processes(ess, dsec):
         again = pickle.loads(pickle.dumps(league))
         x = league.events(2, "10ms", normalise="raw")
         np.testing.assert_array_equal(again.events(2, "10ms", normalise="raw"), x)
-        times = times_of(league)
+        times = selection.times_of(league)
         assert times is not None
         assert len(times) == len(league.ids) == len(set(league.ids))
         league.close()
@@ -662,6 +676,101 @@ def test_a_league_without_frames_says_so(ess, tmp_path):
     with pytest.raises(TrainingError, match="has no frame of dir0_00000001"):
         league.image(0, colour=False)
     assert replace(league, label_set="truth").events(3, "10ms", normalise="raw").shape[0] == 6
+
+
+# Labels of a user's own
+
+SIX_CLASSES = load_class_table("evsegnet6")
+YARD = ClassTable(("ground", "cart", "rest"), ((9, 0, 0), (0, 9, 0), (0, 0, 9)), "yard")
+
+
+@pytest.fixture
+def own(ess, tmp_path):
+    """A league file whose label sets lie outside the download."""
+    lines = ('sequences = ["dir0", "dir1"]', 'label_sets = "sets"')
+    return league_file(tmp_path / "ess.toml", "ddd17", ess[0], *lines)
+
+
+def annotated(folder: Path, names: list[str], size: SensorSize) -> list[np.ndarray]:
+    rng = np.random.default_rng(5)
+    maps = [rng.choice(np.array([0, 1, 2, 255], np.uint8), size) for _ in names]
+    for name, labels in zip(names, maps, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_labels(folder / name, labels, YARD)
+    write_class_table(folder / "classes.toml", YARD)
+    return maps
+
+
+@pytest.mark.parametrize("size", [DAVIS, SensorSize(200, 346)], ids=["of frames", "of masks"])
+@pytest.mark.parametrize(
+    ("names", "join"),
+    [
+        (["dir0_00000002.png", "dir1/00000003.png"], {}),
+        (["dir0/2.png", "dir1_frame_000003.png"], {"by": "frame"}),
+        (["dir0/{}.png", "dir1/{}.png"], {"by": "time", "unit": "ms", "from_start": True}),
+    ],
+    ids=["id", "frame", "time"],
+)
+def test_own_labels_of_a_league(ess, own, tmp_path, size, names, join):
+    root, drives = ess
+    before = sorted(path for path in root.rglob("*"))
+    if "unit" in join:
+        times = [(drives["dir0"], 1), (drives["dir1"], 2)]
+        after = [(d.frame_us[k] - d.events.t[0]) / 1_000 for d, k in times]
+        names = [name.format(f"{ms:.3f}") for name, ms in zip(names, after, strict=True)]
+    maps = annotated(tmp_path / "yard", names, size)
+    summary = import_labels(own, tmp_path / "yard", name="own", join=Join(**join))
+    assert (summary.files, summary.samples, summary.largest_us) == (2, 2, 0)
+    assert sorted(path for path in root.rglob("*")) == before
+    league = open_source(own, label_set="own")
+    assert [league.ids[i] for i in np.flatnonzero(league.labelled)] == [
+        "dir0_00000002", "dir1_00000003"
+    ]  # fmt: skip
+    assert league.classes == YARD
+    for i, labels in zip(np.flatnonzero(league.labelled), maps, strict=True):
+        np.testing.assert_array_equal(league.labels(i), labels[:200])
+    assert selection.part(league, split="test").tolist() == [league.ids.index("dir1_00000003")]
+    masks = open_source(own)
+    assert masks.labelled.all()
+    assert league.digests.keys() - masks.digests.keys() == {"labels own"}
+
+
+@pytest.mark.parametrize("by", ["id", "frame"])
+def test_label_sets_of_a_league_survive_a_round_trip(own, tmp_path, by):
+    masks = open_source(own)
+    assert export_labels(own, tmp_path / "out", name="truth", by=by).files == len(masks.ids)
+    import_labels(own, tmp_path / "out", name="again", join=Join(by=by))
+    again = open_source(own, label_set="again")
+    assert again.classes == masks.classes
+    for i in range(len(masks.ids)):
+        np.testing.assert_array_equal(again.labels(i), masks.labels(i))
+    files = export_labels(own, tmp_path / "second", name="again", by=by).files
+    assert files == len(masks.ids)
+
+
+def test_labels_that_fit_no_league_are_listed(own, tmp_path):
+    annotated(tmp_path / "yard", ["dir0_00000002.png"], SensorSize(20, 30))
+    with pytest.raises(LabelError, match="are 30x20, frames are 346x260 and masks 346x200"):
+        import_labels(own, tmp_path / "yard", name="own")
+    with pytest.raises(LabelError, match=r"the set truth .* is its own masks"):
+        import_labels(own, tmp_path / "yard", name="truth")
+    with pytest.raises(DatasetError, match="has no label set 'own'; it has truth"):
+        export_labels(own, tmp_path / "out", name="own")
+    annotated(tmp_path / "yard", ["dir5_00000003.png"], DAVIS)
+    with pytest.raises(LabelError, match="is no sample id"):
+        import_labels(own, tmp_path / "yard", name="own")
+
+
+def test_scores_of_own_labels_are_not_those_of_the_league(own, tmp_path):
+    # The six classes of the league, but labels of a user's own.
+    write_labels(tmp_path / "yard/dir1_00000003.png", np.zeros(DAVIS, np.uint8), SIX_CLASSES)
+    import_labels(own, tmp_path / "yard", name="own", classes=SIX_CLASSES)
+    source = open_source(own, label_set="own")
+    row = SimpleNamespace(classes=SIX_CLASSES)
+    assert league_of(source, row) == "ddd17"
+    assert published_section(source, row) is None
+    assert warning_of(None, source, Protocol(), "own") == ""
+    assert "the teacher x" in warning_of(None, source.with_labels("truth"), Protocol(), "x")
 
 
 # What a user with the downloads types
@@ -700,20 +809,20 @@ def test_the_commands_train_and_score_on_the_ess_repack(ess, tmp_path, monkeypat
 def test_the_commands_label_audit_draw_and_release_the_ess_repack(ess, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tree = copied(ess[0], tmp_path / "DDD17")
-    part = league_file(tmp_path / "part.toml", "ddd17", tree, 'sequences = ["dir0", "dir1"]')
+    two = league_file(tmp_path / "part.toml", "ddd17", tree, 'sequences = ["dir0", "dir1"]')
     small = ("--set", "size.resize=176x104")
     run("train", tree, *TRAIN, *small, "--input", "gray", "--out", "runs/teacher")
     teach = ("--labels", "taught", "--scales", 1, "--threshold", 0, "--device", "cpu", "-q")
-    run("pseudolabel", part, "--teacher", "runs/teacher/best.pt", *teach)
-    assert "mIoU" in run("audit", part, "--labels", "taught", "--truth", "truth")
-    taught = open_source(part, label_set="taught")
+    run("pseudolabel", two, "--teacher", "runs/teacher/best.pt", *teach)
+    assert "mIoU" in run("audit", two, "--labels", "taught", "--truth", "truth")
+    taught = open_source(two, label_set="taught")
     assert taught.labels(3).shape == (200, 346)
     assert (tree / "label_sets/labels/taught/dir0_00000004.png").is_file()
-    run("train", part, *TRAIN, *small, "--labels", "taught", "--out", "runs/taught")
-    run("predict", "runs/taught", part, "--split", "test", "--out", "predicted", "-q")
+    run("train", two, *TRAIN, *small, "--labels", "taught", "--out", "runs/taught")
+    run("predict", "runs/taught", two, "--split", "test", "--out", "predicted", "-q")
     assert len(list(Path("predicted/labels").glob("dir1_*.png"))) > 3
-    run("view", part, "--labels", "taught", "--count", 1, "--out", "sheet.png")
-    run("release", part, "release", "-q")
+    run("view", two, "--labels", "taught", "--count", 1, "--out", "sheet.png")
+    run("release", two, "release", "-q")
     assert len(list(Path("release/events/test").glob("dir1_*.npy"))) > 3
 
 

@@ -17,10 +17,11 @@ from PIL import Image
 from recording_fixtures import SMALL, write_recording
 from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 
-from eventseg.dataset import check_dataset, encode_dataset, import_labels, open_dataset
+from eventseg.dataset import check_dataset, encode_dataset, open_dataset
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.evaluation import evaluate_predictions, evaluate_run
 from eventseg.prediction import predict_into
+from eventseg.sources import import_labels
 from eventseg.sources.assigned import assigned_splits, deal, whole_recordings
 from eventseg.sources.leaks import check_leaks
 from eventseg.sources.source import Source, open_source

@@ -6,6 +6,7 @@ from eventseg.dataset.labelled import is_imported
 from eventseg.dataset.truth import TRUTH
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.sources.image_folders import Folder
+from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig
@@ -54,9 +55,11 @@ def warning_of(config: TrainConfig | None, source: Source, protocol: Protocol, l
 
 
 def _imported(source: Source, labels: str) -> bool:
-    """Return whether a label set was imported, not made by a teacher."""
+    """Return whether a label set was imported or comes with the data, not made by a teacher."""
     if isinstance(source, Folder):
         return source.imported is not None
+    if isinstance(source, League):
+        return labels in source.tables or source.imported is not None
     if not isinstance(source, EventSource):
         return False
     return is_imported(source.dataset.manifest.label_settings.get(labels, {}))

@@ -11,6 +11,7 @@ from eventseg.evaluation.report.tables import Table, percent
 from eventseg.evaluation.rows import Row
 from eventseg.files import read_toml
 from eventseg.labels.maps import load_class_table
+from eventseg.sources.leagues.league import League
 from eventseg.sources.source import Source
 
 FILE = Path(__file__).with_name("league_rows.toml")
@@ -34,6 +35,8 @@ def league_of(source: Source, row: Row) -> str:
 def published_section(source: Source, row: Row) -> Section | None:
     """Return the published rows of the league whose classes and size are scored, None without.
 
+    There are none beside scores against other labels than the masks of a league.
+
     Parameters
     ----------
     source : Source
@@ -43,6 +46,8 @@ def published_section(source: Source, row: Row) -> Section | None:
     name = league_of(source, row)
     if not name:
         return None
+    if isinstance(source, League) and source.label_set not in source.tables:
+        return None  # published are scores against its masks
     league = _content()["leagues"][name]
     counts, samples = league["samples"], len(row.ids)
     if samples in counts:

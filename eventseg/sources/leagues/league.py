@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.augmentation.event_changes import UNCHANGED
+from eventseg.dataset.labelled import imported_ids, is_imported
 from eventseg.dataset.layout import LIMITS, confidence_file, label_file
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
-from eventseg.files import table_digest
+from eventseg.files import composed, table_digest
 from eventseg.images import read_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
@@ -59,9 +60,11 @@ class League:
     remarks : tuple of str
         Differences of the download from the publication.
     label_set : str
-        ``truth`` or another set of masks, or a set that a teacher made.
+        ``truth`` or another set of masks, or a set that a teacher made or that was imported.
     made_classes : ClassTable, optional
-        Classes of a set that a teacher made.
+        Classes of a set that is not of masks.
+    imported : frozenset of str, optional
+        Ids of the samples with labels in an imported set, in composed form; None of other sets.
     """
 
     settings: LeagueSettings
@@ -80,6 +83,7 @@ class League:
     remarks: tuple[str, ...] = ()
     label_set: str = TRUTH
     made_classes: ClassTable | None = None
+    imported: frozenset[str] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -94,8 +98,12 @@ class League:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """True for each sample, (N,): a sample is a mask."""
-        return np.ones(len(self.ids), np.bool_)
+        """Whether each sample has labels, (N,); only an imported set may lack some."""
+        return np.array([self.has_labels(i) for i in range(len(self.ids))], np.bool_)
+
+    def has_labels(self, i: int) -> bool:
+        """Return whether a sample, which is a mask, has labels of the set."""
+        return self.imported is None or composed(self.ids[i]) in self.imported
 
     @property
     def size(self) -> SensorSize:
@@ -153,13 +161,20 @@ class League:
             There is no such set.
         """
         if name in self.tables:
-            return replace(self, label_set=name, made_classes=None)
-        made = read_label_sets(self.settings.label_sets).tables
-        if name not in made:
+            return replace(self, label_set=name, made_classes=None, imported=None)
+        root = self.settings.label_sets
+        sets = read_label_sets(root)
+        if name not in sets.tables:
             raise TrainingError(
                 f"{self.path} has no label set {name!r}; it has {', '.join(self.label_sets)}"
             )
-        return replace(self, label_set=name, made_classes=made[name])
+        imported = is_imported(sets.settings.get(name, {}))
+        return replace(
+            self,
+            label_set=name,
+            made_classes=sets.tables[name],
+            imported=frozenset(imported_ids(root, name)) if imported else None,
+        )
 
     @property
     def has_frames(self) -> bool:

@@ -60,7 +60,7 @@ class LeagueSettings:
     representation : str
         Channels of the event tensors.
     label_sets : Path
-        Folder of the label sets that teachers make.
+        Folder of the label sets that teachers make or that are imported.
     raw : Path, optional
         Of DDD17: folder of the raw recordings, whose events take the place of the repack's.
     """

@@ -17,7 +17,7 @@ class ImportSummary:
     Parameters
     ----------
     path : Path
-        Data set or folder of pictures.
+        Data set, folder of pictures or league.
     name : str
         Name of the label set.
     classes : ClassTable

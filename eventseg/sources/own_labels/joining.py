@@ -12,9 +12,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from eventseg.dataset.own_labels.labelled_data import LabelledData
 from eventseg.errors import LabelError
 from eventseg.files import composed
+from eventseg.sources.own_labels.labelled_data import LabelledData
 from eventseg.windows import format_duration
 
 JoinKey = Literal["id", "frame", "time"]
@@ -135,7 +135,7 @@ def join_files(
         Files that belong to no sample, several files of one sample, or no file that belongs to any;
         frame numbers or times of pictures, which have none.
     """
-    if data.dataset is None and rule.by != "id":
+    if data.timeline is None and rule.by != "id":
         raise LabelError(
             f"{data.path} is a folder of pictures, which have no {rule.by}: join by id, which is "
             f"the name of a picture, such as {data.ids[0]}.png"
@@ -173,7 +173,7 @@ def listed(problems: Sequence[str]) -> str:
 def _hint(data: LabelledData, rule: Join) -> str:
     """Return the cure for files that belong to no sample."""
     example = data.ids[0]
-    if data.dataset is None:
+    if data.timeline is None:
         return f". Name them by pictures, such as {example}.png, or --skip-orphans"
     if rule.by == "id":
         return (
@@ -191,26 +191,26 @@ def _found(
     orphans: list[tuple[Path, str]],
 ) -> Iterator[tuple[Path, list[int], int]]:
     """Yield each file with its samples and its distance in us; others become orphans."""
-    dataset = data.dataset
-    if rule.by == "id" or dataset is None:
+    timeline = data.timeline
+    if rule.by == "id" or timeline is None:
         for path in paths:
             i = data.sample_of(path.relative_to(folder))
             if i is None:
-                what = "name of a picture" if dataset is None else "sample id"
+                what = "name of a picture" if timeline is None else "sample id"
                 orphans.append((path, f"is no {what}"))
             else:
                 yield path, [i], 0
         return
-    samples = dataset.samples
     members: dict[str, list[int]] = defaultdict(list)
-    for i, name in enumerate(samples.recording):
-        members[name].append(i)
     framed: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for i, (name, frame) in enumerate(zip(samples.recording, samples.frame.tolist(), strict=True)):
+    for i, (name, frame) in enumerate(
+        zip(timeline.recordings, timeline.frames.tolist(), strict=True)
+    ):
+        members[name].append(i)
         if frame >= 0:
             framed[name, frame].append(i)
     ordered = {
-        name: np.array(sorted(part, key=lambda i: int(samples.t_us[i])))
+        name: np.array(sorted(part, key=lambda i: int(timeline.t_us[i])))
         for name, part in members.items()
     }
     for path in paths:
@@ -229,9 +229,9 @@ def _found(
             continue
         t_us = round(number * UNIT_US[rule.unit])
         if rule.from_start:
-            t_us += dataset.manifest.recording(name).t_first_us
+            t_us += timeline.first_us(name)
         part = ordered[name]
-        times = samples.t_us[part]
+        times = timeline.t_us[part]
         after = int(np.searchsorted(times, t_us))
         near = [k for k in (after - 1, after) if 0 <= k < len(part)]
         nearest = min(near, key=lambda k: abs(int(times[k]) - t_us))

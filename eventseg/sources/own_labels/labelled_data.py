@@ -1,12 +1,11 @@
-"""Samples that label sets belong to: those of a data set, or of a folder of labelled pictures."""
+"""Samples that label sets belong to, and the folder that the sets lie in."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,40 @@ from numpy.typing import NDArray
 from eventseg.dataset.labelled import imported_ids, is_imported, labelled_samples
 from eventseg.dataset.layout import MANIFEST, label_file
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
-from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.errors import DatasetError, LabelError
 from eventseg.events import SensorSize
 from eventseg.files import composed
 from eventseg.images import picture_size
 from eventseg.labels.files import read_labels
 from eventseg.labels.folder_items import SPLITS
-from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, list_samples
+from eventseg.labels.image_folders import Item, labels_of
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.labels.own_folders import LABELS
 from eventseg.labels.sets import FOLDER, LabelSets, read_label_sets, write_label_sets
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Timeline:
+    """Frames and times of samples.
+
+    Parameters
+    ----------
+    recordings : sequence of str (N,)
+        Recording of each sample.
+    frames : int64 (N,)
+        Frame of each sample, -1 for none.
+    t_us : int64 (N,)
+        Time of each sample on the clock of its recording.
+    first_us : callable
+        Returns the time of the first event of a recording.
+    """
+
+    recordings: Sequence[str]
+    frames: NDArray[np.int64]
+    t_us: NDArray[np.int64]
+    first_us: Callable[[str], int]
 
 
 class LabelledData(ABC):
@@ -35,7 +56,7 @@ class LabelledData(ABC):
     Attributes
     ----------
     path : Path
-        The data set or the folder of pictures.
+        The data set, the folder of pictures or the league.
     root : Path
         Folder of ``labels/SET`` and ``labels.partial/SET``.
     ids : tuple of str (N,)
@@ -43,10 +64,10 @@ class LabelledData(ABC):
         Size of the label maps.
     owner : str
         What has this size, for errors.
-    dataset : EventDataset, optional
-        The data set, which knows frames and times.
+    timeline : Timeline, optional
+        Frames and times of the samples; None of pictures.
     classes : ClassTable, optional
-        Classes of a folder of pictures.
+        Classes of the data's own labels, which imported files have by default.
     """
 
     path: Path
@@ -54,7 +75,7 @@ class LabelledData(ABC):
     ids: tuple[str, ...]
     size: SensorSize
     owner: str
-    dataset: EventDataset | None = None
+    timeline: Timeline | None = None
     classes: ClassTable | None = None
 
     @abstractmethod
@@ -85,6 +106,21 @@ class LabelledData(ABC):
     def check_name(self, name: str) -> None:
         """Raise a LabelError for the name of a set that cannot be imported."""
 
+    def whole(self, labels: Labels, path: Path) -> Labels:
+        """Return labels that were read from a file at the size of the label maps.
+
+        Raises
+        ------
+        LabelError
+            They have another size.
+        """
+        if labels.shape != tuple(self.size):
+            raise LabelError(
+                f"labels {path} are {labels.shape[1]}x{labels.shape[0]}, {self.owner} {self.size}; "
+                "label maps have the size of the frames"
+            )
+        return labels
+
     @property
     def set_names(self) -> list[str]:
         """Names of the label sets."""
@@ -95,10 +131,17 @@ class DatasetLabels(LabelledData):
     """Samples of a data set."""
 
     def __init__(self, dataset: EventDataset) -> None:
-        self.dataset: EventDataset = dataset
+        self.dataset = dataset
         self.path = self.root = dataset.path
         self.ids = tuple(dataset.ids)
         self.size, self.owner = dataset.manifest.settings.sensor, "the sensor is"
+        samples, manifest = dataset.samples, dataset.manifest
+        self.timeline = Timeline(
+            samples.recording,
+            samples.frame,
+            samples.t_us,
+            lambda name: manifest.recording(name).t_first_us,
+        )
         self._index_of = {composed(sample): i for i, sample in enumerate(dataset.ids)}
 
     def read_sets(self) -> LabelSets:
@@ -135,19 +178,18 @@ class DatasetLabels(LabelledData):
             )
 
 
-class PictureLabels(LabelledData):
-    """Samples of a folder of labelled pictures, whose own labels are the set ``truth``.
+class SetsBeside(LabelledData):
+    """Samples of a folder that belongs to somebody else, whose own labels stay as they are.
 
-    Other sets lie in ``label_sets/`` within it.
+    Other sets lie beside them, in the layout of :mod:`eventseg.labels.sets`.
+
+    Attributes
+    ----------
+    own : mapping of str to ClassTable
+        Classes of each set of the folder's own labels.
     """
 
-    def __init__(self, path: Path, items: Sequence[Item], classes: ClassTable) -> None:
-        self.path, self.root = path, path / FOLDER
-        self.items = tuple(items)
-        self.ids = tuple(item.id for item in items)
-        self.size, self.owner = SensorSize(*picture_size(items[0].labels)), "the pictures are"
-        self.classes: ClassTable = classes
-        self._index_of = _names(self.items)
+    own: Mapping[str, ClassTable]
 
     def read_sets(self) -> LabelSets:
         """Return the label sets of ``label_sets.toml``."""
@@ -159,29 +201,52 @@ class PictureLabels(LabelledData):
 
     def table(self, name: str) -> ClassTable | None:
         """Return the classes of a label set."""
-        return self.classes if name == TRUTH else self.read_sets().tables.get(name)
+        return self.own.get(name) or self.read_sets().tables.get(name)
 
     @property
     def set_names(self) -> list[str]:
-        """``truth``, and the sets that were made."""
-        return [TRUTH, *self.read_sets().tables]
+        """The folder's own sets, and those that were made."""
+        return [*self.own, *self.read_sets().tables]
 
     def labelled(self, name: str) -> NDArray[np.bool_]:
-        """Return whether each picture has labels."""
-        if not is_imported(self.read_sets().settings.get(name, {})):
+        """Return whether each sample has labels; only an imported set may lack some."""
+        if name in self.own or not is_imported(self.read_sets().settings.get(name, {})):
             return np.ones(len(self.ids), np.bool_)
         there = imported_ids(self.root, name)
         return np.array([composed(sample) in there for sample in self.ids], np.bool_)
 
     def labels(self, i: int, name: str) -> Labels:
-        """Return the labels of a picture."""
+        """Return the labels of a sample."""
         try:
-            if name == TRUTH:
-                return labels_of(self.items[i])
+            if name in self.own:
+                return self.own_labels(i, name)
             path = label_file(self.root, labels=name, sample_id=self.ids[i])
             return read_labels(path, colours=self.table(name))
         except LabelError as error:
             raise DatasetError(str(error)) from error
+
+    @abstractmethod
+    def own_labels(self, i: int, name: str) -> Labels:
+        """Return the labels of a sample in a set of the folder itself."""
+
+
+class PictureLabels(SetsBeside):
+    """Samples of a folder of labelled pictures, whose own labels are the set ``truth``.
+
+    Other sets lie in ``label_sets/`` within it.
+    """
+
+    def __init__(self, path: Path, items: Sequence[Item], classes: ClassTable) -> None:
+        self.path, self.root = path, path / FOLDER
+        self.items = tuple(items)
+        self.ids = tuple(item.id for item in items)
+        self.size, self.owner = SensorSize(*picture_size(items[0].labels)), "the pictures are"
+        self.classes, self.own = classes, {TRUTH: classes}
+        self._index_of = _names(self.items)
+
+    def own_labels(self, i: int, name: str) -> Labels:  # noqa: ARG002 - there is one set
+        """Return the labels of a picture."""
+        return labels_of(self.items[i])
 
     def sample_of(self, file: Path) -> int | None:
         """Return the sample that a file is called like: its id, its picture, or path below it."""
@@ -210,40 +275,3 @@ def _names(items: Sequence[Item]) -> dict[str, int]:
         if item.image is not None and pictures[composed(item.image.stem)] == 1
     }
     return found | {composed(item.id): i for i, item in enumerate(items)}
-
-
-@contextmanager
-def open_labelled(path: str | Path) -> Iterator[LabelledData]:
-    """Open a data set, or a folder of labelled pictures of a known layout.
-
-    Raises
-    ------
-    DatasetError
-        Neither, or a folder of pictures that is incomplete.
-    LabelError
-        A class table that cannot be read.
-    """
-    root = Path(path)
-    for layout in LAYOUTS.values():
-        if root.is_dir() and layout.matches(root):
-            found = list_samples(root, layout)
-            assert found.classes is not None
-            yield PictureLabels(root, found.samples, found.classes)
-            return
-    with open_dataset(root) as dataset:
-        yield DatasetLabels(dataset)
-
-
-def ready_root(data: LabelledData) -> Path:
-    """Return the folder of the label sets, which is made where a folder of pictures has none.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
-        data.root.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {data.root}: {error.strerror or error}") from error
-    return data.root

@@ -9,8 +9,6 @@ from typing import Literal
 import numpy as np
 
 from eventseg.dataset.layout import checked_name
-from eventseg.dataset.own_labels.labelled_data import LabelledData, open_labelled
-from eventseg.dataset.own_labels.summaries import ExportSummary
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import write_whole
 from eventseg.labels.files import encoded_labels
@@ -19,6 +17,9 @@ from eventseg.labels.own_folders import CLASSES
 from eventseg.labels.table_files import write_class_table
 from eventseg.labels.tables import described
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.sources.own_labels.labelled_data import LabelledData
+from eventseg.sources.own_labels.opening import open_labelled
+from eventseg.sources.own_labels.summaries import ExportSummary
 
 
 def export_labels(
@@ -36,7 +37,8 @@ def export_labels(
     Parameters
     ----------
     data : path
-        Data set folder, or a folder of labelled pictures, whose own labels are the set ``truth``.
+        Data set folder; a folder of labelled pictures, whose own labels are the set ``truth``; or
+        the folder or TOML file of a league, whose masks are ``truth`` and others of its sets.
     folder : path
         Folder that gets ``ID.png`` of each labelled sample and ``classes.toml``.
     name : str
@@ -44,7 +46,8 @@ def export_labels(
     colour : bool
         Write RGB in the colours of the classes in place of indexed PNG, whose values are ids.
     by : {"id", "frame"}
-        Name files by sample ids, or, of a data set, ``RECORDING/FRAME.png``, once for each frame.
+        Name files by sample ids, or, of a data set or a league, ``RECORDING/FRAME.png``, once for
+        each frame.
     overwrite : bool
         Replace files that are there and differ.
     progress : callable
@@ -57,7 +60,7 @@ def export_labels(
     Raises
     ------
     DatasetError
-        Neither of the two, no such label set, or labels that are missing or damaged.
+        None of the three, no such label set, or labels that are missing or damaged.
     LabelError
         Classes whose colours do not tell them apart, or samples that have no frame.
     OutputError
@@ -91,15 +94,14 @@ def _files(data: LabelledData, name: str, *, by: str) -> dict[str, int]:
         raise DatasetError(f"{data.path} has no labels {name} of any sample")
     if by == "id":
         return {checked_name(f"{data.ids[i]}.png"): i for i in chosen}
-    if data.dataset is None:
+    if data.timeline is None:
         raise LabelError(f"{data.path} is a folder of pictures, which have no frame; export by id")
-    samples = data.dataset.samples
     files: dict[str, int] = {}
     for i in chosen:
-        frame = int(samples.frame[i])
+        frame = int(data.timeline.frames[i])
         if frame < 0:
             raise LabelError(f"sample {data.ids[i]} has labels and no frame; export by id")
-        place = f"{checked_name(samples.recording[i])}/{frame:06d}.png"
+        place = f"{checked_name(data.timeline.recordings[i])}/{frame:06d}.png"
         files.setdefault(place, i)
     return files
 

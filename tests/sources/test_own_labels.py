@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from recording_fixtures import SMALL, tree, write_recording
 
-from eventseg.dataset import Join, check_dataset, encode_dataset, export_labels, import_labels
+from eventseg.dataset import check_dataset, encode_dataset
 from eventseg.dataset.reader import open_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.labels.files import write_labels
@@ -22,6 +22,7 @@ from eventseg.labels.maps import ClassTable, merge_of, paint_labels
 from eventseg.labels.table_files import write_class_table
 from eventseg.labels.tables import Merge, load_class_table
 from eventseg.recordings.progress import Progress
+from eventseg.sources import Join, export_labels, import_labels
 from eventseg.sources.source import open_source
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main

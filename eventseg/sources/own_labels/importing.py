@@ -23,17 +23,18 @@ from eventseg.dataset.labelled import (
     imported_ids,
 )
 from eventseg.dataset.layout import PARTIAL_LABELS, label_file
-from eventseg.dataset.own_labels.joining import Join, Joined, join_files, listed
-from eventseg.dataset.own_labels.labelled_data import LabelledData, open_labelled, ready_root
-from eventseg.dataset.own_labels.summaries import ImportSummary
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files import digest_of, locked, temporary_files, write_whole
 from eventseg.labels.files import CURE, Values, read_labels, write_labels
-from eventseg.labels.maps import IGNORED, ClassTable, Labels, load_class_table, table_of
+from eventseg.labels.maps import IGNORED, ClassTable, load_class_table, table_of
 from eventseg.labels.own_folders import CLASSES
 from eventseg.labels.table_files import class_rows, merge_rows
 from eventseg.labels.tables import PAGE, described
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.sources.own_labels.joining import Join, Joined, join_files, listed
+from eventseg.sources.own_labels.labelled_data import LabelledData
+from eventseg.sources.own_labels.opening import open_labelled, ready_root
+from eventseg.sources.own_labels.summaries import ImportSummary
 
 
 def import_labels(
@@ -48,24 +49,26 @@ def import_labels(
     overwrite: bool = False,
     progress: Report = no_report,
 ) -> ImportSummary:
-    """Import a folder of label PNGs as a label set of a data set or a folder of pictures.
+    """Import a folder of label PNGs as a label set of a data set, labelled pictures or a league.
 
     All files are read and checked before the set changes. What is written is kept in
     ``labels.partial/NAME`` until then, so that an import that was killed and is run again ends with
     the same bytes. Samples without a file have no labels in the set. The sets of a folder of
-    pictures lie in ``label_sets/`` within it; its own labels stay as they are.
+    pictures lie in ``label_sets/`` within it, and so do those of a league, unless its TOML file
+    names another folder; their own labels stay as they are.
 
     Parameters
     ----------
     data : path
-        Data set folder, or a folder of labelled pictures.
+        Data set folder, a folder of labelled pictures, or the folder or TOML file of a league.
     folder : path
-        PNGs of the size of the sensor or of the pictures, also in folders within it.
+        PNGs of the size of the sensor or of the pictures, also in folders within it; of a league
+        also of the size of its masks, to whose rows all labels are cut when they are used.
     name : str
         Name of the set; ``truth`` only of a data set whose recordings are not simulated.
     classes : ClassTable, str or path, optional
         Classes of the files: a table, or an argument of :func:`eventseg.load_class_table`; by
-        default ``classes.toml`` in `folder`, or else the classes of a folder of pictures.
+        default ``classes.toml`` in `folder`, or else the classes of the pictures or the league.
     join : Join, optional
         Rule by which files find their samples; by default their names are sample ids, of
         pictures also their file names, or paths with or without the split.
@@ -88,7 +91,7 @@ def import_labels(
         No class table; files that fit no sample, several of one sample, of another size than the
         sensor, or with ids or colours outside the classes: all are listed.
     DatasetError
-        Neither of the two, or a set of this name that was made otherwise.
+        None of the three, or a set of this name that was made otherwise.
     OutputError
         The folder cannot be written, or another process writes into it.
 
@@ -274,8 +277,7 @@ def _read_all(
     for done, (i, path) in enumerate(joined.files.items(), 1):
         target = label_file(partial, labels=partial.name, sample_id=data.ids[i])
         try:
-            labels = read_labels(path, table=table, values=values)
-            _check_size(labels, data, path)
+            labels = data.whole(read_labels(path, table=table, values=values), path)
         except LabelError as error:
             # Classes and cure are said once for all files.
             problems.append(
@@ -294,14 +296,6 @@ def _read_all(
             f"{described(table)}"
         )
     return (*pixels[: len(table)].tolist(), int(pixels[IGNORED]))
-
-
-def _check_size(labels: Labels, data: LabelledData, path: Path) -> None:
-    if labels.shape != tuple(data.size):
-        raise LabelError(
-            f"labels {path} are {labels.shape[1]}x{labels.shape[0]}, {data.owner} {data.size}; "
-            "label maps have the size of the frames"
-        )
 
 
 def _finish(
