@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eventseg.errors import RecordingError
 
 
@@ -59,6 +62,31 @@ class FileBytes:
             parts.append(part)
             offset, size = offset + len(part), size - len(part)
         return b"".join(parts)
+
+    def read_into(self, offset: int, target: NDArray[np.uint8]) -> int:
+        """Fill an array with bytes of the file; return their number, fewer where it ends.
+
+        Errors are those of :meth:`read`.
+        """
+        if self._handle < 0:
+            raise RecordingError(f"{self.path} is closed")
+        done = 0
+        while done < len(target):
+            try:
+                count = self._read_some(offset + done, target[done:])
+            except OSError as error:
+                raise RecordingError(f"{self.path} cannot be read: {error.strerror}") from error
+            if not count:
+                break
+            done += count
+        return done
+
+    def _read_some(self, offset: int, target: NDArray[np.uint8]) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._handle, [target.data], offset)
+        content = os.pread(self._handle, len(target), offset)
+        target[: len(content)] = np.frombuffer(content, np.uint8)
+        return len(content)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""

@@ -250,11 +250,12 @@ def test_other_hdf5_names_what_it_holds(tmp_path: Path) -> None:
         open_recording(write_h5(tmp_path / "ragged.h5", ragged))
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".npy", ".csv", ".h5"])
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".csv", ".h5", "packed.npz"])
 def test_file_that_shrinks_while_open(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"rec{suffix}"
-    if suffix == ".npz":
-        np.savez(path, **{name: getattr(EVENTS, name) for name in "txyp"})
+    if path.suffix == ".npz":
+        save = np.savez_compressed if "packed" in suffix else np.savez
+        save(path, **{name: getattr(EVENTS, name) for name in "txyp"})
     elif suffix == ".npy":
         np.save(path, table(*"txyp"))
     elif suffix == ".csv":
@@ -263,12 +264,28 @@ def test_file_that_shrinks_while_open(tmp_path: Path, suffix: str) -> None:
         write_h5(path, {f"events/{name}": getattr(EVENTS, name) for name in "txyp"})
     with open_recording(path) as recording:
         path.write_bytes(path.read_bytes()[:2_000])
-        if suffix == ".npz":
+        if suffix == "packed.npz":
             assert len(recording.events()) == len(EVENTS)  # it is in memory
             return
         with pytest.raises(RecordingError) as caught:
             recording.events()
         assert "\n" not in str(caught.value)
+
+
+def test_an_archive_that_is_not_compressed_is_read_in_parts(tmp_path: Path, monkeypatch) -> None:
+    parts = {name: getattr(EVENTS, name) for name in "xyp"}
+    np.savez(tmp_path / "a.npz", t=EVENTS.t, height=24, width=40, **parts)
+    np.savez_compressed(tmp_path / "b.npz", t=EVENTS.t, height=24, width=40, **parts)
+    assert read(tmp_path / "a.npz") == read(tmp_path / "b.npz")
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[200] ^= 1  # a bit of the first time
+    (tmp_path / "c.npz").write_bytes(content)
+    with pytest.raises(RecordingError, match=r"damaged: Bad CRC-32 for file 't\.npy'"):
+        open_recording(tmp_path / "c.npz")
+    monkeypatch.setattr("eventseg.recordings.table.arrays.MOST_BYTES", 1_000)
+    assert len(read(tmp_path / "a.npz")[0]) == len(EVENTS)
+    with pytest.raises(RecordingError, match="bytes unpacked"):
+        open_recording(tmp_path / "b.npz")
 
 
 def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch) -> None:

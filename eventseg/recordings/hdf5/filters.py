@@ -71,7 +71,7 @@ def unpack(
     item_bytes: int,
     size: int,
     needed: int,
-) -> bytes:
+) -> bytes | memoryview:
     """Undo the filters of one chunk.
 
     Parameters
@@ -96,8 +96,9 @@ def unpack(
         The chunk does not unpack to `size` bytes.
     """
     applied = [each for i, each in enumerate(filters) if not skipped >> i & 1]
+    by_library: memoryview | None = None
     if any(each.id not in OWN for each in applied):
-        content = _unpacked_by_library(content, applied, item_bytes=item_bytes, size=size)
+        by_library = _unpacked_by_library(content, applied, item_bytes=item_bytes, size=size)
     else:
         for each in reversed(applied):
             if each.id == FLETCHER32:
@@ -110,9 +111,10 @@ def unpack(
                     content = content.ljust(size, b"\0")
             else:
                 content = _unshuffled(content, item_bytes)
-    if len(content) != size:
-        raise DamageError(f"a compressed chunk has {len(content)} bytes once unpacked, not {size}")
-    return content
+    unpacked = content if by_library is None else by_library
+    if len(unpacked) != size:
+        raise DamageError(f"a compressed chunk has {len(unpacked)} bytes once unpacked, not {size}")
+    return unpacked
 
 
 def _inflated(content: bytes, most: int) -> bytes:
@@ -143,7 +145,7 @@ def _library_has(filter_id: int) -> bool:
 
 def _unpacked_by_library(
     content: bytes, filters: list[Filter], *, item_bytes: int, size: int
-) -> bytes:
+) -> memoryview:
     """Unpack a chunk with the HDF5 library."""
     pipeline = tuple((each.id, each.flags, each.values) for each in filters)
     try:

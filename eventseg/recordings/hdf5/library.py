@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from eventseg.kernels import reused
+
 MOST_CHUNKS: Final = 256
 """Chunks after which a file in memory is begun anew: parts of it that are free stay with it."""
 
@@ -42,8 +44,8 @@ class ChunkUnpacker:
         self._chunk: Any = None
         self._used, self._process = 0, -1
 
-    def unpack(self, content: bytes) -> bytes:
-        """Return the bytes of a chunk.
+    def unpack(self, content: bytes) -> memoryview:
+        """Return the bytes of a chunk, in memory of their own.
 
         Raises
         ------
@@ -57,14 +59,15 @@ class ChunkUnpacker:
             if self._chunk is None or self._used >= MOST_CHUNKS or self._process != os.getpid():
                 self._begin()
             self._used += 1
-            unpacked = np.empty(self._count, self._type)
+            unpacked = reused.empty(self._count * self._type.itemsize, np.uint8)
+            elements = unpacked.view(self._type)
             try:
                 self._chunk.write_direct_chunk((0,), content)
-                self._chunk.read(h5py.h5s.ALL, h5py.h5s.ALL, unpacked)
+                self._chunk.read(h5py.h5s.ALL, h5py.h5s.ALL, elements)
             except BaseException:
                 self._chunk = None
                 raise
-        return unpacked.tobytes()
+        return unpacked.data
 
     def _begin(self) -> None:
         """Begin a file in memory whose dataset has one chunk, and keep none in a cache."""

@@ -76,6 +76,11 @@ class Storage:
             raise DamageError(
                 f"{self.path}: damaged: it points to bytes {at} to {at + size} of {self.size}"
             )
+        if self._handle is not None and hasattr(os, "pread"):
+            with contextlib.suppress(OSError):  # read again below
+                whole = os.pread(self._handle, size, at)
+                if len(whole) == size:
+                    return whole
         content = bytearray(size)
         self.read_into(at, memoryview(content))
         return bytes(content)

@@ -144,7 +144,7 @@ class Table:
             return self._array(content, (stop - first, *columns))
         unpacked = self._last.get(chunk.address)  # other threads change it
         if unpacked is None:
-            content = unpack(
+            whole = unpack(
                 self.file.read(chunk.address, chunk.size),
                 self.filters,
                 skipped=chunk.skipped_filters,
@@ -152,12 +152,12 @@ class Table:
                 size=row_bytes * self.chunk_shape[0],
                 needed=row_bytes * held,
             )
-            unpacked = self._array(content, self.chunk_shape)
+            unpacked = self._array(whole, self.chunk_shape)
             self._last.clear()
             self._last[chunk.address] = unpacked
         return unpacked[first:stop]
 
-    def _array(self, content: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
+    def _array(self, content: bytes | memoryview, shape: tuple[int, ...]) -> NDArray[Any]:
         wanted = math.prod(shape) * self.dtype.itemsize
         if len(content) < wanted:
             raise self.file.damage(f"a dataset has {len(content)} bytes of {wanted}")

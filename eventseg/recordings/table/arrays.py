@@ -1,22 +1,26 @@
 """Columns of events in NumPy's files: ``.npz`` by names, ``.npy`` of four columns or of fields.
 
-A ``.npy`` is read block by block and not mapped: a mapped file that shrinks kills its reader. An
-``.npz``, whose arrays have no rows that could be read alone, is in memory.
+A ``.npy``, or an ``.npz`` that is not compressed, is read block by block and not mapped: a mapped
+file that shrinks kills its reader. Arrays that are compressed have no rows that could be read
+alone, and are in memory.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.kernels import reused
 from eventseg.recordings.beside import NOTHING, Beside
 from eventseg.recordings.cameras import ONE_CAMERA, choose_camera
 from eventseg.recordings.file_bytes import FileBytes
@@ -31,52 +35,62 @@ from eventseg.recordings.table.columns import (
 
 ROWS = 2**16
 
+MOST_HEADER_BYTES = 2**16
+"""Longest header of an array that is read; NumPy refuses those of more than 10,000 characters."""
+
+LOCAL_MAGIC, LOCAL_HEADER_BYTES = b"PK\x03\x04", 30
+"""Begin of the header of a file in an archive, and its bytes before the name."""
+
+CHECKED_BYTES = 2**20
+"""Bytes whose checksum is taken at once."""
+
 MOST_BYTES = 2**34
-"""Largest content of an ``.npz``, which is in memory as a whole: a small file can hold any size."""
+"""Largest content of an ``.npz`` in memory: a small file that is compressed can hold any size."""
 
 Columns = dict[str, NDArray[Any]]
 
 
 class NpyRows:
-    """The rows of an open ``.npy`` file.
+    """The rows of an array in an open file.
+
+    Parameters
+    ----------
+    file : FileBytes
+    start, stop : int
+        First byte of the array with its header, and the byte behind it.
+    name : str
+        Name of the file in an archive.
 
     Raises
     ------
     RecordingError
-        The file cannot be opened, is shorter than it says, or holds objects.
+        The array is shorter than it says, or holds objects.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-                version, np.lib.format.read_array_header_2_0
-            )
-            self.shape, by_columns, self.dtype = read(file)
-            self._start = file.tell()
+    def __init__(self, file: FileBytes, start: int, stop: int, *, name: str = "") -> None:
+        self._file, self.name = file, name
+        header = BytesIO(file.read(start, min(MOST_HEADER_BYTES, stop - start)))
+        version = np.lib.format.read_magic(header)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        self.shape, by_columns, self.dtype = read(header)
+        self._start = start + header.tell()
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
-        stored = path.stat().st_size - self._start
+        stored = stop - self._start
         if self.dtype.hasobject or not self.shape or (by_columns and len(self.shape) > 1):
-            raise RecordingError(f"{path}: an array of objects, of no rows, or stored by columns")
+            raise RecordingError(f"{file.path}: an array of objects, of no rows, or by columns")
         if stored < self.shape[0] * row_bytes:
-            raise RecordingError(f"{path}: {stored:,} bytes of {self.shape[0] * row_bytes:,}")
+            raise RecordingError(f"{file.path}: {stored:,} bytes of {self.shape[0] * row_bytes:,}")
         self._row_bytes = row_bytes
-        self._file = FileBytes(path)
 
     def read(self, offset: int, size: int) -> NDArray[Any]:
         """Return some rows."""
         size = max(0, min(size, self.shape[0] - offset))
-        wanted = size * self._row_bytes
-        stored = self._file.read(self._start + offset * self._row_bytes, wanted)
-        if len(stored) < wanted:
-            raise RecordingError(f"{self._path} cannot be read any more: it became shorter")
-        content = np.frombuffer(stored, self.dtype)
-        return content.reshape(size, *self.shape[1:])
-
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        self._file.close()
+        content = reused.empty(size * self._row_bytes, np.uint8)
+        if self._file.read_into(self._start + offset * self._row_bytes, content) < len(content):
+            raise RecordingError(f"{self._file.path} cannot be read any more: it became shorter")
+        return content.view(self.dtype).reshape(size, *self.shape[1:])
 
 
 class ArrayColumns:
@@ -89,43 +103,32 @@ class ArrayColumns:
     ) -> None:
         choose_camera(ONE_CAMERA, camera, path=path)
         self._path = path
-        self._rows: NpyRows | None = None
+        self._file = FileBytes(path)
+        self._rows: dict[str, NpyRows] = {}
         self._arrays: Columns = {}
         self._closed = False
         sensor: SensorSize | None = None
         notes: tuple[str, ...] = ()
         try:
             if path.suffix.lower() == ".npy":
-                self._rows = NpyRows(path)
-                self._pick, unit, notes = _picker(self._rows, path)
+                rows = NpyRows(self._file, 0, self._file.size)
+                self._length = int(rows.shape[0])
+                self._pick, unit, notes = _picker(rows, path)
             else:
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
-                    declared = sum(entry.file_size for entry in loaded.zip.infolist())
-                    if declared > MOST_BYTES:
-                        raise RecordingError(
-                            f"{path}: its arrays take {declared:,} bytes unpacked, more than "
-                            f"{MOST_BYTES:,}; save them as .npy or HDF5, which are read in parts"
-                        )
-                    arrays = {name: loaded[name] for name in loaded.files}
-                sensor = _sensor(arrays)
-                self._arrays, unit = _of_names(arrays, path)
-                self._pick = self._of_memory
+                sensor, unit = self._open_archive()
+                self._length = self._common_length()
+                self._pick = self._by_name
             first = self._pick(0, ROWS)
-            self._length = self._checked_length(first)
+            self._check_numbers(first)
             if unit is None or time_unit is not None:
                 last = self._pick(max(0, self._length - 1), 1)["t"]
                 span = float(last[-1]) - float(first["t"][0]) if self._length else 0.0
                 unit, note = unit_of(first["t"], events=self._length, span=span, asked=time_unit)
                 notes = (*notes, note)
             self.meaning = Meaning(unit, sensor=sensor, notes=notes)
-        except RecordingError:
-            self.close()
-            raise
-        # A damaged archive or header raises errors of several modules.
         except Exception as error:
             self.close()
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise RecordingError(f"{path}: no file of NumPy, or damaged: {line}") from error
+            raise _damage(path, error) from error
 
     def contents(self) -> Beside:
         """Return nothing: there are events only."""
@@ -143,23 +146,92 @@ class ArrayColumns:
         found = self._pick(offset, size)
         return RawColumns(found["t"], found["x"], found["y"], found["p"])
 
+    def verify(self) -> None:
+        """Compare the content of the arrays that are read in parts with their checksums.
+
+        Raises
+        ------
+        RecordingError
+            They differ.
+        """
+        if not self._rows:
+            return
+        try:
+            with ZipFile(self._path) as archive:
+                for rows in self._rows.values():
+                    with archive.open(rows.name) as content:
+                        while content.read(CHECKED_BYTES):
+                            pass
+        except Exception as error:
+            raise _damage(self._path, error) from error
+
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._closed, self._arrays = True, {}
-        if self._rows is not None:
-            self._rows.close()
+        self._file.close()
 
-    def _of_memory(self, offset: int, size: int) -> Columns:
-        return {name: array[offset : offset + size] for name, array in self._arrays.items()}
+    def _open_archive(self) -> tuple[SensorSize | None, Unit | None]:
+        """Find the columns of an ``.npz``; return the sensor and the unit that it names."""
+        path = self._path
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
+            entries = {entry.filename: entry for entry in loaded.zip.infolist()}
+            plain = {name: entry for name, entry in entries.items() if _is_plain(entry)}
+            declared = sum(entries[name].file_size for name in entries.keys() - plain.keys())
+            if declared > MOST_BYTES:
+                raise RecordingError(
+                    f"{path}: its arrays take {declared:,} bytes unpacked, more than "
+                    f"{MOST_BYTES:,}; save them as .npy or HDF5, which are read in parts"
+                )
+            columns, unit = _of_names(loaded.files, path)
+            for column, name in columns.items():
+                if f"{name}.npy" in plain:
+                    self._rows[column] = self._rows_of(plain[f"{name}.npy"])
+            in_parts = {columns[column] for column in self._rows}
+            arrays = {name: loaded[name] for name in loaded.files if name not in in_parts}
+        self._arrays = {column: arrays[name] for column, name in columns.items() if name in arrays}
+        return _sensor(arrays), unit
 
-    def _checked_length(self, first: Columns) -> int:
-        if any(column.dtype.kind not in "iufb" for column in first.values()):
-            raise RecordingError(f"{self._path}: the columns t, x, y and p must be numbers")
-        arrays = self._arrays or first
-        lengths = {len(array) for array in arrays.values()}
-        if len(lengths) > 1 or any(array.ndim != 1 for array in arrays.values()):
+    def _rows_of(self, entry: ZipInfo) -> NpyRows:
+        """Return the rows of an array that is not compressed."""
+        begin = entry.header_offset
+        header = self._file.read(begin, LOCAL_HEADER_BYTES)
+        if len(header) < LOCAL_HEADER_BYTES or not header.startswith(LOCAL_MAGIC):
+            raise BadZipFile(f"no header of {entry.filename} at byte {begin:,}")
+        begin += LOCAL_HEADER_BYTES + sum(struct.unpack_from("<2H", header, 26))
+        stop = min(begin + entry.file_size, self._file.size)
+        return NpyRows(self._file, begin, stop, name=entry.filename)
+
+    def _by_name(self, offset: int, size: int) -> Columns:
+        found = {name: rows.read(offset, size) for name, rows in self._rows.items()}
+        found.update({name: a[offset : offset + size] for name, a in self._arrays.items()})
+        return found
+
+    def _common_length(self) -> int:
+        columns: dict[str, NpyRows | NDArray[Any]] = {**self._rows, **self._arrays}
+        self._check_numbers(columns)
+        shapes = {tuple(column.shape) for column in columns.values()}
+        if len(shapes) > 1 or len(columns["t"].shape) != 1:
             raise RecordingError(f"{self._path}: the columns t, x, y and p must be of one length")
-        return lengths.pop() if self._rows is None else int(self._rows.shape[0])
+        return int(columns["t"].shape[0])
+
+    def _check_numbers(self, columns: Mapping[str, NpyRows | NDArray[Any]]) -> None:
+        if any(column.dtype.kind not in "iufb" for column in columns.values()):
+            raise RecordingError(f"{self._path}: the columns t, x, y and p must be numbers")
+
+
+def _is_plain(entry: ZipInfo) -> bool:
+    """Return whether the content of an entry stands in the archive as it is."""
+    encrypted = bool(entry.flag_bits & 1)
+    stored = entry.compress_type == ZIP_STORED and entry.compress_size == entry.file_size
+    return stored and not encrypted
+
+
+def _damage(path: Path, error: Exception) -> RecordingError:
+    """Return an error of recordings for one of an archive or header, of any module."""
+    if isinstance(error, RecordingError):
+        return error
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return RecordingError(f"{path}: no file of NumPy, or damaged: {line}")
 
 
 def _picker(
@@ -202,14 +274,14 @@ def names_columns(path: Path) -> bool:
     return columns_of(names) is not None
 
 
-def _of_names(arrays: Mapping[str, NDArray[Any]], path: Path) -> tuple[Columns, Unit | None]:
-    found = columns_of(list(arrays))
+def _of_names(names: Sequence[str], path: Path) -> tuple[dict[str, str], Unit | None]:
+    """Return the names of the four columns among those of arrays, and the unit of the times."""
+    found = columns_of(names)
     if found is None:
         raise RecordingError(
-            f"{path}: no arrays t, x, y and p among {', '.join(map(repr, arrays)) or 'none'}"
+            f"{path}: no arrays t, x, y and p among {', '.join(map(repr, names)) or 'none'}"
         )
-    names = list(arrays)
-    return {column: arrays[names[place]] for column, place in found[0].items()}, found[1]
+    return {column: names[place] for column, place in found[0].items()}, found[1]
 
 
 def _sensor(arrays: Mapping[str, NDArray[Any]]) -> SensorSize | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.beside import Beside
-from eventseg.recordings.packets import MOST_PIXELS, EventColumns
+from eventseg.recordings.packets import MOST_PIXELS, EventColumns, empty_columns
 
 Unit = Literal["s", "ms", "us", "ns"]
 
@@ -105,6 +105,10 @@ class ColumnFile(Protocol):
         """Return the data beside the events."""
         ...
 
+    def verify(self) -> None:
+        """Check what is not checked when it is read; an index is built behind it."""
+        ...
+
     def places(self) -> Sequence[tuple[int, int]]:
         """Return where blocks of rows begin and how long they are, in file order."""
         ...
@@ -124,39 +128,94 @@ def events_of(raw: RawColumns, meaning: Meaning) -> tuple[EventColumns, int]:
     A polarity above 0 is ON: files have 0 and 1, -1 and 1, or truth values. Rows without a finite
     time or a whole, non-negative place are left out.
     """
-    t, timed = times_in_us(raw.t, meaning)
-    x, x_placed = _places(np.asarray(raw.x))
-    y, y_placed = _places(np.asarray(raw.y))
-    on = (np.asarray(raw.p) > 0).view(np.int8)
-    events = EventColumns(t, x, y, on)
-    masks = [mask for mask in (timed, x_placed, y_placed) if mask is not None]
-    if masks:
-        events = events[np.logical_and.reduce(masks)]
-    return events, len(raw) - len(events)
+    room = empty_columns(len(raw))
+    written = put_events(raw, meaning, room)
+    return room[: written.kept], written.senseless
 
 
-def _places(values: NDArray[Any]) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
-    """Return rows or columns, uint16 (N,), and which of them can be; None where all can.
+class Written(NamedTuple):
+    """Numbers of rows by what became of them, and the largest column and row of the events."""
+
+    kept: int
+    senseless: int
+    outside: int
+    x_max: int
+    y_max: int
+
+
+def put_events(
+    raw: RawColumns, meaning: Meaning, room: EventColumns, sensor: SensorSize | None = None
+) -> Written:
+    """Write the events of some rows that lie on a sensor, in file order, into columns.
+
+    Parameters
+    ----------
+    raw : RawColumns
+    meaning : Meaning
+    room : EventColumns
+        At least as long as `raw`.
+    sensor : SensorSize, optional
+        By default the largest that can be.
+    """
+    n = len(raw)
+    events = room[:n]
+    timed = _put_times(raw.t, meaning, events.t)
+    x_placed, x_max = _put_places(raw.x, events.x)
+    y_placed, y_max = _put_places(raw.y, events.y)
+    np.greater(raw.p, 0, out=events.p.view(np.bool_))
+    unsound = [mask for mask in (timed, x_placed, y_placed) if mask is not None]
+    if unsound:
+        events = _kept(events, np.logical_and.reduce(unsound))
+        x_max, y_max = int(events.x.max(initial=0)), int(events.y.max(initial=0))
+    sound = len(events)
+    if sensor is not None and (x_max >= sensor.width or y_max >= sensor.height):
+        events = _kept(events, (events.x < sensor.width) & (events.y < sensor.height))
+        x_max, y_max = int(events.x.max(initial=0)), int(events.y.max(initial=0))
+    return Written(len(events), n - sound, sound - len(events), x_max, y_max)
+
+
+def _kept(events: EventColumns, mask: NDArray[np.bool_]) -> EventColumns:
+    """Move the chosen events together, to the begin of their columns."""
+    chosen = events[mask]
+    events.put(chosen, 0)
+    return events[: len(chosen)]
+
+
+def _put_places(
+    values: NDArray[Any], places: NDArray[np.uint16]
+) -> tuple[NDArray[np.bool_] | None, int]:
+    """Write rows or columns; return which of them can be, None where all can, and the largest.
 
     A number that cannot be a place does not come back from 15 bits as it was.
     """
+    sound: NDArray[np.bool_] | None = None
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):  # what does not fit is told by the comparison
-            places = values.astype(np.int64).astype(np.uint16)
+            places[:] = values.astype(np.int64).astype(np.uint16)
     else:
-        places = values.astype(np.uint16, copy=False)
-    sound = places == values if places is not values else None
-    if sound is None or sound.all():
-        if places.max(initial=0) < MOST_PIXELS:
-            return places, None
-        sound = np.ones(len(values), np.bool_) if sound is None else sound
-    return places, sound & (places < MOST_PIXELS)
+        np.copyto(places, values, casting="unsafe")
+    if values.dtype != places.dtype:
+        equal = places == values
+        sound = None if equal.all() else equal
+    largest = int(places.max(initial=0))
+    if largest < MOST_PIXELS:
+        return sound, largest
+    possible = places < MOST_PIXELS
+    return (possible if sound is None else sound & possible), largest
 
 
 def times_in_us(
     t: NDArray[Any], meaning: Meaning
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-    """Return times in microseconds, int64 (N,), and which of them can be; None where all can.
+    """Return times in microseconds, int64 (N,), and which of them can be; None where all can."""
+    us = np.empty(len(t), np.int64)
+    return us, _put_times(t, meaning, us)
+
+
+def _put_times(
+    t: NDArray[Any], meaning: Meaning, us: NDArray[np.int64]
+) -> NDArray[np.bool_] | None:
+    """Write times in microseconds, and return which of them can be; None where all can.
 
     Integers of nanoseconds are rounded down, floating-point times to the nearest microsecond.
     """
@@ -167,21 +226,21 @@ def times_in_us(
         sound = np.abs(scaled) < LATEST_US  # which no NaN is
         if not sound.all():
             timed, scaled = sound, np.where(sound, scaled, 0)
-        us = np.rint(scaled).astype(np.int64)
+        np.copyto(us, np.rint(scaled, out=scaled), casting="unsafe")
     else:
         limit = LATEST_US // factor
         signed = t.dtype.kind == "i"
         if int(t.max(initial=0)) >= limit or (signed and int(t.min(initial=0)) <= -limit):
             timed = (t < limit) & (t > -limit) if signed else t < limit
             t = np.where(timed, t, 0)
-        us = t.astype(np.int64)
+        np.copyto(us, t, casting="unsafe")
         if factor != 1:
             us *= factor
         if divisor != 1:
             us //= divisor
     if meaning.offset_us:
         us += meaning.offset_us
-    return us, timed
+    return timed
 
 
 def column_of(name: str) -> tuple[str, Unit | None] | None:

@@ -18,12 +18,13 @@ from eventseg.recordings.packets import (
     EventColumns,
     PacketReader,
     PacketRecording,
+    empty_columns,
     packet_row,
 )
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 from eventseg.recordings.table.arrays import ArrayColumns, names_columns
-from eventseg.recordings.table.columns import ColumnFile, checked_unit, events_of
+from eventseg.recordings.table.columns import ColumnFile, checked_unit, put_events
 from eventseg.recordings.table.hdf5 import Hdf5Columns, is_newer
 from eventseg.recordings.table.text import TextColumns
 
@@ -53,7 +54,7 @@ def recognises(path: Path) -> bool:
     if path.suffix.lower() in (".h5", ".hdf5") and is_newer(path):
         return True  # what it holds is told once, when it is opened
     if path.suffix.lower() == ".npz":
-        return names_columns(path)  # which is in memory as a whole once it is opened
+        return names_columns(path)  # which may be in memory as a whole once it is opened
     try:
         opened = FILES[path.suffix.lower()](path)
     except (RecordingError, KeyError):
@@ -103,7 +104,9 @@ class TableRecording(PacketRecording):
         self.specials.flags.writeable = False
         self.epochs, self.report = (Epoch(0, 0, "start"),), tally.report()
         self._set_times(blocks, tally)
-        self._reader = PacketReader(blocks, self._decode, sensor=self.sensor)
+        self._reader = PacketReader(
+            blocks, self._decode, sensor=self.sensor, decode_into=self._decode_into
+        )
         self.gaps = self._reader.gaps()
 
     def _indexed(
@@ -118,6 +121,7 @@ class TableRecording(PacketRecording):
             facts = cached[1]
             sensor = SensorSize(*facts["sensor"])
             return cached[0]["blocks"], sensor, Tally.from_dict(facts["tally"])
+        self._file.verify()
         tally, meaning = Tally(), self._file.meaning
         tally.notes += [*meaning.notes, *beside.notes]
         known = self._given_sensor or meaning.sensor or _size_of(beside.frames)
@@ -126,16 +130,16 @@ class TableRecording(PacketRecording):
         for k, (offset, size) in enumerate(places):
             progress(k / len(places))
             raw = self._file.read(offset, size)
-            events, senseless = events_of(raw, meaning)
+            room = empty_columns(len(raw))
+            written = put_events(raw, meaning, room, known)
             tally.found["packets"] += 1
             tally.found["events"] += len(raw) + raw.unread
             tally.skip("events", self._file.unread, raw.unread)
-            tally.skip("events", "without a time or a place that can be", senseless)
-            on = events.on(known)
-            tally.skip("events", f"outside the sensor {known}", len(events) - len(on))
-            if len(on):
-                x_max, y_max = max(x_max, int(on.x.max())), max(y_max, int(on.y.max()))
-                rows.append(packet_row(offset, size, on))
+            tally.skip("events", "without a time or a place that can be", written.senseless)
+            tally.skip("events", f"outside the sensor {known}", written.outside)
+            if written.kept:
+                x_max, y_max = max(x_max, written.x_max), max(y_max, written.y_max)
+                rows.append(packet_row(offset, size, room[: written.kept]))
         progress(1.0)
         sensor = known or _inferred(SensorSize(y_max + 1, x_max + 1), tally)
         if known is not None and self._given_sensor is None:
@@ -157,11 +161,21 @@ class TableRecording(PacketRecording):
         return self._imu[first:stop].copy()
 
     def _decode(self, block: np.void) -> EventColumns:
+        room = empty_columns(int(block["kept"]))
+        return room[: self._decode_into(block, room)]
+
+    def _decode_into(self, block: np.void, room: EventColumns) -> int:
+        """Write the events of a block into columns with room for them."""
         raw = self._file.read(int(block["offset"]), int(block["size"]))
-        events = events_of(raw, self._file.meaning)[0].on(self.sensor)
-        if len(events) != block["kept"]:
+        # Rows that are left out need room too, until then.
+        target = room if len(raw) <= len(room) else empty_columns(len(raw))
+        kept = put_events(raw, self._file.meaning, target, self.sensor).kept
+        if kept != block["kept"]:
             raise RecordingError(f"{self.path} cannot be read any more: its content changed")
-        return events.turned(self.sensor) if self._rotate else events
+        events = target[:kept]
+        if self._rotate or target is not room:
+            room.put(events.turned(self.sensor) if self._rotate else events, 0)
+        return kept
 
 
 def _size_of(frames: StoredFrames) -> SensorSize | None:

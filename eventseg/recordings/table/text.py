@@ -79,6 +79,9 @@ class TextColumns:
         """Return nothing: there are events only."""
         return NOTHING
 
+    def verify(self) -> None:
+        """Do nothing: all is checked when it is read."""
+
     def places(self) -> list[tuple[int, int]]:
         """Return the first byte and the length of each block of lines."""
         places, begin = [], self._first
