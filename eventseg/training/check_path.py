@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.check import check_dataset, warn_of_labels
+from eventseg.dataset.conversion.records import is_conversion
 from eventseg.dataset.describe_labels import MOST_MAPS
 from eventseg.dataset.repair import repair_dataset
 from eventseg.files import locked, temporary_files
@@ -46,7 +47,7 @@ def check_path(
     repair: bool = False,
     threads: int | None = None,
 ) -> CheckReport:
-    """Check a data set, league, run, recording or prediction folder.
+    """Check a data set, league, run, recording, prediction folder or converted recordings.
 
     Parameters
     ----------
@@ -81,6 +82,12 @@ def check_path(
 
         repaired = _remove_leftovers(path, complete=(path / PREDICTED).is_file()) if repair else []
         return CheckReport(path, "predictions", check_predictions(path), repaired=repaired)
+    if is_conversion(path):
+        from eventseg.dataset.conversion.check import check_conversion, repair_conversion
+
+        repaired = repair_conversion(path) if repair else []
+        problems, warnings = check_conversion(path)
+        return CheckReport(path, "conversion", problems, warnings, repaired)
     if (path / RUN).is_file() or (path / CONFIG).is_file():
         from eventseg.training.check import check_run
 

@@ -12,11 +12,13 @@ from click.testing import CliRunner, Result
 from recording_fixtures import tree, write_recording
 
 from eventseg import convert, convert_into
-from eventseg.dataset.conversion.folder import MANIFEST, PARTIAL
+from eventseg.dataset.conversion.check import check_conversion
+from eventseg.dataset.conversion.records import MANIFEST, PARTIAL
 from eventseg.dataset.conversion.shards import convert_shard, merge_conversion
 from eventseg.errors import DatasetError, EventsegError, JobsError, OutputError, RecordingError
 from eventseg.files import locked, read_toml
 from eventseg.recordings.writers.convert import WRITTEN
+from eventseg.training.check_path import check_path
 from eventseg_cli.convert import FORMATS
 from eventseg_cli.main import main
 
@@ -133,8 +135,16 @@ def test_a_stopped_run_keeps_what_is_whole(drives: Path, straight: Path) -> None
     first = {path.name: path.stat().st_mtime_ns for path in out.glob("*.hdf5")}
     assert set(first) == {"rec0.hdf5", "rec1.hdf5", "rec3.hdf5"}  # the largest first
     (out / "rec3.hdf5").write_bytes(b"cut short")
-    for name in ("rec2.hdf5.0a1b2c.tmp", ".rec2.hdf5.77.part"):
+    left = [".rec2.hdf5.77.part", "conversion.toml.0d.tmp", "rec2.hdf5.0a1b2c.tmp"]
+    for name in left:
         (out / name).write_bytes(b"of a process that was killed")
+    problems, _ = check_conversion(out)
+    assert sum("left over" in line for line in problems) == 3
+    assert problems[0].startswith(f"{out}: 1 of 4 recordings are not converted yet: run the same")
+    assert f"{out}: rec3.hdf5 has 9 bytes of" in problems[1]
+    assert sorted(check_path(out, repair=True).repaired) == [f"{name} removed" for name in left]
+    for name in left:
+        (out / name).write_bytes(b"of another process that was killed")
     words = ("convert", drives, "--out", out, "--format", "hdf5")
     again = run(*words)
     assert again.exit_code == 0, again.output
@@ -143,6 +153,32 @@ def test_a_stopped_run_keeps_what_is_whole(drives: Path, straight: Path) -> None
     assert tree(out) == tree(straight)
     assert json.loads(run(*words, "--json").stdout)["converted"] == 0
     assert tree(out) == tree(straight)
+    assert check_conversion(out) == ([], [])
+
+
+def test_check_names_what_is_not_as_it_was_made(drives: Path, tmp_path: Path) -> None:
+    out, source = tmp_path / "out", tmp_path / "rec0.hdf5"
+    shutil.copy(drives / "rec0.hdf5", source)
+    convert_into([source, drives / "rec1.hdf5", drives / "rec2.hdf5"], out, format="csv")
+    text = (out / "rec0.csv").read_text()
+    (out / "rec0.csv").write_text(text.replace("1", "2", 1))
+    (out / "rec2.csv").unlink()
+    source.write_bytes(b"")
+    report = run("check", out)
+    assert (report.exit_code, report.stdout.splitlines()[:2]) == (
+        1,
+        [
+            f"{out}: rec0.csv is not as it was made, by its digest; run the same convert again, "
+            "which makes it again",
+            f"{out}: rec2.csv is missing; run the same convert again, which makes it again",
+        ],
+    )
+    assert "warning: ../rec0.hdf5 has 0 bytes, and rec0.csv was made of" in report.stderr
+    (out / MANIFEST).write_text('[settings]\nformat = "../x"\n')
+    assert "is no list of converted recordings" in run("check", out).stdout
+    names = '["../../x"]'
+    (out / MANIFEST).write_text(f'names = {names}\nrecordings = []\n[settings]\nformat = "csv"\n')
+    assert "leads to another folder" in run("check", out).stdout
 
 
 def test_a_later_run_adds_recordings(drives: Path, straight: Path) -> None:

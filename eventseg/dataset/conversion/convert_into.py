@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventseg.dataset.conversion.folder import ConversionFolder, ConvertedRecording, made_folder
+from eventseg.dataset.conversion.folder import ConversionFolder, made_folder
 from eventseg.dataset.conversion.job import ConvertJob, ConvertResult, convert_recording
+from eventseg.dataset.conversion.records import ConvertedRecording
 from eventseg.dataset.conversion.request import ConvertSetting, Source, find_sources
 from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import Shard

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from eventseg.dataset.conversion.folder import ConvertedRecording
+from eventseg.dataset.conversion.records import ConvertedRecording
 from eventseg.dataset.conversion.request import ConvertSetting
 from eventseg.dataset.encode import file_state
 from eventseg.dataset.jobs.job import Tick

@@ -15,14 +15,8 @@ from eventseg.dataset.conversion.convert_into import (
     convert_sources,
     summary_of,
 )
-from eventseg.dataset.conversion.folder import (
-    ConversionFolder,
-    complete_folder,
-    difference,
-    has_size,
-    made_folder,
-    read_recordings,
-)
+from eventseg.dataset.conversion.folder import ConversionFolder, complete_folder, made_folder
+from eventseg.dataset.conversion.records import difference, has_size, read_recordings
 from eventseg.dataset.conversion.request import ConvertSetting, find_sources
 from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
