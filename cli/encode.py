@@ -193,7 +193,7 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     options.threads_option("the processors, shared among --workers"),
     options.workers_option(
         "Processes that share stretches of the recordings.  [default: as many as processors, at "
-        "most one a recording]",
+        "most one a recording and one for 100 MB of recordings]",
         least=1,
     ),
     options.scheduler_option,
@@ -244,9 +244,10 @@ def command(
 
     from functools import partial
 
+    from eventseg.dataset.jobs.workers import usual_workers
     from eventseg.dataset.shards import ShardSummary, encode_shard
     from eventseg.dataset.writer import encode_dataset
-    from eventseg.device import choose_encoder_by_name, processors
+    from eventseg.device import choose_encoder_by_name
 
     encoder = choose_encoder_by_name(device)
     if device == "auto":
@@ -264,7 +265,7 @@ def command(
                 windows_us=windows_us,
                 anchor=anchor,
                 crop=crop,
-                workers=workers or min(processors(), len(recordings)),
+                workers=workers or usual_workers(recordings),
                 tries=tries,
                 threads=threads,
                 device=encoder.name,

@@ -278,3 +278,17 @@ def test_shards_of_other_settings_or_recordings_are_refused(
     encode_shard(recordings[1:], out, shard="2/2")
     with pytest.raises(EventsegError, match="2-of-2 was run with other recordings"):
         merge_dataset(out)
+
+
+def test_a_process_is_started_for_recordings_that_are_worth_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(job_workers, "processors", lambda: 8)
+    monkeypatch.setattr(job_workers, "BYTES_A_WORKER", 1_000)
+    paths = [tmp_path / f"{k}.hdf5" for k in range(3)]
+    for path in paths:
+        path.write_bytes(bytes(600))
+    assert [job_workers.usual_workers(paths[:count]) for count in (1, 2, 3)] == [1, 1, 1]
+    paths[0].write_bytes(bytes(1_900))
+    assert job_workers.usual_workers(paths) == 3
+    assert job_workers.usual_workers([tmp_path, paths[1]]) == 2, "a folder counts as large"
+    monkeypatch.setattr(job_workers, "processors", lambda: 2)
+    assert job_workers.usual_workers(paths) == 2

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from eventseg.dataset.jobs.job import TRIES, Job, JobFunction, Result
 from eventseg.dataset.jobs.local import LocalWorkers
+from eventseg.device.choice import processors
 from eventseg.errors import JobsError
 
 PIECES_A_WORKER = 4
@@ -16,6 +17,11 @@ PIECES_A_WORKER = 4
 
 MOST_SAMPLES = 2_000
 """Largest number of samples of a piece for several workers: what the loss of one costs."""
+
+
+BYTES_A_WORKER = 100_000_000
+"""Bytes of recordings that are worth another process: it takes seconds to start, and encodes and
+stores some 10 MB/s with frames (docs/cluster.md)."""
 
 
 class Workers(Protocol):
@@ -106,6 +112,19 @@ def open_workers(
     from eventseg.dataset.jobs.cluster import DaskWorkers
 
     return DaskWorkers(scheduler, workers=workers, tries=tries, folder=folder)
+
+
+def usual_workers(recordings: Sequence[Path]) -> int:
+    """Return the number of processes of this machine that recordings are worth.
+
+    As many as processors, at most one a recording and one for each :data:`BYTES_A_WORKER`. The
+    size of a recording that is a folder is not looked up: it counts as large.
+    """
+    counted = sum(
+        path.stat().st_size if path.is_file() else BYTES_A_WORKER * len(recordings)
+        for path in recordings
+    )
+    return max(1, min(processors(), len(recordings), counted // BYTES_A_WORKER))
 
 
 def pieces_for(workers: Workers, *, samples: int) -> int:
