@@ -34,6 +34,8 @@ class FigureFiles:
         """Keep a figure under a name of letters and ``-``, and return it as HTML."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
+        # Places are found: to find them again for the PDF takes as long as to draw it.
+        figure.set_layout_engine("none")
         self.kept[name] = figure, buffer.getvalue()
         return embedded(buffer.getvalue(), alternative=alternative)
 

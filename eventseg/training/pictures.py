@@ -18,7 +18,7 @@ from eventseg.plots.tensors import paint_input
 from eventseg.plots.training import figure_curves, figure_panels
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.training.epoch_tables import EpochScores
-from eventseg.training.run_folder import CURVES, SAMPLES
+from eventseg.training.run_folder import CURVES, METRICS, SAMPLES
 from eventseg.training.samples import Batch
 
 
@@ -76,6 +76,12 @@ def picture_curves(
         return
     figure = history_figure(history, classes=table, best_epoch=history[best].epoch)
     save_figure(figure, path)
+
+
+def curves_are_drawn(root: Path) -> bool:
+    """Return whether ``curves.png`` is as new as the scores of the last epoch."""
+    path = root / CURVES
+    return path.exists() and path.stat().st_mtime_ns >= (root / METRICS).stat().st_mtime_ns
 
 
 @torch.inference_mode()

@@ -27,7 +27,7 @@ from eventseg.training.passes import (
     train_pass,
     validation_pass,
 )
-from eventseg.training.pictures import picture_curves
+from eventseg.training.pictures import curves_are_drawn, picture_curves
 from eventseg.training.prepare import PreparedRun, prepare_run
 from eventseg.training.progress import (
     EpochCallback,
@@ -122,7 +122,7 @@ def train(
         first = len(run.history.scores)
         stop_reason = _train_epochs(run, progress, callbacks)
     history = tuple(run.history.scores)
-    if rank() == 0 and len(history) > first:
+    if rank() == 0 and len(history) > first and not curves_are_drawn(run.root):
         picture_curves(run.root, history, table=run.classes, best=run.history.best)
     return TrainingResult(run.root, history, history[run.history.best], stop_reason)
 
