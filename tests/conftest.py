@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -33,9 +34,10 @@ MOST_PROCESSES = 4
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Run whole files side by side on as many processes as there are processors.
+    """Run whole files side by side, on one process more than there are processors.
 
-    One file, a debugger and ``-n`` on the command line are left as they are.
+    Many tests wait for a process that they started. One file, a debugger and ``-n`` on the command
+    line are left as they are.
     """
     option = config.option
     if not config.pluginmanager.hasplugin("xdist") or option.numprocesses is not None:
@@ -43,7 +45,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     if is_worker or option.usepdb or option.collectonly or not _are_several_files(config):
         return
-    option.numprocesses = min(MOST_PROCESSES, os.cpu_count() or 1)
+    option.numprocesses = min(MOST_PROCESSES, (os.cpu_count() or 1) + 1)
     option.dist = "loadfile"
 
 
@@ -56,6 +58,28 @@ def _are_several_files(config: pytest.Config) -> bool:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep indexes of recordings out of the user's cache folder."""
     monkeypatch.setenv("EVENTSEG_CACHE", str(tmp_path / "cache"))
+
+
+UNDRAWN = ("dataset", "evaluation", "pseudolabel", "sources", "training")
+"""Folders of tests that make many reports and runs, and hardly ever look at a picture of them."""
+
+
+@pytest.fixture(autouse=True)
+def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make figures and save blank ones: drawing them takes most of the time of a report.
+
+    Tests that look at them have the mark ``drawn``.
+    """
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in UNDRAWN and not request.node.get_closest_marker("drawn"):
+        from matplotlib.figure import Figure
+
+        drawn = Figure.savefig
+
+        def blank(_figure: Figure, *args: Any, **settings: Any) -> None:
+            drawn(Figure((0.2, 0.2), layout="none"), *args, **settings)
+
+        monkeypatch.setattr(Figure, "savefig", blank)
 
 
 @pytest.fixture

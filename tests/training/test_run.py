@@ -82,6 +82,7 @@ def same_weights(one: Path, other: Path) -> bool:
     )
 
 
+@pytest.mark.drawn
 def test_folder_holds_everything_and_equal_runs_are_equal(
     data: Path, plain: Path, tmp_path: Path
 ) -> None:
@@ -542,6 +543,7 @@ def test_a_stray_pixel_does_not_choose_the_best_epoch(tmp_path: Path) -> None:
     assert best_of(read[:3], min_delta=0).epoch == 1
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("age_s", [0.0, 1000.0])
 def test_short_epochs_do_not_wait_for_the_curves(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float
