@@ -39,7 +39,8 @@ def write_drive(street: Path, out: Path, *, copies: int, begin_us: int) -> int:
         length_us = recording.t_last_us - recording.t_first_us + 20_000
         frames = recording.frames
         events = 0
-        with DDD17Writer(out, sensor=recording.sensor, reorder_us=1_000_000) as writer:
+        # Frames of a copy come after all of its events.
+        with DDD17Writer(out, sensor=recording.sensor, reorder_us=length_us) as writer:
             for copy in range(copies):
                 shift_us = begin_us + copy * length_us - recording.t_first_us
                 for part in recording.stream():
