@@ -721,6 +721,7 @@ def test_own_labels_of_a_league(ess, own, tmp_path, size, names, join):
     maps = annotated(tmp_path / "yard", names, size)
     summary = import_labels(own, tmp_path / "yard", name="own", join=Join(**join))
     assert (summary.files, summary.samples, summary.largest_us) == (2, 2, 0)
+    assert sum(summary.pixels) == 2 * size.height * size.width  # of the files, as they are
     assert sorted(path for path in root.rglob("*")) == before
     league = open_source(own, label_set="own")
     assert [league.ids[i] for i in np.flatnonzero(league.labelled)] == [

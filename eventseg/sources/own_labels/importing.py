@@ -277,7 +277,8 @@ def _read_all(
     for done, (i, path) in enumerate(joined.files.items(), 1):
         target = label_file(partial, labels=partial.name, sample_id=data.ids[i])
         try:
-            labels = data.whole(read_labels(path, table=table, values=values), path)
+            read = read_labels(path, table=table, values=values)
+            labels = data.whole(read, path)
         except LabelError as error:
             # Classes and cure are said once for all files.
             problems.append(
@@ -286,7 +287,7 @@ def _read_all(
             continue
         if not target.is_file():
             write_labels(target, labels, table)
-        pixels += np.bincount(labels.ravel(), minlength=256)
+        pixels += np.bincount(read.ravel(), minlength=256)
         progress(Progress("import", done, len(joined.files), "sample"))
     if problems:
         _remove(partial)
