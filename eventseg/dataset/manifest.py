@@ -305,9 +305,13 @@ def difference(made: Manifest, asked: Manifest) -> str | None:
         "representation_sha256": "",
         "filters": [],
         "validation": [],
+        "dtype": "float32",
+        "camera": "none",
+        "time_unit": "none",
+        "shift_frames": "none",
     }
     before, now = (default | manifest.settings.to_dict() for manifest in (made, asked))
-    for name in before:
+    for name in dict.fromkeys([*before, *now]):
         if before[name] != now[name]:
             return f"{name} was {_word(before[name])}, now {_word(now[name])}"
     names, asked_names = ({entry.name for entry in m.recordings} for m in (made, asked))

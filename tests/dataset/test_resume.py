@@ -14,11 +14,14 @@ from recording_fixtures import tree, write_recording
 from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset import writer as dataset_writer
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.manifest import Manifest, Settings, difference
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
+from eventseg.encoding import encoding_of
 from eventseg.errors import DatasetError, EventsegError, OutputError
+from eventseg.events import SensorSize
 from eventseg.files import locked, write_whole
+from eventseg.recordings.choices import FileChoices
 from eventseg.windows import parse_anchor
 
 RUN = """
@@ -166,6 +169,7 @@ def test_recording_that_moved_is_found_again(tmp_path: Path) -> None:
         ({"rotate180": True}, "rotate180 was False, now True"),
         ({"held_out": ["rec"]}, "held_out was none, now rec"),
         ({"validation": ["rec"]}, "validation was none, now rec"),
+        ({"dtype": "float16"}, "dtype was float32, now float16"),
     ],
 )
 def test_other_settings_are_refused_by_name(
@@ -181,6 +185,44 @@ def test_other_settings_are_refused_by_name(
     with pytest.raises(DatasetError, match=f"other settings: {named};"):
         encode_dataset([recording], out, **other)  # type: ignore[arg-type]
     assert tree(out) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usual"),
+    [
+        ("dtype", "float16", "float32"),
+        ("camera", "left", "none"),
+        ("time_unit", "ns", "none"),
+        ("shift_frames_us", -5_000, "none"),
+        ("validation", ("rec",), "none"),
+        ("filters", ("hot:3",), "none"),
+        ("representation", "count", "mean-std"),
+    ],
+)
+def test_settings_that_a_manifest_may_lack_are_compared_both_ways(
+    name: str, value: object, usual: str
+) -> None:
+    def made(**settings: object) -> Manifest:
+        chosen = {key: settings.pop(key) for key in ("validation",) if key in settings}
+        choices = {
+            key: settings.pop(key) for key in FileChoices.__dataclass_fields__ if key in settings
+        }
+        encoding = encoding_of(SensorSize(24, 32), **settings)  # type: ignore[arg-type]
+        return Manifest(
+            Settings(
+                parse_anchor("frame"), (50_000,), encoding, "npy",
+                choices=FileChoices(**choices), **chosen,  # type: ignore[arg-type]
+            ),
+            (),
+        )  # fmt: skip
+
+    plain, other = made(), made(**{name: value})
+    before, after = difference(plain, other), difference(other, plain)
+    assert before is not None
+    assert after is not None
+    assert f" was {usual}, now " in before
+    assert after.endswith(f", now {usual}")
+    assert difference(other, other) is None
 
 
 @pytest.mark.parametrize("state", ["whole", "stopped"])
