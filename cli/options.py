@@ -103,9 +103,11 @@ def size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Sens
 def widths(
     _ctx: click.Context, _param: click.Parameter, text: str | None
 ) -> tuple[int, ...] | None:
-    """Return the widths that ``1,2,4`` names."""
+    """Return the widths that ``1,2,4`` names, none of an empty text."""
     if text is None:
         return None
+    if not text.strip():
+        return ()
     from eventseg.evaluation.settings import WIDEST
 
     parts = text.split(",")

@@ -130,6 +130,14 @@ def test_a_shared_option_has_one_meaning(flag: str) -> None:
     assert len({repr(one.type) for one in found}) == 1
 
 
+def test_widths_may_be_none() -> None:
+    # Help of score: "empty for none".
+    for text, expected in ((None, None), ("", ()), ("1,4", (1, 4))):
+        assert options.widths(None, None, text) == expected  # type: ignore[arg-type]
+    with pytest.raises(click.BadParameter, match="must be pixels from 1 to"):
+        options.widths(None, None, "0")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_help_has_examples_and_long_helps_have_titles(name: str) -> None:
     text = run(*name.split(), "--help").stdout
