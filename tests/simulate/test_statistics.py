@@ -294,7 +294,7 @@ def test_the_command_prints_a_table_json_and_a_picture(tmp_path):
     assert set(found["statistics"]) == {"1", "2"}
     assert set(found["distances"]["2"]) == set(NAMES)
     assert found["settings"] is None
-    for name, reason in (("x.foo", "must end in one of .png"), ("drive.hdf5/x.png", "is a file")):
+    for name, reason in (("x.foo", "must end in one of .png"), ("1.hdf5/x.png", "is a file")):
         result = CliRunner().invoke(main, [*arguments, "--plot", str(tmp_path / name)])
         assert result.exit_code == 2
         assert reason in result.stderr
