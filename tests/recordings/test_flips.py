@@ -103,7 +103,7 @@ def outcome(path: Path) -> Counter[Row] | None:
         return None
 
 
-LONG = (".h5", ".db3")
+LONG = (".h5", ".db3", ".bag")
 """Files of many bytes: cut at every byte in the slow tests, at some places otherwise."""
 
 

@@ -374,7 +374,7 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return out, words
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_with_any_number_of_processes(
     data: Path, killed: tuple[Path, tuple[str, ...]], processes: int, tmp_path: Path, blind: None
 ) -> None:
