@@ -44,4 +44,7 @@ def convert_folder(
     except KeyboardInterrupt:
         click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
         raise click.exceptions.Exit(130) from None
-    options.print_json(summary.to_dict()) if as_json else click.echo("\n".join(summary.lines()))
+    if as_json:
+        options.print_json(summary.to_dict())
+    else:
+        click.echo("\n".join(summary.lines()))
