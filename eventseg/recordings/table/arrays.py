@@ -264,7 +264,7 @@ def _picker(
     return by_place, None, (f"columns are taken for {said}, by their numbers",)
 
 
-def names_columns(path: Path) -> bool:
+def names_arrays(path: Path) -> bool:
     """Return whether the arrays of an ``.npz`` are named as columns of events."""
     try:
         with ZipFile(path) as archive:

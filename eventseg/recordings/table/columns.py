@@ -194,6 +194,10 @@ def _put_places(
             places[:] = values.astype(np.int64).astype(np.uint16)
     else:
         np.copyto(places, values, casting="unsafe")
+        largest = int(values.max(initial=0))
+        least = int(values.min(initial=0)) if values.dtype.kind == "i" else 0
+        if least >= 0 and largest < MOST_PIXELS:
+            return None, largest
     if values.dtype != places.dtype:
         equal = places == values
         sound = None if equal.all() else equal

@@ -23,10 +23,10 @@ from eventseg.recordings.packets import (
 )
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
-from eventseg.recordings.table.arrays import ArrayColumns, names_columns
+from eventseg.recordings.table.arrays import ArrayColumns, names_arrays
 from eventseg.recordings.table.columns import ColumnFile, checked_unit, put_events
 from eventseg.recordings.table.hdf5 import Hdf5Columns, is_newer
-from eventseg.recordings.table.text import TextColumns
+from eventseg.recordings.table.text import TextColumns, names_columns
 
 FILES: dict[str, Callable[..., ColumnFile]] = {
     ".hdf5": Hdf5Columns,
@@ -54,8 +54,10 @@ def recognises(path: Path) -> bool:
     if path.suffix.lower() in (".h5", ".hdf5") and is_newer(path):
         return True  # what it holds is told once, when it is opened
     if path.suffix.lower() == ".npz":
-        return names_columns(path)  # which may be in memory as a whole once it is opened
+        return names_arrays(path)  # which may be in memory as a whole once it is opened
     try:
+        if path.suffix.lower() in (".csv", ".txt") and names_columns(path):
+            return True
         opened = FILES[path.suffix.lower()](path)
     except (RecordingError, KeyError):
         return False

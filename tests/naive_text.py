@@ -1,0 +1,37 @@
+"""Lines of four numbers read by expressions: slow, obvious, and apart from the kernel."""
+
+from __future__ import annotations
+
+import re
+
+NUMBER = re.compile(rb"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,2}))?")
+SEPARATORS = re.compile(rb"[ \t\r,;]+")
+MOST_DECIMALS, MOST = 9, 2**63 - 1
+
+
+def number(word: bytes) -> tuple[int, int] | None:
+    """Return the digits of a number as an integer and how many are decimals; None for no number."""
+    found = NUMBER.fullmatch(word)
+    if found is None or not (found[2] or found[3]):
+        return None
+    decimals = (found[3] or b"")[:MOST_DECIMALS]
+    value = int(found[2] + decimals)
+    places = len(decimals) - int(found[4] or 0)
+    if value > MOST - 100 or abs(places) > 18:
+        return None
+    return (-value if found[1] == b"-" else value), places
+
+
+def rows(content: bytes) -> tuple[list[list[tuple[int, int]]], int]:
+    """Return the first four numbers of each line, and the number of damaged lines."""
+    found, unread = [], 0
+    for line in content.split(b"\n"):
+        words = [word for word in SEPARATORS.split(line) if word]
+        if not words or words[0].startswith(b"#"):
+            continue
+        numbers = [number(word) for word in words[:4]]
+        if len(numbers) < 4 or None in numbers:
+            unread += 1
+        else:
+            found.append(numbers)
+    return found, unread
