@@ -103,7 +103,7 @@ def figure_panels(
     panel = 3.2
     wide = panel * len(titles)
     fitted = fit_legend(table.names, width_pt=0.97 * wide * 72)
-    below = 0.45 + fitted.height_pt / 72
+    below = 0.3 + fitted.height_pt / 72
     figure = Figure(
         figsize=(wide, len(rows) * (panel * height / width + 0.12) + below),
         dpi=max(110, round(1.1 * width / panel)),
@@ -190,7 +190,7 @@ def _marker(epochs: Sequence[int]) -> str:
 def _finish(axes: Axes) -> None:
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False)

@@ -60,6 +60,22 @@ def test_legends_beside_learning_curves(name: str) -> None:
     assert_within(figure, figure.axes[2].get_legend(), table)
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_epochs_are_whole_numbers(epochs: int) -> None:
+    curves = {name: [1.0] * epochs for name in ("train", "val")}
+    figure = figure_curves(
+        range(1, epochs + 1),
+        loss=curves,
+        miou=curves,
+        iou={"flat": [1.0] * epochs},
+        classes=TABLES["six"],
+        best_epoch=1,
+    )
+    ticks = [t for t in figure.axes[0].get_xticks() if 1 <= t <= epochs]
+    assert len(ticks) >= min(epochs, 5)
+    assert all(float(tick).is_integer() for tick in ticks)
+
+
 def test_few_short_names_keep_their_size() -> None:
     fitted = fit_legend(TABLES["six"].names, width_pt=600)
     assert (fitted.font_pt, fitted.columns) == (LARGEST_PT, 6)
