@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ IGNORED_COLOUR: Colour = (0, 0, 0)
 
 EXACT = (PAPER, INK, SOFT, LINE, BLANK, WRONG, IGNORED_COLOUR)
 """Colours of every film beside those of its classes and events."""
+
+SMALLEST, MOST_COLUMNS = 8, 4
+"""Least size of letters in pixels, and most columns of a legend in a cell."""
 
 LIGHTENED = 0.55
 """Share of white in the frame below the wrong pixels of an error panel."""
@@ -159,17 +163,14 @@ class FilmLayout:
 
     def _legend_in(self, draw: ImageDraw.ImageDraw, place: tuple[int, int]) -> None:
         """Write the legend into a cell, in as many columns as it needs."""
-        (left, top), (height, width), entries = place, self.panel, self._entries()
-        columns = 1
-        while columns < 4 and len(entries) / columns * 1.7 * self.unit > height:
-            columns += 1
+        (left, top), (_, width), entries = place, self.panel, self._entries()
+        names = tuple(name for name, _ in entries)
+        columns, step, size = _cell_legend(names, self.panel, self.unit)
         lines = -(-len(entries) // columns)
-        step = min(2.4 * self.unit, height / lines)
-        font = _font(min(1.35 * self.unit, 0.72 * step))
         for i, (name, colour) in enumerate(entries):
             x = left + i // lines * (width // columns)
             y = top + (i % lines + 0.5) * step
-            self._entry(draw, name, colour, (x, y), font, width / columns, 0.62 * step)
+            self._entry(draw, name, colour, (x, y), _font(size), width / columns, 0.62 * step)
 
     def _legend_below(self, draw: ImageDraw.ImageDraw) -> None:
         top = self.height - self.margin - self._strip_lines() * 2 * self.unit
@@ -253,8 +254,32 @@ def fit(picture: Rgb, box: tuple[int, int]) -> Rgb:
     return np.array(resized)
 
 
+@lru_cache
+def _cell_legend(
+    names: tuple[str, ...], cell: tuple[int, int], unit: int
+) -> tuple[int, float, int]:
+    """Return columns, height of a line and size of the letters of a legend in a cell.
+
+    The letters are the largest with which all lines and names fit, in the fewest columns. Where
+    none do they are the smallest that can be read, lines stand close, and long names will be
+    shortened.
+    """
+    height, width = cell
+    largest = max(SMALLEST, round(1.35 * unit))
+    for size in range(largest, SMALLEST - 1, -1):
+        longest = max(map(_font(size).getlength, names))
+        for columns in range(1, MOST_COLUMNS + 1):
+            step = min(2.4 * unit, height / -(-len(names) // columns))
+            if 0.72 * step >= size - 0.5 and longest + 0.81 * step + unit <= width / columns:
+                return columns, step, size
+    dense = [height / -(-len(names) // columns) for columns in range(1, MOST_COLUMNS + 1)]
+    columns = next((k for k, step in enumerate(dense, 1) if step >= SMALLEST), MOST_COLUMNS)
+    return columns, dense[columns - 1], SMALLEST
+
+
+@cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(max(8, round(size)))
+    font = ImageFont.load_default(max(SMALLEST, round(size)))
     assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow comes with FreeType
     return font
 

@@ -19,6 +19,7 @@ from eventseg.errors import DatasetError, MissingExtraError, OutputError, Window
 from eventseg.labels.common import common_table
 from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, IGNORED
 from eventseg.networks import load_network
+from eventseg.plots import film_frame
 from eventseg.plots.film import write_film
 from eventseg.plots.film_frame import (
     WRONG,
@@ -83,6 +84,23 @@ def test_a_gif_shows_every_panel_in_exact_colours(root, tmp_path):
     assert made.fps == pytest.approx(30, abs=0.2)
     with Image.open(tmp_path / "film.gif") as image:
         assert image.info["loop"] == 0
+
+
+@pytest.mark.parametrize("size", [(200, 346), (260, 346), (480, 640)], ids=str)
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_nineteen_names_in_a_cell_are_whole(size, columns, monkeypatch):
+    whole = []
+
+    def shortened(text, font, draw, room):
+        whole.append(draw.textlength(text, font=font) <= room)
+        return text
+
+    monkeypatch.setattr(film_frame, "_shortened", shortened)
+    for width in (960, 1600):  # the defaults
+        layout = FilmLayout(2, columns, size, CITYSCAPES_19, width, (1, columns - 1))
+        layout.draw([], headline="drive", note="1.000 s")
+    assert len(whole) == 2 * (1 + 20)
+    assert all(whole)
 
 
 def test_an_mp4_has_the_pictures(root, tmp_path):
