@@ -1,5 +1,5 @@
-"""Words of EVT2 and records of DAT decoded one by one in Python: slow, obvious, and apart from
-the kernels.
+"""Words of EVT2, records of DAT and events of AEDAT 4 decoded one by one in Python: slow, obvious,
+and apart from the kernels.
 """
 
 from __future__ import annotations
@@ -116,3 +116,17 @@ def dat(records, *, height, width, x_bits, y_bits):
         found.place(now, x, y, on, height=height, width=width)
     found.high = last
     return found
+
+
+def aedat4(stored, *, height, width):
+    """Decode events of a time and a word of x, y (signed, 16 bits each) and polarity (8 bits)."""
+    events, outside, untimed = [], 0, 0
+    for time, word in stored:
+        x, y, p = word % 2**16, (word >> 16) % 2**16, (word >> 32) % 2**8
+        if x >= min(width, 2**15) or y >= min(height, 2**15):
+            outside += 1
+        elif time < 0:
+            untimed += 1
+        else:
+            events.append((time, x, y, int(p != 0)))
+    return events, outside, untimed

@@ -11,6 +11,8 @@ import pytest
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import open_recording
+from eventseg.recordings.packets import empty_columns
+from eventseg.recordings.table.columns import PER_US, Meaning, RawColumns, put_events
 from eventseg.recordings.table.dsec import read_rectify_map
 
 SENSOR = SensorSize(24, 40)
@@ -195,6 +197,54 @@ def test_places_and_times_that_cannot_be(tmp_path: Path) -> None:
     found, said = read(tmp_path / "rec.npz")
     assert found == [row for i, row in enumerate(rows(EVENTS)) if i not in (3, 4, 5, 6, 7)]
     assert "skipped 5: without a time or a place" in said
+
+
+@pytest.mark.parametrize("kinds", ["u4 u2 u2 u1", "i8 i8 i4 i1", "f8 f8 f4 f8", "u8 i2 u8 ?"])
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_rows_of_any_type_are_converted_one_by_one(kinds: str, unit: str) -> None:
+    rng = np.random.default_rng(1)
+    odd = [0, 1, 39, 40, 127, 2**15, 2**16 + 3, 2**31, -1, -(2**15), 2**62, 0.5, np.nan, np.inf]
+    table = rng.integers(0, 100, (300, 4)).astype(object)
+    for row in range(0, 300, 3):
+        table[row, rng.integers(4)] = odd[rng.integers(len(odd))]
+    with np.errstate(all="ignore"):
+        raw = RawColumns(
+            *(
+                np.array([_stored(value, kind) for value in table[:, k]], kind)
+                for k, kind in enumerate(kinds.split())
+            )
+        )
+    factor, divisor = PER_US[unit]
+    expected, outside = [], 0
+    for t, x, y, p in zip(raw.t, raw.x, raw.y, raw.p, strict=True):
+        if isinstance(t, np.floating):
+            sound = abs(t * (factor / divisor)) < 2**61
+            us = int(np.rint(t * (factor / divisor))) if sound else 0
+        else:
+            us = int(t) * factor // divisor
+            sound = abs(int(t)) < 2**61 // factor
+        if sound and all(0 <= place < 2**15 and int(place) == place for place in (x, y)):
+            inside = x < 40 and y < 24
+            outside += not inside
+            expected += [(us + 7, int(x), int(y), int(p > 0))] if inside else []
+    room = empty_columns(len(raw))
+    written = put_events(raw, Meaning(unit, 7), room, SensorSize(24, 40))
+    events = room[: written.kept]
+    found = list(zip(*(getattr(events, name).tolist() for name in "txyp"), strict=True))
+    assert (found, written.outside) == (expected, outside)
+    assert written.kept + written.outside + written.senseless == len(raw)
+    assert (written.x_max, written.y_max) == (int(events.x.max()), int(events.y.max()))
+
+
+def _stored(value, kind: str):
+    """A number as near as a type can hold it."""
+    dtype = np.dtype(kind)
+    if dtype.kind == "f":
+        return value
+    if dtype.kind == "b":
+        return bool(value > 0)
+    limits = np.iinfo(dtype)
+    return int(min(max(np.nan_to_num(float(value)), limits.min), limits.max // 2))
 
 
 def test_unsorted_rows_are_put_in_order(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kernels of EVT2 and DAT against their twins in loops, in blocks of any length."""
+"""Kernels of EVT2, DAT and AEDAT 4 against their twins in loops, in blocks of any length."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import naive_words
 import numpy as np
 import pytest
 
+from eventseg.recordings.aedat4.contents import unpack_events
 from eventseg.recordings.packets import empty_columns
 from eventseg.recordings.prophesee import dat, evt2, state
 
@@ -117,3 +118,20 @@ def test_a_decoder_stops_where_there_is_no_room() -> None:
     )  # fmt: skip
     assert n == 100
     assert list(zip(*(getattr(room, name).tolist() for name in "txyp"), strict=True)) == whole[:n]
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 40])
+@pytest.mark.parametrize("n", [0, 1, 7, 501])
+def test_aedat4_equals_its_twin(n: int, damaged: int) -> None:
+    rng = np.random.default_rng(n + damaged)
+    columns = rng.integers(0, WIDTH, n), rng.integers(0, HEIGHT, n), rng.integers(0, 3, n)
+    word = columns[0] | columns[1] << 16 | columns[2] << 32 | rng.integers(0, 2**20, n) << 40
+    stored = np.stack([rng.integers(0, 2**50, n), word], axis=1)
+    for row, column in zip(rng.integers(0, max(1, n), damaged), range(damaged), strict=True):
+        stored[row : row + 1, column % 2] = rng.integers(-(2**62), 2**62)
+    room = empty_columns(n + 1)
+    kept, *left_out = unpack_events(
+        stored.reshape(-1), HEIGHT, WIDTH, room.t, room.x, room.y, room.p
+    )
+    events = list(zip(*(getattr(room, name)[:kept].tolist() for name in "txyp"), strict=True))
+    assert (events, *left_out) == naive_words.aedat4(stored.tolist(), height=HEIGHT, width=WIDTH)

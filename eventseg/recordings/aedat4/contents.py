@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
-from eventseg.kernels.compiled import compiled
+from eventseg.kernels.compiled import compiled, inlined
 from eventseg.recordings.aedat4.flatbuffer import Buffer, BufferDamage, Table, root
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
 from eventseg.recordings.packets import EventColumns, empty_columns
@@ -74,8 +74,9 @@ def stored_events(content: Buffer) -> NDArray[np.int64]:
         The vector of events is outside the packet.
     """
     first, count = root(content).vector(0, EVENT_BYTES)
+    stored = np.frombuffer(content, "<i8", 2 * count, first)
     # Packets of other writers may lie at any byte; compiled code wants whole words.
-    return np.require(np.frombuffer(content, "<i8", 2 * count, first), requirements="A")
+    return stored if stored.flags.aligned else np.require(stored, requirements="A")
 
 
 def events_on(content: Buffer, sensor: SensorSize) -> tuple[EventColumns, int, int]:
@@ -127,9 +128,11 @@ def unpack_events(
     int, int, int
         Events written, outside the sensor, and with a negative time.
     """
+    count = len(stored) // 2
+    if count <= len(t) and _unpack_all(stored, height, width, t, x, y, p):
+        return count, 0, 0
     # An unsigned place needs no look at whether it counts from the end.
     n, one, room, inside = np.uint64(0), np.uint64(1), np.uint64(len(t)), 0
-    count = len(stored) // 2
     for i in range(count):
         if n >= room:
             break
@@ -143,6 +146,26 @@ def unpack_events(
             n += one
     kept = np.int64(n)
     return kept, count - inside, inside - kept
+
+
+@inlined
+def _unpack_all(
+    stored: NDArray[np.int64],
+    height: int,
+    width: int,
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    p: NDArray[np.int8],
+) -> bool:
+    """Write all events, without a branch, and return whether none had to be left out."""
+    earliest = x_max = y_max = np.int64(0)
+    for i in range(len(stored) // 2):
+        time, word = stored[2 * i], stored[2 * i + 1]
+        column, row = word & 0xFFFF, (word >> 16) & 0xFFFF
+        t[i], x[i], y[i], p[i] = time, column, row, ((word >> 32) & 0xFF) != 0
+        earliest, x_max, y_max = min(earliest, time), max(x_max, column), max(y_max, row)
+    return (earliest >= 0) & (x_max < width) & (y_max < height)
 
 
 def largest_place(content: Buffer) -> tuple[int, int]:
