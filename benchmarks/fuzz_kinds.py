@@ -62,6 +62,9 @@ def kinds() -> dict[str, Kind]:
         Kind("index", _index, _read_index),
         Kind("shard", lambda folder: _shards(folder) / "shard.toml", _read_shards, True),
         Kind("shardmanifest", lambda folder: _shards(folder) / "manifest.toml", _read_shards, True),
+        Kind("conversion", _conversion, _read_conversion, True),
+        Kind("converted", _stopped_conversion, _read_stopped_conversion, True),
+        Kind("convertedshard", _converted_shard, _read_converted_shard, True),
         Kind("shardsamples", lambda folder: _shards(folder) / "samples.csv", _read_shards, True),
     ]
     return {kind.name: kind for kind in found}
@@ -324,3 +327,70 @@ def _read_shards(path: Path) -> object:
     shutil.copytree(root, merged)  # what is merged is removed
     merge_dataset(merged)
     return _read_dataset_at(merged)
+
+
+def _converted_folder(folder: Path) -> Path:
+    """Convert a table by a shard, with all lists of a folder on its way; return the folder."""
+    import numpy as np
+
+    from eventseg.dataset.conversion.shards import convert_shard
+
+    columns = {"t": [5, 6, 9], "x": [1, 2, 3], "y": [3, 2, 1], "p": [0, 1, 1]}
+    np.savez(folder / "rec.npz", **columns, width=16, height=12)
+    return convert_shard(folder / "rec.npz", folder / "made", format="raw", shard="1/1").path
+
+
+def _conversion(folder: Path) -> Path:
+    from eventseg.dataset.conversion.shards import merge_conversion
+
+    return merge_conversion(_converted_folder(folder)).path / "conversion.toml"
+
+
+def _stopped_conversion(folder: Path) -> Path:
+    import shutil
+
+    root = _converted_folder(folder)
+    shutil.rmtree(root / "shards")
+    return root / "conversion.partial/records/rec.toml"
+
+
+def _converted_shard(folder: Path) -> Path:
+    return _converted_folder(folder) / "shards/1-of-1/shard.toml"
+
+
+def _read_conversion(path: Path) -> object:
+    return _convert_again(path.parent)
+
+
+def _read_stopped_conversion(path: Path) -> object:
+    return _convert_again(path.parents[2])
+
+
+def _convert_again(root: Path) -> object:
+    from eventseg import convert_into
+    from eventseg.dataset.conversion.check import check_conversion, repair_conversion
+
+    again = _copied(root)
+    check_conversion(again)
+    repair_conversion(again)
+    made = convert_into(root.with_name("rec.npz"), again, format="raw")
+    assert (again / "rec.raw").read_bytes() == (root / "rec.raw").read_bytes()
+    return made
+
+
+def _read_converted_shard(path: Path) -> object:
+    from eventseg.dataset.conversion.shards import merge_conversion
+
+    root = path.parents[2]
+    made = merge_conversion(_copied(root))
+    assert [one.name for one in made.recordings] == ["rec"], made
+    return made
+
+
+def _copied(root: Path) -> Path:
+    """Return a copy beside a folder: what reads it writes it too."""
+    import shutil
+
+    again = root.with_name("again")
+    shutil.rmtree(again, ignore_errors=True)
+    return shutil.copytree(root, again)

@@ -114,9 +114,12 @@ def test_shards_of_other_requests_are_refused(drives: Path, tmp_path: Path) -> N
         merge_conversion(out)
     with locked(out, shared=True), pytest.raises(OutputError, match="another process is convert"):
         merge_conversion(out)
-    (out / "shards/1-of-2/shard.toml").write_text('shard = 1\nof = 2\nkind = "conversion"\n')
-    with pytest.raises(DatasetError, match="contradicts itself"):
-        merge_conversion(out)
+    record = out / "shards/1-of-2/shard.toml"
+    empty = record.read_text().replace("recordings = [", "recordings = []\nothers = [")
+    for text in ('shard = 1\nof = 2\nkind = "conversion"\n', empty):
+        record.write_text(text)
+        with pytest.raises(DatasetError, match="contradicts itself"):
+            merge_conversion(out)
 
 
 def test_a_stopped_run_keeps_what_is_whole(drives: Path, straight: Path) -> None:

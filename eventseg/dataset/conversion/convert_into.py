@@ -67,14 +67,14 @@ class ConversionSummary:
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
         done = "" if self.shard is None else f"shard {self.shard} done, "
-        events = sum(one.events for one in self.recordings)
+        count, events = len(self.recordings), sum(one.events for one in self.recordings)
         size = sum(one.bytes for one in self.recordings)
         lines = [
-            f"{self.path}: {done}{len(self.recordings):,} recordings, {events:,} events, "
+            f"{self.path}: {done}{count:,} recording{'s' * (count != 1)}, {events:,} events, "
             f"{size / 1e6:,.1f} MB; {WRITTEN[f'.{self.format}']}"
         ]
-        if self.converted < len(self.recordings):
-            kept = len(self.recordings) - self.converted
+        if self.converted < count:
+            kept = count - self.converted
             lines.append(f"  {kept:,} of them were there before and are whole")
         lines += loss_line(self._lost())
         shifted = sum(one.shift_us != 0 for one in self.recordings)

@@ -110,8 +110,8 @@ def merge_conversion(root: Path) -> ConversionSummary:
         try:
             names, settings = _names(first["recordings"]), dict(first["settings"])
             suffix = f".{settings['format']}"
-            if suffix not in WRITTEN:
-                raise ValueError(f"format {settings['format']!r}")
+            if suffix not in WRITTEN or not names:
+                raise ValueError(f"format {settings['format']!r}, {len(names)} recordings")
             for path, table in shards:
                 differs = difference(settings, table["settings"])
                 if _names(table["recordings"]) != names:
@@ -141,7 +141,9 @@ def merge_conversion(root: Path) -> ConversionSummary:
                 f"{root} lacks {len(lacking)} recordings of its shards, such as "
                 f"{lacking[0]}{suffix}; run the shards again that converted them"
             )
-        entries = tuple(records[name] for name in sorted(names))
+        # Those of an earlier call that are there stay listed, as in a run without shards.
+        there = (name for name in records if has_size(root, suffix, records[name]))
+        entries = tuple(records[name] for name in sorted({*names, *there}))
         complete_folder(root, settings, entries)
         try:
             shutil.rmtree(root / SHARDS)
