@@ -13,7 +13,7 @@ from eventseg.errors import OutputError
 from eventseg.files import read_toml, write_whole
 from eventseg.recordings.truth import truth_path
 
-STREETS, UNFINISHED = "streets.toml", "unfinished.toml"
+STREETS, UNFINISHED = "streets.toml", "streets.partial.toml"
 """Manifest, which comes last, and its place while streets are on their way."""
 
 LEFTOVERS = ".*street-*.part"

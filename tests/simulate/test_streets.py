@@ -17,6 +17,8 @@ from eventseg.simulate import (
     simulate_streets,
     simulate_streets_shard,
 )
+from eventseg.simulate.streets_folder import UNFINISHED
+from eventseg.training.check_path import check_path
 from eventseg_cli.main import main
 
 SENSOR = SensorSize(24, 32)
@@ -93,7 +95,8 @@ def test_a_stopped_run_is_completed_and_seeds_are_added(straight: Path, tmp_path
 
     with pytest.raises(Stopped):
         simulate_streets(out, (3, 4, 5, 6, 7), progress=stop, **SETTINGS)
-    assert (out / "unfinished.toml").exists()
+    assert (out / UNFINISHED).exists()
+    assert check_path(out).kind != "predictions", "they are on their way under another name"
     for name in (".street-000005.hdf5.part", "..street-000005.hdf5.part.77.part"):
         (out / name).write_bytes(b"of a process that was killed")
     first = (out / "street-000003.hdf5").stat().st_mtime_ns
