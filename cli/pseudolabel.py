@@ -67,7 +67,7 @@ Examples:
         "specs",
         multiple=True,
         metavar="TEACHER",
-        help="hf:ID, hf:FOLDER, NETWORK:PATH, torchvision:ARCHITECTURE:PATH or the PATH of a "
+        help="hf:ID, hf:FOLDER, NETWORK:PATH, torchvision:ARCHITECTURE:PATH, or a run folder or "
         "checkpoint that eventseg wrote. Given more than once: pixels count where all agree.  "
         "[default: SegFormer-B5 of the hub on a GPU, B0 on a CPU]",
     ),

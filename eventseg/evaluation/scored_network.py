@@ -10,7 +10,7 @@ from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.named import NamedCheckpoint, parse_named
 from eventseg.networks.shipped import shipped_file
-from eventseg.prediction.checkpoint_file import CheckpointFile
+from eventseg.prediction.checkpoint_file import CheckpointFile, find_checkpoint
 from eventseg.prediction.loading import load_trained
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.run_folder import CONFIG, METRICS, RUN, SPLIT, check_is_run, read_run
@@ -92,7 +92,7 @@ def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
     Raises
     ------
     CheckpointError
-        A network without a path.
+        A network without a path, or a run folder without that checkpoint.
     TrainingError
         A folder that is no run folder.
     """
@@ -105,7 +105,7 @@ def find_network(spec: str | Path, *, checkpoint: str) -> NetworkFile:
         return NetworkFile(named.file, PUBLISHED_FOLDER / named.folder_name, named)
     if root.is_dir():
         check_is_run(root)
-        return NetworkFile(root / checkpoint, root)
+        return NetworkFile(find_checkpoint(root, checkpoint=checkpoint).path, root)
     return NetworkFile(root, root.parent)
 
 

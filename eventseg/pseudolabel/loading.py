@@ -11,6 +11,8 @@ import torch
 from eventseg.errors import CheckpointError, MissingExtraError
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.named import parse_named
+from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.layout import RUN
 from eventseg.pseudolabel.huggingface import HuggingFaceTeacher, load_huggingface
 from eventseg.pseudolabel.network_teacher import (
     NetworkTeacher,
@@ -25,7 +27,7 @@ DEFAULT_ID = "nvidia/segformer-{}-finetuned-cityscapes-1024-1024"
 
 SYNTAX = (
     "hf:ID, hf:FOLDER, NETWORK:PATH such as pspnet101:train_epoch_200.pth, "
-    "torchvision:ARCHITECTURE:PATH, or the path of a checkpoint that eventseg wrote"
+    "torchvision:ARCHITECTURE:PATH, or a run folder or checkpoint that eventseg wrote"
 )
 
 
@@ -59,8 +61,8 @@ def load_teacher(
     ----------
     spec : str
         ``hf:ID`` or a folder of Hugging Face, ``NETWORK:PATH`` for a published checkpoint of one
-        of our networks, ``torchvision:ARCHITECTURE:PATH``, or the path of a checkpoint that
-        eventseg wrote.
+        of our networks, ``torchvision:ARCHITECTURE:PATH``, or a run folder, whose ``best.pt`` is
+        taken, or a checkpoint that eventseg wrote.
     device : torch.device
     class_table : ClassTable, optional
         Classes of the teacher, where its file does not name them.
@@ -121,6 +123,8 @@ def _load(
         raise CheckpointError(f"no folder {rest}: give hf:FOLDER with a model, or hf:ID of the hub")
     if kind == "hf" and rest:
         return load_huggingface(rest, device=device, class_table=class_table)
+    if (Path(spec) / RUN).is_file():
+        return load_own(find_checkpoint(spec).path, device=device, class_table=class_table)
     if Path(spec).is_dir():
         return load_huggingface(spec, device=device, class_table=class_table)
     if kind == "torchvision" and rest:

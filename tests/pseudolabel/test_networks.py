@@ -65,6 +65,8 @@ def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
     )
     # Named by its network too, a file of ours keeps its own scaling.
     assert load(f"fastscnn:{tmp_path / 'best.pt'}").digest == teacher.digest
+    (tmp_path / "run.json").write_text('{"data": "gone"}')
+    assert load(tmp_path).digest == teacher.digest  # a run folder
 
 
 @torch.inference_mode()

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from eventseg.errors import CheckpointError, TrainingError
 from eventseg.evaluation.compare.report import compare_runs
 from eventseg.evaluation.compare.results import results
+from eventseg.evaluation.scored_network import find_network
 from eventseg.networks import Blueprint, InputSpec
 from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.contact_sheet import contact_sheet
+from eventseg.pseudolabel import load_teacher
 from eventseg.training import open_run
 from eventseg.training.check import check_run
 from eventseg.training.config.config import load_config, to_toml
@@ -101,6 +104,8 @@ def test_other_commands_name_the_run_without_an_epoch(begun: Path) -> None:
     for call in (
         find_checkpoint,
         contact_sheet,
+        lambda run: find_network(run, checkpoint="best.pt"),
+        lambda run: load_teacher(str(run), device=torch.device("cpu")),
         lambda run: initialise(
             blueprint.build(), settings=NetworkSettings(name="enet", init=str(run)),
             blueprint=blueprint, inputs=inputs, classes=("a", "b", "c"),
