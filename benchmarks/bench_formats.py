@@ -30,7 +30,7 @@ from peers_formats import PEERS
 
 from eventseg.recordings import open_recording
 
-PIECE, REPEATS, ROUNDS = 400_000, 10, 3
+PIECE, REPEATS, ROUNDS = 400_000, 10, 5
 FEWER = {"CSV": 2}
 """Repeats of formats that take long."""
 

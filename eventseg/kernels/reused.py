@@ -17,8 +17,8 @@ from numpy.typing import DTypeLike, NDArray
 SMALLEST_BYTES = 1 << 17
 """Smaller arrays are left to the allocator, which keeps their memory itself."""
 
-SPARE_BYTES = 32 << 20
-"""Memory that is kept for later arrays."""
+SPARE_BYTES = 48 << 20
+"""Memory that is kept for later arrays: two spans of a million events, and what an index takes."""
 
 # Spare buffers by size, and those in use. Single operations on lists and dictionaries are atomic,
 # so threads need no lock, and a forked child finds them as they were, with nothing to unlock.
