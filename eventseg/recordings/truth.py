@@ -23,6 +23,7 @@ from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.files import digest_of, on_disk
 from eventseg.recordings.hdf5.datasets import attributes, open_table
+from eventseg.recordings.hdf5.disk import Disk
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.tables import Table
 
@@ -88,7 +89,9 @@ class TruthWriter:
     def __init__(
         self, path: Path, *, sensor: SensorSize, classes: tuple[str, ...], recipe: dict[str, Any]
     ) -> None:
-        self._file = h5py.File(path, "w")
+        self._out = path.open("w+b", buffering=0)
+        self._disk = Disk(self._out)
+        self._file = h5py.File(self._disk, "w")
         self._sensor = sensor
         self._file.attrs["format"] = FORMAT
         self._file.attrs["classes"] = json.dumps(classes)
@@ -117,6 +120,7 @@ class TruthWriter:
 
     def add_frame(self, t_us: int, view: TruthMaps) -> None:
         """Append labels, depth and flow at a frame's time (end of exposure)."""
+        self._disk.check()
         _append(self._file["frames/t_us"], np.array([t_us], np.int64))
         self._add_map("label", view.label)
         if view.depth is not None:
@@ -159,8 +163,10 @@ class TruthWriter:
             _append(source[name], values.reshape(-1))
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; raise what the system has refused."""
         self._file.close()
+        self._out.close()
+        self._disk.check()
 
     def _add_map(self, name: str, values: NDArray[Any]) -> None:
         frames = self._file["frames"]

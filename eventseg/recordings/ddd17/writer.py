@@ -39,6 +39,7 @@ from eventseg.recordings.ddd17.layout import (
 )
 from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.ddd17.rows import Packet, RowWriter, WrittenRecording, write_signal
+from eventseg.recordings.hdf5.disk import Disk
 
 PacketOrder = Literal["sorted", "containers"]
 
@@ -110,7 +111,9 @@ class DDD17Writer:
         if self.path.is_dir():
             raise OutputError(f"{self.path} is a folder; give the name of a file")
         with self._output_errors():
-            self._file: Any = h5py.File(self._part, "w")
+            self._out = self._part.open("w+b", buffering=0)
+            self._disk = Disk(self._out)
+            self._file: Any = h5py.File(self._disk, "w")
             self._rows = RowWriter(self._file)
 
     def add_events(
@@ -261,6 +264,8 @@ class DDD17Writer:
                     write_signal(self._file, name, host[order], value[order])
                     signals[name] = len(value)
                 self._file.close()
+                self._disk.check()
+                self._out.close()
                 replace_file(self._part, self.path)
             counts = {f"n_{kind}": count for kind, count in self._counts.items()}
             self._written = WrittenRecording(
@@ -357,6 +362,7 @@ class DDD17Writer:
     def _discard(self) -> None:
         with contextlib.suppress(OSError, RuntimeError):
             self._file.close()
+        self._out.close()
         self._part.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -364,6 +370,8 @@ class DDD17Writer:
         """Turn errors of the disk into one clear error, and leave no part of a file."""
         try:
             yield
+            if hasattr(self, "_disk"):
+                self._disk.check()
         except (OSError, RuntimeError) as error:
             if hasattr(self, "_file"):
                 self._discard()

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from eventseg.events import EventStream, SensorSize
+from eventseg.recordings.hdf5.disk import Disk
 
 DTYPES = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "|i1"}
 
@@ -48,7 +49,8 @@ def write_hdf5(file: BinaryIO, spans: Iterable[EventStream], *, sensor: SensorSi
     ``ms_to_idx[k]`` is the first event at or after the k-th millisecond from ``t_offset`` on; times
     are absolute, and ``t_offset`` is 0, as readers of this layout add it.
     """
-    with h5py.File(file, "w") as out:
+    disk = Disk(file)
+    with h5py.File(disk, "w") as out:
         group = out.create_group("events")
         group.attrs.update(width=sensor.width, height=sensor.height)
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -65,6 +67,7 @@ def write_hdf5(file: BinaryIO, spans: Iterable[EventStream], *, sensor: SensorSi
             for name, column in columns.items():
                 column.resize(rows + len(span), axis=0)
                 column[rows:] = getattr(span, name)
+            disk.check()
             if not rows:
                 first_ms = int(span.t[0]) // 1_000
                 out["first_ms"] = first_ms
@@ -74,6 +77,7 @@ def write_hdf5(file: BinaryIO, spans: Iterable[EventStream], *, sensor: SensorSi
             index.append(rows + np.searchsorted(span.t, edges))
             next_ms, rows = max(next_ms, last_ms + 1), rows + len(span)
         out["ms_to_idx"] = np.concatenate([*index, [rows]]).astype(np.uint64)
+    disk.check()
 
 
 def write_text(file: BinaryIO, spans: Iterable[EventStream]) -> None:
