@@ -22,6 +22,7 @@ import torch
 from paired import machine, save
 
 from eventseg.dataset.writer import encode_dataset
+from eventseg.encoding.representation import MEAN_STD
 from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
@@ -30,7 +31,8 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import EVSEGNET_6, EVSEGNET_6_OF_CITYSCAPES_19, merge_labels, paint_labels
 from eventseg.networks import load_network
 from eventseg.plots.events import save_figure
-from eventseg.plots.training import figure_panels, paint_events
+from eventseg.plots.tensors import paint_tensor
+from eventseg.plots.training import figure_panels
 from eventseg.prediction.predictor import SINGLE, network_input, probabilities
 from eventseg.recordings.truth import truth_path
 from eventseg.simulate.street import simulate_street
@@ -195,8 +197,9 @@ def picture(data: Path, runs: Path, out: Path) -> None:
         i = int(of_drive[len(of_drive) // 2])
         truth = merge_labels(source.labels(i), EVSEGNET_6_OF_CITYSCAPES_19)
         gray = (source.image(i, colour=True).transpose(1, 2, 0) * 255).astype(np.uint8)
-        events = source.events(i, "50ms", normalise="raw")
-        row = [gray, paint_events(events[:2]), paint_labels(truth, EVSEGNET_6)]
+        raw = source.events(i, "50ms", normalise="raw")
+        events = paint_tensor(raw, channels=MEAN_STD.all_channels)
+        row = [gray, events, paint_labels(truth, EVSEGNET_6)]
         for trained in networks.values():
             x = network_input(source, i, inputs=trained.inputs, window="50ms")
             found = probabilities(trained, x[None], size=truth.shape, test_time=SINGLE)

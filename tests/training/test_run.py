@@ -714,6 +714,7 @@ def test_run_of_several_processes_is_not_made_again_by_one(plain: Path, tmp_path
     held = json.loads((plain / "run.json").read_text())
     assert held["processes"] == 1
     (tmp_path / "run.json").write_text(json.dumps({**held, "processes": 2}))
+    shutil.copy(plain / "metrics.csv", tmp_path)
     with pytest.raises(TrainingError, match=r"run\.json is of 2 processes and this is one of 1"):
         reproduce(tmp_path / "run.json", out=tmp_path / "again")
 
