@@ -67,6 +67,7 @@ def test_saved_predictions_have_the_scores_of_their_evaluation(root, tmp_path, n
     )
 
 
+@pytest.mark.drawn
 def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path):
     made = eventseg.evaluate_run(
         root / "events.pt", root / "streets", out=tmp_path / "report", device="cpu",
@@ -75,6 +76,9 @@ def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path):
     figures = {path.stem for path in (tmp_path / "report" / "figures").glob("*.pdf")}
     assert figures >= {"iou-of-classes", "confusion-10ms", "confusion-50ms"}
     assert figures == {path.stem for path in (tmp_path / "report" / "figures").glob("*.png")}
+    for name in figures:
+        with Image.open(tmp_path / "report" / "figures" / f"{name}.png") as picture:
+            assert min(picture.size) > 100, name
     folders = sorted((tmp_path / "report" / "predictions").iterdir())
     assert [folder.name for folder in folders] == ["10ms", "50ms"]
     for row, folder in zip(made.rows, folders, strict=False):
