@@ -32,18 +32,14 @@ def convert_folder(
     from eventseg.dataset.conversion.convert_into import convert_into
     from eventseg.dataset.conversion.shards import convert_shard
 
-    try:
-        with messages.bar() as bar:
-            setting["progress"] = bar.update
-            if shard is not None:
-                summary = convert_shard(sources, out, shard=shard, **setting)
-            else:
-                summary = convert_into(
-                    sources, out, scheduler=scheduler, overwrite=overwrite, **setting
-                )
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
-        raise click.exceptions.Exit(130) from None
+    with messages.bar() as bar, bar.resumable(out):
+        setting["progress"] = bar.update
+        if shard is not None:
+            summary = convert_shard(sources, out, shard=shard, **setting)
+        else:
+            summary = convert_into(
+                sources, out, scheduler=scheduler, overwrite=overwrite, **setting
+            )
     if as_json:
         options.print_json(summary.to_dict())
     else:

@@ -40,7 +40,7 @@ def command(out: Path, quick: bool, threads: int | None, as_json: bool, messages
         bar.close()
         messages.note(words)
 
-    try:
+    with bar, bar.resumable(out):
         page = run_demo(
             out,
             plan=QUICK if quick else FULL,
@@ -48,12 +48,6 @@ def command(out: Path, quick: bool, threads: int | None, as_json: bool, messages
             progress=bar.update,
             say=say,
         )
-    except KeyboardInterrupt:
-        bar.close()
-        click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
-        raise click.exceptions.Exit(130) from None
-    finally:
-        bar.close()
     if as_json:
         options.print_json({"page": str(page)})
         return

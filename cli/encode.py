@@ -252,33 +252,28 @@ def command(
     encoder = choose_encoder_by_name(device)
     if device == "auto":
         messages.note(f"device: {encoder}")
-    with messages.bar() as bar:
-        try:
-            encode = (
-                partial(encode_dataset, scheduler=scheduler)
-                if shard is None
-                else partial(encode_shard, shard=shard)
-            )
-            summary: Summary | ShardSummary = encode(
-                recordings,
-                out,
-                windows_us=windows_us,
-                anchor=anchor,
-                crop=crop,
-                workers=workers or usual_workers(recordings),
-                tries=tries,
-                threads=threads,
-                device=encoder.name,
-                sensor=sensor,
-                held_out=held_out,
-                validation=validation,
-                progress=bar.update,
-                **settings,
-            )
-        except KeyboardInterrupt:
-            bar.close()
-            click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
-            raise click.exceptions.Exit(130) from None
+    with messages.bar() as bar, bar.resumable(out):
+        encode = (
+            partial(encode_dataset, scheduler=scheduler)
+            if shard is None
+            else partial(encode_shard, shard=shard)
+        )
+        summary: Summary | ShardSummary = encode(
+            recordings,
+            out,
+            windows_us=windows_us,
+            anchor=anchor,
+            crop=crop,
+            workers=workers or usual_workers(recordings),
+            tries=tries,
+            threads=threads,
+            device=encoder.name,
+            sensor=sensor,
+            held_out=held_out,
+            validation=validation,
+            progress=bar.update,
+            **settings,
+        )
     for name, notes in summary.notes.items():
         for note in notes:
             messages.note(f"{name}: {note}")

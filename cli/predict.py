@@ -281,7 +281,7 @@ def command(
             "progress": bar.update,
             "say": messages.note,
         }
-        try:
+        with bar.resumable():
             if shard is not None:
                 part = predict_shard(run, out=out, shard=shard, **common)
                 options.print_json(part.to_dict()) if as_json else click.echo(
@@ -303,9 +303,6 @@ def command(
                     width=film_width,
                     progress=bar.update,
                 )
-        except KeyboardInterrupt:
-            click.echo("interrupted; run the same command again to go on", err=True)
-            raise click.exceptions.Exit(130) from None
     if as_json:
         told = {} if shown is None else {"film": asdict(shown)}
         options.print_json({**summary.to_dict(), **told})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -128,6 +130,23 @@ class ProgressBar:
             self._bar.close()
             self._bar = None
         self._stage = ""
+
+    @contextmanager
+    def resumable(self, out: object = None) -> Iterator[None]:
+        """On Ctrl-C, end the command with 130 and a line that says how to go on.
+
+        Parameters
+        ----------
+        out : object, optional
+            Name of what the command was making.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.close()
+            made = "" if out is None else f" with {out}"
+            click.echo(f"interrupted; run the same command again to go on{made}", err=True)
+            raise click.exceptions.Exit(130) from None
 
     def __enter__(self) -> ProgressBar:
         """Return the bar itself."""

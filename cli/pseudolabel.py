@@ -280,7 +280,7 @@ def command(
             "progress": bar.update,
             "say": say,
         }
-        try:
+        with bar.resumable(name):
             if shard is not None:
                 part = label_shard(data, teachers, shard=shard, **common)
                 options.print_json(part.to_dict()) if as_json else click.echo(
@@ -290,9 +290,6 @@ def command(
             summary = label_dataset(
                 data, teachers, overwrite=overwrite, scheduler=scheduler, **common
             )
-        except KeyboardInterrupt:
-            click.echo(f"interrupted; run the same command again to go on with {name}", err=True)
-            raise click.exceptions.Exit(130) from None
     if summary.warning:
         messages.warn(summary.warning)
     if as_json:

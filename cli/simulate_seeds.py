@@ -48,16 +48,15 @@ def simulate_seeds(
         raise click.UsageError(f"--seeds needs a folder in place of {out}")
     from eventseg.simulate.streets import simulate_streets, simulate_streets_shard
 
-    try:
-        with messages.bar() as bar:
-            setting["progress"] = bar.update
-            if shard is not None:
-                summary = simulate_streets_shard(out, seeds, shard=shard, **setting)
-            else:
-                summary = simulate_streets(
-                    out, seeds, scheduler=scheduler, overwrite=overwrite, **setting
-                )
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; run the same command again to go on with {out}", err=True)
-        raise click.exceptions.Exit(130) from None
-    options.print_json(summary.to_dict()) if as_json else click.echo("\n".join(summary.lines()))
+    with messages.bar() as bar, bar.resumable(out):
+        setting["progress"] = bar.update
+        if shard is not None:
+            summary = simulate_streets_shard(out, seeds, shard=shard, **setting)
+        else:
+            summary = simulate_streets(
+                out, seeds, scheduler=scheduler, overwrite=overwrite, **setting
+            )
+    if as_json:
+        options.print_json(summary.to_dict())
+    else:
+        click.echo("\n".join(summary.lines()))

@@ -6,6 +6,7 @@ import ast
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from compiling_job import compile_something
 
@@ -149,3 +150,19 @@ def test_every_long_command_has_lines_in_a_log_file() -> None:
         "labels", "merge", "predict", "pseudolabel", "release", "reproduce", "score", "simulate",
         "simulate_seeds", "train_run", "view",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("out", "more"), [(Path("data"), " with data"), (None, "")])
+def test_an_interrupt_ends_the_bar_and_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], out: Path | None, more: str
+) -> None:
+    with (
+        pytest.raises(click.exceptions.Exit) as ended,
+        ProgressBar() as bar,
+        bar.resumable(out),
+    ):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == f"interrupted; run the same command again to go on{more}\n"
+    with pytest.raises(ValueError, match="of its own"), bar.resumable(out):
+        raise ValueError("of its own")
