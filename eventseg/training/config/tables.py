@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,14 @@ Settings = TypeVar("Settings")
 
 PAIRS = tuple[tuple[str, float], ...]
 """The type that TOML has as a table of numbers, such as the terms of a loss."""
+
+
+def _hints_of(kind: Any) -> dict[str, Any]:
+    """Return the types of a dataclass's entries, read once: that takes long."""
+    return _read_hints(kind)
+
+
+_read_hints = cache(get_type_hints)
 
 
 def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "") -> Settings:
@@ -36,7 +45,7 @@ def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "
         An unknown key (the nearest known one is named), a missing one, or a value of another
         type or out of its range.
     """
-    hints = get_type_hints(kind)
+    hints = _hints_of(kind)
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
@@ -59,7 +68,7 @@ def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "
 
 def to_table(settings: Any) -> dict[str, Any]:
     """Return a dataclass as the table that :func:`from_table` reads; None is left out."""
-    hints = get_type_hints(type(settings))
+    hints = _hints_of(type(settings))
     found = {field.name: getattr(settings, field.name) for field in fields(settings)}
     return {name: _plain(value, hints[name]) for name, value in found.items() if value is not None}
 
@@ -148,7 +157,7 @@ def _nearest(key: str, kind: type) -> str:
 
 def setting_paths(kind: type) -> list[str]:
     """Return the paths of all settings below a dataclass and of the tables that hold them."""
-    hints = get_type_hints(kind)
+    hints = _hints_of(kind)
     paths = [field.name for field in fields(kind)]
     for name in list(paths):
         if is_dataclass(hints[name]) and isinstance(hints[name], type):
