@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -54,14 +55,22 @@ def _are_several_files(config: pytest.Config) -> bool:
     return len(paths) > 1 or any(path.is_dir() for path in paths)
 
 
+def pytest_collection_finish() -> None:
+    """Leave the 800,000 objects of the modules out of garbage collections, a second each."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep indexes of recordings out of the user's cache folder."""
     monkeypatch.setenv("EVENTSEG_CACHE", str(tmp_path / "cache"))
 
 
-UNDRAWN = ("dataset", "evaluation", "pseudolabel", "sources", "training")
-"""Folders of tests that make many reports and runs, and hardly ever look at a picture of them."""
+UNDRAWN = (
+    "dataset", "evaluation", "pseudolabel", "sources", "training", "test_doctests.py",
+    "test_site.py",
+)  # fmt: skip
+"""Tests that make many reports and runs, and hardly ever look at a picture of them."""
 
 
 @pytest.fixture(autouse=True)
