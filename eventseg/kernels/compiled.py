@@ -2,7 +2,8 @@
 
 Numba keeps machine code beside the source or in the user's cache folder. Where neither can be
 written, functions are compiled anew by each process; a cached file that is damaged is replaced.
-A function that is compiled is announced on the logger of this module, as it can take long.
+A function that is compiled is announced on the logger of this module, as it can take long. Of
+processes that need the same function one compiles it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import hashlib
 import logging
 import pickle
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile, NullCache
+from numba.core.compiler_lock import global_compiler_lock
+
+from eventseg.kernels import compile_lock
 
 LOGGER = logging.getLogger(__name__)
 """Logger that gets a message of level INFO before a function is compiled."""
@@ -45,10 +50,23 @@ def compiled(
     if dispatcher is not function and inner is not None:  # compilation is not switched off
         try:
             dispatcher._cache = CheckedCache(function, inner=inner)
+            dispatcher.compile = _alone(dispatcher.compile, dispatcher._cache)
         # Without a folder for its files, Numba raises when the cache is made.
         except (RuntimeError, OSError):
             dispatcher._cache = NoCache()
     return dispatcher
+
+
+def _alone(compile_: Callable[[Any], Any], cache: CheckedCache) -> Callable[[Any], Any]:
+    """Return a compilation, or loading from the cache, that one process does at a time."""
+
+    def compile_alone(sig: Any) -> Any:
+        # Numba's lock first: threads of a process queue there, so that processes, which each hold
+        # a function and wait for one that it calls, cannot wait for each other.
+        with global_compiler_lock, cache.alone():
+            return compile_(sig)
+
+    return compile_alone
 
 
 def vectorised(function: Callable[..., Any]) -> Any:
@@ -87,6 +105,11 @@ class CheckedCache(FunctionCache):
             source_stamp=self._impl.locator.get_source_stamp(),
         )
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold the function, so that no other process compiles it meanwhile."""
+        folder, name = Path(self._cache_path), self._impl.filename_base
+        return compile_lock.alone(folder, name, waiting=_announce)
+
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         if not self._inner:
             return super()._index_key(sig, codegen)
@@ -101,7 +124,7 @@ class CheckedCache(FunctionCache):
             with contextlib.suppress(OSError):
                 self.flush()
         if found is None:
-            LOGGER.info("compiling the kernels, once; this can take half a minute")
+            _announce()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -109,6 +132,10 @@ class CheckedCache(FunctionCache):
         # A full or read-only disk costs time at the next start and nothing else.
         with contextlib.suppress(Exception):
             super().save_overload(sig, data)
+
+
+def _announce() -> None:
+    LOGGER.info("compiling the kernels, once; this can take half a minute")
 
 
 class CheckedFiles(IndexDataCacheFile):

@@ -2,6 +2,8 @@
 
 import importlib.util
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 from numba.core.caching import CompileResultCacheImpl
+
+from eventseg.kernels import compile_lock
 
 MODULE = """
 from eventseg.kernels.compiled import compiled
@@ -102,3 +106,46 @@ def test_compiling_is_announced_and_a_cached_function_is_not(
     assert (module.doubled(21), hits(module), caplog.messages) == (42, 1, [])
     assert module.doubled(2.5) == 5  # another type is another function
     assert len(caplog.messages) == 1
+
+
+OTHER = """
+import logging, sys
+sys.path.insert(0, sys.argv[1])
+from eventseg.kernels import compile_lock
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+compile_lock.LONGEST_WAIT_S = float(sys.argv[2])
+import some_kernels
+print(some_kernels.doubled(21), sum(some_kernels.doubled.stats.cache_hits.values()), flush=True)
+"""
+
+
+def other_process(folder: Path, *, longest_s: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", OTHER, str(folder), str(longest_s)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(compile_lock.fcntl is None, reason="no locks on this system")
+def test_one_of_two_processes_compiles_and_the_other_takes_its_code(
+    load: Callable[[], ModuleType], tmp_path: Path
+) -> None:
+    with load().doubled._cache.alone():
+        others = [other_process(tmp_path, longest_s=60) for _ in range(2)]
+        for other in others:
+            assert other.stdout is not None
+            assert other.stdout.readline().startswith("compiling the kernels")
+    last = sorted(other.communicate(timeout=60)[0].splitlines()[-1] for other in others)
+    assert last == ["42 0", "42 1"]
+
+
+@pytest.mark.skipif(compile_lock.fcntl is None, reason="no locks on this system")
+def test_a_process_that_waited_long_compiles_for_itself(
+    load: Callable[[], ModuleType], tmp_path: Path
+) -> None:
+    with load().doubled._cache.alone(), other_process(tmp_path, longest_s=0.1) as other:
+        assert other.communicate(timeout=60)[0].splitlines()[-1] == "42 0"
+
+
+def test_a_folder_that_cannot_be_written_is_not_locked(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with compile_lock.alone(tmp_path / "file" / "cache", "x", waiting=pytest.fail):
+        pass
