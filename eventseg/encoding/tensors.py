@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from itertools import pairwise
 from typing import Literal
@@ -189,14 +190,44 @@ def encode_windows(
         device=choose_encoder(device).name,
         runs=1 if threads == 1 else threads if slides(t0_us, t1_us) else RUNS_A_THREAD * threads,
     )
-    if threads == 1:
-        for job in jobs:
-            job()
-        return out
-    # Kept from call to call: a new thread starts on its parent's core and leaves it late.
-    executor = _executors.setdefault(threads, ThreadPoolExecutor(threads))
-    list(executor.map(lambda job: job(), jobs))
+    _share(jobs, threads=threads)
     return out
+
+
+def _share(jobs: list[Job], *, threads: int) -> None:
+    """Call all jobs on this thread and ``threads - 1`` others, each taking the next that is left.
+
+    The caller works too: it begins at once, where a thread that waits takes long to wake. An error
+    of one job leaves those that nobody took.
+    """
+    waiting = deque(jobs)
+
+    def work() -> None:
+        while True:
+            try:
+                job = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                job()
+            except BaseException:
+                waiting.clear()
+                raise
+
+    others = [_others(threads - 1).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+
+
+def _others(threads: int) -> ThreadPoolExecutor:
+    """Return threads that are kept: a new one starts on its parent's core and leaves it late."""
+    if threads not in _executors:
+        _executors[threads] = ThreadPoolExecutor(threads)
+    return _executors[threads]
 
 
 def encode_jobs(
