@@ -36,8 +36,8 @@ from training_fixtures import street_dataset
 
 import eventseg
 from eventseg import files
+from eventseg.recordings import truth_pair
 from eventseg.recordings.ddd17 import writer as ddd17_writer
-from eventseg.simulate import files as simulate_files
 
 MESSAGE_BYTES = 4096
 
@@ -78,7 +78,7 @@ def in_child(run: Callable[[], object]) -> tuple[int, str]:
 
 def set_replacing(replace: Callable[[Path, Path], None]) -> None:
     """Let the names of all files be given by a function."""
-    for module in (files, simulate_files, ddd17_writer):
+    for module in (files, truth_pair, ddd17_writer):
         module.replace_file = replace
 
 

@@ -120,6 +120,7 @@ def command(
     .hdf5 is the layout of DDD17 and .aedat4 that of DV, which hold frames, inertial samples and
     special events too; .raw is Prophesee's EVT3; .h5, .npz and .csv hold the columns t, x, y and p.
     What has no place in the new file is counted. The events are the same when they are read back.
+    The truth file beside a simulated recording goes with it into .hdf5 and .aedat4.
 
     A run into a FOLDER that was stopped keeps the files that are whole when it is started again,
     and ends with the same bytes; a single OUT begins anew.

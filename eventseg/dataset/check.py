@@ -44,6 +44,7 @@ from eventseg.labels.maps import shown_ids, unknown_labels
 from eventseg.labels.tables import described
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth, truth_path
+from eventseg.recordings.truth_pair import is_anothers
 
 EXACT_COUNTS = {"float16": 2048, "uint8": 255}
 """Count of a pixel up to which an element type tells all numbers apart."""
@@ -367,7 +368,9 @@ def _foreign_truth(entry: RecordingEntry, path: Path) -> str | None:
 
 def _other_truth(entry: RecordingEntry, path: Path) -> bool:
     truth = truth_path(path)
-    return truth.is_file() and digest_of(truth) != entry.truth_sha256
+    if not truth.is_file() or (not entry.truth_sha256 and is_anothers(truth, path)):
+        return False
+    return digest_of(truth) != entry.truth_sha256
 
 
 def _encoded_again(

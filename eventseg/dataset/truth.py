@@ -15,6 +15,7 @@ from eventseg.files import digest_of
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.recordings import Recording
 from eventseg.recordings.truth import Truth, truth_path
+from eventseg.recordings.truth_pair import is_anothers
 
 TRUTH = "truth"
 """Name of the label set."""
@@ -44,6 +45,8 @@ class TrueLabels:
 def find_truth(recording: Recording) -> FoundTruth | None:
     """Return the truth file beside a recording, or None.
 
+    The truth of ``drive.hdf5`` is none of ``drive.raw``, which lies beside it.
+
     Raises
     ------
     RecordingError
@@ -52,7 +55,7 @@ def find_truth(recording: Recording) -> FoundTruth | None:
         It is the truth of another recording.
     """
     path = truth_path(recording.path)
-    if not path.is_file():
+    if not path.is_file() or is_anothers(path, recording.path):
         return None
     with Truth(path) as truth:
         if not truth.belongs_to(recording.path):

@@ -60,6 +60,8 @@ class Recording(ABC):
         Counts of all that was skipped and repaired, and notes of inferred facts.
     frames_shift_us : int
         Time that was added to the stamps of the frames, see :meth:`shift_frames`.
+    rotated180 : bool
+        Whether events and frames are turned against the file, as `open_recording` was asked to.
     packet_events : int
         Largest number of events that are decoded at once, where threads may read spans side by
         side; 0 for a reader that all events should be asked of in order.
@@ -78,6 +80,7 @@ class Recording(ABC):
     file_order: FileOrder | None = None
     report: ReadingReport
     frames_shift_us: int = 0
+    rotated180: bool = False
     packet_events: int = 0
 
     @property
@@ -193,16 +196,18 @@ class Recording(ABC):
             self.t_last_us += shift_us
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """Return a function that opens the recording again, with its frames shifted as here."""
+        """Return a function that opens the recording again, shifted and turned as here."""
         if type(self).__reduce__ is object.__reduce__:
             return super().__reduce_ex__(protocol)
         again = self.__reduce__()
-        if isinstance(again, str) or not self.frames_shift_us:
+        if isinstance(again, str) or not (self.frames_shift_us or self.rotated180):
             return again
-        return again[0], again[1], {"frames_shift_us": self.frames_shift_us}
+        state = {"frames_shift_us": self.frames_shift_us, "rotated180": int(self.rotated180)}
+        return again[0], again[1], state
 
     def __setstate__(self, state: Mapping[str, int]) -> None:
         self.shift_frames(state["frames_shift_us"])
+        self.rotated180 = bool(state["rotated180"])
 
     @abstractmethod
     def close(self) -> None:

@@ -11,6 +11,7 @@ from eventseg.errors import EventsegError
 from eventseg.recordings.base import Recording
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.truth import Truth, truth_path
+from eventseg.recordings.truth_pair import is_anothers
 
 
 def check_recording(path: str | Path, **choices: Any) -> tuple[list[str], list[str]]:
@@ -18,7 +19,7 @@ def check_recording(path: str | Path, **choices: Any) -> tuple[list[str], list[s
 
     Every event is read: times that never fall, coordinates on the sensor and as many events as
     the index says. Every frame is read for its size and its time. Where a truth file lies beside,
-    it must belong to the recording.
+    it must belong to the recording, or to another one there that differs in its suffix alone.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def _truth(path: Path) -> Iterator[str]:
         return
     try:
         with Truth(truth) as opened:
-            if not opened.belongs_to(path):
+            if not opened.belongs_to(path) and not is_anothers(truth, path):
                 yield f"{truth} is the truth of another recording than {path.name}; move it away"
     except EventsegError as error:
         yield str(error)

@@ -202,6 +202,7 @@ def open_recording(
                     path, sensor=None, rotate180=rotate180, progress=report, **more
                 )
             opened.shift_frames(shift_frames_us)
+            opened.rotated180 = rotate180
             return opened
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")

@@ -28,6 +28,7 @@ from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.tables import Table
 
 FORMAT = "eventseg truth 1"
+TRUTH_SUFFIX = ".truth.h5"
 EVENT_COLUMNS = ("label", "signal")
 MOST_FRAMES, MOST_PIXELS = 2**24, 2**15
 _EVENT_CHUNK = 1 << 16
@@ -80,7 +81,7 @@ class TruthMaps(Protocol):
 
 def truth_path(recording: Path) -> Path:
     """Return the path of a recording's truth file: ``drive.truth.h5`` for ``drive.hdf5``."""
-    return on_disk(recording.with_suffix(".truth.h5"))
+    return on_disk(recording.with_suffix(TRUTH_SUFFIX))
 
 
 class TruthWriter:
@@ -184,12 +185,6 @@ class TruthWriter:
         _append(frames[name], values[None])
 
 
-def seal_truth(truth: Path, recording: Path) -> None:
-    """Write into a finished truth file of which recording it is the truth."""
-    with h5py.File(truth, "r+") as file:
-        file.attrs["recording_sha256"] = digest_of(recording)
-
-
 def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
     start = dataset.shape[0]
     dataset.resize(start + len(values), axis=0)
@@ -275,6 +270,13 @@ class Truth:
         return frozenset(
             name.removeprefix("frames/") for name in self._tables if name.startswith("frames/")
         ) - {"t_us"}
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Names of the arrays that the recipe refers to; streets have none."""
+        return frozenset(
+            name.removeprefix("source/") for name in self._tables if name.startswith("source/")
+        )
 
     def label(self, i: int) -> NDArray[np.uint8]:
         """Return the label map of frame ``i``, uint8 (H, W)."""

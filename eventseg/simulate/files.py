@@ -1,17 +1,13 @@
-"""Files and summary of a finished simulation, and checks of its numbers."""
+"""Summary of a finished simulation, and checks of its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from eventseg.device import processors
-from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.files import replace_file
-from eventseg.recordings.truth import seal_truth, truth_path
+from eventseg.recordings.truth import truth_path
 from eventseg.simulate.recorder import Tally
 from eventseg.simulate.scene.scenarios import SimulationError
 
@@ -106,53 +102,3 @@ def thread_count(threads: int | None) -> int:
     if threads is not None and threads < 1:
         raise SimulationError(f"{threads} threads cannot work: give 1 or more")
     return threads if threads is not None else min(MOST_THREADS, processors())
-
-
-@contextmanager
-def finished_files(target: Path) -> Iterator[tuple[Path, Path]]:
-    """Give temporary names for a recording and its truth; rename both once all went well."""
-    truth = truth_path(target)
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder; give the name of a file")
-    partial = tuple(path.with_name(f".{path.name}.part") for path in (target, truth))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield partial[0], partial[1]
-        seal_truth(partial[1], partial[0])
-        _rename_together(partial, (target, truth))
-    except OutputError:
-        raise
-    except (OSError, RuntimeError) as error:
-        # HDF5 raises a RuntimeError where a file cannot be closed, as on a full disk.
-        reason = " ".join(str(error).split())
-        if isinstance(error, RuntimeError) and "write failed" not in reason:
-            raise
-        raise OutputError(
-            f"cannot write {target}: {reason}; give a file in a folder that can be written"
-        ) from error
-    finally:
-        for path in partial:
-            # Where the folder itself cannot be, there is nothing to remove either.
-            with suppress(OSError):
-                path.unlink()
-
-
-def _rename_together(partial: tuple[Path, ...], final: tuple[Path, ...]) -> None:
-    """Rename a recording and its truth so that a recording never stands without its truth.
-
-    The truth goes first. A kill before the second rename leaves no new recording; the truth beside
-    an older one names the recording that it belongs to and is refused.
-    """
-    recording, truth = final
-    before = truth.with_name(f".{truth.name}.before")
-    if truth.exists():
-        truth.replace(before)
-    try:
-        replace_file(partial[1], truth)
-        replace_file(partial[0], recording)
-    except BaseException:
-        truth.unlink(missing_ok=True)
-        if before.exists():
-            before.replace(truth)
-        raise
-    before.unlink(missing_ok=True)

@@ -23,9 +23,10 @@ from eventseg.labels.maps import ClassTable, table_of
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
+from eventseg.recordings.truth_pair import finished_pair
 from eventseg.simulate.depth_files import DepthFiles, depth_files, read_camera, read_depth
 from eventseg.simulate.depth_shot import at_sensor, film_of_shot
-from eventseg.simulate.files import Summary, check_numbers, finished_files, summary_of, thread_count
+from eventseg.simulate.files import Summary, check_numbers, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion, low_passed
 from eventseg.simulate.image_layouts import AUTO, find_images, load_pair
 from eventseg.simulate.recorder import Recorder
@@ -172,7 +173,7 @@ def _simulate_part(
 ) -> Summary:
     seed, shot_us, step_us = (int(str(recipe[name])) for name in ("seed", "shot_us", "step_us"))
     strength = float(str(recipe["strength"]))
-    with finished_files(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
+    with finished_pair(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
         truth = TruthWriter(truth_file, sensor=sensor, classes=classes, recipe=recipe)
         try:
             with DDD17Writer(recording, sensor=sensor, packets=packets) as writer:

@@ -15,11 +15,11 @@ from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.writer import DDD17Writer, PacketOrder
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
+from eventseg.recordings.truth_pair import finished_pair
 from eventseg.simulate.files import (
     Summary,
     check_numbers,
     check_tolerance,
-    finished_files,
     summary_of,
     thread_count,
 )
@@ -150,7 +150,7 @@ def simulate_street(
     reset_us = None if kind.reset_at is None else round(kind.reset_at * duration_us)
     workers = thread_count(threads)
     target = Path(out)
-    with finished_files(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
+    with finished_pair(target) as (recording, truth_file), ThreadPoolExecutor(workers) as pool:
         truth = TruthWriter(truth_file, sensor=sensor, classes=CLASS_NAMES, recipe=recipe)
         try:
             with DDD17Writer(recording, sensor=sensor, packets=packets) as writer:

@@ -211,15 +211,16 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from eventseg.events import SensorSize
-from eventseg.simulate import files, street
+from eventseg.recordings import truth_pair
+from eventseg.simulate import street
 calls, stop = 0, int(sys.argv[2])
-def killed(source, target, real=files.replace_file):
+def killed(source, target, real=truth_pair.replace_file):
     global calls
     calls += 1
     if calls == stop:
         os._exit(9)
     real(source, target)
-files.replace_file = killed
+truth_pair.replace_file = killed
 street.simulate_street(
     sys.argv[1], duration_us=20_000, seed=int(sys.argv[3]), sensor=SensorSize(24, 32), threads=1
 )
@@ -257,7 +258,7 @@ def test_a_recording_that_cannot_be_renamed_leaves_the_pair_before(
             raise OSError(28, "No space left on device")
         source.replace(target)
 
-    monkeypatch.setattr("eventseg.simulate.files.replace_file", refused)
+    monkeypatch.setattr("eventseg.recordings.truth_pair.replace_file", refused)
     with pytest.raises(OutputError, match="No space left"):
         simulate_street(drive, duration_us=20_000, seed=1, sensor=SENSOR, threads=1)
     assert tree(drive.parent) == before

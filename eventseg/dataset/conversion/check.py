@@ -10,7 +10,7 @@ from eventseg.dataset.conversion.records import (
     MANIFEST,
     PARTIAL,
     ConvertedRecording,
-    has_size,
+    files_of,
     read_recordings,
     read_settings,
 )
@@ -84,11 +84,11 @@ def repair_conversion(path: str | Path) -> list[str]:
 
 
 def _files(root: Path, suffix: str, recordings: dict[str, ConvertedRecording]) -> Iterator[str]:
-    for name, one in sorted(recordings.items()):
-        file = root / f"{name}{suffix}"
-        if not file.is_file():
-            yield f"{file.name} is missing; {CURE}"
-        elif not has_size(root, suffix, one):
-            yield f"{file.name} has {file.stat().st_size:,} bytes of {one.bytes:,}; {CURE}"
-        elif digest_of(file) != one.sha256:
-            yield f"{file.name} is not as it was made, by its digest; {CURE}"
+    for _, one in sorted(recordings.items()):
+        for file, size, digest in files_of(root, suffix, one):
+            if not file.is_file():
+                yield f"{file.name} is missing; {CURE}"
+            elif file.stat().st_size != size:
+                yield f"{file.name} has {file.stat().st_size:,} bytes of {size:,}; {CURE}"
+            elif digest_of(file) != digest:
+                yield f"{file.name} is not as it was made, by its digest; {CURE}"

@@ -22,7 +22,7 @@ from eventseg.events import SensorSize
 from eventseg.files import locked
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.recordings.writers.convert import WRITTEN, loss_line
+from eventseg.recordings.writers.convert import WRITTEN, loss_line, truth_lines
 
 DOING = "converting"
 
@@ -62,6 +62,7 @@ class ConversionSummary:
             "events": sum(one.events for one in self.recordings),
             "bytes": sum(one.bytes for one in self.recordings),
             "lost": dict(self._lost()),
+            "truths": [one.name for one in self.recordings if one.truth_sha256],
         }
 
     def lines(self) -> list[str]:
@@ -76,7 +77,11 @@ class ConversionSummary:
         if self.converted < count:
             kept = count - self.converted
             lines.append(f"  {kept:,} of them were there before and are whole")
+        truths = sum(bool(one.truth_sha256) for one in self.recordings)
+        if truths:
+            lines.append(f"  {truths:,} of them with their truth files")
         lines += loss_line(self._lost())
+        lines += truth_lines(self._lost(), (one.truth_left for one in self.recordings))
         shifted = sum(one.shift_us != 0 for one in self.recordings)
         if shifted:
             lines.append(

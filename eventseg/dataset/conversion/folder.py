@@ -16,6 +16,7 @@ from eventseg.dataset.conversion.records import (
     SETTINGS,
     ConvertedRecording,
     difference,
+    files_of,
     has_size,
     read_recordings,
     read_settings,
@@ -24,6 +25,8 @@ from eventseg.dataset.conversion.request import ConvertSetting, Source
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.errors import OutputError
 from eventseg.files import check_folder, write_whole
+from eventseg.recordings.truth import truth_path
+from eventseg.recordings.truth_pair import is_anothers
 from eventseg.recordings.writers.convert import leftovers
 
 CURE = "give another --out, or --overwrite"
@@ -133,7 +136,16 @@ class ConversionFolder:
         )
 
     def _replaced_files(self) -> list[Path]:
-        return [self.root / f"{name}.{self._settings['format']}" for name in self._replaced]
+        if not self._replaced:
+            return []
+        suffix = f".{self._settings['format']}"
+        paths = [self.root / f"{name}{suffix}" for name in self._replaced]
+        truths = [
+            path
+            for name in self._replaced
+            for path, *_ in files_of(self.root, suffix, self.before[name])[1:]
+        ]
+        return paths + truths
 
     def _refuse_sources(self) -> None:
         """Raise an error where a file that is made or removed is one of the recordings."""
@@ -150,6 +162,11 @@ class ConversionFolder:
             if source.name not in self._names and path.exists():
                 raise OutputError(
                     f"{path} is there already, and no {MANIFEST} says how it was made; {CURE}"
+                )
+            truth = truth_path(path)
+            if source.name not in self._names and truth.exists() and not is_anothers(truth, path):
+                raise OutputError(
+                    f"{truth} is there already, and no {MANIFEST} says how it was made; {CURE}"
                 )
             known = self.before.get(source.name)
             if known is not None and known.source_bytes != source.size:

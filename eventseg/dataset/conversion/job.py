@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from eventseg.dataset.conversion.records import ConvertedRecording
+from eventseg.dataset.conversion.records import ConvertedRecording, files_of, has_sizes
 from eventseg.dataset.conversion.request import ConvertSetting
 from eventseg.dataset.encode import file_state
 from eventseg.dataset.jobs.job import Tick
@@ -15,6 +15,8 @@ from eventseg.errors import DatasetError, OutputError, RecordingError
 from eventseg.files import digest_of
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Progress
+from eventseg.recordings.truth import truth_path
+from eventseg.recordings.truth_pair import is_anothers
 from eventseg.recordings.writers.convert import check_sensor, convert
 
 READING = 0.25
@@ -70,19 +72,23 @@ def convert_recording(job: ConvertJob, tick: Tick) -> ConvertResult:
     state = file_state(job.source)
     before = None if job.before is None or not _is_whole(job, job.before) else job.before
     made = before is None
+    made_truth = False
     try:
         entry = _converted(job, tick, state[0]) if before is None else before
+        made_truth = bool(entry.truth_sha256)
     except RecordingError:
-        _check_unchanged(job, state, made=made)
+        _check_unchanged(job, state, made=made, made_truth=False)
         raise
-    _check_unchanged(job, state, made=made)
+    _check_unchanged(job, state, made=made, made_truth=made_truth)
     entry = replace(entry, source=job.seen)  # the recording may have moved
     entry.write(job.record)
     tick(state[0])
     return ConvertResult(entry, made)
 
 
-def _check_unchanged(job: ConvertJob, state: tuple[int, int], *, made: bool) -> None:
+def _check_unchanged(
+    job: ConvertJob, state: tuple[int, int], *, made: bool, made_truth: bool
+) -> None:
     """Raise an error where the recording has changed meanwhile; what came of it is removed."""
     try:
         if file_state(job.source) == state:
@@ -92,6 +98,8 @@ def _check_unchanged(job: ConvertJob, state: tuple[int, int], *, made: bool) -> 
         reason = "has gone"
     if made:
         job.target.unlink(missing_ok=True)
+        if made_truth:
+            truth_path(job.target).unlink(missing_ok=True)
     raise RecordingError(f"{job.source} {reason} while it was converted; restore it and run again")
 
 
@@ -102,11 +110,19 @@ def _is_whole(job: ConvertJob, before: ConvertedRecording) -> bool:
             f"{job.source} is not the recording that {job.target} was made of; give another "
             "--out, or --overwrite"
         )
-    return (
-        job.target.is_file()
-        and job.target.stat().st_size == before.bytes
-        and digest_of(job.target) == before.sha256
+    truth = _truth_digest(job.source)
+    if truth and truth != before.source_truth_sha256:
+        return False  # it came later, or was made again
+    root, suffix = job.target.parent, job.setting.suffix
+    return has_sizes(root, suffix, before) and all(
+        digest_of(path) == digest for path, _, digest in files_of(root, suffix, before)
     )
+
+
+def _truth_digest(recording: Path) -> str:
+    """Return the digest of the truth beside a recording; empty without one of its own."""
+    truth = truth_path(recording)
+    return digest_of(truth) if truth.is_file() and not is_anothers(truth, recording) else ""
 
 
 def _converted(job: ConvertJob, tick: Tick, size: int) -> ConvertedRecording:
@@ -148,4 +164,8 @@ def _converted(job: ConvertJob, tick: Tick, size: int) -> ConvertedRecording:
             shift_us=done.shift_us,
             lost=done.lost,
             version=metadata.version("eventseg"),
+            truth_bytes=0 if done.truth is None else done.truth.stat().st_size,
+            truth_sha256="" if done.truth is None else digest_of(done.truth),
+            truth_left=done.truth_left,
+            source_truth_sha256=_truth_digest(job.source),
         )

@@ -12,6 +12,7 @@ import tomli_w
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import OutputError
 from eventseg.files import read_toml, write_whole
+from eventseg.recordings.truth import truth_path
 
 MANIFEST = "conversion.toml"
 """Settings and recordings of a folder; written last."""
@@ -21,6 +22,9 @@ PARTIAL = "conversion.partial"
 
 SETTINGS, RECORDS = "settings.toml", "records"
 """In it: settings and names that were asked for, and a file for each recording that is done."""
+
+TRUTH_TEXTS = ("truth_sha256", "truth_left", "source_truth_sha256")
+"""Texts of a record of a simulated recording."""
 
 UNREADABLE = (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """Errors of a file that is no TOML, or not of this content."""
@@ -47,6 +51,12 @@ class ConvertedRecording:
         Numbers that the format has no place for, by kind.
     version : str
         Version of eventseg that made it.
+    truth_bytes, truth_sha256
+        Size and digest of the truth file that was made beside it; 0 and empty without one.
+    truth_left : str
+        Reason for which the truth beside the recording stays behind.
+    source_truth_sha256 : str
+        Digest of that truth, empty without one.
     """
 
     name: str
@@ -62,10 +72,15 @@ class ConvertedRecording:
     shift_us: int
     lost: Mapping[str, int]
     version: str
+    truth_bytes: int = 0
+    truth_sha256: str = ""
+    truth_left: str = ""
+    source_truth_sha256: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recording as a TOML table."""
-        return asdict(self)
+        """Return the recording as a TOML table; one without truth has no word of it."""
+        table = asdict(self)
+        return {key: value for key, value in table.items() if "truth" not in key or value}
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Self:
@@ -82,6 +97,8 @@ class ConvertedRecording:
         values: dict[str, Any] = {
             **{name: str(table[name]) for name in texts},
             **{name: int(table[name]) for name in numbers},
+            "truth_bytes": int(table.get("truth_bytes", 0)),
+            **{name: str(table.get(name, "")) for name in TRUTH_TEXTS},
         }
         return cls(
             **values,
@@ -162,8 +179,25 @@ def difference(made: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
 
 def has_size(root: Path, suffix: str, one: ConvertedRecording) -> bool:
     """Return whether the file of a recording is there in its size."""
-    path = root / f"{one.name}{suffix}"
-    return path.is_file() and path.stat().st_size == one.bytes
+    path, size, _ = files_of(root, suffix, one)[0]
+    return path.is_file() and path.stat().st_size == size
+
+
+def has_sizes(root: Path, suffix: str, one: ConvertedRecording) -> bool:
+    """Return whether all files of a recording are there in their sizes."""
+    return all(
+        path.is_file() and path.stat().st_size == size
+        for path, size, _ in files_of(root, suffix, one)
+    )
+
+
+def files_of(root: Path, suffix: str, one: ConvertedRecording) -> list[tuple[Path, int, str]]:
+    """Return path, size and digest of the files of a recording: itself and its truth."""
+    file = root / f"{one.name}{suffix}"
+    found = [(file, one.bytes, one.sha256)]
+    if one.truth_sha256:
+        found.append((truth_path(file), one.truth_bytes, one.truth_sha256))
+    return found
 
 
 def is_conversion(root: Path) -> bool:

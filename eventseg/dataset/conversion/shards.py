@@ -16,7 +16,12 @@ from eventseg.dataset.conversion.convert_into import (
     summary_of,
 )
 from eventseg.dataset.conversion.folder import ConversionFolder, complete_folder, made_folder
-from eventseg.dataset.conversion.records import difference, has_size, read_recordings
+from eventseg.dataset.conversion.records import (
+    difference,
+    has_size,
+    has_sizes,
+    read_recordings,
+)
 from eventseg.dataset.conversion.request import ConvertSetting, find_sources
 from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
@@ -134,7 +139,7 @@ def merge_conversion(root: Path) -> ConversionSummary:
         lacking = [
             name
             for name in names
-            if name not in done or name not in records or not has_size(root, suffix, records[name])
+            if name not in done or name not in records or not has_sizes(root, suffix, records[name])
         ]
         if lacking:
             raise DatasetError(

@@ -43,6 +43,8 @@ def why_not_again(source: Source, names: Sequence[str]) -> str:
             recipe = truth.recipe
         if recipe.get("kind") != "street" or recipe.get("version") != 2:
             return f"recording {name} is no simulated drive of version 2"
+        if "part" in recipe:
+            return f"recording {name} is a part of a simulated drive"
     return ""
 
 

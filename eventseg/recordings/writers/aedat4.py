@@ -99,6 +99,7 @@ def write_aedat4(
     spans: Iterable[EventStream],
     *,
     around: tuple[int, int],
+    chosen: NDArray[np.int64],
     compress: Callable[[bytes], bytes],
 ) -> dict[str, int]:
     """Write a recording.
@@ -112,7 +113,9 @@ def write_aedat4(
     spans : iterable of EventStream
         Consecutive spans of the events.
     around : (int, int)
-        Span of all else.
+        Span of inertial samples and special events.
+    chosen : int64 (F,)
+        Numbers of the frames.
     compress : callable
         From :func:`compressor`.
 
@@ -124,7 +127,6 @@ def write_aedat4(
     t0_us, t1_us = around
     writer = PacketWriter(file, recording, compress)
     frames = recording.frames
-    chosen = np.flatnonzero((frames.t_us >= t0_us) & (frames.t_us < t1_us))
     imu = recording.imu(t0_us, t1_us)
     specials, unknown = _triggers(recording, t0_us, t1_us)
     done = {"frames": 0, "imu": 0, "specials": 0}

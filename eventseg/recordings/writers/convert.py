@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import glob
+import os
 import re
+import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eventseg.errors import OutputError, RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.files import TEMPORARY, check_folder, write_whole
 from eventseg.recordings.base import Recording
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
-from eventseg.recordings.contents import seconds
+from eventseg.recordings.contents import Frames, seconds
 from eventseg.recordings.ddd17.layout import WRAP_US
 from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.recordings.truth import TRUTH_SUFFIX, truth_path
+from eventseg.recordings.truth_pair import finished_pair
 from eventseg.recordings.writers.aedat4 import compressor, write_aedat4
 from eventseg.recordings.writers.columns import write_hdf5, write_npz, write_text
 from eventseg.recordings.writers.ddd17 import write_ddd17
 from eventseg.recordings.writers.evt3 import MODULUS_US, MOST_SIDE, write_evt3
+from eventseg.recordings.writers.truth import copy_truth, plan_truth
 
 WRITTEN = {
     ".hdf5": "the layout of DDD17, with frames, inertial samples and special events",
@@ -44,14 +51,23 @@ STALE_S = 60
 PART = ".part"
 """Ending of a file in the layout of DDD17 that is being written."""
 
-LEFT = re.compile(rf"\.[0-9a-f]+({re.escape(TEMPORARY)}|{re.escape(PART)})")
-"""What the name of a file has behind it while it is being written."""
+ENDINGS = rf"(\.[0-9a-f]+({re.escape(TEMPORARY)}|{re.escape(PART)}))+"
+"""Pattern of what the name of a file has behind it while it is being written."""
 
 NPZ_PASSES = 4
 """Times that the events are read for an archive, whose columns stand one behind the other."""
 
 KINDS = ("frames", "imu", "specials")
 """Contents besides events, as writers count them; other counts are of what is lost of them."""
+
+FRAMED = (".hdf5", ".aedat4")
+"""Formats with frames, beside which truth files have a meaning."""
+
+TRUE_MAPS = "true label maps"
+"""Label maps of a truth file that stay behind, in counts of losses."""
+
+SHOWN_REASONS = 3
+"""Most reasons that a summary names; all stand in the records of the recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,10 @@ class Conversion:
         Numbers within the span that the new format has no place for, by kind.
     shift_us : int
         Time of the source that is 0 in the new file; 0 where times stay.
+    truth : Path, optional
+        Truth file of the new recording, where that of a simulated source went with it.
+    truth_left : str
+        Reason for which the truth of a simulated source stays behind.
     """
 
     path: Path
@@ -80,10 +100,13 @@ class Conversion:
     specials: int
     lost: dict[str, int]
     shift_us: int = 0
+    truth: Path | None = None
+    truth_left: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON holds it."""
-        return {**asdict(self), "path": str(self.path)}
+        truth = None if self.truth is None else str(self.truth)
+        return {**asdict(self), "path": str(self.path), "truth": truth}
 
     def lines(self) -> list[str]:
         """Return the result as lines for people."""
@@ -92,15 +115,28 @@ class Conversion:
         more = "".join(f", {count:,} {name}" for name, count in rest if count)
         return [
             f"{self.path}: {self.events:,} events{more}; {self.format}",
+            *([f"  with its truth, {self.truth}"] * (self.truth is not None)),
             *loss_line(self.lost),
+            *truth_lines(self.lost, [self.truth_left]),
             *([f"  times are {self.shift_us:,} us less than in the source"] * bool(self.shift_us)),
         ]
 
 
 def loss_line(lost: Mapping[str, int]) -> list[str]:
-    """Return the line for people about what was lost; none where nothing was."""
-    text = ", ".join(f"{count:,} {kind}" for kind, count in lost.items())
+    """Return the line for people about what a format has no place for; none without losses."""
+    text = ", ".join(f"{count:,} {kind}" for kind, count in lost.items() if kind != TRUE_MAPS)
     return [f"  lost, as the format has no place for them: {text}"] if text else []
+
+
+def truth_lines(lost: Mapping[str, int], reasons: Iterable[str]) -> list[str]:
+    """Return the line for people about truth that stays behind; none without a reason."""
+    different = [reason for reason in dict.fromkeys(reasons) if reason]
+    if not different:
+        return []
+    shown = different[:SHOWN_REASONS]
+    if more := len(different) - len(shown):
+        shown.append(f"{more:,} more reasons")
+    return [f"  true labels stay behind ({lost.get(TRUE_MAPS, 0):,} maps): {'; '.join(shown)}"]
 
 
 def check_sensor(suffix: str, sensor: SensorSize) -> None:
@@ -161,16 +197,18 @@ def convert(
     if path.suffix.lower() not in WRITTEN:
         known = "; ".join(f"{suffix} {what}" for suffix, what in WRITTEN.items())
         raise OutputError(f"{path}: the suffix {path.suffix!r} is none that is written: {known}")
+    if path.name.lower().endswith(TRUTH_SUFFIX):
+        raise OutputError(f"{path} has the ending of truth files; give another name")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} is there already; give another name, or --overwrite")
     check_folder(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, Recording):
-        return _converted(source, path, begin_us, end_us, progress)
+        return _converted(source, path, begin_us, end_us, overwrite, progress)
     if path.exists() and path.samefile(source):
         raise OutputError(f"{path} is the source itself; give another name")
     with open_recording(source, sensor=sensor, **choices.arguments) as recording:
-        result = _converted(recording, path, begin_us, end_us, progress)
+        result = _converted(recording, path, begin_us, end_us, overwrite, progress)
     _remove_stale(path)
     return result
 
@@ -187,14 +225,22 @@ def _remove_stale(path: Path) -> None:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """Return the files that killed processes have left of writing a file, sorted."""
-    name = glob.escape(path.name)
-    found = [*path.parent.glob(f"{name}.*{TEMPORARY}"), *path.parent.glob(f".{name}.*{PART}")]
-    return sorted(left for left in found if LEFT.fullmatch(left.name.split(path.name, 1)[1]))
+    """Return the files that killed processes have left of writing a file and its truth, sorted."""
+    names = "|".join(re.escape(each.name) for each in (path, truth_path(path)))
+    # A recording with a truth has a temporary name from which its writer makes another one.
+    left = re.compile(rf"\.*({names}){ENDINGS}")
+    # Names alone: a folder may hold thousands of files, and is looked through for each of them.
+    with os.scandir(path.parent) as entries:
+        return sorted(path.parent / entry.name for entry in entries if left.fullmatch(entry.name))
 
 
 def _converted(
-    recording: Recording, path: Path, begin_us: int, end_us: int | None, progress: Report
+    recording: Recording,
+    path: Path,
+    begin_us: int,
+    end_us: int | None,
+    overwrite: bool,
+    progress: Report,
 ) -> Conversion:
     kind, sensor = path.suffix.lower(), recording.sensor
     t0_us = recording.t_first_us + begin_us
@@ -225,29 +271,53 @@ def _converted(
         min(t0_us, *recording.frames.t_start_us[:1].tolist(), t0_us) if begin_us == 0 else t0_us,
         max(t1_us, *(recording.frames.t_us[-1:] + 1).tolist(), t1_us) if end_us is None else t1_us,
     )
-    shift_us = 0
-    held = {"frames": 0, "imu": 0, "specials": 0}
-    if kind == ".hdf5":
-        # Sensors of that format count from their start; a host's clock would be taken for damage.
-        far = around[1] >= MAX_OVERFLOW * WRAP_US or around[0] < 0
-        shift_us = around[0] if far else 0
-        held = write_ddd17(path, recording, spans(), around=around, zero_us=shift_us)
-    elif kind == ".aedat4":
-        compress = compressor(path)
+    shift_us = _shift(kind, t0_us, around)
+    chosen = _frames_in(recording.frames, around, zero_us=shift_us if kind == ".hdf5" else None)
+    plan = plan_truth(recording, path, framed=kind in FRAMED, overwrite=overwrite)
+    # Before hours of work.
+    compress = compressor(path) if kind == ".aedat4" else None
 
-        def write(file: BinaryIO) -> None:
-            held.update(write_aedat4(file, recording, spans(), around=around, compress=compress))
+    def write(place: Path) -> dict[str, int]:
+        if kind == ".hdf5":
+            return write_ddd17(
+                place, recording, spans(), around=around, chosen=chosen, zero_us=shift_us
+            )
+        held = {"frames": 0, "imu": 0, "specials": 0}
+        if compress is not None:
 
-        write_whole(path, write)
-    elif kind == ".raw":
-        shift_us = t0_us - t0_us % MODULUS_US
-        write_whole(path, lambda file: write_evt3(file, spans(), sensor=sensor))
-    elif kind == ".h5":
-        write_whole(path, lambda file: write_hdf5(file, spans(), sensor=sensor))
-    elif kind == ".npz":
-        write_whole(path, lambda file: write_npz(file, spans, sensor=sensor, events=count))
+            def write_packets(file: BinaryIO) -> None:
+                held.update(
+                    write_aedat4(
+                        file, recording, spans(), around=around, chosen=chosen, compress=compress
+                    )
+                )
+
+            write_whole(place, write_packets)
+        elif kind == ".raw":
+            write_whole(place, lambda file: write_evt3(file, spans(), sensor=sensor))
+        elif kind == ".h5":
+            write_whole(place, lambda file: write_hdf5(file, spans(), sensor=sensor))
+        elif kind == ".npz":
+            write_whole(place, lambda file: write_npz(file, spans, sensor=sensor, events=count))
+        else:
+            write_whole(place, lambda file: write_text(file, spans()))
+        return held
+
+    if plan.source is None:
+        held = write(path)
+        if plan.outdated is not None:
+            plan.outdated.unlink(missing_ok=True)
     else:
-        write_whole(path, lambda file: write_text(file, spans()))
+        first = 0 if t0_us == recording.t_first_us else _count(recording, None, t0_us)
+        with finished_pair(path, mark=f".{secrets.token_hex(5)}") as (partial, truth):
+            held = write(partial)
+            copy_truth(
+                plan.source,
+                truth,
+                events=(first, first + count),
+                frames=chosen,
+                shift_us=shift_us,
+            )
     return Conversion(
         path,
         WRITTEN[kind],
@@ -255,12 +325,33 @@ def _converted(
         held["frames"],
         held["imu"],
         held["specials"],
-        _lost(recording, *around, held),
+        _lost(recording, *around, held) | ({TRUE_MAPS: len(chosen)} if plan.left else {}),
         shift_us,
+        None if plan.source is None else truth_path(path),
+        plan.left,
     )
 
 
-def _count(recording: Recording, t0_us: int, t1_us: int) -> int:
+def _shift(kind: str, t0_us: int, around: tuple[int, int]) -> int:
+    """Return the time of the source that is 0 in a file of a format."""
+    if kind == ".raw":
+        return t0_us - t0_us % MODULUS_US
+    # Sensors of that format count from their start; a host's clock would be taken for damage.
+    far = around[1] >= MAX_OVERFLOW * WRAP_US or around[0] < 0
+    return around[0] if kind == ".hdf5" and far else 0
+
+
+def _frames_in(
+    frames: Frames, around: tuple[int, int], *, zero_us: int | None
+) -> NDArray[np.int64]:
+    """Return the numbers of the frames in a span, those that do not begin before the clock."""
+    inside = (frames.t_us >= around[0]) & (frames.t_us < around[1])
+    if zero_us is not None:
+        inside &= frames.t_start_us >= zero_us
+    return np.flatnonzero(inside)
+
+
+def _count(recording: Recording, t0_us: int | None, t1_us: int) -> int:
     return sum(map(len, recording.stream(t0_us=t0_us, t1_us=t1_us)))
 
 

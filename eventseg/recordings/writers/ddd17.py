@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventseg.events import EventStream
 from eventseg.recordings.base import Recording
@@ -24,6 +25,7 @@ def write_ddd17(
     spans: Iterable[EventStream],
     *,
     around: tuple[int, int],
+    chosen: NDArray[np.int64],
     zero_us: int,
 ) -> dict[str, int]:
     """Write a recording; a file of that name is replaced when the new one is complete.
@@ -36,7 +38,9 @@ def write_ddd17(
     spans : iterable of EventStream
         Consecutive spans of the events.
     around : (int, int)
-        Span of all else.
+        Span of inertial samples and special events.
+    chosen : int64 (F,)
+        Numbers of the frames.
     zero_us : int
         Time that becomes 0.
 
@@ -46,8 +50,6 @@ def write_ddd17(
         Frames, inertial samples and special events written.
     """
     (t0_us, t1_us), frames = around, recording.frames
-    inside = (frames.t_us >= t0_us) & (frames.t_us < t1_us) & (frames.t_start_us >= zero_us)
-    chosen = np.flatnonzero(inside)
     # Some recorders leave stamps out: a frame lasts at least as long as its exposure.
     starts = np.minimum(frames.t_start_us, frames.exposure_start_us)
     ends = np.maximum(frames.t_end_us, frames.t_us)
