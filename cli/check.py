@@ -49,9 +49,9 @@ def command(
     Problems go to stdout, one a line; exit 1 if there is any. Labels that teach little, such as a
     class that never occurs, and what a reader left out are warnings. Of a data set every file of
     every sample is read; of a recording every event and frame; of a run settings, scores and
-    checkpoints; of predictions every map; of a folder of converted recordings every digest; of a
-    league, DDD17 in the ESS repack or DSEC-Semantic as downloaded, every mask, all events and every
-    index.
+    checkpoints, of which one may be given alone; of predictions every map; of a folder of converted
+    recordings every digest; of a league, DDD17 in the ESS repack or DSEC-Semantic as downloaded,
+    every mask, all events and every index.
 
     \b
     eventseg check rec1487339175.eventseg

@@ -29,11 +29,14 @@ def command(
 ) -> None:
     """Show what a recording, data set, image folder, league, run, checkpoint or predictions hold.
 
+    Of a folder of converted recordings it shows format, counts and losses.
+
     \b
     eventseg info rec1487339175.hdf5
     eventseg info rec1487339175.eventseg --json
     eventseg info CamVid
     eventseg info DDD17_ESS
+    eventseg info as_raw
     eventseg info runs/fastscnn
     eventseg info predictions/fastscnn-rec1487339175
     """  # noqa: D301
@@ -69,7 +72,7 @@ def command(
 
 
 def _folder(path: Path) -> list[tuple[dict[str, Any], list[str]]]:
-    """Return the descriptions of a folder: of predictions, a run, pictures or data sets."""
+    """Return the descriptions of a folder: predictions, a run, conversions, pictures, data sets."""
     from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
 
     if any((path / name).is_file() for name in (MANIFEST, UNFINISHED)):
@@ -82,18 +85,31 @@ def _folder(path: Path) -> list[tuple[dict[str, Any], list[str]]]:
 
         found = describe_run(path)
         return [(found, run_lines(found))]
+    from eventseg.dataset.conversion.records import is_conversion
+
+    if is_conversion(path):
+        from eventseg.dataset.conversion.describe import describe_conversion
+
+        return [describe_conversion(path)]
     from eventseg.dataset.describe import dataset_lines, describe_dataset
     from eventseg.dataset.reader import dataset_folders, open_dataset
     from eventseg.sources.describe import describe_folder, folder_lines
     from eventseg.sources.layouts import open_layout
+    from eventseg.training.layout import CONFIG
 
     folder = open_layout(path)
     if folder is not None:
         found = describe_folder(folder)
         return [(found, folder_lines(found))]
     described = []
+    inside = dataset_folders(path)
+    if not inside and (path / CONFIG).is_file():
+        from eventseg.training.describe_run import describe_run, run_lines
+
+        found = describe_run(path)
+        return [(found, run_lines(found))]
     # A folder of data sets, one a window length, is shown as each of them.
-    for each in dataset_folders(path) or [path]:
+    for each in inside or [path]:
         with open_dataset(each) as dataset:
             described.append((info := describe_dataset(dataset), dataset_lines(info)))
     return described

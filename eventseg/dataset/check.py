@@ -32,6 +32,7 @@ from eventseg.dataset.layout import (
     tensor_file,
 )
 from eventseg.dataset.manifest import RecordingEntry, Settings
+from eventseg.dataset.mistaken import refusal
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
@@ -84,7 +85,7 @@ def check_dataset(
     root = Path(path)
     folders = dataset_folders(root)
     if not folders:
-        return [f"{root}: no data set: neither {MANIFEST} nor {PARTIAL}"]
+        return [refusal(root)]
     again = thread_count(threads) if deep else 0
     return [
         f"{folder}: {problem}"

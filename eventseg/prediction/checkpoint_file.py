@@ -15,7 +15,7 @@ from eventseg.images import PICTURES
 from eventseg.networks import InputSpec
 from eventseg.networks.named import NamedCheckpoint, parse_named
 from eventseg.networks.shipped import SHIPPED, shipped_file
-from eventseg.prediction.layout import BEST, RUN, SPLIT
+from eventseg.prediction.layout import BEST, CONFIG, RUN, SPLIT
 from eventseg.recordings.formats import FORMATS
 
 
@@ -114,7 +114,7 @@ def find_checkpoint(spec: str | Path, *, checkpoint: str = BEST) -> CheckpointFi
             "INPUT"
         )
     there = sorted(file.name for file in path.glob("*.pt"))
-    if there or (path / RUN).is_file():
+    if there or any((path / name).is_file() for name in (RUN, CONFIG)):
         others = f"it has {', '.join(there)}: name one with --checkpoint" if there else ""
         raise CheckpointError(
             f"{path} has no {checkpoint}; {others or 'its training has not ended an epoch'}"

@@ -9,6 +9,9 @@ from eventseg.dataset.layout import checked_name
 BEST, RUN = "best.pt", "run.json"
 """In a run folder: the checkpoint of the best epoch, and where it comes from."""
 
+CONFIG = "config.toml"
+"""In a run folder: its settings, which are written first."""
+
 SPLIT = "split.csv"
 """In a run folder: split of every sample, where it is not that of the data."""
 

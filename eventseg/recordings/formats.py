@@ -167,9 +167,13 @@ def open_recording(
     """
     path = Path(path)
     if path.name.endswith(".truth.h5"):
+        name = path.name.removesuffix(".truth.h5")
+        beside = [
+            f"{name}{suffix}" for suffix in FORMATS if (path.parent / f"{name}{suffix}").exists()
+        ]
         raise RecordingError(
             f"{path} is the truth about a simulated recording; open "
-            f"{path.name.removesuffix('.truth.h5')}.hdf5"
+            f"{' or '.join(beside) or f'{name}.hdf5'}"
         )
     candidates = FORMATS.get(path.suffix.lower())
     if candidates is None:

@@ -15,7 +15,7 @@ from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config, with_learning_rate
 from eventseg.training.epoch_tables import read_metrics
 from eventseg.training.layout import BEST, CONFIG, LAST, METRICS, RUN
-from eventseg.training.run_folder import read_run, recorded_config
+from eventseg.training.run_folder import check_is_run, read_run, recorded_config
 
 
 def check_run(path: str | Path) -> tuple[list[str], list[str]]:
@@ -31,6 +31,10 @@ def check_run(path: str | Path) -> tuple[list[str], list[str]]:
     ([], [])
     """
     root = Path(path)
+    try:
+        check_is_run(root)
+    except EventsegError as error:
+        return [str(error)], []
     problems = [f"{root}: {problem}" for problem in _files(root)]
     try:
         run = read_run(root / RUN)

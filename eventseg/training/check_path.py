@@ -10,6 +10,7 @@ from eventseg.dataset.check import check_dataset, warn_of_labels
 from eventseg.dataset.conversion.records import is_conversion
 from eventseg.dataset.describe_labels import MOST_MAPS
 from eventseg.dataset.repair import repair_dataset
+from eventseg.errors import EventsegError
 from eventseg.files import locked, temporary_files
 from eventseg.prediction.layout import MANIFEST as PREDICTED
 from eventseg.prediction.layout import UNFINISHED
@@ -47,7 +48,7 @@ def check_path(
     repair: bool = False,
     threads: int | None = None,
 ) -> CheckReport:
-    """Check a data set, league, run, recording, prediction folder or converted recordings.
+    """Check a data set, league, run, checkpoint, recording, predictions or converted recordings.
 
     Parameters
     ----------
@@ -70,13 +71,15 @@ def check_path(
     """
     # Each kind loads what it needs and no more: torch alone takes seconds.
     path = Path(path)
+    if is_league(path):
+        return CheckReport(path, "league", check_league(path))
+    if path.is_file() and path.suffix == ".pt":
+        return CheckReport(path, "checkpoint", _checkpoint_problems(path))
     if path.is_file():
         from eventseg.recordings.check import check_recording
 
         problems, warnings = check_recording(path)
         return CheckReport(path, "recording", problems, warnings)
-    if is_league(path):
-        return CheckReport(path, "league", check_league(path))
     if any((path / name).is_file() for name in (PREDICTED, UNFINISHED)):
         from eventseg.prediction.check import check_predictions
 
@@ -98,6 +101,17 @@ def check_path(
     problems = check_dataset(path, quick=quick, deep=deep, threads=threads)
     warnings = warn_of_labels(path, most_maps=MOST_MAPS if quick else None)
     return CheckReport(path, "data set", problems, warnings, repaired)
+
+
+def _checkpoint_problems(path: Path) -> list[str]:
+    """Return the reason for which a checkpoint cannot be loaded, if there is one."""
+    from eventseg.networks import load_network
+
+    try:
+        load_network(path)
+    except EventsegError as error:
+        return [f"{error}; restore the file, or train again"]
+    return []
 
 
 def _remove_leftovers(root: Path, *, complete: bool) -> list[str]:

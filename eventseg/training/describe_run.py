@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eventseg.errors import EventsegError, TrainingError
 from eventseg.networks import TrainedNetwork, load_network, parameter_count
+from eventseg.training.config.config import TrainConfig, load_config
+from eventseg.training.layout import CONFIG
 from eventseg.training.run import open_run
 from eventseg.training.run_folder import BEST, METRICS, RUN, read_run, recorded_config
 
@@ -21,8 +25,15 @@ def describe_run(path: str | Path) -> dict[str, Any]:
         Its checkpoint cannot be read.
     """
     root = Path(path)
+    if not (root / RUN).is_file() and (root / CONFIG).is_file():
+        try:
+            config = load_config(root / CONFIG)
+        except EventsegError as error:
+            raise TrainingError(f"{root / CONFIG}: {error}") from error
+        return _without_epoch(root, config, {})
     if not (root / METRICS).is_file():
-        return _without_epoch(root)
+        record = read_run(root / RUN)
+        return _without_epoch(root, recorded_config(record, root / RUN), record)
     run, record = open_run(root), read_run(root / RUN)
     return {
         "path": str(root),
@@ -57,6 +68,14 @@ def run_lines(info: dict[str, Any]) -> list[str]:
     lines = [info["path"]]
     if info.get("epochs") == 0:
         windows = f", windows {', '.join(info['windows'])}" if info["windows"] else ""
+        if info["data"] is None:
+            return [
+                *lines,
+                f"  {info['network']}, input {info['input']}{windows}",
+                f"  to be trained with labels {info['labels']}, seed {info['seed']}",
+                f"  settings alone: there is no {RUN}, as the training was stopped before it "
+                "began; go on with train --resume",
+            ]
         return [
             *lines,
             f"  {info['network']}, {info['parameters']:,} parameters, "
@@ -96,18 +115,19 @@ def run_lines(info: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _without_epoch(root: Path) -> dict[str, Any]:
-    """Return the contents of a run whose first epoch has not ended: its settings."""
-    record = read_run(root / RUN)
-    config = recorded_config(record, root / RUN)
+def _without_epoch(root: Path, config: TrainConfig, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents of a run whose first epoch has not ended: its settings.
+
+    The record is empty where the training was stopped before it wrote one.
+    """
     sees_events = config.input.kind in ("events", "both")
     return {
         "path": str(root),
-        "data": record["data"],
+        "data": record.get("data"),
         "labels": config.labels.set,
         "protocol": config.protocol,
         "seed": config.seed,
-        "device": record["device"],
+        "device": record.get("device"),
         "epochs": 0,
         "best_epoch": None,
         "val_miou": None,
@@ -115,7 +135,7 @@ def _without_epoch(root: Path) -> dict[str, Any]:
         "checkpoints": sorted(file.name for file in root.glob("*.pt")),
         "evaluations": [],
         "network": config.network.name,
-        "parameters": record["parameters"],
+        "parameters": record.get("parameters"),
         "input": config.input.kind,
         "windows": list(config.input.windows) if sees_events else [],
     }

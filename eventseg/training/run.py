@@ -33,7 +33,7 @@ from eventseg.training.config.options import overrides_of
 from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics
 from eventseg.training.pictures import history_figure
 from eventseg.training.progress import EpochCallback, TrainingProgress
-from eventseg.training.run_folder import BEST, CONFIG, RUN, read_run
+from eventseg.training.run_folder import BEST, CONFIG, RUN, check_is_run, read_run
 from eventseg.training.together import ending_together
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
 
@@ -347,6 +347,8 @@ def open_run(path: str | Path) -> Run:
     """
     root = Path(path)
     missing = [name for name in (CONFIG, RUN) if not (root / name).is_file()]
+    if missing == [RUN]:
+        check_is_run(root)
     if missing:
         raise TrainingError(
             f"{root} is no run folder: it has no {' and no '.join(missing)}; give a folder that "

@@ -262,6 +262,11 @@ def check_is_run(root: Path) -> None:
             "the run comes first: eventseg evaluate RUN DATA"
         )
     if root.is_dir() and not (root / RUN).is_file() and not any(root.glob("*.pt")):
+        if (root / CONFIG).is_file():
+            raise TrainingError(
+                f"{root} has the settings of a run, {CONFIG}, and no {RUN}: its training was "
+                "stopped before it began; go on with train --resume"
+            )
         raise TrainingError(f"{root} is no run folder: it has no {RUN}; eventseg train makes one")
 
 

@@ -141,6 +141,9 @@ def test_a_stopped_run_keeps_what_is_whole(drives: Path, straight: Path) -> None
     left = [".rec2.hdf5.77.part", "conversion.toml.0d.tmp", "rec2.hdf5.0a1b2c.tmp"]
     for name in left:
         (out / name).write_bytes(b"of a process that was killed")
+    shown = run("info", out).stdout
+    assert f"{out}: 3 recordings, " in shown
+    assert "1 more are not converted yet: run the same convert again to go on" in shown
     problems, _ = check_conversion(out)
     assert sum("left over" in line for line in problems) == 3
     assert problems[0].startswith(f"{out}: 1 of 4 recordings are not converted yet: run the same")
@@ -157,6 +160,11 @@ def test_a_stopped_run_keeps_what_is_whole(drives: Path, straight: Path) -> None
     assert json.loads(run(*words, "--json").stdout)["converted"] == 0
     assert tree(out) == tree(straight)
     assert check_conversion(out) == ([], [])
+    described = json.loads(run("info", out, "--json").stdout)
+    assert (described["recordings"], described["complete"]) == (
+        ["rec0", "rec1", "rec2", "rec3"],
+        True,
+    )
 
 
 def test_check_names_what_is_not_as_it_was_made(drives: Path, tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ from eventseg_cli.main import main
         (["d/manifest.toml", "d/tensors/50ms/a.npy"], "d/tensors", "a part of the data set"),
         (["run/run.json"], "run", "run is a run folder and no data set"),
         (["maps/predictions.toml"], "maps", "maps is a prediction folder and no data set"),
+        (["maps/unfinished.toml"], "maps", "maps is a prediction folder on its way and no"),
+        (["run/config.toml"], "run", "run is a run folder with settings alone and no data set"),
+        (["run/t/scores.json"], "run/t", "run/t is an evaluation and no data set"),
+        (["out/conversion.toml", "out/a.raw"], "out", "out holds converted recordings and no data"),
+        (["out/streets.toml", "out/a.hdf5"], "out", "out holds simulated streets and no data set"),
+        (["out/shards/1-of-2/shard.toml"], "out", "shards of a job array: eventseg merge out"),
     ],
 )
 def test_a_path_that_is_no_data_set_is_named_for_what_it_is(

@@ -20,6 +20,7 @@ from eventseg.prediction.contact_sheet import contact_sheet
 from eventseg.pseudolabel import load_teacher
 from eventseg.training import open_run
 from eventseg.training.check import check_run
+from eventseg.training.check_path import check_path
 from eventseg.training.config.config import load_config, to_toml
 from eventseg.training.config.settings import NetworkSettings
 from eventseg.training.initial import initialise
@@ -91,6 +92,36 @@ def test_info_of_a_run_without_an_epoch_says_what_it_has(begun: Path) -> None:
     assert "no epoch has ended, so that there is no metrics.csv; checkpoints none;" in shown.stdout
     described = json.loads(CliRunner().invoke(main, ["info", str(begun), "--json"]).stdout)
     assert (described["epochs"], described["best_epoch"], described["network"]) == (0, None, "enet")
+
+
+def test_a_run_that_was_stopped_before_it_began_is_called_one(begun: Path) -> None:
+    (begun / RUN).unlink()
+    shown = CliRunner().invoke(main, ["info", str(begun)], catch_exceptions=False)
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.splitlines()[1:] == [
+        "  enet, input events, windows 50ms",
+        "  to be trained with labels truth, seed 0",
+        "  settings alone: there is no run.json, as the training was stopped before it began; go "
+        "on with train --resume",
+    ]
+    described = json.loads(CliRunner().invoke(main, ["info", str(begun), "--json"]).stdout)
+    assert (described["epochs"], described["parameters"]) == (0, None)
+    message = "has the settings of a run, config.toml, and no run.json: its training was stopped"
+    checked = CliRunner().invoke(main, ["check", str(begun)])
+    assert (checked.exit_code, message in checked.stdout) == (1, True)
+    with pytest.raises(TrainingError, match=message):
+        open_run(begun)
+    (begun / "config.toml").write_text("nothing = 1")
+    damaged = CliRunner().invoke(main, ["info", str(begun)])
+    assert (damaged.exit_code, len(damaged.stderr.splitlines())) == (1, 1)
+    assert "config.toml" in damaged.stderr
+
+
+def test_a_checkpoint_is_checked_as_one(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"none")
+    report = check_path(tmp_path / "best.pt")
+    assert (report.kind, len(report.problems)) == ("checkpoint", 1)
+    assert report.problems[0].endswith("restore the file, or train again")
 
 
 def test_other_commands_name_the_run_without_an_epoch(begun: Path) -> None:
