@@ -50,8 +50,9 @@ def command(
     class that never occurs, and what a reader left out are warnings. Of a data set every file of
     every sample is read; of a recording every event and frame; of a run settings, scores and
     checkpoints, of which one may be given alone; of predictions every map; of a folder of converted
-    recordings every digest; of a league, DDD17 in the ESS repack or DSEC-Semantic as downloaded,
-    every mask, all events and every index.
+    recordings every digest; of labelled pictures every picture and label map; of a league, DDD17 in
+    the ESS repack or DSEC-Semantic as downloaded, every mask, all events and every index; of both
+    every label set that lies beside.
 
     \b
     eventseg check rec1487339175.eventseg

@@ -12,9 +12,13 @@ from eventseg.dataset.describe_labels import MOST_MAPS
 from eventseg.dataset.repair import repair_dataset
 from eventseg.errors import EventsegError
 from eventseg.files import locked, temporary_files
+from eventseg.labels.image_folders import LAYOUTS
+from eventseg.labels.sets import FOLDER
 from eventseg.prediction.layout import MANIFEST as PREDICTED
 from eventseg.prediction.layout import UNFINISHED
-from eventseg.sources.leagues import check_league, is_league
+from eventseg.sources.leagues import check_league
+from eventseg.sources.leagues.opening import league_settings
+from eventseg.sources.own_labels import check_label_sets
 from eventseg.training.layout import CONFIG, RUN
 
 
@@ -71,8 +75,16 @@ def check_path(
     """
     # Each kind loads what it needs and no more: torch alone takes seconds.
     path = Path(path)
-    if is_league(path):
-        return CheckReport(path, "league", check_league(path))
+    settings = league_settings(path)
+    if settings is not None:
+        repaired = _repaired_sets(settings.label_sets) if repair else []
+        problems = check_league(path)
+        try:
+            problems += check_label_sets(path)
+        except EventsegError:  # a download that cannot be opened: the reasons are in the list
+            if not problems:
+                raise
+        return CheckReport(path, "league", problems, repaired=repaired)
     if path.is_file() and path.suffix == ".pt":
         return CheckReport(path, "checkpoint", _checkpoint_problems(path))
     if path.is_file():
@@ -97,6 +109,9 @@ def check_path(
         repaired = _remove_leftovers(path, complete=False) if repair else []
         problems, warnings = check_run(path)
         return CheckReport(path, "run", problems, warnings, repaired)
+    if any(layout.matches(path) for layout in LAYOUTS.values()):
+        repaired = _repaired_sets(path / FOLDER) if repair else []
+        return CheckReport(path, "pictures", check_label_sets(path), repaired=repaired)
     repaired = repair_dataset(path, threads=threads) if repair else []
     problems = check_dataset(path, quick=quick, deep=deep, threads=threads)
     warnings = warn_of_labels(path, most_maps=MOST_MAPS if quick else None)
@@ -112,6 +127,11 @@ def _checkpoint_problems(path: Path) -> list[str]:
     except EventsegError as error:
         return [f"{error}; restore the file, or train again"]
     return []
+
+
+def _repaired_sets(root: Path) -> list[str]:
+    """Remove the remains of stopped runs from a folder of label sets, where there is one."""
+    return _remove_leftovers(root, complete=False) if root.is_dir() else []
 
 
 def _remove_leftovers(root: Path, *, complete: bool) -> list[str]:

@@ -55,8 +55,9 @@ from eventseg.recordings.table.dsec import DsecEvents
 from eventseg.sources import selection
 from eventseg.sources.leagues import League, check_league, open_league
 from eventseg.sources.leagues.warp import homography, sampled
-from eventseg.sources.own_labels import Join, export_labels, import_labels
+from eventseg.sources.own_labels import Join, check_label_sets, export_labels, import_labels
 from eventseg.sources.source import open_source
+from eventseg.training.check_path import check_path
 from eventseg_cli.main import main
 
 WINDOWS_US = (10_000, 50_000, 250_000, 30_000)
@@ -747,6 +748,37 @@ def test_label_sets_of_a_league_survive_a_round_trip(own, tmp_path, by):
         np.testing.assert_array_equal(again.labels(i), masks.labels(i))
     files = export_labels(own, tmp_path / "second", name="again", by=by).files
     assert files == len(masks.ids)
+
+
+def test_check_reads_the_label_sets_of_a_league(own, tmp_path):
+    names = ["dir0_00000002", "dir0_00000003", "dir1_00000003"]
+    annotated(tmp_path / "yard", [f"{name}.png" for name in names], DAVIS)
+    import_labels(own, tmp_path / "yard", name="own")
+    root = tmp_path / "sets"
+    # Maps of sequences that this file does not list may lie in the same folder.
+    assert run("check", own) == f"{own}: whole\n"
+    wrong, damaged, missing = (root / f"labels/own/{name}.png" for name in names)
+    Image.new("L", (346, 200), 77).save(wrong)
+    damaged.write_bytes(b"none")
+    missing.unlink()
+    (root / "labels/own/a.png.0f.tmp").write_bytes(b"half")
+    (root / "labels/other").mkdir()
+    (root / "labels.partial/own").mkdir(parents=True)
+    left, stopped, stray, count, size, unread = check_label_sets(own)
+    assert left == f"{root}: labels/own/a.png.0f.tmp is left over from a stopped run: " + (
+        "--repair removes it"
+    )
+    assert "labels.partial/own is left over from a stopped run: run" in stopped
+    assert "labels/other is no set of label_sets.toml; move it away" in stray
+    assert "labels/own holds 2 label maps, not those of the 3 samples" in count
+    assert "dir0_00000002.png: 346x200, its sample is 346x260; run labels import again" in size
+    assert "dir0_00000003.png" in unread
+    Image.new("L", (346, 260), 77).save(wrong)
+    assert "dir0_00000002.png: labels 77; class table yard has" in check_label_sets(own)[4]
+    assert check_path(own, repair=True).repaired == ["labels/own/a.png.0f.tmp removed"]
+    (root / "label_sets.toml").write_text("schema = 9")
+    (problem,) = check_label_sets(own)
+    assert "has schema 9" in problem
 
 
 def test_labels_that_fit_no_league_are_listed(own, tmp_path):

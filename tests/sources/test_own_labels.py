@@ -24,6 +24,7 @@ from eventseg.labels.tables import Merge, load_class_table
 from eventseg.recordings.progress import Progress
 from eventseg.sources import Join, export_labels, import_labels
 from eventseg.sources.source import open_source
+from eventseg.training.check_path import check_path
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 
@@ -417,6 +418,22 @@ def test_pictures_take_label_sets_and_give_them(tmp_path: Path, names: tuple[str
         assert again.classes == first.classes
         for i in np.flatnonzero(first.labelled):
             np.testing.assert_array_equal(again.labels(int(i)), first.labels(int(i)))
+
+
+def test_pictures_are_checked_with_their_sets(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "mine")
+    annotated(tmp_path / "own", ["a_1", "monday_0001"])
+    import_labels(root, tmp_path / "own", name="own")
+    report = check_path(root)
+    assert (report.kind, report.problems) == ("pictures", [])
+    Image.new("RGB", (5, 4)).save(root / "images/train/a_1.png")
+    Image.new("L", (SMALL.width, SMALL.height), 9).save(root / "labels/val/b_1.png")
+    shutil.copy(root / "label_sets/labels/own/a_1.png", root / "label_sets/labels/own/c_1.png")
+    size, ids, count, stray = check_path(root).problems
+    assert size.endswith("a_1.png 5x4; make them of one size")
+    assert "b_1.png" in ids
+    assert "labels/own holds 3 label maps, not those of the 2 samples" in count
+    assert "labels/own/c_1.png belongs to no picture; move it away" in stray
 
 
 def test_what_does_not_fit_pictures_is_refused(tmp_path: Path) -> None:
