@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -11,6 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -215,46 +218,86 @@ def command_that_fails_in_one(*arguments: str) -> None:
     command(*arguments)
 
 
-def start(call: str, *, processes: int = 2, **variables: str) -> list[subprocess.Popen[str]]:
-    """Start processes that belong together, each of which calls a function of this file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"import test_distributed; test_distributed.{call}"
-    places = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    group = {
-        "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(places),
-    }  # fmt: skip
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env={**os.environ, **group, **variables, "RANK": str(k), "LOCAL_RANK": str(k)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for k in range(processes)
-    ]
+def serve() -> None:
+    """Fork the processes that each line of standard input describes, and print how they ended.
+
+    They need not import everything again. Nothing is computed before, so that they are as new.
+    """
+    for module in ("torch._dynamo", "eventseg_cli.train", "eventseg.training.run"):
+        importlib.import_module(module)
+    for line in sys.stdin:
+        forked = []
+        for job in json.loads(line):
+            process = os.fork()
+            if process == 0:
+                os.environ.update(job["variables"])
+                for stream, path in ((1, os.devnull), (2, job["errors"])):
+                    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+                globals()[job["function"]](*job["arguments"])
+                return  # and end, as a process that was started for this
+            forked.append(process)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in forked]
+        print(json.dumps(codes), flush=True)
 
 
-def ended(running: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
-    """Wait for processes and return exit code and standard error of each."""
-    try:
-        errors = [process.communicate(timeout=900)[1] for process in running]
-        return [(process.returncode, error) for process, error in zip(running, errors, strict=True)]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
+Ended = list[tuple[int, str]]
+"""Exit code and standard error of each process."""
 
 
 @pytest.fixture(scope="module")
-def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+def run_together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ended]]:
+    """Run a function of this file in processes that belong together."""
+    places = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    server = subprocess.Popen(
+        [sys.executable, "-c", "import test_distributed; test_distributed.serve()"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    given, answers = server.stdin, server.stdout
+    assert given is not None
+    assert answers is not None
+
+    def run(function: str, *arguments: str, processes: int = 2, **variables: str) -> Ended:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        group = {
+            "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes),
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **variables,
+        }  # fmt: skip
+        folder = tmp_path_factory.mktemp("errors")
+        jobs = [
+            {
+                "function": function,
+                "arguments": arguments,
+                "variables": {**group, "RANK": str(k), "LOCAL_RANK": str(k)},
+                "errors": str(folder / str(k)),
+            }
+            for k in range(processes)
+        ]
+        timer = threading.Timer(900, os.killpg, (server.pid, signal.SIGKILL))
+        timer.start()
+        given.write(json.dumps(jobs) + "\n")
+        given.flush()
+        answer = answers.readline()
+        timer.cancel()
+        errors = [(folder / str(k)).read_text() for k in range(processes)]
+        assert answer, errors
+        return list(zip(json.loads(answer), errors, strict=True))
+
+    yield run
+    given.close()
+    answers.close()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def done(
+    data: Path, run_together: Callable[..., Ended], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, Any]]]:
     """The folder that two processes leave, and what each of them told."""
     out = tmp_path_factory.mktemp("two")
-    found = ended(start(f"child({str(data)!r}, {str(out)!r})"))
+    found = run_together("child", str(data), str(out))
     assert [code for code, _ in found] == [0, 0], found
     return out, [json.loads((out / f"told{k}.json").read_text()) for k in range(2)]
 
@@ -356,14 +399,17 @@ def test_a_loss_that_is_no_number_in_one_process_stops_both(
 
 
 @pytest.fixture(scope="module")
-def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
+def killed(
+    data: Path, run_together: Callable[..., Ended], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, tuple[str, ...]]:
     """A run of which one process was killed, and the command that begins and resumes it."""
     out = tmp_path_factory.mktemp("killed")
     config = tiny(**settings_of(out, epochs=3))
     (out / "train.toml").write_text(to_toml(config))
     words = ("train", str(data), "--recipe", str(out / "train.toml"), "--device", "cpu", "--resume")
-    folder = str(out / "run")
-    (code, told), (other, _) = ended(start(f"command_killed_in_one{(*words, '--out', folder)}"))
+    (code, told), (other, _) = run_together(
+        "command_killed_in_one", *words, "--out", str(out / "run")
+    )
     assert (code, other) == (1, -signal.SIGKILL)
     errors = [line for line in told.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -376,11 +422,16 @@ def killed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_with_any_number_of_processes(
-    data: Path, killed: tuple[Path, tuple[str, ...]], processes: int, tmp_path: Path, blind: None
+    data: Path,
+    killed: tuple[Path, tuple[str, ...]],
+    run_together: Callable[..., Ended],
+    processes: int,
+    tmp_path: Path,
+    blind: None,
 ) -> None:
     out, words = killed
     shutil.copytree(out / "run", tmp_path / "run")
-    found = ended(start(f"command{(*words, '--out', str(tmp_path / 'run'))}", processes=processes))
+    found = run_together("command", *words, "--out", str(tmp_path / "run"), processes=processes)
     assert [code for code, _ in found] == [0] * processes, found
     assert ("processes were 2 and are 1" in found[0][1]) == (processes == 1)
     if processes == 2:
@@ -393,10 +444,12 @@ def test_a_killed_run_goes_on_with_any_number_of_processes(
         assert row.val_loss == pytest.approx(expected.val_loss, rel=1e-5)
 
 
-def test_an_error_in_one_process_ends_all_with_one_line(data: Path, tmp_path: Path) -> None:
+def test_an_error_in_one_process_ends_all_with_one_line(
+    data: Path, run_together: Callable[..., Ended], tmp_path: Path
+) -> None:
     (tmp_path / "train.toml").write_text(to_toml(tiny(**settings_of(tmp_path))))
     words = ("train", str(data), "--recipe", str(tmp_path / "train.toml"), "--device", "cpu")
-    found = ended(start(f"command_that_fails_in_one{(*words, '--out', str(tmp_path / 'run'))}"))
+    found = run_together("command_that_fails_in_one", *words, "--out", str(tmp_path / "run"))
     assert [code for code, _ in found] == [1, 1]
     assert re.fullmatch(
         r"error: sample drive_f\d+: cannot read image x\.png: damaged \(process 1 of 2\)\n",
@@ -407,14 +460,15 @@ def test_an_error_in_one_process_ends_all_with_one_line(data: Path, tmp_path: Pa
 
 @pytest.mark.gpu
 def test_a_process_that_joined_by_nccl_has_the_losses_of_one_alone(
-    data: Path, tmp_path: Path
+    data: Path, run_together: Callable[..., Ended], tmp_path: Path
 ) -> None:
     config = tiny(**settings_of(tmp_path, epochs=2))
     (tmp_path / "train.toml").write_text(to_toml(config))
     words = ("train", str(data), "--recipe", str(tmp_path / "train.toml"), "--device", "cuda")
     for name, variables in (("joined", {"TORCHELASTIC_RUN_ID": "1"}), ("alone", {})):
-        call = f"command{(*words, '--out', str(tmp_path / name))}"
-        found = ended(start(call, processes=1, **variables))
+        found = run_together(
+            "command", *words, "--out", str(tmp_path / name), processes=1, **variables
+        )
         assert found[0][0] == 0, found
     histories = (read_metrics(tmp_path / name)[0] for name in ("joined", "alone"))
     for row, expected in zip(*histories, strict=True):
