@@ -549,6 +549,7 @@ def test_short_epochs_do_not_wait_for_the_curves(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float
 ) -> None:
     monkeypatch.setattr(epoch_files, "CURVES_AGE_S", age_s)
+    monkeypatch.setattr(epoch_files, "picture_samples", lambda *_a, **_k: None)
     out, seen = tmp_path / "out", []
     train_tiny(data, out, epochs=3, callbacks=[lambda end: seen.append(drawn(end.path))])
     drawings = [*seen, drawn(out)]
