@@ -11,6 +11,9 @@ import pytest
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import open_recording
+from eventseg.recordings.hdf5.datasets import open_table
+from eventseg.recordings.hdf5.objects import Hdf5File
+from eventseg.recordings.hdf5.tables import Table
 from eventseg.recordings.packets import empty_columns
 from eventseg.recordings.table.columns import PER_US, Meaning, RawColumns, put_events
 from eventseg.recordings.table.dsec import read_rectify_map
@@ -289,6 +292,19 @@ def test_what_are_no_events_is_one_line(tmp_path: Path, name: str, content, word
     with pytest.raises(RecordingError, match=words) as caught:
         open_recording(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_the_chunks_of_hdf5_are_listed_once(tmp_path: Path, monkeypatch) -> None:
+    columns = {f"events/{name}": getattr(EVENTS, name) for name in "txyp"}
+    path, opened = write_h5(tmp_path / "a.h5", columns, chunks=(100,)), []
+
+    def counted(file: Hdf5File, name: str) -> Table | None:
+        opened.append(name)
+        return open_table(file, name)
+
+    monkeypatch.setattr("eventseg.recordings.table.hdf5.open_table", counted)
+    assert read(path)[0] == rows(EVENTS)
+    assert sorted(set(opened)) == sorted(opened)
 
 
 def test_other_hdf5_names_what_it_holds(tmp_path: Path) -> None:

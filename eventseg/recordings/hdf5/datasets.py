@@ -63,6 +63,22 @@ def open_table(file: Hdf5File, path: str) -> Table | None:
     return _table(file, messages[LAYOUT].content, shape, dtype, item, filters, path)
 
 
+def is_dataset(file: Hdf5File, path: str) -> bool:
+    """Return whether there is a dataset at a path of this file, whose chunks are not listed.
+
+    Raises
+    ------
+    DamageError
+        Its header is damaged.
+    UnsupportedError
+        It is stored in a newer form of HDF5.
+    """
+    address = file.find(path)
+    if not isinstance(address, int):
+        return False
+    return {DATASPACE, DATATYPE, LAYOUT} <= {message.type for message in file.messages(address)}
+
+
 def attributes(file: Hdf5File, path: str = "/") -> dict[str, Any]:
     """Return the attributes of an object that are one number or one text, by name."""
     address = file.find(path)

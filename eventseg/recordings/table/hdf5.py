@@ -14,7 +14,7 @@ from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.beside import Beside
 from eventseg.recordings.cameras import Camera, choose_camera
-from eventseg.recordings.hdf5.datasets import attributes, open_table
+from eventseg.recordings.hdf5.datasets import attributes, is_dataset, open_table
 from eventseg.recordings.hdf5.filters import refuse_missing
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.repack import repacked
@@ -219,15 +219,25 @@ class Hdf5Columns:
         return None
 
 
-def is_newer(path: Path) -> bool:
-    """Return whether a file is HDF5 of a newer form, whose tables only a repacked copy shows."""
+def holds_datasets(path: Path) -> bool:
+    """Return whether a file is HDF5 with the datasets of a layout, which are not opened.
+
+    True of a newer form too: what it holds is told once, when a repacked copy is opened.
+    """
     try:
-        Hdf5File(path).close()
+        file = Hdf5File(path)
     except UnsupportedError:
         return True
     except RecordingError:
         return False
-    return False
+    try:
+        return any(all(is_dataset(file, name) for name in each.paths) for each in LAYOUTS)
+    except UnsupportedError:
+        return True
+    except RecordingError:
+        return False
+    finally:
+        file.close()
 
 
 def _copy_of(path: Path) -> Hdf5File:

@@ -25,7 +25,7 @@ from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 from eventseg.recordings.table.arrays import ArrayColumns, names_arrays
 from eventseg.recordings.table.columns import ColumnFile, checked_unit, put_events
-from eventseg.recordings.table.hdf5 import Hdf5Columns, is_newer
+from eventseg.recordings.table.hdf5 import Hdf5Columns, holds_datasets
 from eventseg.recordings.table.text import TextColumns, names_columns
 
 FILES: dict[str, Callable[..., ColumnFile]] = {
@@ -51,8 +51,8 @@ SENSORS = (
 
 def recognises(path: Path) -> bool:
     """Return whether a file holds columns of events."""
-    if path.suffix.lower() in (".h5", ".hdf5") and is_newer(path):
-        return True  # what it holds is told once, when it is opened
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        return holds_datasets(path)  # whose chunks are listed once, when it is opened
     if path.suffix.lower() == ".npz":
         return names_arrays(path)  # which may be in memory as a whole once it is opened
     try:
