@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.recordings.packets import EventColumns, joined
+from eventseg.recordings.event_columns import EventColumns, joined
 
 RESTART_US = 1_000_000
 """A packet that lies further back than this is no late one: the sensor's clock has restarted."""

@@ -13,7 +13,7 @@ from eventseg.encoding import LiveWindow, encode, encoding_of, sliding
 from eventseg.errors import EventsError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels.cells import EXACT_LIMIT
-from eventseg.recordings.packets import EventColumns
+from eventseg.recordings.event_columns import EventColumns
 
 SENSOR = SensorSize(4, 5)
 REPRESENTATIONS = ["mean-std", "count", "count-latest", "time-surface:3ms", "voxel:3", "stack:4"]

@@ -11,10 +11,10 @@ import pytest
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import open_recording
+from eventseg.recordings.event_columns import empty_columns
 from eventseg.recordings.hdf5.datasets import open_table
 from eventseg.recordings.hdf5.objects import Hdf5File
 from eventseg.recordings.hdf5.tables import Table
-from eventseg.recordings.packets import empty_columns
 from eventseg.recordings.table.columns import PER_US, Meaning, RawColumns, put_events
 from eventseg.recordings.table.dsec import read_rectify_map
 

@@ -6,14 +6,14 @@ import naive_text
 import numpy as np
 import pytest
 
-from eventseg.recordings.table.text import PADDING, _parse
+from eventseg.recordings.table.text_lines import PADDING, parse_lines
 
 
 def parsed(content: bytes) -> tuple[list[list[tuple[int, int]]], int]:
     stored = np.frombuffer(content + bytes(PADDING), np.uint8)
     rows = content.count(b"\n") + 1
     table, decimals = np.zeros((4, rows), np.int64), np.zeros((4, rows), np.int8)
-    n, unread = _parse(stored, len(content), table, decimals)
+    n, unread = parse_lines(stored, len(content), table, decimals)
     pairs = np.stack([table[:, :n].T, decimals[:, :n].T], axis=2)
     return [[tuple(pair) for pair in row] for row in pairs.tolist()], unread
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eventseg.recordings.aedat4.contents import unpack_events
-from eventseg.recordings.packets import empty_columns
+from eventseg.recordings.event_columns import empty_columns
 from eventseg.recordings.prophesee import dat, evt2, state
 
 HEIGHT, WIDTH = 40, 60

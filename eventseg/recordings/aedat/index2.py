@@ -12,8 +12,9 @@ from eventseg.events import SensorSize
 from eventseg.recordings.aedat import aps, words
 from eventseg.recordings.aedat.version2 import Aedat2File
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE, Epoch
+from eventseg.recordings.event_columns import EventColumns, empty_columns
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, empty_columns, packet_row
+from eventseg.recordings.packets import PACKET_DTYPE, packet_row
 from eventseg.recordings.report import Tally
 
 BLOCK_WORDS = 2**14

@@ -13,7 +13,9 @@ from eventseg.recordings.aedat import aps, words
 from eventseg.recordings.aedat.index2 import events_of, load_index, read_block
 from eventseg.recordings.aedat.version2 import Aedat2File
 from eventseg.recordings.contents import Frames
-from eventseg.recordings.packets import EventColumns, PacketReader, PacketRecording
+from eventseg.recordings.event_columns import EventColumns
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PacketReader
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 

@@ -11,7 +11,7 @@ from eventseg.events import SensorSize
 from eventseg.kernels.compiled import compiled, inlined
 from eventseg.recordings.aedat4.flatbuffer import Buffer, BufferDamage, Table, root
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE
-from eventseg.recordings.packets import EventColumns, empty_columns
+from eventseg.recordings.event_columns import EventColumns, empty_columns
 from eventseg.recordings.pixels import gray_values
 
 KINDS = ("EVTS", "FRME", "IMUS", "TRIG")

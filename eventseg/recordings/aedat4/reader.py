@@ -16,12 +16,9 @@ from eventseg.recordings.aedat4.flatbuffer import BufferDamage
 from eventseg.recordings.aedat4.index import cameras_of, choose_streams, load_index
 from eventseg.recordings.cameras import Camera, choose_camera
 from eventseg.recordings.contents import Epoch, Frames
-from eventseg.recordings.packets import (
-    EventColumns,
-    PacketReader,
-    PacketRecording,
-    empty_columns,
-)
+from eventseg.recordings.event_columns import EventColumns, empty_columns
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PacketReader
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 

@@ -25,7 +25,8 @@ from eventseg.recordings.ddd17.signals import read_signals
 from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.stream import PacketReader
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
-from eventseg.recordings.packets import PacketRecording, overlapping, running_bounds
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import overlapping, running_bounds
 from eventseg.windows import FileOrder
 
 

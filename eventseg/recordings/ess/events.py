@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
+from eventseg.recordings.event_columns import EventColumns
 from eventseg.recordings.file_bytes import FileBytes
-from eventseg.recordings.packets import EventColumns
 
 TIMES, PLACES = "events.dat.t", "events.dat.xyp"
 

@@ -15,13 +15,9 @@ from eventseg.recordings.contents import Epoch, Frames
 from eventseg.recordings.ess.events import SENSOR, TIMES, EssEvents
 from eventseg.recordings.ess.frames import UNPACK, frame_file
 from eventseg.recordings.ess.index import WINDOWS_US, index_file, read_index
-from eventseg.recordings.packets import (
-    PACKET_DTYPE,
-    EventColumns,
-    PacketReader,
-    PacketRecording,
-    packet_row,
-)
+from eventseg.recordings.event_columns import EventColumns
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PACKET_DTYPE, PacketReader, packet_row
 from eventseg.recordings.report import Tally
 
 BLOCK = 2**16

@@ -11,17 +11,12 @@ import numpy as np
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.contents import Epoch, Frames
+from eventseg.recordings.event_columns import EventColumns, empty_columns
 from eventseg.recordings.event_stream import records
 from eventseg.recordings.file_bytes import FileBytes
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import (
-    PACKET_DTYPE,
-    EventColumns,
-    PacketReader,
-    PacketRecording,
-    empty_columns,
-    packet_row,
-)
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PACKET_DTYPE, PacketReader, packet_row
 from eventseg.recordings.report import Tally
 
 MAGIC = b"Event Stream"

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from eventseg.events import SensorSize
 from eventseg.recordings.contents import SPECIALS_DTYPE
+from eventseg.recordings.event_columns import EventColumns, empty_columns
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import PACKET_DTYPE, EventColumns, empty_columns, packet_row
+from eventseg.recordings.packets import PACKET_DTYPE, packet_row
 from eventseg.recordings.prophesee import state
 from eventseg.recordings.prophesee.words import WordFile
 from eventseg.recordings.report import Tally

@@ -14,7 +14,9 @@ import numpy as np
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.contents import Epoch, Frames
-from eventseg.recordings.packets import EventColumns, PacketReader, PacketRecording
+from eventseg.recordings.event_columns import EventColumns
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PacketReader
 from eventseg.recordings.prophesee import state
 from eventseg.recordings.prophesee.index import decode_block, load_index, room_for
 from eventseg.recordings.prophesee.words import WordFile

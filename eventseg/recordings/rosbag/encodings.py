@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.kernels.compiled import compiled
-from eventseg.recordings.packets import EventColumns, empty_columns
+from eventseg.recordings.event_columns import EventColumns, empty_columns
 from eventseg.recordings.prophesee import evt3, state
 from eventseg.recordings.rosbag.messages import EventMessage, MessageDamage
 

@@ -14,14 +14,10 @@ from eventseg.events import SensorSize
 from eventseg.recordings.beside import NO_FRAMES, NO_IMU
 from eventseg.recordings.cameras import Camera, choose_camera
 from eventseg.recordings.contents import Epoch
+from eventseg.recordings.event_columns import EventColumns
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import (
-    PACKET_DTYPE,
-    EventColumns,
-    PacketReader,
-    PacketRecording,
-    packet_row,
-)
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PACKET_DTYPE, PacketReader, packet_row
 from eventseg.recordings.prophesee import state
 from eventseg.recordings.prophesee.index import REPAIRS
 from eventseg.recordings.report import Tally

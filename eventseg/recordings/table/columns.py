@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.beside import Beside
-from eventseg.recordings.packets import MOST_PIXELS, EventColumns, empty_columns
+from eventseg.recordings.event_columns import EventColumns, empty_columns
+from eventseg.recordings.packet_recording import MOST_PIXELS
 
 Unit = Literal["s", "ms", "us", "ns"]
 

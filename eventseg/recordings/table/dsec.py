@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
+from eventseg.recordings.event_columns import EventColumns
 from eventseg.recordings.hdf5.datasets import open_table
 from eventseg.recordings.hdf5.filters import refuse_missing
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.repack import repacked
-from eventseg.recordings.packets import EventColumns
 from eventseg.recordings.table.columns import events_of
 from eventseg.recordings.table.hdf5 import Hdf5Columns
 

@@ -23,7 +23,7 @@ from eventseg.recordings.hdf5.filters import missing_filter
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
-from eventseg.recordings.packets import MOST_PIXELS
+from eventseg.recordings.packet_recording import MOST_PIXELS
 from eventseg.recordings.pixels import StoredFrames, gray_values
 from eventseg.recordings.table.columns import Meaning, times_in_us
 from eventseg.recordings.table.layouts import Layout

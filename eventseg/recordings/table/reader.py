@@ -12,15 +12,10 @@ from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.beside import Beside
 from eventseg.recordings.contents import Epoch
+from eventseg.recordings.event_columns import EventColumns, empty_columns
 from eventseg.recordings.index_cache import load_arrays, store_arrays
-from eventseg.recordings.packets import (
-    PACKET_DTYPE,
-    EventColumns,
-    PacketReader,
-    PacketRecording,
-    empty_columns,
-    packet_row,
-)
+from eventseg.recordings.packet_recording import PacketRecording
+from eventseg.recordings.packets import PACKET_DTYPE, PacketReader, packet_row
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 from eventseg.recordings.table.arrays import ArrayColumns, names_arrays

@@ -13,7 +13,7 @@ from eventseg.errors import RecordingError
 from eventseg.events import EventStream
 from eventseg.recordings.ess.events import NS_PER_US, SENSOR, EssEvents
 from eventseg.recordings.ess.index import EssIndex, index_file, read_index
-from eventseg.recordings.packets import EventColumns
+from eventseg.recordings.event_columns import EventColumns
 from eventseg.recordings.table.dsec import DsecEvents, Rectification
 
 
