@@ -5,6 +5,7 @@ The module of a format loads when a recording of its suffix is opened.
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from collections.abc import Callable
 from importlib import import_module
@@ -167,13 +168,8 @@ def open_recording(
     """
     path = Path(path)
     if path.name.endswith(".truth.h5"):
-        name = path.name.removesuffix(".truth.h5")
-        beside = [
-            f"{name}{suffix}" for suffix in FORMATS if (path.parent / f"{name}{suffix}").exists()
-        ]
         raise RecordingError(
-            f"{path} is the truth about a simulated recording; open "
-            f"{' or '.join(beside) or f'{name}.hdf5'}"
+            f"{path} is the truth about a simulated recording; open {_owner_name(path)}"
         )
     candidates = FORMATS.get(path.suffix.lower())
     if candidates is None:
@@ -210,6 +206,16 @@ def open_recording(
             return opened
     tried = ", ".join(f"{each.name} ({_refusal(each, path)})" for each in candidates)
     raise RecordingError(f"{path}: no reader recognises this file; tried {tried}")
+
+
+def _owner_name(truth: Path) -> str:
+    """Return the name of the recording that a truth file belongs to, or that simulations give."""
+    from eventseg.recordings.truth_pair import owner_of  # h5py is loaded for this error alone
+
+    owner = None
+    with contextlib.suppress(RecordingError):
+        owner = owner_of(truth)
+    return f"{truth.name.removesuffix('.truth.h5')}.hdf5" if owner is None else owner.name
 
 
 def _is_cut(recording: Recording) -> bool:

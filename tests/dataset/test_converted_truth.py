@@ -18,6 +18,7 @@ from eventseg.dataset.conversion.shards import convert_shard, merge_conversion
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, OutputError, RecordingError
+from eventseg.evaluation.stress.streets import why_not_again
 from eventseg.events import SensorSize
 from eventseg.files import read_toml
 from eventseg.recordings import open_recording
@@ -28,6 +29,7 @@ from eventseg.recordings.writers.convert import TRUE_MAPS, leftovers
 from eventseg.recordings.writers.truth import copy_truth
 from eventseg.simulate.scene.scenes import scene_of
 from eventseg.simulate.street import simulate_street
+from eventseg.sources.source import open_source
 from eventseg_cli.main import main
 
 SENSOR = SensorSize(24, 32)
@@ -77,6 +79,8 @@ def test_a_converted_street_is_the_same_data_set(
         for name in ("label", "depth", "flow"):
             np.testing.assert_array_equal(getattr(after, name)(4), getattr(before, name)(4))
     assert check_recording(made.path) == ([], [])
+    with pytest.raises(RecordingError, match=f"open drive{suffix}$"):
+        open_recording(made.truth)
 
 
 def test_a_part_has_the_truth_of_that_part(drive: Path, tmp_path: Path) -> None:
@@ -102,6 +106,9 @@ def test_a_part_has_the_truth_of_that_part(drive: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(scene_of(after)(after.t_us[1]).label, after.label(1))
     (summary,) = encode_dataset([made.path], tmp_path / "out").datasets
     assert len(list(summary.path.glob("labels/truth/*.png"))) == 3
+    # It cannot be simulated again: the recipe makes the whole street.
+    why = "recording part is a part of a simulated drive"
+    assert why_not_again(open_source(summary.path), ["part"]) == why
 
 
 def test_times_of_a_truth_follow_the_clock_of_the_file(drive: Path, tmp_path: Path) -> None:
