@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 from PIL import Image
 from training_fixtures import draw_nothing, one_thread, street_dataset, tiny, train_tiny
 
@@ -246,9 +247,13 @@ def test_runs_of_other_encodings_are_compared_each_on_its_own_input(
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         draw_nothing(patch)
+        drawn = Figure.savefig
+        patch.setattr(
+            Figure, "savefig", lambda _figure, *a, **k: drawn(Figure((0.2, 0.2)), *a, **k)
+        )
         train_tiny(voxels, runs / "voxel", epochs=1, input__normalise="raw")
-    for name, folder in (("first", data), ("voxel", voxels), ("gray", data)):
-        evaluate_run(runs / name, folder, device="cpu", baselines=False, classes="evsegnet6")
+        for name, folder in (("first", data), ("voxel", voxels), ("gray", data)):
+            evaluate_run(runs / name, folder, device="cpu", baselines=False, classes="evsegnet6")
     out = tmp_path / "c"
     result = CliRunner().invoke(
         main, ["compare", *(str(runs / n) for n in ("first", "voxel", "gray")), "--out", str(out)]
