@@ -370,6 +370,28 @@ EXTENSION = re.compile(r"(?P<path>.+\.py):(?P<name>[^:/\\]+)")
 """Form of the names of a user's own objects: ``FILE.py:NAME``."""
 
 
+def take_byte(handle: int, place: int) -> bool | None:
+    """Lock one byte of an open file; return whether it was free, None where there are no locks.
+
+    The byte need not be there. A process may take it several times, and gives back all at once:
+    by :func:`give_back_byte`, by closing any handle of the file, or by its end.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except (BlockingIOError, PermissionError):  # either may say that another process holds it
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def give_back_byte(handle: int, place: int) -> None:
+    """Unlock a byte that :func:`take_byte` has locked."""
+    fcntl.lockf(handle, fcntl.LOCK_UN, 1, place)
+
+
 @dataclass(frozen=True, slots=True)
 class Extension:
     """Object that a Python file of a user's own defines.

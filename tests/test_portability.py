@@ -20,7 +20,7 @@ from training_fixtures import street_dataset
 from eventseg import files
 from eventseg.device import choice as device
 from eventseg.errors import OutputError, TrainingError
-from eventseg.kernels import cuda_device
+from eventseg.kernels import compile_lock, cuda_device
 from eventseg.training.loading import loading_advice
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +59,8 @@ def test_a_folder_needs_no_lock_where_there_are_none(
     monkeypatch.setattr(files, "fcntl", None)
     with files.locked(tmp_path), files.locked(tmp_path):
         files.write_whole(tmp_path / "a", lambda file: file.write(b"1"))
+    with compile_lock.alone(tmp_path, "kernel", waiting=pytest.fail):
+        assert files.take_byte(0, 0) is None
 
 
 @pytest.mark.parametrize(("times", "waits"), [(0, 0), (1, 1), (5, 5)])

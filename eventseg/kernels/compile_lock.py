@@ -13,10 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows: each process compiles for itself
-    fcntl = None  # type: ignore[assignment]
+from eventseg.files import give_back_byte, take_byte
 
 FILE = "compiling.lock"
 """File in the cache's folder whose bytes stand for its functions."""
@@ -50,42 +47,30 @@ def alone(folder: Path, function: str, *, waiting: Callable[[], object]) -> Iter
     except OSError:
         yield
         return
-    if handle is None:
-        yield
-        return
     place = int.from_bytes(hashlib.sha256(function.encode()).digest()[:4], "big") >> 1
     held = _held(handle, place, waiting)
     try:
         yield
     finally:
         if held:
-            fcntl.lockf(handle, fcntl.LOCK_UN, 1, place)
+            give_back_byte(handle, place)
 
 
-def _handle(folder: Path) -> int | None:
-    if fcntl is None:
-        return None
+def _handle(folder: Path) -> int:
     path = str(folder / FILE)
     if path not in _handles:
         folder.mkdir(parents=True, exist_ok=True)
-        _handles[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        _handles[path] = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     return _handles[path]
 
 
 def _held(handle: int, place: int, waiting: Callable[[], object]) -> bool:
     """Take a lock; return whether it is held."""
     end = time.monotonic() + LONGEST_WAIT_S
-    told = False
-    while time.monotonic() < end:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except (BlockingIOError, PermissionError):  # either may say that another holds it
-            if not told:
-                waiting()
-                told = True
-            time.sleep(_PAUSE_S)
-        except OSError:  # a file system without locks
-            return False
-        else:
-            return True
-    return False
+    free = take_byte(handle, place)
+    if free is False:
+        waiting()
+    while free is False and time.monotonic() < end:
+        time.sleep(_PAUSE_S)
+        free = take_byte(handle, place)
+    return free is True

@@ -244,7 +244,8 @@ def test_the_command_in_words_and_its_errors(checkpoint, tmp_path):
     def run(*arguments):
         return CliRunner().invoke(main, ["stream", *map(str, arguments), "--device", "cpu"])
 
-    shown = run(checkpoint, recording, "--speed", "8x", "--count", "3", "--threads", "1")
+    # So slow that a busy machine, which leaves out windows, makes three maps before the end.
+    shown = run(checkpoint, recording, "--speed", "0.2x", "--count", "3", "--threads", "1")
     assert shown.exit_code == 0, shown.output
     assert re.match(r"3 label maps in .* a second", shown.stdout)
     assert "latency p50" in shown.stdout
