@@ -11,6 +11,7 @@ import h5py
 
 from eventseg.errors import OutputError, RecordingError
 from eventseg.files import digest_of, replace_file
+from eventseg.recordings.hdf5.disk import Disk
 from eventseg.recordings.truth import TRUTH_SUFFIX, Truth, truth_path
 
 
@@ -96,8 +97,11 @@ def is_anothers(truth: Path, recording: Path) -> bool:
 
 def _seal(truth: Path, recording: Path) -> None:
     """Write into a finished truth file of which recording it is the truth."""
-    with h5py.File(truth, "r+") as file:
-        file.attrs["recording_sha256"] = digest_of(recording)
+    with truth.open("r+b", buffering=0) as out:
+        disk = Disk(out)
+        with h5py.File(disk, "r+") as file:
+            file.attrs["recording_sha256"] = digest_of(recording)
+        disk.check()
 
 
 def _rename_together(partial: tuple[Path, ...], final: tuple[Path, ...]) -> None:

@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
+from eventseg.errors import OutputError
+from eventseg.recordings import truth_pair
 from eventseg.recordings.hdf5.disk import Disk
 
 
@@ -55,3 +57,28 @@ def test_the_first_refusal_is_kept_and_the_library_sees_none(room: int) -> None:
             disk.check()
         del disk
         gc.collect()
+
+
+def test_a_truth_that_cannot_be_sealed_is_one_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Disk):
+        def write(self, data) -> int:
+            self._error = OSError(errno.ENOSPC, "No space left on device")
+            return len(data)
+
+    def make(target: Path) -> None:
+        with truth_pair.finished_pair(target) as (recording, truth):
+            recording.write_bytes(b"events")
+            with h5py.File(truth, "w") as out:
+                out["frames"] = np.arange(3)
+
+    make(tmp_path / "sound.hdf5")
+    with h5py.File(tmp_path / "sound.truth.h5") as found:
+        assert len(found.attrs["recording_sha256"]) == 64
+        np.testing.assert_array_equal(found["frames"][:], np.arange(3))
+    monkeypatch.setattr(truth_pair, "Disk", Full)
+    with pytest.raises(OutputError, match=r"cannot write .*other\.hdf5: .*No space left"):
+        make(tmp_path / "other.hdf5")
+    gc.collect()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sound.hdf5", "sound.truth.h5"]

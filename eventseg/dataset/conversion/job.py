@@ -72,14 +72,12 @@ def convert_recording(job: ConvertJob, tick: Tick) -> ConvertResult:
     state = file_state(job.source)
     before = None if job.before is None or not _is_whole(job, job.before) else job.before
     made = before is None
-    made_truth = False
     try:
         entry = _converted(job, tick, state[0]) if before is None else before
-        made_truth = bool(entry.truth_sha256)
     except RecordingError:
         _check_unchanged(job, state, made=made, made_truth=False)
         raise
-    _check_unchanged(job, state, made=made, made_truth=made_truth)
+    _check_unchanged(job, state, made=made, made_truth=bool(entry.truth_sha256))
     entry = replace(entry, source=job.seen)  # the recording may have moved
     entry.write(job.record)
     tick(state[0])

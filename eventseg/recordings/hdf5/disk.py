@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 
 class Disk(io.RawIOBase):
-    """A new file that takes every write, and remembers the first one that the system refused.
+    """A file that takes every write, and remembers the first one that the system refused.
 
     The HDF5 library frees a file that it could not flush, and touches it again when its objects
     are collected: some time after the error of a full disk the process would end by a
@@ -18,13 +18,13 @@ class Disk(io.RawIOBase):
     Parameters
     ----------
     file : BinaryIO
-        Empty, open to write and to read; who has opened it closes it.
+        Open to write and to read, without a buffer; who has opened it closes it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
-        self._place = self._end = 0
+        self._place, self._end = 0, file.seek(0, io.SEEK_END)
         self._error: OSError | None = None
 
     def check(self) -> None:
