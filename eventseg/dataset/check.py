@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from eventseg.dataset.describe_labels import dataset_warnings
-from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.labelled import (
     SAMPLES_DIGEST,
-    held_settings,
+    folders_in,
     ids_digest,
     imported_ids,
     is_imported,
+    stopped_sets,
 )
 from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
-    PARTIAL_LABELS,
     PARTIAL_SAMPLES,
     SAMPLES,
     Tensor,
@@ -178,7 +177,7 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
     }
     expected[root / "frames"] = (".png", framed)
     for kind in ("labels", "confidence"):
-        for folder in _folders(root / kind):
+        for folder in folders_in(root / kind):
             expected[folder] = (".png", None)
     simulated = {entry.name for entry in dataset.manifest.recordings if entry.truth_sha256}
     if simulated:
@@ -192,14 +191,8 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
             continue
         for kind in ("labels", "confidence"):  # a teacher has labelled every frame
             expected[root / kind / name] = (".png", framed)
-    for folder in _folders(root / PARTIAL_LABELS):
-        place = folder.relative_to(root)
-        if (folder / SHARDS).is_dir():
-            yield f"{place} has labels of shards that were not merged: run merge, or label again"
-            continue
-        command = "labels import" if is_imported(held_settings(folder)) else "pseudolabel"
-        yield f"{place} is left over from a stopped run: run {command} again"
-    for folder in _folders(root / "tensors"):
+    yield from stopped_sets(root)
+    for folder in folders_in(root / "tensors"):
         if folder not in expected:
             yield f"{folder.relative_to(root)} is no window of the manifest; move it away"
     for folder, (suffix, wanted) in expected.items():
@@ -298,7 +291,9 @@ def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | 
 def _images(dataset: EventDataset) -> Iterator[str]:
     """Check that frames, labels and confidences can be read and have the sensor's size."""
     shape = tuple(dataset.manifest.settings.sensor)
-    sets = [folder for kind in ("labels", "confidence") for folder in _folders(dataset.path / kind)]
+    sets = [
+        folder for kind in ("labels", "confidence") for folder in folders_in(dataset.path / kind)
+    ]
     for folder in (dataset.path / "frames", *sets):
         for path in list_pictures(folder, endings=(".png",)).files:
             try:
@@ -447,7 +442,3 @@ def _same_image(path: Path, image: object) -> bool:
         return np.array_equal(read_image(path), np.asarray(image))
     except DatasetError:
         return True
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(child for child in path.iterdir() if child.is_dir()) if path.is_dir() else []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.dataset.jobs.shard import SHARDS
+from eventseg.dataset.layout import PARTIAL_LABELS
 from eventseg.dataset.truth import TRUTH
 from eventseg.files import composed, read_toml
 from eventseg.images import picture_names
@@ -34,6 +36,22 @@ def held_settings(partial: Path) -> Mapping[str, Any]:
         return read_toml(partial / SETTINGS)
     except (OSError, ValueError):
         return {}
+
+
+def stopped_sets(root: Path) -> Iterator[str]:
+    """Name the label sets in a folder whose run was stopped, each with its cure."""
+    for folder in folders_in(root / PARTIAL_LABELS):
+        place = folder.relative_to(root)
+        if (folder / SHARDS).is_dir():
+            yield f"{place} has labels of shards that were not merged: run merge, or label again"
+            continue
+        command = "labels import" if is_imported(held_settings(folder)) else "pseudolabel"
+        yield f"{place} is left over from a stopped run: run {command} again"
+
+
+def folders_in(root: Path) -> list[Path]:
+    """Return the folders in a folder, by name; none where it is not there."""
+    return sorted(child for child in root.iterdir() if child.is_dir()) if root.is_dir() else []
 
 
 def labelled_samples(dataset: EventDataset, name: str) -> NDArray[np.bool_]:

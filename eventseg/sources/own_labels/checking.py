@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.labelled import (
     SAMPLES_DIGEST,
-    held_settings,
+    folders_in,
     ids_digest,
     imported_ids,
     is_imported,
+    stopped_sets,
 )
 from eventseg.dataset.layout import PARTIAL_LABELS, confidence_file, label_file
 from eventseg.errors import EventsegError
@@ -77,15 +77,9 @@ def _sets(data: SetsBeside) -> Iterator[str]:
         return
     for left in temporary_files(root):
         yield f"{left.relative_to(root)} is left over from a stopped run: --repair removes it"
-    for folder in _folders(root / PARTIAL_LABELS):
-        place = folder.relative_to(root)
-        if (folder / SHARDS).is_dir():
-            yield f"{place} has labels of shards that were not merged: run merge, or label again"
-            continue
-        command = "labels import" if is_imported(held_settings(folder)) else "pseudolabel"
-        yield f"{place} is left over from a stopped run: run {command} again"
+    yield from stopped_sets(root)
     for kind in ("labels", "confidence"):
-        for folder in _folders(root / kind):
+        for folder in folders_in(root / kind):
             if (
                 folder.name not in sets.tables
                 and not (root / PARTIAL_LABELS / folder.name).exists()
@@ -141,10 +135,3 @@ def _size(data: SetsBeside, i: int) -> tuple[int, int]:
     if isinstance(data, PictureLabels):
         return picture_size(data.items[i].labels)
     return data.size.height, data.size.width
-
-
-def _folders(root: Path) -> list[Path]:
-    """Return the folders in a folder, by name; none where it is not there."""
-    if not root.is_dir():
-        return []
-    return sorted(child for child in root.iterdir() if child.is_dir())
