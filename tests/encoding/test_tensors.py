@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import tracemalloc
+from functools import partial
 from itertools import pairwise
 
 import naive
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import streams
 
+from eventseg.encoding import tensors
 from eventseg.encoding.normalise import normalise_evsegnet
 from eventseg.encoding.one_pass import encode_counted, encode_recording
 from eventseg.encoding.tensors import encode, encode_windows
@@ -464,3 +466,19 @@ def test_a_staging_block_more_or_less_makes_no_difference():
     for n in (BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK):
         events = random_stream(n, seed=n)
         assert_as_naive(encode(events), naive.tensor(events, events.t0_us, events.t1_us))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_every_job_is_done_once_and_an_error_of_any_is_raised(threads: int) -> None:
+    done: list[int] = []
+    tensors._share([partial(done.append, k) for k in range(20)], threads=threads)
+    assert sorted(done) == list(range(20))
+
+    def fail() -> None:
+        raise IndexError("of the job")
+
+    for place in (0, 10, 19):
+        jobs = [partial(done.append, k) for k in range(19)]
+        jobs.insert(place, fail)
+        with pytest.raises(IndexError, match="of the job"):
+            tensors._share(jobs, threads=threads)
