@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from copy import deepcopy
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 MemoryFormat = Literal["contiguous", "channels_last"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def in_memory_format(network: nn.Module, memory_format: MemoryFormat) -> None:
@@ -33,6 +35,21 @@ def in_memory_format(network: nn.Module, memory_format: MemoryFormat) -> None:
             plain = torch.empty(module.weight.shape, dtype=module.weight.dtype)
             module.weight.data = plain.to(module.weight.device).copy_(module.weight.data)
             module.register_forward_pre_hook(_contiguous_input)
+
+
+def channels_last_copy(network: Network) -> Network:
+    """Return a network with channels last beside one that stays as it is.
+
+    Only weights of four dimensions are copied: all others, most of a transformer, are shared.
+
+    Parameters
+    ----------
+    network : nn.Module
+    """
+    tensors = (*network.parameters(), *network.buffers())
+    copied = deepcopy(network, {id(each): each for each in tensors if each.dim() != 4})
+    in_memory_format(copied, "channels_last")
+    return copied
 
 
 def _contiguous_input(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:

@@ -17,6 +17,7 @@ from eventseg.files import read_text
 from eventseg.labels.known_classes import table_by_names
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.inputs import IMAGENET, Scaling
+from eventseg.networks.memory_format import channels_last_copy
 from eventseg.pseudolabel.licences import UNKNOWN, known_licence, licence_in_card
 from eventseg.pseudolabel.mask_classification import normalised, query_scores, windowed
 from eventseg.pseudolabel.segformer_head import folded_head, trunk_levels
@@ -109,14 +110,20 @@ class HuggingFaceTeacher:
             return None
         with torch.inference_mode():
             head = folded_head(self._model)
+        # SegFormer's tokens are pixels with channels last: in another format each of its
+        # convolutions costs two copies. Networks of convolutions gain in bfloat16 alone.
+        last = bfloat16 or head is not None
+        model = channels_last_copy(self._model) if last else self._model
 
         def scores(pictures: Tensor) -> Tensor:
             x = scaled(pictures, self.scaling, channels=3)
+            if last:
+                x = x.contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
                 if head is None:
-                    logits: Tensor = self._model(pixel_values=x).logits
+                    logits: Tensor = model(pixel_values=x).logits
                 else:
-                    logits = head(trunk_levels(self._model, x))
+                    logits = head(trunk_levels(model, x))
             return logits.float()
 
         return scores

@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.networks import build_network
-from eventseg.networks.memory_format import MemoryFormat, in_memory_format
+from eventseg.networks.memory_format import (
+    MemoryFormat,
+    channels_last_copy,
+    in_memory_format,
+)
 from eventseg.training.arithmetic import autocast
 
 CPU = torch.device("cpu")
@@ -60,3 +64,17 @@ def test_formats_have_the_same_gradients(name: str, memory_format: MemoryFormat)
     in_memory_format(network, memory_format)
     x = x.contiguous(memory_format=getattr(torch, f"{memory_format}_format", torch.channels_last))
     assert far(plain, gradients(network, x, grad, amp="off")) < 1e-9
+
+
+def test_a_copy_with_channels_last_leaves_the_network_and_shares_the_rest() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 5)).eval()
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = network(x)
+    copied = channels_last_copy(network)
+    weight, linear = copied[0].weight, copied[2].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert network[0].weight.is_contiguous()
+    assert linear.data_ptr() == network[2].weight.data_ptr()
+    assert torch.equal(network(x), before)
+    last = x.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(copied(last), before, atol=1e-5, rtol=0)
