@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -151,33 +152,79 @@ def load_network(path: str | Path) -> TrainedNetwork:
     return restore_network(load_file(file), path=file)
 
 
+def load_without_values(path: str | Path) -> TrainedNetwork:
+    """Read what a file states about a network, without the values of its weights.
+
+    The tensors of the network have shapes and types alone, on the device ``meta``: it can be
+    described and counted, and cannot be called.
+
+    Parameters
+    ----------
+    path : path
+        As for :func:`load_network`.
+
+    Raises
+    ------
+    CheckpointError
+        As for :func:`load_network`; damaged values are not noticed.
+    """
+    file = shipped_file(path) or Path(path)
+    return restore_network(load_file(file, values=False), path=file, values=False)
+
+
+def read_inputs(path: str | Path) -> InputSpec:
+    """Return the input that a file of ours states, without its weights and without its network.
+
+    Parameters
+    ----------
+    path : path
+        As for :func:`load_network`.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, a damaged one, or one of another project or version.
+    """
+    file = shipped_file(path) or Path(path)
+    loaded = load_file(file, values=False)
+    _check_is_ours(loaded, path=file)
+    try:
+        return inputs_of(loaded["inputs"])
+    except (KeyError, TypeError, ValueError, NetworkError) as error:
+        raise _damaged(file, error) from error
+
+
 def is_ours(loaded: Any) -> bool:
     """Return whether an object read from a file was written by :func:`save_network`."""
     return isinstance(loaded, Mapping) and str(loaded.get("format", "")).startswith("eventseg")
 
 
-def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
+def restore_network(loaded: Any, *, path: Path, values: bool = True) -> TrainedNetwork:
     """Return the network in an object read from a file of ours.
+
+    Parameters
+    ----------
+    loaded : object
+        From :func:`eventseg.networks.weights.load_file`.
+    path : Path
+        The file, for messages.
+    values : bool
+        Whether the tensors were loaded with their values.
 
     Raises
     ------
     CheckpointError
         It is not of ours, of another version, or its parts do not fit each other.
     """
-    if not is_ours(loaded):
-        raise CheckpointError(
-            f"{path} was not written by eventseg; for a published checkpoint name its network, "
-            "as in pspnet101:PATH"
-        )
-    if loaded["format"] != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {loaded['format']!r}, this version reads {FORMAT!r}"
-        )
+    _check_is_ours(loaded, path=path)
     try:
         blueprint = Blueprint(**loaded["blueprint"])
         inputs = loaded["inputs"]
-        network = blueprint.build()
-        network.load_state_dict(loaded["state_dict"])
+        # Initial values are not drawn where none are kept; code of a user's own may need them.
+        blank = not values and not blueprint.code_sha256
+        with torch.device("meta") if blank else nullcontext():
+            network = blueprint.build()
+        network.load_state_dict(loaded["state_dict"], assign=not values)
         classes = table_of_entries(loaded["classes"])
         if not len(classes.names) == len(classes.colours) == network.classes:
             raise NetworkError(
@@ -194,8 +241,26 @@ def restore_network(loaded: Any, *, path: Path) -> TrainedNetwork:
     except ExtensionError as error:
         raise CheckpointError(f"{path} needs the code it was trained with: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError, NetworkError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path} is damaged or of another version: {first}") from error
+        raise _damaged(path, error) from error
+
+
+def _check_is_ours(loaded: Any, *, path: Path) -> None:
+    """Raise a CheckpointError for an object of another project or version."""
+    if not is_ours(loaded):
+        raise CheckpointError(
+            f"{path} was not written by eventseg; for a published checkpoint name its network, "
+            "as in pspnet101:PATH"
+        )
+    if loaded["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {loaded['format']!r}, this version reads {FORMAT!r}"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    """Return the error of a file of ours whose parts are missing or do not fit."""
+    first = str(error).strip().splitlines()[0]
+    return CheckpointError(f"{path} is damaged or of another version: {first}")
 
 
 def blueprint_table(blueprint: Blueprint) -> dict[str, Any]:

@@ -48,7 +48,7 @@ AVERAGE_COUNTER = "n_averaged"
 """Tensor of ``torch.optim.swa_utils.AveragedModel`` beside those of its network."""
 
 
-def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
+def load_file(path: Path, *, unsafe_pickle: bool = False, values: bool = True) -> Any:
     """Return the object that ``torch.save`` wrote, on the CPU.
 
     Beside tensors and plain values, files may hold scalars and arrays of NumPy, settings as
@@ -60,6 +60,9 @@ def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
         The file.
     unsafe_pickle : bool
         Also read files that hold other objects: they can run any code on loading.
+    values : bool
+        Whether to read the values of the tensors; without them tensors have a shape and a type
+        alone, on the device ``meta``, and the time does not grow with the size of the file.
 
     Raises
     ------
@@ -71,7 +74,9 @@ def load_file(path: Path, *, unsafe_pickle: bool = False) -> Any:
         raise CheckpointError(f"no file of weights {path}")
     try:
         with torch.serialization.safe_globals(list(PLAIN_TYPES)):
-            return torch.load(path, map_location="cpu", weights_only=not unsafe_pickle)
+            return torch.load(
+                path, map_location="cpu" if values else "meta", weights_only=not unsafe_pickle
+            )
     except pickle.UnpicklingError as error:
         first = str(error).strip().splitlines()[0]
         if unsafe_pickle:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import EventsegError, TrainingError
-from eventseg.networks import TrainedNetwork, load_network, parameter_count
+from eventseg.networks import TrainedNetwork, parameter_count
+from eventseg.networks.checkpoints import load_without_values
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.layout import CONFIG
 from eventseg.training.run import open_run
@@ -48,7 +49,7 @@ def describe_run(path: str | Path) -> dict[str, Any]:
         "val_iou": dict(zip(run.class_names, run.best.val_iou, strict=True)),
         "checkpoints": sorted(file.name for file in root.glob("*.pt")),
         "evaluations": sorted(file.parent.name for file in root.glob("*/scores.json")),
-        **(_network(run.network) if (root / BEST).is_file() else {}),
+        **(_network(load_without_values(root / BEST)) if (root / BEST).is_file() else {}),
     }
 
 
@@ -60,7 +61,7 @@ def describe_checkpoint(path: str | Path) -> dict[str, Any]:
     CheckpointError
         No such file, or none of eventseg.
     """
-    return {"path": str(path), **_network(load_network(path))}
+    return {"path": str(path), **_network(load_without_values(path))}
 
 
 def run_lines(info: dict[str, Any]) -> list[str]:

@@ -13,7 +13,8 @@ from training_fixtures import one_thread, tiny, train_tiny
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError, TrainingError
 from eventseg.evaluation.evaluate import evaluate
 from eventseg.files import load_extension, short_extension
-from eventseg.networks import Blueprint, build_network, load_network
+from eventseg.networks import Blueprint, build_network, load_network, parameter_count
+from eventseg.networks.checkpoints import load_without_values
 from eventseg.sources.source import open_source
 from eventseg.training import epoch_files
 from eventseg.training.losses.losses import LossSpec, segmentation_loss
@@ -104,6 +105,9 @@ def test_own_network_is_trained_kept_and_scored(
     assert trained.blueprint.name == f"{nets}:Net"
     assert trained.blueprint.code_sha256 == load_extension(f"{nets}:Net").sha256
     assert read_run(out / "run.json")["code"] == {f"{nets}:Net": trained.blueprint.code_sha256}
+    stated = load_without_values(out / "best.pt")
+    assert (stated.blueprint, stated.inputs) == (trained.blueprint, trained.inputs)
+    assert parameter_count(stated.network) == parameter_count(trained.network)
     source = open_source(data)
     (row,) = evaluate(trained, source, windows=("50ms",), workers=1)
     assert row.matrices.sum() > 0

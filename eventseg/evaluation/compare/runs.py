@@ -16,7 +16,7 @@ from eventseg.errors import EventsegError, TrainingError
 from eventseg.evaluation.compare.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
 from eventseg.files import digest_of, read_text
-from eventseg.networks.weights import load_file
+from eventseg.networks.checkpoints import read_inputs
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics, read_timing
 from eventseg.training.run_folder import BEST, METRICS, RUN, read_run, recorded_config
@@ -180,9 +180,8 @@ def read_run_summary(run: str | Path, *, unfinished: bool = False) -> RunSummary
 def _encoding(root: Path) -> Encoding | None:
     """Return the encoding that the checkpoint of a run holds; None without one."""
     try:
-        held = load_file(root / BEST)["inputs"]["encoding"]
-        return None if held is None else Encoding.from_dict(held)
-    except (EventsegError, KeyError, TypeError, ValueError):
+        return read_inputs(root / BEST).encoding
+    except EventsegError:
         return None
 
 
