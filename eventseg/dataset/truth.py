@@ -62,7 +62,8 @@ def find_truth(recording: Recording) -> FoundTruth | None:
             raise DatasetError(
                 f"the truth beside recording {recording.name} has changed or is that of another "
                 f"recording ({path} holds another digest than that of {recording.path.name}): they "
-                "do not belong together; move the truth away or simulate again"
+                "do not belong together; run the simulate or convert that wrote them again, with "
+                "--overwrite, or move the truth away"
             )
         has, needs = (len(truth.t_us), truth.sensor), (len(recording.frames), recording.sensor)
         if has != needs:

@@ -91,6 +91,9 @@ def _truth(path: Path) -> Iterator[str]:
     try:
         with Truth(truth) as opened:
             if not opened.belongs_to(path) and not is_anothers(truth, path):
-                yield f"{truth} is the truth of another recording than {path.name}; move it away"
+                yield (
+                    f"{truth} is the truth of another recording than {path.name}; run the simulate "
+                    "or convert that wrote them again, with --overwrite, or move the truth away"
+                )
     except EventsegError as error:
         yield str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,12 @@ from eventseg.errors import OutputError, RecordingError
 from eventseg.files import digest_of, replace_file
 from eventseg.recordings.hdf5.disk import Disk
 from eventseg.recordings.truth import TRUTH_SUFFIX, Truth, truth_path
+
+PART = ".part"
+"""Ending of a recording and of a truth file that are being written."""
+
+BEFORE = f".before{PART}"
+"""Ending of the truth file that is replaced, until the recording is replaced too."""
 
 
 @contextmanager
@@ -35,12 +42,13 @@ def finished_pair(target: Path, *, mark: str = "") -> Iterator[tuple[Path, Path]
     truth = truth_path(target)
     if target.is_dir():
         raise OutputError(f"{target} is a folder; give the name of a file")
-    partial = tuple(path.with_name(f".{path.name}{mark}.part") for path in (target, truth))
+    partial = tuple(path.with_name(f".{path.name}{mark}{PART}") for path in (target, truth))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial[0], partial[1]
         _seal(partial[1], partial[0])
-        _rename_together(partial, (target, truth))
+        before = truth.with_name(f".{truth.name}{mark}{BEFORE}")
+        _rename_together(partial, (target, truth), before=before)
     except OutputError as error:
         text = str(error)
         for temporary, final in zip(partial, (target, truth), strict=True):
@@ -104,22 +112,34 @@ def _seal(truth: Path, recording: Path) -> None:
         disk.check()
 
 
-def _rename_together(partial: tuple[Path, ...], final: tuple[Path, ...]) -> None:
+def _rename_together(partial: tuple[Path, ...], final: tuple[Path, ...], *, before: Path) -> None:
     """Rename a recording and its truth so that a recording never stands without its truth.
 
     The truth goes first. A kill before the second rename leaves no new recording; the truth beside
-    an older one names the recording that it belongs to and is refused.
+    an older one names the recording that it belongs to and is refused. The older truth keeps its
+    name until then, and has a second one for the case that the recording cannot be renamed.
     """
     recording, truth = final
-    before = truth.with_name(f".{truth.name}.before")
-    if truth.exists():
-        truth.replace(before)
-    try:
-        replace_file(partial[1], truth)
-        replace_file(partial[0], recording)
-    except BaseException:
-        truth.unlink(missing_ok=True)
-        if before.exists():
-            before.replace(truth)
-        raise
     before.unlink(missing_ok=True)
+    try:
+        if truth.exists():
+            _add_name(truth, before)
+        replace_file(partial[1], truth)
+        try:
+            replace_file(partial[0], recording)
+        except BaseException:
+            if before.exists():
+                before.replace(truth)
+            else:
+                truth.unlink(missing_ok=True)
+            raise
+    finally:
+        before.unlink(missing_ok=True)
+
+
+def _add_name(path: Path, name: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links."""
+    try:
+        name.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, name)

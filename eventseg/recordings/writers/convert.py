@@ -26,7 +26,7 @@ from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TRUTH_SUFFIX, truth_path
-from eventseg.recordings.truth_pair import finished_pair
+from eventseg.recordings.truth_pair import BEFORE, PART, finished_pair
 from eventseg.recordings.writers.aedat4 import compressor, write_aedat4
 from eventseg.recordings.writers.columns import write_hdf5, write_npz, write_text
 from eventseg.recordings.writers.ddd17 import write_ddd17
@@ -48,10 +48,9 @@ EVENTS_AT_ONCE = 200_000
 STALE_S = 60
 """Seconds without a write after which a half-written file is that of a killed conversion."""
 
-PART = ".part"
-"""Ending of a file in the layout of DDD17 that is being written."""
-
-ENDINGS = rf"(\.[0-9a-f]+({re.escape(TEMPORARY)}|{re.escape(PART)}))+"
+ENDINGS = (
+    rf"((\.[0-9a-f]+)?{re.escape(BEFORE)}|(\.[0-9a-f]+({re.escape(TEMPORARY)}|{re.escape(PART)}))+)"
+)
 """Pattern of what the name of a file has behind it while it is being written."""
 
 NPZ_PASSES = 4
