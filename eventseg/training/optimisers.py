@@ -27,16 +27,24 @@ def build_optimiser(network: nn.Module, *, spec: OptimiserSpec) -> optim.Optimiz
     """
     groups = parameter_groups(network, spec=spec)
     rate, decay = spec.learning_rate, spec.weight_decay
+    # On a CPU one loop over a weight takes a third of the time of a loop for each operation; a GPU
+    # has loops over many weights at once by default.
+    fused = True if groups[0]["params"][0].device.type == "cpu" else None
     if spec.kind == "sgd":
         return optim.SGD(
-            groups, lr=rate, momentum=spec.momentum, weight_decay=decay, nesterov=spec.nesterov
+            groups,
+            lr=rate,
+            momentum=spec.momentum,
+            weight_decay=decay,
+            nesterov=spec.nesterov,
+            fused=fused,
         )
     if spec.kind == "rmsprop":
         return optim.RMSprop(
             groups, lr=rate, alpha=spec.alpha, momentum=spec.momentum, weight_decay=decay
         )
     adam = optim.AdamW if spec.kind == "adamw" else optim.Adam
-    return adam(groups, lr=rate, betas=spec.betas, weight_decay=decay)
+    return adam(groups, lr=rate, betas=spec.betas, weight_decay=decay, fused=fused)
 
 
 def set_learning_rate(optimiser: optim.Optimizer, rate: float) -> None:
