@@ -65,6 +65,15 @@ EVSEGNET = {
     "amp": "bf16",
     "iterations": 1500,
 }
+AVERAGED: dict[str, Any] = {
+    "ema_decay": 0.995,
+    "augmentation.scale": [0.8, 1.25],
+    "optimiser.kind": "adamw",
+    "optimiser.weight_decay": 0.02,
+    "iterations": 3900,
+}
+"""Averaged weights, scales and weight decay, which pay in thousands of updates and not in 250."""
+
 EARLIER: dict[str, Any] = {
     "augmentation.scale": [0.5, 2.0],
     "augmentation.shift": 0.2,
@@ -80,6 +89,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "fastscnn-250-earlier": {**FASTSCNN, "iterations": 250, **EARLIER},
     "fastscnn-250": {**FASTSCNN, "iterations": 250},
     "fastscnn-events-50ms": FASTSCNN,
+    "fastscnn-averaged-50ms": {**FASTSCNN, **AVERAGED},
     "fastscnn-both-50ms": {**FASTSCNN, "input.kind": "both"},
     "fastscnn-events-10ms": {**FASTSCNN, "input.windows": ["10ms"]},
     "fastscnn-events-250ms": {**FASTSCNN, "input.windows": ["250ms"]},
@@ -90,6 +100,7 @@ SEEDS = (0, 1, 2)
 
 TESTS = (
     ("fastscnn-250", "fastscnn-250-earlier", "50ms"),
+    ("fastscnn-averaged-50ms", "fastscnn-events-50ms", "50ms"),
     ("fastscnn-both-50ms", "fastscnn-events-50ms", "50ms"),
     ("fastscnn-events-three-windows", "fastscnn-events-10ms", "10ms"),
     ("fastscnn-events-three-windows", "fastscnn-events-50ms", "50ms"),
