@@ -121,7 +121,8 @@ def run(code: str, *, tree: Path, **values: object) -> dict[str, Any]:
     }
 
 
-@click.command(help=__doc__)
+# Click keeps the lines of a paragraph that a backspace begins.
+@click.command(help=__doc__.replace("\n\n    ", "\n\n\b\n    "))
 @click.option("--samples", type=int, default=1_000_000, show_default=True)
 @click.option("--checkout", type=click.Path(path_type=Path, exists=True), help="Another tree.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to keep the data set.")

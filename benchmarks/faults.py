@@ -145,7 +145,8 @@ def try_work(
     return row
 
 
-@click.command(help=__doc__)
+# Click keeps the lines of a paragraph that a backspace begins.
+@click.command(help=__doc__.replace("\n\n    ", "\n\n\b\n    "))
 @click.option("--times", type=int, default=20, show_default=True, help="Kills of each work.")
 @click.option("--only", multiple=True, help="Only this work; may be repeated.")
 @click.option("--seed", type=int, default=0, show_default=True)

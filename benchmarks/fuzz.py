@@ -242,7 +242,8 @@ def run_kind(name: str, out: Path, *, minutes: float, seed: int) -> dict[str, in
     return counts
 
 
-@click.command(help=__doc__)
+# Click keeps the lines of a paragraph that a backspace begins.
+@click.command(help=__doc__.replace("\n\n    ", "\n\n\b\n    "))
 @click.option(
     "--minutes",
     type=float,
