@@ -20,13 +20,12 @@ import tomllib
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from eventseg.errors import ExtensionError, OutputError
+from eventseg.errors import ExtensionError, OutputError, known_names
 
 try:
     import fcntl
@@ -474,11 +473,7 @@ def load_extension(spec: str, *, sha256: str = "") -> Extension:
             for key, value in vars(module).items()
             if getattr(value, "__module__", None) == module.__name__
         ]
-        near = get_close_matches(name, own, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ExtensionError(
-            f"{path} defines no {name!r}{hint}; it defines {', '.join(own) or 'nothing'}"
-        )
+        raise ExtensionError(f"{path} defines no {name!r}{known_names(name, own)}")
     return Extension(path, name, digest, getattr(module, name))
 
 

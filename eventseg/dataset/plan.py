@@ -9,7 +9,7 @@ from typing import Literal
 
 from eventseg.dataset.layout import checked_name
 from eventseg.dataset.manifest import Store
-from eventseg.errors import DatasetError, WindowError
+from eventseg.errors import DatasetError, WindowError, known_names
 from eventseg.events import SensorSize
 from eventseg.windows import Anchor, check_window, format_duration, to_us
 
@@ -78,8 +78,8 @@ def recording_names(
         unknown = sorted(set(held) - set(names))
         if unknown:
             raise DatasetError(
-                f"no recording {', '.join(unknown)} to hold out for {purpose}; given are "
-                f"{', '.join(names)}"
+                f"no recording {', '.join(unknown)} to hold out for {purpose}"
+                f"{known_names(unknown[0], names)}"
             )
     if both := sorted(set(held_out) & set(validation)):
         raise DatasetError(f"{', '.join(both)} cannot both validate and test")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from eventseg.errors import TrainingError
+from eventseg.errors import TrainingError, known_names
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.settings import EvaluationRequest as EvaluationRequest
 from eventseg.labels.maps import ClassTable, table_of
@@ -43,8 +43,10 @@ def request_of(settings: Mapping[str, Any]) -> EvaluationRequest:
         values["windows"] = values.pop("window")
     for name in values:
         if name not in known:
+            listed = "eventseg evaluate --help lists all"
             raise TrainingError(
-                f"unknown setting {name!r} of an evaluation; known are window, {', '.join(known)}"
+                f"unknown setting {name!r} of an evaluation"
+                f"{known_names(name, ['window', *known], listed=listed)}"
             )
     lengths = values.get("windows", ())
     if isinstance(lengths, str):

@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eventseg.errors import LabelError
+from eventseg.errors import LabelError, known_names
 from eventseg.files import read_toml
 
 IGNORED = 255
@@ -163,7 +163,7 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise LabelError(
-            f"no class table {str(name_or_path)!r}; give {', '.join(TABLES)} or a .toml file of "
+            f"no class table {str(name_or_path)!r}{known_names(text, TABLES)}, or a .toml file of "
             f"your own, see {PAGE}"
         )
     return _read(path)

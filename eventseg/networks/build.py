@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from eventseg.errors import CheckpointError, NetworkError
+from eventseg.errors import CheckpointError, NetworkError, known_names
 from eventseg.networks.blocks.late_fusion import LateFusion
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.weights import read_weights
@@ -120,11 +119,8 @@ def _check_options(
     known = [option for option in parameters if option not in ("in_channels", "classes")]
     for option in options:
         if option not in known:
-            near = get_close_matches(option, known, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
             raise NetworkError(
-                f"{name} cannot be built: no option {option!r}{hint}; it has "
-                f"{', '.join(known) or 'no options'}"
+                f"{name} cannot be built: no option {option!r}{known_names(option, known)}"
             )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventseg.errors import NetworkError
+from eventseg.errors import NetworkError, known_names
 from eventseg.files import is_extension, load_extension
 
 if TYPE_CHECKING:
@@ -233,11 +232,12 @@ def architecture(name: str) -> Architecture:
             options={"architecture": decoder, "encoder": encoder},
         )
     if name not in ARCHITECTURES:
-        near = get_close_matches(name, ARCHITECTURES, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        listed = (
+            "eventseg networks lists all; or give smp:ARCHITECTURE/ENCODER, or FILE.py:NAME of "
+            "your own"
+        )
         raise NetworkError(
-            f"unknown network {name!r}{hint}; known are {', '.join(ARCHITECTURES)}, "
-            "smp:ARCHITECTURE/ENCODER, and FILE.py:NAME of your own"
+            f"unknown network {name!r}{known_names(name, list(ARCHITECTURES), listed=listed)}"
         )
     return ARCHITECTURES[name]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eventseg.errors import CheckpointError
+from eventseg.errors import CheckpointError, known_names
 from eventseg.labels.known_classes import table_by_number
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.checkpoints import TrainedNetwork, restore_network
@@ -205,7 +205,7 @@ def load_torchvision(
     known = models.list_models(module=models.segmentation)
     if architecture not in known:
         raise CheckpointError(
-            f"torchvision has no network {architecture!r}; allowed are {', '.join(known)}"
+            f"torchvision has no network {architecture!r}{known_names(architecture, known)}"
         )
     state = read_weights(path, unsafe_pickle=unsafe_pickle)
     last = [name for name in LAST if name in state]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.errors import DatasetError, LabelError, TrainingError
+from eventseg.errors import DatasetError, LabelError, TrainingError, known_names
 from eventseg.evaluation.baselines import teacher_row
 from eventseg.evaluation.evaluate_predictions import frame_picture
 from eventseg.evaluation.measures.by_condition import ScoresByClass
@@ -141,7 +141,8 @@ def _request_of(settings: dict[str, Any]) -> ScoreRequest:
     for name in settings:
         if name not in known:
             raise TrainingError(
-                f"unknown setting {name!r} of a score; known are {', '.join(known)}"
+                f"unknown setting {name!r} of a score"
+                f"{known_names(name, known, listed='eventseg score --help lists all')}"
             )
     if isinstance(settings.get("stress"), str):
         settings = {**settings, "stress": tuple(settings["stress"].split(","))}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from eventseg.errors import known_names
 from eventseg.simulate.scene.light import Light, Style
 from eventseg.simulate.scene.scenarios import RANDOM, SCENARIOS, Scenario, SimulationError
 from eventseg.simulate.sensor.aps import ApsModel
@@ -229,8 +230,10 @@ def settings_with(settings: StreetSettings, given: Mapping[str, Any]) -> StreetS
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in kinds:
+            listed = "docs/simulator.md lists all"
             raise SimulationError(
-                f"unknown setting {name!r} of a street: choose of {', '.join(kinds)}"
+                f"unknown setting {name!r} of a street"
+                f"{known_names(name, list(kinds), listed=listed)}"
             )
         low, high = LIMITS[name]
         if not isinstance(value, int | float) or not low <= value <= high:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import tomli_w
 
 from eventseg.augmentation.settings import Augmentation
-from eventseg.errors import TrainingError
+from eventseg.errors import TrainingError, known_names
 from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
 from eventseg.networks.named import absolute_init
 from eventseg.networks.zoo import architecture, usual_learning_rate
@@ -288,10 +288,8 @@ def read_table(source: str | Path) -> dict[str, Any]:
     elif str(source) in recipe_names():
         file = resources.files("eventseg.training") / "recipes" / f"{source}.toml"
     else:
-        raise TrainingError(
-            f"no recipe {str(source)!r}; there are {', '.join(recipe_names())}, or give a file "
-            "ending in .toml"
-        )
+        known = known_names(str(source), recipe_names(), listed="--list-recipes lists all")
+        raise TrainingError(f"no recipe {str(source)!r}{known}, or give a file ending in .toml")
     try:
         return read_toml(file)
     except (OSError, ValueError) as error:

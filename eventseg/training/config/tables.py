@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from eventseg.errors import EventsegError, TrainingError
+from eventseg.errors import EventsegError, TrainingError, known_names, near_names
 from eventseg.events import SensorSize
 
 Settings = TypeVar("Settings")
 
 PAIRS = tuple[tuple[str, float], ...]
 """The type that TOML has as a table of numbers, such as the terms of a loss."""
+
+LISTED = "docs/settings.md and eventseg train --print-config list all"
+"""Places that list the settings, for messages."""
 
 
 def _hints_of(kind: Any) -> dict[str, Any]:
@@ -49,10 +51,10 @@ def from_table(kind: type[Settings], table: Mapping[str, Any], *, where: str = "
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            near, place = _nearest(key, kind), f" in [{where}]" if where else ""
+            place, near = f" in [{where}]" if where else "", _near_paths(key, kind)
             raise TrainingError(
-                f"unknown setting {key!r}{place}: the nearest known one is {near!r}; "
-                f"known are {', '.join(known)}"
+                f"unknown setting {key!r}{place}"
+                f"{known_names(key, list(known), listed=LISTED, near=near)}"
             )
     for name, field in known.items():
         if name not in table and field.default is MISSING and field.default_factory is MISSING:
@@ -142,17 +144,17 @@ def _of_type(value: Any, kind: Any, expected: str, where: str) -> Any:
     return value
 
 
-def _nearest(key: str, kind: type) -> str:
-    """Return the setting below a dataclass that is most alike a key, as a path.
+def _near_paths(key: str, kind: type) -> list[str]:
+    """Return the settings below a dataclass that a key may have meant, as paths.
 
-    A name or the initials of a name (lr) that a nested table has come first.
+    A name or the initials of a name (lr) that a nested table has is the only one.
     """
     paths = {path: path.rpartition(".")[2] for path in setting_paths(kind)}
     for path, name in paths.items():
         if key in (name, "".join(word[0] for word in name.split("_") if "_" in name)):
-            return path
-    (name,) = get_close_matches(key, paths.values(), 1, cutoff=0.0)
-    return next(path for path, last in paths.items() if last == name)
+            return [path]
+    near = near_names(key, paths.values())
+    return [next(path for path, last in paths.items() if last == name) for name in near]
 
 
 def setting_paths(kind: type) -> list[str]:
