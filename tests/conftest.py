@@ -86,6 +86,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _frozen_leftovers() -> Iterator[None]:
+    """Leave objects that outlive a test file out of later garbage collections too.
+
+    Compiled kernels, traced networks and caches are millions of objects after some files, and a
+    collection of them all takes seconds.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep indexes of recordings out of the user's cache folder."""
