@@ -81,9 +81,18 @@ def _are_several_files(config: pytest.Config) -> bool:
     return len(paths) > 1 or any(path.is_dir() for path in paths)
 
 
+# Imports leave hardly any garbage, and collections during them take seconds.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Leave the 800,000 objects of the modules out of garbage collections, a second each."""
+    """Leave the 800,000 objects of the modules out of garbage collections, a second each.
+
+    With Python's own threshold collections take a tenth of the time of the tests.
+    """
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")
