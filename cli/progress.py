@@ -181,13 +181,19 @@ def line_of(now: Progress, *, spent_s: float, before: float = 0.0) -> str:
         Amount that was done when it began.
     """
     amounts = f"{_amount(now.done)} of {_amount(now.total)}" if now.total else _amount(now.done)
-    parts = [f"{amounts} {now.unit}", f"{spent_s:.0f} s"]
+    parts = [f"{amounts} {_units(now)}", f"{spent_s:.0f} s"]
     if now.total and now.done - before >= SHARE_FOR_TIME_LEFT * (now.total - before) > 0:
         parts.append(f"{spent_s * (now.total - now.done) / (now.done - before):.0f} s left")
     if now.note:
         parts.append(now.note)
     percent = f" {now.share:.0%}" if now.total else ""
     return f"{now.stage}{percent}: {', '.join(parts)}"
+
+
+def _units(now: Progress) -> str:
+    """Return the unit in the plural where there are several; symbols such as B and s have none."""
+    one = (now.total or now.done) == 1
+    return now.unit if one or len(now.unit) == 1 or now.unit.endswith("s") else f"{now.unit}s"
 
 
 def _amount(number: float) -> str:

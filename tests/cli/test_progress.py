@@ -59,10 +59,10 @@ def test_a_log_file_gets_a_line_every_few_seconds(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "encode 25%: 500 of 2,000 event, 5 s, 15 s left",
-        "encode 50%: 1,000 of 2,000 event, 10 s, 10 s left",
-        "encode 75%: 1,500 of 2,000 event, 15 s, 5 s left",
-        "encode 100%: 2,000 of 2,000 event, 20 s, 0 s left",
+        "encode 25%: 500 of 2,000 events, 5 s, 15 s left",
+        "encode 50%: 1,000 of 2,000 events, 10 s, 10 s left",
+        "encode 75%: 1,500 of 2,000 events, 15 s, 5 s left",
+        "encode 100%: 2,000 of 2,000 events, 20 s, 0 s left",
     ]
     assert "\r" not in err
 
@@ -75,10 +75,13 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_line_without_a_total_and_one_of_a_resumed_run() -> None:
     film = Progress("label", 40, 0, "picture")
-    assert line_of(film, spent_s=4.2) == "label: 40 picture, 4 s"
+    assert line_of(film, spent_s=4.2) == "label: 40 pictures, 4 s"
+    assert line_of(Progress("label", 0, 1, "picture"), spent_s=4.2).startswith(
+        "label 0%: 0 of 1 picture,"
+    )
     resumed = Progress("train", 60, 100, "update", "loss 0.100")
     assert line_of(resumed, spent_s=10, before=40) == (
-        "train 60%: 60 of 100 update, 10 s, 20 s left, loss 0.100"
+        "train 60%: 60 of 100 updates, 10 s, 20 s left, loss 0.100"
     )
 
 
