@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=TitledCommand,
-    short_help="Measure whether events and frames are aligned.",
     epilog="""\b
 Examples:
   eventseg align rec1487339175.hdf5

@@ -13,7 +13,6 @@ from .progress import Messages
 
 @click.command(
     cls=TitledCommand,
-    short_help="Measure a teacher's labels.",
     epilog="""\b
 Examples:
   eventseg audit drives.eventseg --labels segformer-b5 --truth truth

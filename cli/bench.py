@@ -29,7 +29,6 @@ def _counts(_ctx: click.Context, _param: click.Parameter, text: str | None) -> t
 
 @click.command(
     "bench",
-    short_help="Time a network on this machine.",
     epilog="""\b
 Examples:
   eventseg bench runs/events drive.hdf5

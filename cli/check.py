@@ -11,7 +11,7 @@ from . import options
 SHOWN = 50
 
 
-@click.command(short_help="Check that a data set, run, recording or predictions are whole.")
+@click.command()
 @click.argument(
     "data", metavar="DATA|RUN|RECORDING|PREDICTIONS", type=click.Path(exists=True, path_type=Path)
 )

@@ -29,11 +29,10 @@ ONLY_INTO_FOLDERS = ("format_", "jobs", "scheduler", "shard", "tries")
 
 @click.command(
     cls=TitledCommand,
-    short_help="Write recordings in another format.",
     epilog="""\b
 Examples:
   eventseg convert drive.aedat4 drive.hdf5
-  eventseg convert drive.hdf5 drive.raw --from 10s --to 20s
+  eventseg convert drive.hdf5 drive.raw --from 10s --until 20s
   eventseg convert events.csv events.npz --sensor 640x480
   eventseg convert rec*.hdf5 --out as_h5 --format h5 --jobs 4
   eventseg convert DDD20/aug04 DDD20/aug05 --out as_raw --format raw --shard 2/40
@@ -48,21 +47,7 @@ Examples:
 )
 @option_group(
     "Part",
-    click.option(
-        "--from",
-        "begin_us",
-        metavar="TIME",
-        default="0",
-        callback=options.time_after_start,
-        help="Begin after the first event.  [default: 0]",
-    ),
-    click.option(
-        "--to",
-        "end_us",
-        metavar="TIME",
-        callback=options.time_after_start,
-        help="End after the first event.  [default: the end]",
-    ),
+    options.part_options(default="0"),
     options.file_options,
     options.shift_frames_option,
 )

@@ -10,7 +10,7 @@ from . import options
 from .progress import Messages
 
 
-@click.command(short_help="The whole job on simulated drives: encode, label, train, score, show.")
+@click.command()
 @options.out_option("Folder to make, or to finish.", default="eventseg-demo", show_default=True)
 @click.option("--quick", is_flag=True, help="Two short drives instead of four longer ones.")
 @options.threads_option("the processors")

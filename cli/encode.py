@@ -62,7 +62,7 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
         raise click.BadParameter(str(error)) from error
 
 
-@click.command(cls=TitledCommand, short_help="Turn recordings into a data set.")
+@click.command(cls=TitledCommand)
 @click.argument(
     "recordings",
     metavar="REC...",

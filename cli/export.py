@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 @click.command(
     "export",
-    short_help="Write a network as ONNX or a program of torch.",
     epilog="""\b
 Examples:
   eventseg export runs/events

@@ -48,11 +48,16 @@ class TitledCommand(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                sections.setdefault(vars(param).get("title", OTHER), []).append(record)
+                sections.setdefault(title_of(param), []).append(record)
         sections[OTHER] = sections.pop(OTHER, [])  # last
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def title_of(param: click.Parameter) -> str:
+    """Return the title that the help lists an option under."""
+    return str(vars(param).get("title", OTHER))
 
 
 def option_group(title: str, *options: Decorator[Any]) -> Decorator[Any]:

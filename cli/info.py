@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from eventseg.recordings.choices import TimeUnit
 
 
-@click.command(short_help="Show what a file or folder holds.")
+@click.command()
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @options.file_options
 @options.rotate180_option

@@ -17,7 +17,7 @@ def _tolerance(ctx: click.Context, param: click.Parameter, text: str) -> int | N
     return options.time_after_start(ctx, param, text)
 
 
-@click.group(cls=SuggestingGroup, short_help="Import and export label maps.")
+@click.group(cls=SuggestingGroup)
 def command() -> None:
     """Import label maps as a label set of a data set, pictures or a league; export label sets.
 

@@ -13,12 +13,12 @@ from .group import SuggestingGroup
 from .progress import announce_compiling
 
 COMMANDS = {
-    "demo": "The whole job on simulated drives: encode, label, train, score, show.",
+    "demo": "Do the whole job on simulated drives: encode, label, train, score, show.",
     "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "merge": "Complete a folder that the shards of a job array have made.",
     "info": "Show what a recording, data set, run or prediction folder holds.",
-    "convert": "Write a recording in another format.",
+    "convert": "Write recordings in another format.",
     "release": "Write a data set or a league in the layout of EV-SegNet's release.",
     "align": "Measure whether events and frames of a recording are aligned.",
     "check": "Check data sets, leagues, recordings, runs and predictions, and repair them.",
@@ -26,7 +26,7 @@ COMMANDS = {
     "pseudolabel": "Label the frames of a data set by a teacher network.",
     "audit": "Measure a teacher's labels against the truth or against another's.",
     "train": "Train a network on a data set.",
-    "evaluate": "Score a trained network, beside what it must beat.",
+    "evaluate": "Score a trained network beside its baselines.",
     "score": "Score anyone's predictions: label maps, logits, functions, runs.",
     "predict": "Label recordings, data sets or pictures by a trained network.",
     "stream": "Label live events as they come.",

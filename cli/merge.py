@@ -12,7 +12,7 @@ from . import options
 from .progress import Messages
 
 
-@click.command(short_help="Complete a folder that the shards of a job array have made.")
+@click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--labels", metavar="NAME", help="Only this label set of a data set.")
 @options.json_option

@@ -174,6 +174,30 @@ time_unit_option = click.option(
 )
 
 
+def part_options(note: str = "", **begin: Any) -> Decorator[Any]:
+    """Return ``--from`` and ``--until``, the part of a recording: ``begin_us`` and ``end_us``.
+
+    Parameters
+    ----------
+    note : str
+        Beginning of both descriptions.
+    **begin
+        Attributes of :func:`click.option` for ``--from``, such as its default.
+    """
+    time = {"metavar": "TIME", "callback": time_after_start}
+    count = "counted from the first event"
+
+    def decorate(function: Any) -> Any:
+        begin_help = f"{note}Time to begin at, {count}.  [default: 0]"
+        end_help = f"{note}Time to end at, {count}.  [default: the end]"
+        end_option = click.option("--until", "--to", "end_us", help=end_help, **time)
+        return click.option("--from", "begin_us", help=begin_help, **time, **begin)(
+            end_option(function)
+        )
+
+    return decorate
+
+
 def shift(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
     """Return ``12ms`` or ``-12ms`` in microseconds."""
     from eventseg.errors import WindowError

@@ -44,7 +44,6 @@ def _times(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
 @click.command(
     "predict",
     cls=TitledCommand,
-    short_help="Label recordings, data sets or pictures.",
     epilog="""\b
 Examples:
   eventseg predict street rec1487339175.hdf5 --window 50ms --film rec.mp4

@@ -43,7 +43,6 @@ def _scales(
 
 @click.command(
     cls=TitledCommand,
-    short_help="Label frames by a teacher network.",
     epilog="""\b
 Examples:
   eventseg pseudolabel rec1487339175.eventseg

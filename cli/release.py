@@ -13,7 +13,6 @@ from .progress import Messages
 
 @click.command(
     cls=TitledCommand,
-    short_help="Write data in the layout of EV-SegNet's release.",
     epilog="""\b
 Examples:
   eventseg release ddd17.eventseg dataset_our_codification

@@ -65,7 +65,7 @@ sensor_option = click.option(
 )
 
 
-@click.group(cls=SuggestingGroup, short_help="Make recordings whose every label is known.")
+@click.group(cls=SuggestingGroup)
 def command() -> None:
     """Make recordings in the layout of DDD17 whose every label is known.
 

@@ -46,7 +46,6 @@ def speed(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
 @click.command(
     "stream",
     cls=TitledCommand,
-    short_help="Label live events as they come.",
     epilog="""\b
 Examples:
   eventseg stream runs/events drive.hdf5

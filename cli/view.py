@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from . import options
+from .group import TitledCommand, option_group, title_of
 from .paths import PicturePath
 from .progress import Messages
 
@@ -16,24 +18,17 @@ if TYPE_CHECKING:
     from eventseg.recordings.choices import TimeUnit
 
 
-RECORDING_OPTIONS = (
-    "at_us", "every", "begin", "end", "interactive", "sensor", "rotate180", "camera", "time_unit",
-    "shift_frames",
-)  # fmt: skip
-FOLDER_OPTIONS = ("sample_ids", "count", "split", "labels", "run")
-OPTION_OF = {
-    "at_us": "at",
-    "sample_ids": "sample",
-    "begin": "from",
-    "end": "until",
-    "time_unit": "time-unit",
-    "shift_frames": "shift-frames",
-}
+RECORDING_TITLES = ("Recording", "Film of a recording")
+"""Titles of the options that no folder takes."""
+
+FOLDER_TITLES = ("Folder",)
+"""Titles of the options that no recording takes."""
+
 FILMS = (".mp4", ".gif")
 
 
 @click.command(
-    short_help="Draw a moment of a recording, or samples of a folder.",
+    cls=TitledCommand,
     epilog="""\b
 Examples:
   eventseg view rec1487339175.hdf5
@@ -49,87 +44,90 @@ Examples:
 """,
 )
 @click.argument("path", type=click.Path(exists=True, path_type=Path), metavar="FILE|FOLDER")
-@click.option(
-    "--at",
-    "at_us",
-    callback=options.time_after_start,
-    metavar="TIME",
-    help="Of a recording: end of the window, after the first event, such as 12.5s.  [default: the "
-    "middle]",
+@option_group(
+    "Window",
+    click.option(
+        "--window",
+        "windows_us",
+        callback=options.durations,
+        metavar="LENGTH[,LENGTH...]",
+        help="Length of the window; several lengths of a recording are drawn side by side.  "
+        "[default: 50ms; of a folder the one of the network, or the first]",
+    ),
 )
-@click.option(
-    "--window",
-    "windows_us",
-    callback=options.durations,
-    metavar="LENGTH[,LENGTH...]",
-    help="Length of the window; several lengths of a recording are drawn side by side.  [default: "
-    "50ms; of a folder the one of the network, or the first]",
+@option_group(
+    "Recording",
+    click.option(
+        "--at",
+        "at_us",
+        callback=options.time_after_start,
+        metavar="TIME",
+        help="Time at which the window ends, counted from the first event, such as 12.5s.  "
+        "[default: the middle]",
+    ),
+    click.option(
+        "--interactive",
+        is_flag=True,
+        help="Open a window with sliders for time and window length, and the channels.",
+    ),
+    options.file_options,
+    options.shift_frames_option,
+    options.rotate180_option,
 )
-@click.option(
-    "--every",
-    callback=options.duration,
-    metavar="LENGTH",
-    help="Of a film of a recording: distance of the pictures.  [default: its frames]",
+@option_group(
+    "Film of a recording",
+    click.option(
+        "--every",
+        callback=options.duration,
+        metavar="LENGTH",
+        help="Distance of the pictures in time.  [default: its frames]",
+    ),
+    options.part_options(),
 )
-@click.option(
-    "--from",
-    "begin",
-    callback=options.time_after_start,
-    metavar="TIME",
-    help="Of a film of a recording: begin, after the first event.",
+@option_group(
+    "Folder",
+    click.option(
+        "--sample",
+        "sample_ids",
+        multiple=True,
+        metavar="ID",
+        help="Sample to show. The option can be given several times.",
+    ),
+    click.option(
+        "--count",
+        type=click.IntRange(1, 100),
+        help="Number of samples, spread over all.  [default: 6]",
+    ),
+    click.option("--split", metavar="SPLIT", help="Part of a data set or run to choose from."),
+    click.option(
+        "--labels",
+        metavar="SET",
+        help="Label set of a data set.  [default: truth, or the only one]",
+    ),
+    click.option(
+        "--run",
+        metavar="RUN",
+        help="Run folder, checkpoint or shipped network that predicts the samples of a data set.",
+    ),
+    options.device_option(),
 )
-@click.option(
-    "--until",
-    "end",
-    callback=options.time_after_start,
-    metavar="TIME",
-    help="Of a film of a recording: end, after the first event.",
+@option_group(
+    "Output",
+    options.out_option(
+        "Picture to write, .png, .pdf or .svg; of a recording or a prediction folder also a film, "
+        ".mp4 (extra video) or .gif.  [default: the name of FILE or FOLDER with .png]",
+        type=PicturePath(FILMS),
+    ),
+    options.json_option,
+    options.message_options,
 )
-@click.option(
-    "--interactive",
-    is_flag=True,
-    help="Of a recording: open a window with sliders for time and window length, and the channels.",
-)
-@click.option(
-    "--sample",
-    "sample_ids",
-    multiple=True,
-    metavar="ID",
-    help="Of a folder: sample to show. The option can be given several times.",
-)
-@click.option(
-    "--count",
-    type=click.IntRange(1, 100),
-    help="Of a folder: number of samples, spread over all.  [default: 6]",
-)
-@click.option("--split", metavar="SPLIT", help="Of a data set or run: part to choose from.")
-@click.option(
-    "--labels", metavar="SET", help="Of a data set: label set.  [default: truth, or the only one]"
-)
-@click.option(
-    "--run",
-    metavar="RUN",
-    help="Of a data set: run folder, checkpoint or shipped network that predicts the samples.",
-)
-@options.out_option(
-    "Picture to write, .png, .pdf or .svg; of a recording or a prediction folder also a film, .mp4 "
-    "(extra video) or .gif.  "
-    "[default: the name of FILE or FOLDER with .png]",
-    type=PicturePath(FILMS),
-)
-@options.file_options
-@options.shift_frames_option
-@options.rotate180_option
-@options.device_option()
-@options.json_option
-@options.message_options
 def command(
     path: Path,
     at_us: int | None,
     windows_us: tuple[int, ...] | None,
     every: int | None,
-    begin: int | None,
-    end: int | None,
+    begin_us: int | None,
+    end_us: int | None,
     interactive: bool,
     sample_ids: tuple[str, ...],
     count: int | None,
@@ -154,12 +152,11 @@ def command(
     """
     context = click.get_current_context()
     is_recording = path.is_file() and path.suffix.lower() != options.LEAGUE
-    wrong = FOLDER_OPTIONS if is_recording else RECORDING_OPTIONS
-    for name in wrong:
-        if context.params[name] not in (None, (), False):
-            option = OPTION_OF.get(name, name)
-            what = "a folder" if path.is_file() else "a recording"
-            raise click.UsageError(f"--{option} is for {what}; {path} is none")
+    wrong = FOLDER_TITLES if is_recording else RECORDING_TITLES
+    for param in context.command.params:
+        if title_of(param) in wrong and _is_given(context, param):
+            kind = "a folder" if is_recording else "a recording"
+            raise click.UsageError(f"{param.opts[0]} is for {kind}; {path} is none")
     if interactive:
         if out is not None or as_json or (windows_us is not None and len(windows_us) > 1):
             raise click.UsageError("--interactive takes one --window, no --out and no --json")
@@ -187,8 +184,8 @@ def command(
                 out,
                 window=windows_us[0] if windows_us else 50_000,
                 every=every,
-                begin=begin or 0,
-                end=end,
+                begin=begin_us or 0,
+                end=end_us,
                 sensor=sensor,
                 rotate180=rotate180,
                 camera=camera,
@@ -197,7 +194,7 @@ def command(
                 progress=bar.update,
             )
         target = out
-    elif every is not None or begin is not None or end is not None:
+    elif every is not None or begin_us is not None or end_us is not None:
         raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
     elif is_recording:
         choices: dict[str, Any] = {
@@ -218,6 +215,10 @@ def command(
         options.print_json({"picture": str(target), kind: str(path), "windows": windows})
         return
     click.echo(target)
+
+
+def _is_given(context: click.Context, param: click.Parameter) -> bool:
+    return context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
 
 
 def _explore(

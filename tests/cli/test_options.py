@@ -58,7 +58,7 @@ WITH_DEVICE = {
 }  # fmt: skip
 GROUPED = {
     "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "release", "score",
-    "stream", "train", *(n for n in EVERY if " " in n),
+    "stream", "train", "view", *(n for n in EVERY if " " in n),
 }  # fmt: skip
 OUT = set(EVERY) - {
     "doctor",
@@ -100,6 +100,8 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("-q", LONG),
         ("--progress", LONG),
         ("--out", OUT),
+        ("--from", {"convert", "view"}),
+        ("--until", {"convert", "view"}),
         (
             "--window",
             {

@@ -127,7 +127,9 @@ def test_view_and_info_take_every_folder(root, tmp_path, monkeypatch):
     assert Path("film.gif").is_file()
     for wrong, words in (
         ((root / "maps", "--at", "1s"), "--at is for a recording"),
+        ((root / "maps", "--from", "0"), "--from is for a recording"),
         ((root / "other.hdf5", "--sample", "x"), "--sample is for a folder"),
+        ((root / "other.hdf5", "--device", "cpu"), "--device is for a folder"),
         ((root / "maps", "--out", "film.gif", "--count", "2"), "a film shows all samples"),
         ((root / "streets", "--window", "10ms,50ms"), "several windows are for recordings"),
     ):
