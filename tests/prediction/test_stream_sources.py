@@ -34,7 +34,12 @@ from eventseg.errors import NetworkError, OutputError, RecordingError
 from eventseg.labels.files import read_labels
 from eventseg.prediction import Packet, predict, stream
 from eventseg.prediction.stream_outputs import LABEL_HEADER, LabelFolder, LabelSender
-from eventseg.prediction.stream_sources import StandardInput, TcpSource, open_packet_source
+from eventseg.prediction.stream_sources import (
+    StandardInput,
+    TcpSource,
+    UdpSource,
+    open_packet_source,
+)
 from eventseg.prediction.stream_wire import Unpacker, header, pack_events, pack_time
 from eventseg_cli.main import main
 
@@ -281,27 +286,34 @@ def test_a_broken_pipe_is_one_line(checkpoint, tmp_path):
     ), errors
 
 
-def test_the_sender_of_the_docs():
+@pytest.mark.parametrize(("scheme", "kind"), [("tcp", TcpSource), ("udp", UdpSource)])
+def test_the_sender_of_the_docs(scheme, kind):
+    source = kind("127.0.0.1", 0, print)
     found = {}
 
     def listen():
-        source = found["source"] = TcpSource("127.0.0.1", 0, print)
-        found["ready"].set()
         source.begin(10)
         found["events"] = taken(source)
 
-    found["ready"] = threading.Event()
     thread = threading.Thread(target=listen)
     thread.start()
-    found["ready"].wait()
     sender = runpy.run_path(str(DOCS / "send_events.py"))
-    port = str(found["source"].port)
-    sender["main"](["--port", port, "--seconds", "0.05", "--rate", "1e5", "--size", "64x48"])
+    target = f"{scheme}://127.0.0.1:{source.port}"
+    sender["main"](["--to", target, "--seconds", "0.01", "--rate", "1e6", "--size", "64x48"])
     thread.join(timeout=10)
-    found["source"].close()
-    assert len(found["events"]) == 5_000
-    assert found["source"].sensor == STREET
+    source.close()
+    assert len(found["events"]) == 10_000
+    assert source.sensor == STREET
     assert (np.diff(found["events"].t) >= 0).all()
+
+
+def test_the_sender_of_the_docs_waits_for_a_listener(monkeypatch):
+    sender = runpy.run_path(str(DOCS / "send_events.py"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setitem(sender["connected"].__globals__, "WAIT_S", 0)
+    with pytest.raises(SystemExit, match=f"nobody listens on 127.0.0.1:{port}: start eventseg"):
+        sender["connected"]("127.0.0.1", port)
 
 
 def test_the_driver_of_the_docs(tmp_path):
