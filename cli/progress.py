@@ -88,17 +88,18 @@ class ProgressBar:
         self._stage = ""
         self._bar: Any = None
         self._begin_s = self._line_s = 0.0
-        self._done_before = 0.0
+        self._done_before = self._done = 0.0
 
     def update(self, now: Progress) -> None:
-        """Show the progress; a new stage begins a new bar."""
+        """Show the progress; a new stage, or one that begins again, begins a new bar."""
         if self._hidden:
             return
-        if now.stage != self._stage:
+        if now.stage != self._stage or now.done < self._done:
             self.close()
             self._stage = now.stage
             self._begin_s = self._line_s = time.monotonic()
             self._done_before = now.done
+        self._done = now.done
         if self._lines:
             self._line(now)
             return

@@ -196,7 +196,7 @@ def learn(
             network,
             dataset,
             request=request,
-            progress=in_stage(f"score, {labels}", progress),
+            progress=in_stage(f"score, {labels}", progress, named=True),
         )
     film = film_streets(
         root,

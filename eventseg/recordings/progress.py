@@ -43,11 +43,19 @@ def no_report(_progress: Progress) -> None:
     """Ignore progress: the default of long functions."""
 
 
-def in_stage(stage: str, report: Report) -> Report:
-    """Return a function that reports progress under the name of a larger stage."""
+def in_stage(stage: str, report: Report, *, named: bool = False) -> Report:
+    """Return a function that reports progress under the name of a larger stage.
+
+    Parameters
+    ----------
+    stage : str
+    report : callable
+    named : bool
+        Whether the name of the smaller stage follows that of the larger one.
+    """
 
     def renamed(now: Progress) -> None:
-        report(replace(now, stage=stage))
+        report(replace(now, stage=f"{stage}, {now.stage}" if named else stage))
 
     return renamed
 

@@ -92,10 +92,26 @@ def test_the_time_left_is_not_guessed_from_the_first_moment() -> None:
     assert line_of(later, spent_s=9).endswith("9 s, 656 s left")
 
 
+def test_a_stage_that_begins_again_counts_its_own_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with ProgressBar() as bar:
+        for done in (1, 100, 4, 8):
+            clock[0] += 6
+            bar.update(Progress("score", done, 100, "sample"))
+    assert capsys.readouterr().err.splitlines() == [
+        "score 100%: 100 of 100 samples, 6 s, 0 s left",
+        "score 8%: 8 of 100 samples, 6 s, 138 s left",
+    ]
+
+
 def test_shares_and_stages() -> None:
     seen: list[Progress] = []
     in_stage("drive", seen.append)(Progress("simulate", 1, 4, "s"))
-    assert seen == [Progress("drive", 1, 4, "s")]
+    in_stage("drive", seen.append, named=True)(Progress("simulate", 1, 4, "s"))
+    assert seen == [Progress("drive", 1, 4, "s"), Progress("drive, simulate", 1, 4, "s")]
     assert [Progress("x", done, total, "s").share for done, total in ((1, 4), (0, 0), (5, 4))] == [
         0.25, 1.0, 1.0,
     ]  # fmt: skip
