@@ -25,6 +25,9 @@ from eventseg.pseudolabel.teacher import Teacher, TeacherSource
 DEFAULT_ID = "nvidia/segformer-{}-finetuned-cityscapes-1024-1024"
 """Default teacher: ``b5`` on a GPU, ``b0`` on a CPU."""
 
+CONFIG = "config.json"
+"""File that a folder of a Hugging Face model has."""
+
 SYNTAX = (
     "hf:ID, hf:FOLDER, NETWORK:PATH such as pspnet101:train_epoch_200.pth, "
     "torchvision:ARCHITECTURE:PATH, or a run folder or checkpoint that eventseg wrote"
@@ -126,6 +129,11 @@ def _load(
     if (Path(spec) / RUN).is_file():
         return load_own(find_checkpoint(spec).path, device=device, class_table=class_table)
     if Path(spec).is_dir():
+        if not (Path(spec) / CONFIG).is_file():
+            raise CheckpointError(
+                f"{spec} holds no teacher: neither {RUN}, as a run folder of eventseg train, nor "
+                f"{CONFIG}, as a model of Hugging Face; a teacher is {SYNTAX}"
+            )
         return load_huggingface(spec, device=device, class_table=class_table)
     if kind == "torchvision" and rest:
         name, _, path = rest.partition(":")

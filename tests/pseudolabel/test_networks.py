@@ -67,6 +67,9 @@ def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
     assert load(f"fastscnn:{tmp_path / 'best.pt'}").digest == teacher.digest
     (tmp_path / "run.json").write_text('{"data": "gone"}')
     assert load(tmp_path).digest == teacher.digest  # a run folder
+    (tmp_path / "other").mkdir()
+    with pytest.raises(CheckpointError, match=r"other holds no teacher: neither run\.json"):
+        load(tmp_path / "other")
 
 
 @torch.inference_mode()
