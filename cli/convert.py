@@ -49,6 +49,7 @@ Examples:
     "Part",
     options.part_options(default="0"),
     options.file_options,
+    options.rotate180_option,
     options.shift_frames_option,
 )
 @option_group(
@@ -87,6 +88,7 @@ def command(
     begin_us: int,
     end_us: int | None,
     sensor: SensorSize | None,
+    rotate180: bool,
     camera: str | None,
     time_unit: TimeUnit | None,
     shift_frames: int,
@@ -129,6 +131,7 @@ def command(
                 "begin_us": begin_us,
                 "end_us": end_us,
                 "sensor": sensor,
+                "rotate180": rotate180,
                 "choices": choices,
                 "jobs": jobs,
                 "tries": tries,
@@ -151,6 +154,7 @@ def command(
             begin_us=begin_us,
             end_us=end_us,
             sensor=sensor,
+            rotate180=rotate180,
             choices=choices,
             overwrite=overwrite,
             progress=bar.update,

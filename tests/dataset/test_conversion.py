@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from recording_fixtures import tree, write_recording
 
-from eventseg import convert, convert_into
+from eventseg import convert, convert_into, encode_dataset
 from eventseg.dataset.conversion.check import check_conversion
 from eventseg.dataset.conversion.records import MANIFEST, PARTIAL
 from eventseg.dataset.conversion.shards import convert_shard, merge_conversion
@@ -21,6 +21,9 @@ from eventseg.recordings.writers.convert import WRITTEN
 from eventseg.training.check_path import check_path
 from eventseg_cli.convert import FORMATS
 from eventseg_cli.main import main
+
+PIXELS = ("tensors", "frames")
+"""Folders of a data set whose files hold pixels."""
 
 
 def run(*arguments: object) -> Result:
@@ -67,6 +70,22 @@ def test_every_format_is_the_same_again(drives: Path, tmp_path: Path, name: str)
     assert made[0].keys() == {MANIFEST, f"rec0.{name}"}
     assert len({files[f"rec0.{name}"] for files in made}) == 1
     assert {f".{name}" for name in FORMATS} == set(WRITTEN)
+
+
+def test_a_turned_conversion_encodes_as_its_source_turned(drives: Path, tmp_path: Path) -> None:
+    source, out = drives / "rec0.hdf5", tmp_path / "turned"
+    command = ["convert", source, "--out", out, "--format", "hdf5"]
+    assert run(*command, "--rotate180").exit_code == 0
+    assert read_toml(out / MANIFEST)["settings"]["rotate180"] is True
+    refused = run(*command)
+    assert refused.exit_code == 1
+    assert "rotate180 was True" in refused.stderr
+    (one,) = encode_dataset([out / "rec0.hdf5"], tmp_path / "one").datasets
+    (two,) = encode_dataset([source], tmp_path / "two", rotate180=True).datasets
+    found, expected = (tree(each.path) for each in (one, two))
+    kept = {name: digest for name, digest in expected.items() if name.startswith(PIXELS)}
+    assert kept
+    assert {name: digest for name, digest in found.items() if name.startswith(PIXELS)} == kept
 
 
 def test_two_processes_make_the_same_bytes(drives: Path, straight: Path) -> None:

@@ -55,6 +55,21 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("suffix", [".hdf5", ".aedat4"])
+def test_a_turned_recording_is_the_one_that_is_opened_turned(
+    source: Path, tmp_path: Path, suffix: str
+) -> None:
+    made = convert(source, tmp_path / f"out{suffix}", rotate180=True)
+    with (
+        open_recording(source, rotate180=True) as turned,
+        open_recording(source) as before,
+        open_recording(made.path, sensor=SENSOR) as after,
+    ):
+        assert rows(after) == rows(turned) != rows(before)
+        for i in range(3):
+            np.testing.assert_array_equal(after.frames.raw(i), before.frames.raw(i)[::-1, ::-1])
+
+
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_events_are_the_same_in_each_format(source: Path, tmp_path: Path, suffix: str) -> None:
     shares = []

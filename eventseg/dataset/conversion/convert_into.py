@@ -107,6 +107,7 @@ def convert_into(
     begin_us: int = 0,
     end_us: int | None = None,
     sensor: SensorSize | None = None,
+    rotate180: bool = False,
     choices: FileChoices = NO_CHOICES,
     overwrite: bool = False,
     jobs: int = 1,
@@ -132,6 +133,8 @@ def convert_into(
         Part of each recording in us from its first event on; by default all of it.
     sensor : SensorSize, optional
         Size of the sensor of recordings that do not say it.
+    rotate180 : bool
+        Turn events and frames of all of them by 180 degrees, as :func:`eventseg.convert`.
     choices : FileChoices
         Camera, unit of times and shift of the frames of the recordings.
     overwrite : bool
@@ -166,7 +169,12 @@ def convert_into(
     ['conversion.toml', 'drive.raw']
     """
     setting = ConvertSetting(
-        format=format, begin_us=begin_us, end_us=end_us, sensor=sensor, choices=choices
+        format=format,
+        begin_us=begin_us,
+        end_us=end_us,
+        sensor=sensor,
+        rotate180=rotate180,
+        choices=choices,
     )
     found = find_sources(sources)
     setting.check(Path(out))

@@ -134,7 +134,11 @@ def _converted(job: ConvertJob, tick: Tick, size: int) -> ConvertedRecording:
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(digest_of, job.source)
         with open_recording(
-            job.source, sensor=setting.sensor, **setting.choices.arguments, progress=report
+            job.source,
+            sensor=setting.sensor,
+            rotate180=setting.rotate180,
+            **setting.choices.arguments,
+            progress=report,
         ) as recording:
             try:
                 check_sensor(setting.suffix, recording.sensor)

@@ -35,6 +35,8 @@ class ConvertSetting:
         Part of each recording in us from its first event on.
     sensor : SensorSize, optional
         Size of the sensor of recordings that do not say it.
+    rotate180 : bool
+        Whether events and frames are turned by 180 degrees.
     choices : FileChoices
         Camera, unit of times and shift of the frames.
     """
@@ -43,6 +45,7 @@ class ConvertSetting:
     begin_us: int = 0
     end_us: int | None = None
     sensor: SensorSize | None = None
+    rotate180: bool = False
     choices: FileChoices = NO_CHOICES
 
     @property
@@ -81,6 +84,8 @@ class ConvertSetting:
             table["end_us"] = self.end_us
         if self.sensor is not None:
             table["sensor"] = str(self.sensor)
+        if self.rotate180:
+            table["rotate180"] = True
         return table | self.choices.to_dict()
 
 

@@ -46,6 +46,7 @@ def convert_shard(
     begin_us: int = 0,
     end_us: int | None = None,
     sensor: SensorSize | None = None,
+    rotate180: bool = False,
     choices: FileChoices = NO_CHOICES,
     jobs: int = 1,
     tries: int = TRIES,
@@ -58,7 +59,7 @@ def convert_shard(
 
     Parameters
     ----------
-    sources, out, format, begin_us, end_us, sensor, choices, jobs, tries, progress
+    sources, out, format, begin_us, end_us, sensor, rotate180, choices, jobs, tries, progress
         As for :func:`eventseg.convert_into`.
     shard : Shard or str
         ``2/5`` for the second of five, or ``slurm`` for that of the environment.
@@ -71,7 +72,12 @@ def convert_shard(
     if isinstance(shard, str):
         shard = Shard.parse(shard)
     setting = ConvertSetting(
-        format=format, begin_us=begin_us, end_us=end_us, sensor=sensor, choices=choices
+        format=format,
+        begin_us=begin_us,
+        end_us=end_us,
+        sensor=sensor,
+        rotate180=rotate180,
+        choices=choices,
     )
     found = find_sources(sources)
     setting.check(Path(out))

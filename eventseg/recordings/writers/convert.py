@@ -153,6 +153,7 @@ def convert(
     begin_us: int = 0,
     end_us: int | None = None,
     sensor: SensorSize | None = None,
+    rotate180: bool = False,
     choices: FileChoices = NO_CHOICES,
     overwrite: bool = False,
     progress: Report = no_report,
@@ -172,6 +173,9 @@ def convert(
         Part of the recording in us from its first event on; by default all of it.
     sensor : SensorSize, optional
         Size of the sensor of a source that does not say it.
+    rotate180 : bool
+        Turn events and frames by 180 degrees. Inertial samples stay as they are, and the truth of
+        a simulated recording stays behind.
     choices : FileChoices
         Camera, unit of times and shift of the frames of the source.
     overwrite : bool
@@ -206,7 +210,9 @@ def convert(
         return _converted(source, path, begin_us, end_us, overwrite, progress)
     if path.exists() and path.samefile(source):
         raise OutputError(f"{path} is the source itself; give another name")
-    with open_recording(source, sensor=sensor, **choices.arguments) as recording:
+    with open_recording(
+        source, sensor=sensor, rotate180=rotate180, **choices.arguments
+    ) as recording:
         result = _converted(recording, path, begin_us, end_us, overwrite, progress)
     _remove_stale(path)
     return result
