@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from eventseg.augmentation.settings import Range
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize
 from eventseg.networks.memory_format import in_memory_format
 from eventseg.sources.source import Source
 from eventseg.training.arithmetic import arithmetic_of, step_seconds
 from eventseg.training.config.config import TrainConfig, with_learning_rate
+from eventseg.training.config.optimisation import OptimiserKind
 from eventseg.training.distributed import world
 from eventseg.training.parts import parts_of
 from eventseg.training.prepare import blueprint_of
@@ -26,6 +28,12 @@ USUAL_BUDGET_US = 600_000_000
 
 ENOUGH_UPDATES = 300
 """Updates below which smaller batches and crops are taken: fewer teach little."""
+
+LONG_UPDATES = 2000
+"""Updates from which a training is long; at 250 averaged weights lag behind."""
+
+LONG = ("ema_decay", "augmentation.scale", "optimiser.kind", "optimiser.weight_decay")
+"""Settings that a long training has others of; docs/learning.md has what they gain."""
 
 SMALLEST_BATCH, SMALLEST_SIDE = 4, 128
 
@@ -61,7 +69,7 @@ class BudgetPlan:
         return (
             f"{config.iterations} updates of {config.batch_size} samples at "
             f"{1000 * self.update_s:.0f} ms{crop}, rate {config.optimiser.learning_rate:g}, "
-            f"in {self.budget_s / 60:.3g} min"
+            f"{'averaged weights, ' if config.ema_decay else ''}in {self.budget_s / 60:.3g} min"
         )
 
 
@@ -77,7 +85,8 @@ def fit_to_budget(
 
     A step of the network and the loading of samples are measured. Where fewer than
     :data:`ENOUGH_UPDATES` fit, the batch is halved, then the sides of the crop, down to 4 samples
-    and 128 pixels; the length is the number of updates that fit beside the validations.
+    and 128 pixels; the length is the number of updates that fit beside the validations. From
+    :data:`LONG_UPDATES` on weights are averaged and decay, and pictures are scaled.
 
     Parameters
     ----------
@@ -138,9 +147,33 @@ def fit_to_budget(
             f"a budget of {budget_s:g} s has room for no update of {update_s:.2g} s and a "
             f"validation of {validation_s:.2g} s: give more, or a smaller network"
         )
-    return BudgetPlan(
-        replace(planned, iterations=updates, epochs=0), update_s, validation_s, budget_s
+    fitted = replace(planned, iterations=updates, epochs=0)
+    if updates >= LONG_UPDATES:
+        fitted = _as_long_training(fitted, given)
+    return BudgetPlan(fitted, update_s, validation_s, budget_s)
+
+
+def _as_long_training(config: TrainConfig, given: Collection[str]) -> TrainConfig:
+    """Return the settings of a long training, if those that change are the usual ones."""
+    usual = TrainConfig()
+
+    def changed(ema_decay: float, scale: Range, kind: OptimiserKind, decay: float) -> TrainConfig:
+        return replace(
+            config,
+            ema_decay=ema_decay,
+            augmentation=replace(config.augmentation, scale=scale),
+            optimiser=replace(config.optimiser, kind=kind, weight_decay=decay),
+        )
+
+    as_usual = changed(
+        usual.ema_decay,
+        usual.augmentation.scale,
+        usual.optimiser.kind,
+        usual.optimiser.weight_decay,
     )
+    if config != as_usual or set(LONG).intersection(given):
+        return config
+    return changed(0.995, (0.8, 1.25), "adamw", 0.02)
 
 
 def _both(network_s: float, loading_s: float, *, beside: bool) -> float:

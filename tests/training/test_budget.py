@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import eventseg
 from eventseg.errors import TrainingError
 from eventseg.sources.source import open_source
 from eventseg.training import budget
-from eventseg.training.budget import BudgetPlan, fit_to_budget
+from eventseg.training.budget import LONG, LONG_UPDATES, BudgetPlan, fit_to_budget
 from eventseg_cli.main import main
 
 CPU = torch.device("cpu")
@@ -76,6 +77,35 @@ def test_what_does_not_fit_gets_smaller_batches_then_crops(
     kept = plan(15, sample_s=0.03, given=("batch_size", "size.crop")).config
     assert (kept.batch_size, kept.size.crop) == (8, None)
     assert kept.iterations < cropped.iterations
+
+
+def test_a_long_training_averages_its_weights(plan: Callable[..., BudgetPlan]) -> None:
+    found = plan(2000, sample_s=0.01)
+    long = found.config
+    assert long.iterations >= LONG_UPDATES
+    assert (long.ema_decay, long.augmentation.scale) == (0.995, (0.8, 1.25))
+    assert (long.optimiser.kind, long.optimiser.weight_decay) == ("adamw", 0.02)
+    assert "averaged weights" in str(found)
+    short = plan(100, sample_s=0.01)
+    assert short.config.iterations < LONG_UPDATES
+    assert long == replace(
+        short.config,
+        iterations=long.iterations,
+        ema_decay=long.ema_decay,
+        augmentation=long.augmentation,
+        optimiser=long.optimiser,
+    )
+    assert "averaged" not in str(short)
+
+
+@pytest.mark.parametrize("path", LONG)
+def test_a_long_training_keeps_what_is_given(plan: Callable[..., BudgetPlan], path: str) -> None:
+    assert plan(2000, sample_s=0.01, given=(path,)).config.ema_decay == 0
+
+
+def test_a_long_training_keeps_what_a_recipe_states(plan: Callable[..., BudgetPlan]) -> None:
+    found = plan(2000, sample_s=0.01, optimiser__kind="sgd").config
+    assert (found.ema_decay, found.optimiser.kind) == (0, "sgd")
 
 
 def test_a_length_or_no_room_is_refused(plan: Callable[..., BudgetPlan]) -> None:
