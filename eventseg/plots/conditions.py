@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 
 from eventseg.plots.scores import SERIES, blank_figure
 
+MARKERS = "osD^vPX*"
+"""Marker of each series, so that equal colours and points on top of each other are told apart."""
+
+STYLES = ("-", "--", "-.", ":")
+"""Style of the line of each series."""
+
+APART = 0.12
+"""Distance between the points of two series over one group, in groups."""
+
 
 class Line(NamedTuple):
     """Scores of one series over G groups, in percent; NaN for none.
@@ -44,21 +53,27 @@ def figure_groups(
     title, label : str
         Title of the figure, and label of the axis of the groups.
     joined : bool
-        Whether neighbouring groups are joined by a line, as parts of a range of numbers are.
+        Whether neighbouring groups are joined by a line, as parts of a range of numbers are. Points
+        then stand at their numbers; those of unordered groups stand side by side.
     """
     groups = len(names)
     figure = blank_figure(min(11.5, 2.2 + max(3.6, 0.95 * groups)), 4.0)
     axes = figure.subplots()
     for number, line in enumerate(lines):
-        at = np.arange(groups) + 0.12 * (number - (len(lines) - 1) / 2)
+        side = 0.0 if joined else APART * (number - (len(lines) - 1) / 2)
+        at = np.arange(groups) + side
         colour = SERIES[number % len(SERIES)]
         axes.vlines(at, line.low, line.high, color=colour, lw=1.6, alpha=0.7)
         axes.plot(
             at,
             line.values,
             color=colour,
-            marker="o",
-            ms=5,
+            marker=MARKERS[number % len(MARKERS)],
+            # Points at one place lie inside each other.
+            ms=max(4.0, 9.0 - 1.5 * number) if joined else 5,
+            mfc="none" if joined else colour,
+            mew=1.4 if joined else 1.0,
+            ls=STYLES[number % len(STYLES)],
             lw=1.4 if joined else 0,
             label=line.name,
         )

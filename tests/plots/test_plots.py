@@ -20,6 +20,7 @@ from eventseg.encoding.tensors import encode
 from eventseg.errors import EventsError, OutputError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.images import FIGURES
+from eventseg.plots.conditions import Line, figure_groups
 from eventseg.plots.events import (
     OFF_RGB,
     ON_RGB,
@@ -32,6 +33,19 @@ from eventseg.recordings import open_recording
 from eventseg_cli.main import main
 
 SENSOR = SensorSize(3, 4)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_points_of_joined_groups_stand_at_their_numbers(joined: bool) -> None:
+    values = np.array([50.0, 40.0, 30.0])
+    lines = [Line(name, values, values - 1, values + 1, [4] * 3) for name in ("one", "two")]
+    figure = figure_groups(lines, names=["1", "0.5", "0"], title="", label="", joined=joined)
+    one, two = figure.axes[0].lines
+    places = [line.get_xdata() for line in (one, two)]
+    assert all(np.array_equal(at, np.arange(3)) for at in places) == joined
+    assert one.get_marker() != two.get_marker()
+    if joined:
+        assert one.get_linestyle() != two.get_linestyle()
 
 
 def stream(events: list[tuple[int, int, int]], sensor: SensorSize = SENSOR) -> EventStream:
