@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,23 @@ LIGHT_ANSWERS = [
     (["encod"], 2, "encode"),
 ]
 """Arguments of the command line, exit code, and words of the answer."""
+
+ROOT = Path(__file__).resolve().parents[1]
+
+NOT_NEEDED = {
+    "training.run": (
+        "prediction.stream",
+        "prediction.film",
+        "simulate",
+        "evaluation",
+        "pseudolabel",
+    ),
+    "training.describe_run": ("prediction.stream", "simulate", "evaluation", "pseudolabel"),
+    "prediction.predict_into": ("prediction.stream", "prediction.film", "simulate", "training"),
+    "dataset.writer": ("networks", "prediction", "training", "simulate"),
+    "evaluation.evaluate": ("prediction.stream", "prediction.film", "simulate", "demo"),
+}
+"""Beginnings of the names of modules that are of no use to the job of a module."""
 
 
 def loaded(code: str) -> set[str]:
@@ -34,6 +54,50 @@ def loaded(code: str) -> set[str]:
 def rooms(modules: set[str]) -> set[str]:
     """Return the rooms of eventseg that modules belong to."""
     return {name.split(".")[1] for name in modules if name.startswith("eventseg.")}
+
+
+def loaded_by(name: str) -> set[str]:
+    """Return the modules of eventseg that a module loads before it is used, read from the code."""
+    found, waiting = set[str](), [f"eventseg.{name}"]
+    while waiting:
+        module = waiting.pop()
+        if module in found or (path := file_of(module)) is None:
+            continue
+        found.add(module)
+        waiting.append(module.rpartition(".")[0])
+        for node in at_once(ast.parse(path.read_text()).body):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of a module of eventseg; None for a name that is none."""
+    place = ROOT.joinpath(*module.split("."))
+    paths = (place / "__init__.py", place.with_suffix(".py"))
+    return next((path for path in paths if module[:8] == "eventseg" and path.is_file()), None)
+
+
+def at_once(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run when a module is loaded, those of types alone left out."""
+    for node in body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from at_once(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            yield from at_once(
+                [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.stmt)]
+            )
+
+
+@pytest.mark.parametrize("name", NOT_NEEDED)
+def test_a_module_loads_nothing_that_its_job_does_not_need(name: str) -> None:
+    modules = loaded_by(name)
+    assert len(modules) > 20
+    unneeded = tuple(f"eventseg.{beginning}" for beginning in NOT_NEEDED[name])
+    assert not [module for module in modules if module.startswith(unneeded)]
 
 
 def test_the_package_loads_neither_torch_nor_numba() -> None:

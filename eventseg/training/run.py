@@ -21,8 +21,6 @@ from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork, load_network
 from eventseg.prediction.checkpoint_file import data_encoding
 from eventseg.prediction.predict import Predictions, predict
-from eventseg.prediction.stream import LiveStream, stream
-from eventseg.prediction.stream_packets import PacketSource
 from eventseg.recordings import Recording
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.source import Source, open_source
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from eventseg.evaluation.run_evaluation import Evaluation
+    from eventseg.prediction.stream import LiveStream
+    from eventseg.prediction.stream_packets import PacketSource
 
 
 def train(
@@ -302,6 +302,8 @@ class Run:
         LiveStream
             An iterable of predictions, with ``latency_ms`` each.
         """
+        from eventseg.prediction.stream import stream  # a training needs none of it
+
         return stream(self.path, source, every=every, device=device, **settings)
 
     def plot(self) -> Figure:
