@@ -136,5 +136,5 @@ def _frame(recording: Recording, t_us: int) -> tuple[NDArray[np.uint8] | None, s
     if latest < 0:
         return None, ""
     age_ms = (t_us - int(recording.frames.t_us[latest])) / 1e3
-    words = f"; frame {latest}, exposed {age_ms:.3f} ms before the end"
+    words = f"; frame {latest}, whose exposure ended {age_ms:.1f} ms earlier"
     return recording.frames.image(latest), words

@@ -17,6 +17,7 @@ from eventseg.plots.legends import fit_legend
 
 Rgb = NDArray[np.uint8]
 Curve = Sequence[float]
+"""Score or loss of each epoch, (E,)."""
 
 CURVES_INCHES, RIGHT = (13.5, 4.0), 0.875
 """Width and height of the learning curves, and the right end of the last panel as a share."""
@@ -87,7 +88,7 @@ def figure_curves(
 def figure_panels(
     rows: Sequence[Sequence[Rgb]], *, titles: Sequence[str], names: Sequence[str], table: ClassTable
 ) -> Figure:
-    """Return pictures in rows and columns over a legend of the classes.
+    """Return pictures in rows and columns over a legend of the classes and of ignored pixels.
 
     Parameters
     ----------
@@ -98,11 +99,14 @@ def figure_panels(
     names : sequence of str
         Beside the rows.
     table : ClassTable
+        Classes of the legend; one without classes has no legend.
     """
     height, width = rows[0][0].shape[:2]
+    entries = list(zip(table.names, table.colours, strict=True))
+    entries += [("ignored", (0, 0, 0))] if entries else []
     panel = 3.2
     wide = panel * len(titles)
-    fitted = fit_legend(table.names, width_pt=0.97 * wide * 72)
+    fitted = fit_legend([name for name, _ in entries], width_pt=0.97 * wide * 72)
     below = 0.3 + fitted.height_pt / 72
     figure = Figure(
         figsize=(wide, len(rows) * (panel * height / width + 0.12) + below),
@@ -123,11 +127,11 @@ def figure_panels(
                 axes.set_title(titles[column], fontsize=9, pad=4)
             if column == 0:
                 axes.set_ylabel(names[line], fontsize=7)
-    if not table.names:
+    if not entries:
         return figure
     patches = [
         Patch(color=(red / 255, green / 255, blue / 255), label=name)
-        for name, (red, green, blue) in zip(table.names, table.colours, strict=True)
+        for name, (red, green, blue) in entries
     ]
     figure.legend(
         handles=patches,

@@ -50,6 +50,11 @@ class OnnxNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, float32 (N, K, H, W).
 
+        Parameters
+        ----------
+        x : float32 (N, C, H, W)
+            Encoded inputs, on any device; the logits are brought back to it.
+
         Raises
         ------
         NetworkError
@@ -69,6 +74,11 @@ class OnnxNetwork(nn.Module):
 
 def load_onnx(path: Path) -> TrainedNetwork:
     """Load an ONNX file that :func:`eventseg.export` wrote, with its inputs and classes.
+
+    Parameters
+    ----------
+    path : Path
+        File that returns logits: exported without ``--argmax``.
 
     Raises
     ------
@@ -107,6 +117,7 @@ def load_onnx(path: Path) -> TrainedNetwork:
 
 
 def _restored(network: OnnxNetwork, content: dict[str, Any], path: Path) -> TrainedNetwork:
+    """Return the network with the inputs and classes that the metadata of its file hold."""
     return TrainedNetwork(
         network.eval(),  # type: ignore[arg-type]
         Blueprint(**content["blueprint"]),

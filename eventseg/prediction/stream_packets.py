@@ -89,12 +89,15 @@ class Packet:
 
 
 def _within(column: NDArray[Any], most: int) -> NDArray[Any]:
-    """Return integers of which those that a narrower type would wrap are `most`, no valid value."""
-    if column.dtype in (np.dtype(np.int64), np.dtype(np.uint16)) and (
-        (column.dtype == np.int64) == (most == LATEST_US)
-    ):
+    """Return integers of which those that a narrower type would wrap are `most`, no valid value.
+
+    Times may be negative, pixels may not.
+    """
+    is_time = most == LATEST_US
+    if column.dtype == (np.int64 if is_time else np.uint16):
         return column
-    return np.where((column > most) | ((column < 0) & (most < LATEST_US)), most, column)
+    wraps = column > most if is_time else (column > most) | (column < 0)
+    return np.where(wraps, most, column)
 
 
 class PacketSource(Protocol):

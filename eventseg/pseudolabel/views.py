@@ -195,10 +195,14 @@ def _what_more_buys(
     options = f"--scales {','.join(f'{scale:g}' for scale in richest.scales)}"
     options += " --flip" if richest.flip else " --no-flip"
     return (
-        f"chosen for a CPU: about {seconds:.1f} s a frame on one core; {options} takes "
+        f"chosen for a CPU: {_about(seconds)} a frame on one core; {options} takes "
         f"{work(richest) / work(chosen):.1f} times as long and averages {richest.passes} views; "
         "a GPU takes all"
     )
+
+
+def _about(seconds: float) -> str:
+    return f"about {seconds:.1f} s" if seconds >= 0.1 else "less than 0.1 s"
 
 
 def _tile_pixels(test_time: TestTimeAugmentation, trained: tuple[int, int]) -> int:

@@ -25,10 +25,10 @@ class EpochScores:
     learning_rate : float
         Learning rate of the last update.
     train_loss, train_accuracy, train_miou : float
-        Scores in percent over the samples of the epoch, as they were seen.
+        Loss, and accuracy and mean IoU in percent, over the samples of the epoch as they were seen.
     val_loss, val_accuracy, val_miou : float
-        Scores in percent over the validation part; the mean IoU is over the classes in its truth
-        or prediction.
+        The same over the validation part; the mean IoU is over the classes in its truth or
+        prediction.
     val_iou : tuple of float (K,)
         IoU of each class in percent, NaN for one in neither truth nor prediction.
     val_miou_truth, val_miou_all : float
@@ -36,7 +36,7 @@ class EpochScores:
         absent ones as 0. The first chooses the best epoch: one pixel taken for an absent class
         does not move it. Runs of earlier versions have neither (NaN).
     clean_loss, clean_accuracy, clean_miou : float, optional
-        Scores over training samples without augmentation; None where none are scored.
+        The same over training samples without augmentation; None where none are scored.
     """
 
     epoch: int
@@ -67,7 +67,19 @@ COLUMNS = tuple(name for name in EpochScores.__dataclass_fields__ if name != "va
 
 @dataclass(frozen=True, slots=True)
 class EpochCost:
-    """Cost of an epoch, one line of ``timing.csv``; it differs from run to run."""
+    """Cost of an epoch, one line of ``timing.csv``; it differs from run to run.
+
+    Parameters
+    ----------
+    epoch : int
+        Epochs done, from 1.
+    train_s, val_s : float
+        Wall time in seconds of the updates and of the validation.
+    images_per_s : float
+        Training samples a second of wall time.
+    peak_memory_mib : float
+        Largest memory so far in MiB: of the GPU, or of the process on a CPU; NaN on Windows.
+    """
 
     epoch: int
     train_s: float
@@ -148,10 +160,10 @@ def read_timing(root: Path) -> list[EpochCost]:
 
 def _epoch(line: Mapping[str, str], classes: Sequence[str]) -> EpochScores:
     """Return one line of ``metrics.csv``; earlier versions had fewer columns."""
-    whole = {name: int(line[name]) for name in ("epoch", "iteration")}
-    real = {name: float(line[name]) for name in COLUMNS[2:] if line.get(name)}
+    numbers = {name: int(line[name]) for name in ("epoch", "iteration")}
+    scores = {name: float(line[name]) for name in COLUMNS[2:] if line.get(name)}
     iou = tuple(float(line[f"val_iou_{name}"]) for name in classes)
-    return EpochScores(**whole, **real, val_iou=iou)  # type: ignore[arg-type]
+    return EpochScores(**numbers, **scores, val_iou=iou)  # type: ignore[arg-type]
 
 
 def _text(value: float | None) -> str:
@@ -182,11 +194,8 @@ def write_skipped(root: Path, skipped: Mapping[str, str]) -> None:
     """
     if not skipped:
         return
-    rows = io.StringIO()
-    table = csv.writer(rows, lineterminator="\n")
-    table.writerow(("sample", "reason"))
-    table.writerows(({**skipped, **read_skipped(root)}).items())
-    write_whole(root / SKIPPED, lambda file: file.write(rows.getvalue().encode()))
+    reasons = {**skipped, **read_skipped(root)}
+    _write_csv(root / SKIPPED, [("sample", "reason"), *reasons.items()])
 
 
 def read_skipped(root: Path) -> dict[str, str]:

@@ -52,7 +52,7 @@ def test_sheets_of_predictions_show_frame_events_labels_prediction_and_errors(ro
     ids = eventseg.open_predictions(root / "maps").ids
     assert shown == [ids[0], ids[len(ids) // 2], ids[-1]]
     assert all(name.endswith("% wrong") for name in names(figure))
-    assert legend(figure) == set(CITYSCAPES_19.names)
+    assert legend(figure) == {*CITYSCAPES_19.names, "ignored"}
 
 
 def test_sheets_of_data_sets_show_labels_and_those_of_a_run(root):
@@ -64,13 +64,13 @@ def test_sheets_of_data_sets_show_labels_and_those_of_a_run(root):
     )
     assert titles(one) == ["frame", "events", "labels", "prediction", "wrong pixels"]
     # Truth of 19 classes and predictions of 6 are painted in the six.
-    assert legend(one) == set(EVSEGNET_6.names)
+    assert legend(one) == {*EVSEGNET_6.names, "ignored"}
     unlike = eventseg.contact_sheet(
         root / "streets", count=1, run=root / "abc.pt", device="cpu", window="10ms"
     )
     # Classes that do not merge are all shown, and no pixel is called wrong.
     assert titles(unlike) == ["frame", "events", "labels", "prediction"]
-    assert legend(unlike) == {*CITYSCAPES_19.names, *TABLE.names}
+    assert legend(unlike) == {*CITYSCAPES_19.names, *TABLE.names, "ignored"}
 
 
 def test_sheets_of_runs_show_the_data_they_were_trained_on(root, tmp_path):

@@ -43,7 +43,10 @@ class GroupScores:
 
     Parameters
     ----------
-    group, window : str
+    group : str
+        Name of the group, such as ``1 to 20``, or of the class.
+    window : str
+        Window of the row, such as ``50ms``.
     samples, pixels : int
         Samples of the group and scored pixels in them; of a class, those with true pixels.
     share : float
@@ -53,7 +56,7 @@ class GroupScores:
     classes : int
         Number of classes in the mean; 1 for a class.
     interval : Interval, optional
-        None where there are too few blocks.
+        95 % interval of `iou`; None of fewer than :data:`FEWEST_BLOCKS` blocks.
     accuracy : float
         Share of the pixels that are right.
     """
@@ -110,16 +113,23 @@ def group_names(edges: Sequence[float]) -> list[str]:
 
 
 def part_of(row: Row, chosen: NDArray[np.bool_]) -> Row:
-    """Return a row of some of the samples, without instances."""
-    at = np.flatnonzero(chosen)
+    """Return a row of some of the samples, without instances.
+
+    Parameters
+    ----------
+    row : Row
+    chosen : bool (N,)
+        Whether each sample of the row is taken.
+    """
+    indices = np.flatnonzero(chosen)
     return replace(
         row,
-        ids=tuple(row.ids[i] for i in at),
-        sequences=tuple(row.sequences[i] for i in at),
-        matrices=row.matrices[at],
+        ids=tuple(row.ids[i] for i in indices),
+        sequences=tuple(row.sequences[i] for i in indices),
+        matrices=row.matrices[indices],
         note="",
         instances=None,
-        times_us=None if row.times_us is None else row.times_us[at],
+        times_us=None if row.times_us is None else row.times_us[indices],
     )
 
 
@@ -128,15 +138,15 @@ def group_scores(row: Row, groups: Sequence[Group]) -> list[GroupScores]:
     total = max(1, int(row.matrices.sum()))
     return [
         GroupScores(
-            name,
-            group.window,
-            len(group.ids),
-            group.scores.pixels,
-            group.scores.pixels / total,
-            group.scores.miou_truth,
-            sum(count > 0 for count in group.scores.truth_pixels),
-            _interval(group),
-            group.scores.pixel_accuracy,
+            group=name,
+            window=group.window,
+            samples=len(group.ids),
+            pixels=group.scores.pixels,
+            share=group.scores.pixels / total,
+            iou=group.scores.miou_truth,
+            classes=sum(count > 0 for count in group.scores.truth_pixels),
+            interval=_interval(group),
+            accuracy=group.scores.pixel_accuracy,
         )
         for name, group in groups
     ]
@@ -147,20 +157,20 @@ def class_scores(row: Row) -> list[GroupScores]:
     blocks = row.blocks.sums(row.matrices)
     enough = int(blocks.any((1, 2)).sum()) >= 2
     intervals = class_intervals(blocks, seed=0) if enough else (None,) * len(row.classes)
-    held = [0 if interval is None else interval.blocks for interval in intervals]
+    counts = [0 if interval is None else interval.blocks for interval in intervals]
     samples = (row.matrices.sum(2) > 0).sum(0).tolist()
-    found, total = row.scores, max(1, row.scores.pixels)
+    scores, total = row.scores, max(1, row.scores.pixels)
     return [
         GroupScores(
-            name,
-            row.window,
-            samples[k],
-            found.truth_pixels[k],
-            found.truth_pixels[k] / total,
-            found.iou[k],
-            1,
-            intervals[k] if held[k] >= FEWEST_BLOCKS else None,
-            found.accuracy[k],
+            group=name,
+            window=row.window,
+            samples=samples[k],
+            pixels=scores.truth_pixels[k],
+            share=scores.truth_pixels[k] / total,
+            iou=scores.iou[k],
+            classes=1,
+            interval=intervals[k] if counts[k] >= FEWEST_BLOCKS else None,
+            accuracy=scores.accuracy[k],
         )
         for k, name in enumerate(row.classes.names)
     ]
@@ -219,9 +229,9 @@ def _interval(row: Row) -> Interval | None:
 
 def _names(order: Sequence[str], found: Sequence[GroupScores]) -> list[str]:
     """Return the names of all groups that a window has, those in a given order first."""
-    there = list(dict.fromkeys(scores.group for scores in found))
-    known = [name for name in order if name in there]
-    return known + [name for name in there if name not in known]
+    names = list(dict.fromkeys(scores.group for scores in found))
+    known = [name for name in order if name in names]
+    return known + [name for name in names if name not in known]
 
 
 def _line(condition: Condition, scores: GroupScores) -> dict[str, str | int | float]:
