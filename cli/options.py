@@ -184,7 +184,7 @@ def part_options(note: str = "", **begin: Any) -> Decorator[Any]:
     **begin
         Attributes of :func:`click.option` for ``--from``, such as its default.
     """
-    time = {"metavar": "TIME", "callback": time_after_start}
+    time: dict[str, Any] = {"metavar": "TIME", "callback": time_after_start}
     count = "counted from the first event"
 
     def decorate(function: Any) -> Any:
