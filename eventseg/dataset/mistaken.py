@@ -56,6 +56,8 @@ def refusal(path: Path) -> str:
             f"{path} holds {what} and no data set: eventseg encode {recordings} --out FOLDER "
             "makes one"
         )
+    if path.is_file():
+        return f"{path} is a file and no data set: give the folder that eventseg encode made"
     return f"{path} is no data set: it has no {MANIFEST}, which eventseg encode writes last"
 
 

@@ -41,6 +41,9 @@ INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 UNSAFE = re.compile(r"GLOBAL ([\w.]+)")
 """How torch names the first object in a file that it does not build."""
 
+TRUST = "pass --unsafe-pickle (unsafe_pickle=True) to train, evaluate, score or pseudolabel"
+"""Advice of errors on files that hold more than plain values."""
+
 SHOWN = 3
 """Keys of such objects that an error shows."""
 
@@ -77,14 +80,18 @@ def load_file(path: Path, *, unsafe_pickle: bool = False, values: bool = True) -
             return torch.load(
                 path, map_location="cpu" if values else "meta", weights_only=not unsafe_pickle
             )
-    except pickle.UnpicklingError as error:
-        first = str(error).strip().splitlines()[0]
-        if unsafe_pickle:
-            raise CheckpointError(f"{path} is no file of weights: {first}") from error
-        raise CheckpointError(_refusal(path, str(error))) from error
     # Damaged archives raise errors of several modules.
     except Exception as error:
+        if not _begins_as_torch(path):
+            raise CheckpointError(
+                f"cannot read weights {path}: it is no file that torch wrote, or its beginning is "
+                "damaged"
+            ) from error
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if isinstance(error, pickle.UnpicklingError):
+            if unsafe_pickle:
+                raise CheckpointError(f"{path} is no file of weights: {first}") from error
+            raise CheckpointError(_refusal(path, str(error))) from error
         raise CheckpointError(
             f"cannot read weights {path}: the file is cut short or damaged ({first})"
         ) from error
@@ -96,14 +103,24 @@ def _refusal(path: Path, reason: str) -> str:
     if found is None:
         return (
             f"{path} is no file of plain weights, or damaged; if you trust it and it holds more, "
-            "pass --unsafe-pickle (unsafe_pickle=True)"
+            f"{TRUST}"
         )
     keys = keys_of_object(path, found[1])
     where = f" under {', '.join(keys[:SHOWN])}" if keys else ""
     return (
         f"{path} holds an object of {found[1]}{where}, which can run any code on loading: save the "
-        "file without it, or if you trust it, pass --unsafe-pickle (unsafe_pickle=True)"
+        f"file without it, or if you trust it, {TRUST}"
     )
+
+
+def _begins_as_torch(path: Path) -> bool:
+    """Return whether a file begins as an archive or a pickle, which torch writes."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(2)
+    except OSError:
+        return True  # the error of the reading says more
+    return begin == b"PK" or begin[:1] == b"\x80"
 
 
 def read_weights(path: Path, *, unsafe_pickle: bool = False) -> State:

@@ -354,6 +354,8 @@ def loopback_address(text: str, scheme: str) -> tuple[str, int]:
         port = url.port
     except ValueError:
         port = None
+    if url.scheme == scheme and url.hostname in LOOPBACK and port is None:
+        raise RecordingError(f"{text!r} must be {scheme}://HOST:PORT with a PORT of 0 to 65535")
     if url.scheme != scheme or url.hostname not in LOOPBACK or port is None:
         raise RecordingError(
             f"{text!r} must be {scheme}://HOST:PORT with HOST one of {', '.join(LOOPBACK)}: "

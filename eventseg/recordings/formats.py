@@ -172,6 +172,8 @@ def open_recording(
             f"{path} is the truth about a simulated recording; open {_owner_name(path)}"
         )
     candidates = FORMATS.get(path.suffix.lower())
+    if candidates is None and path.is_dir():
+        raise RecordingError(f"{path} is a folder: give a file that is a recording")
     if candidates is None:
         raise RecordingError(
             f"{path}: the suffix {path.suffix!r} is none of {', '.join(FORMATS)}, "

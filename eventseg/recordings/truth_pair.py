@@ -42,6 +42,8 @@ def finished_pair(target: Path, *, mark: str = "") -> Iterator[tuple[Path, Path]
     truth = truth_path(target)
     if target.is_dir():
         raise OutputError(f"{target} is a folder; give the name of a file")
+    if above := next((folder for folder in target.parents if folder.is_file()), None):
+        raise OutputError(f"cannot write {target}: {above} is a file and no folder")
     partial = tuple(path.with_name(f".{path.name}{mark}{PART}") for path in (target, truth))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from eventseg_cli.main import main
         ([], "gone", "there is no file or folder gone"),
         ([], ".", "it has no manifest.toml, which eventseg encode writes last"),
         (["notes.txt"], ".", "it has no manifest.toml, which eventseg encode writes last"),
+        (["film.gif"], "film.gif", "film.gif is a file and no data set: give the folder"),
         (["rec.raw"], "rec.raw", "eventseg encode rec.raw makes one of a recording"),
         (["a.aedat4", "a.truth.h5"], ".", "holds recordings and no data set: eventseg encode"),
         (["d/manifest.toml", "d/tensors/50ms/a.npy"], "d/tensors", "a part of the data set"),

@@ -161,7 +161,7 @@ def test_udp():
     [
         ("tcp://192.168.0.3:5", "must be tcp://HOST:PORT with HOST one of localhost"),
         ("udp://127.0.0.1", "must be udp://HOST:PORT"),
-        ("tcp://127.0.0.1:99999999", "must be tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:99999999", "must be tcp://HOST:PORT with a PORT of 0 to 65535"),
         ("nothing.hdf5", "there is no source 'nothing.hdf5'; give a recording, - for"),
     ],
 )

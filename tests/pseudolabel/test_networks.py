@@ -70,6 +70,9 @@ def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(CheckpointError, match=r"other holds no teacher: neither run\.json"):
         load(tmp_path / "other")
+    (tmp_path / "text.pt").write_text("hello\n")
+    with pytest.raises(CheckpointError, match=r"text\.pt: it is no file that torch wrote"):
+        load(tmp_path / "text.pt")
 
 
 @torch.inference_mode()

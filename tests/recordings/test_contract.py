@@ -273,6 +273,11 @@ def test_the_error_lists_what_was_tried_and_why_each_refused(tmp_path, monkeypat
     assert "\n" not in text
 
 
+def test_a_folder_is_named_as_one(tmp_path):
+    with pytest.raises(RecordingError, match=r"is a folder: give a file that is a recording"):
+        open_recording(tmp_path)
+
+
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path, monkeypatch):
     monkeypatch.setitem(FORMATS, ".toy", (TOY,))
     with pytest.raises(RecordingError, match=r"'\.bin' is none of \.hdf5.*\.toy"):

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import pytest
 
+from eventseg.errors import OutputError
 from eventseg.files import digest_of
 from eventseg.recordings import truth_pair
 from eventseg.recordings.truth import truth_path
@@ -111,3 +112,9 @@ def test_the_truth_kept_for_a_failure_is_known_by_its_name(tmp_path: Path) -> No
     for name in names:
         (tmp_path / name).write_bytes(b"old")
     assert {path.name for path in leftovers(tmp_path / "drive.hdf5")} == names
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*: .*notes is a file and no folder"):
+        write_pair(tmp_path / "notes/a/rec.hdf5", b"a")
