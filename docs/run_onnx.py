@@ -1,9 +1,10 @@
 """Run a network that `eventseg export` wrote, from events to labels, with NumPy and ONNX Runtime.
 
-    python run_onnx.py NET.onnx EVENTS.npy T1_US LABELS.ppm
+    eventseg convert drive.hdf5 events.npz
+    python run_onnx.py NET.onnx events.npz T1_US LABELS.ppm
 
-EVENTS.npy is a structured array with fields t (us), x, y, p, sorted by t. Labels of the window that
-ends at T1_US are written in the colours of the classes.
+Events are arrays t (us), x, y, p, sorted by t, or one structured array of these fields (.npy).
+Labels of the window that ends at T1_US of their clock are written in the colours of the classes.
 """
 
 import json
@@ -44,14 +45,17 @@ def encode(events, t0, window, encoding):
 def main(network, events_file, t1_us, out):
     """Write the labels of one window as a picture."""
     session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
-    told = json.loads(session.get_modelmeta().custom_metadata_map["eventseg"])
-    encoding, window = told["input"]["encoding"], told["input"]["windows_us"][-1]
+    metadata = json.loads(session.get_modelmeta().custom_metadata_map["eventseg"])
+    encoding, window = metadata["input"]["encoding"], metadata["input"]["windows_us"][-1]
     if encoding["representation"] != "mean-std" or encoding["filters"]:
         sys.exit("this script has the six channels of mean-std alone, and no filters")
-    x = encode(np.load(events_file), int(t1_us) - window, window, encoding)
-    (made,) = session.run(None, {"input": x})
-    labels = made[0] if made.ndim == 3 else made[0].argmax(0)
-    picture = np.array(told["colours"], np.uint8)[labels].tobytes()
+    loaded, t0 = np.load(events_file), int(t1_us) - window
+    events = np.rec.fromarrays([loaded[name] for name in "txyp"], names="t,x,y,p")
+    if not ((events.t >= t0) & (events.t < t0 + window)).any():
+        sys.exit(f"no event in [{t0}, {t1_us}) us; they lie from {events.t[0]} to {events.t[-1]}")
+    (output,) = session.run(None, {"input": encode(events, t0, window, encoding)})
+    labels = output[0] if output.ndim == 3 else output[0].argmax(0)
+    picture = np.array(metadata["colours"], np.uint8)[labels].tobytes()
     Path(out).write_bytes(b"P6 %d %d 255\n" % labels.shape[::-1] + picture)
     return labels
 
