@@ -44,10 +44,10 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Check that everything is there and consistent, and say how to cure what is not.
+    """Check that everything is there and consistent, and name a cure for each problem.
 
     Problems go to stdout, one a line; exit 1 if there is any. Labels that teach little, such as a
-    class that never occurs, and what a reader left out are warnings. Of a data set every file of
+    class that never occurs, and omissions of a reader are warnings. Of a data set every file of
     every sample is read; of a recording every event and frame; of a run settings, scores and
     checkpoints, of which one may be given alone; of predictions every map; of a folder of converted
     recordings every digest; of labelled pictures every picture and label map; of a league, DDD17 in

@@ -109,7 +109,7 @@ def command(
     What has no place in the new file is counted. The events are the same when they are read back.
     The truth file beside a simulated recording goes with it into .hdf5 and .aedat4.
 
-    A run into a FOLDER that was stopped keeps the files that are whole when it is started again,
+    A run into a FOLDER that was stopped keeps the finished files when it is started again,
     and ends with the same bytes; a single OUT begins anew.
     """
     from eventseg.recordings.choices import FileChoices

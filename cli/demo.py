@@ -1,4 +1,4 @@
-"""``eventseg demo``: the whole job on simulated drives, and a page about it."""
+"""``eventseg demo``: every step of the pipeline on simulated drives, and a page about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .progress import Messages
 @options.json_option
 @options.message_options
 def command(out: Path, quick: bool, threads: int | None, as_json: bool, messages: Messages) -> None:
-    """Do the whole job on simulated drives, and leave a page that shows it all.
+    """Run every step on simulated drives, and leave a page that shows them.
 
     Drives are simulated and encoded; on small streets a teacher learns from gray frames and labels
     the frames of other streets; a network learns these labels from the events and is scored, at

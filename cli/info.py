@@ -27,7 +27,7 @@ def command(
     rotate180: bool,
     as_json: bool,
 ) -> None:
-    """Show what a recording, data set, image folder, league, run, checkpoint or predictions hold.
+    """Show the contents of a recording, data set, image folder, league, run or predictions.
 
     Of a folder of converted recordings it shows format, counts and losses.
 

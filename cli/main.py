@@ -13,11 +13,11 @@ from .group import SuggestingGroup
 from .progress import announce_compiling
 
 COMMANDS = {
-    "demo": "Do the whole job on simulated drives: encode, label, train, score, show.",
+    "demo": "Run every step on simulated drives: encode, label, train, score, show.",
     "simulate": "Make recordings whose every label is known.",
     "encode": "Turn recordings into a data set of six-channel tensors.",
     "merge": "Complete a folder that the shards of a job array have made.",
-    "info": "Show what a recording, data set, run or prediction folder holds.",
+    "info": "Show the contents of a recording, data set, run or prediction folder.",
     "convert": "Write recordings in another format.",
     "release": "Write a data set or a league in the layout of EV-SegNet's release.",
     "align": "Measure whether events and frames of a recording are aligned.",

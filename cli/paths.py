@@ -10,7 +10,7 @@ import click
 
 
 class RecordingPath(click.Path):
-    """Path of a recording that is there; a folder is refused with what it holds."""
+    """Path of a recording that is there; a folder is refused with its recordings."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, path_type=Path)

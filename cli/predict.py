@@ -303,8 +303,8 @@ def command(
                     progress=bar.update,
                 )
     if as_json:
-        told = {} if shown is None else {"film": asdict(shown)}
-        options.print_json({**summary.to_dict(), **told})
+        film_record = {} if shown is None else {"film": asdict(shown)}
+        options.print_json({**summary.to_dict(), **film_record})
         return
     click.echo("\n".join(summary.lines()))
     for other in others:

@@ -139,7 +139,7 @@ class ProgressBar:
         Parameters
         ----------
         out : object, optional
-            Name of what the command was making.
+            Name of the output.
         """
         try:
             yield
@@ -164,7 +164,7 @@ class ProgressBar:
 
 
 SHARE_FOR_TIME_LEFT = 0.01
-"""Least share of a stage after which its time left is told: before, starting decides the rate."""
+"""Least share of a stage after which the time left is shown: before, starting decides the rate."""
 
 SHARE_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 """Format of a bar whose amounts are no whole numbers."""

@@ -183,9 +183,9 @@ def command(
 ) -> None:
     """Label live events at equal distances, as fast as they come.
 
-    The window of events moves along with the time: what enters is added, what leaves is taken
-    away, and nothing is encoded again. Label maps are those of `eventseg.predict` at the same
-    instants. The latency is counted from the arrival of the packet that completes a window.
+    The window of events moves along with the time: events that enter are added, those that leave
+    are taken away, and nothing is encoded again. Label maps are those of `eventseg.predict` at the
+    same instants. The latency is counted from the arrival of the packet that completes a window.
     """
     if fast and threads is not None:
         raise click.UsageError("--fast has a number of threads of its own: leave --threads out")

@@ -24,7 +24,7 @@ ENCODED = {
     "workers": ", events encoded by the workers",
     "device": ", events encoded on the device",
 }
-"""What is said of the place where live events are encoded."""
+"""Note on the place where live events are encoded."""
 
 
 @contextmanager
