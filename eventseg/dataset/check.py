@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from eventseg.dataset.check_recordings import ANEW, recording_problems
 from eventseg.dataset.describe_labels import dataset_warnings
 from eventseg.dataset.labelled import (
     SAMPLES_DIGEST,
@@ -25,33 +26,25 @@ from eventseg.dataset.layout import (
     PARTIAL_SAMPLES,
     SAMPLES,
     Tensor,
-    frame_file,
-    label_file,
     read_tensor,
     tensor_file,
 )
-from eventseg.dataset.manifest import RecordingEntry, Settings
+from eventseg.dataset.manifest import Settings
 from eventseg.dataset.mistaken import refusal
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
-from eventseg.dataset.samples import encoded_samples
-from eventseg.dataset.truth import TRUTH, true_labels
+from eventseg.dataset.truth import TRUTH
 from eventseg.device import thread_count
-from eventseg.errors import DatasetError, EventsegError
-from eventseg.files import composed, digest_of, temporary_files
-from eventseg.filters.filtered import survey_filters
+from eventseg.errors import DatasetError
+from eventseg.files import composed, temporary_files
 from eventseg.images import list_pictures, read_image
 from eventseg.labels.maps import shown_ids, unknown_labels
 from eventseg.labels.tables import described
-from eventseg.recordings import open_recording
-from eventseg.recordings.truth import Truth, truth_path
-from eventseg.recordings.truth_pair import is_anothers
 
 EXACT_COUNTS = {"float16": 2048, "uint8": 255}
 """Count of a pixel up to which an element type tells all numbers apart."""
 
 REMAKE = "check --repair makes it again"
-ANEW = "restore the file, or encode into another folder"
-"""What to do about files that can be made again, and about a table that contradicts the rest."""
+"""What to do about files that can be made again."""
 
 SPLITS = ("train", "val", "test", "other", "gap")
 
@@ -136,7 +129,7 @@ def _problems(root: Path, threads: int, *, quick: bool) -> Iterator[str]:
         yield from _images(dataset)
         yield from _labels(dataset)
         for entry in dataset.manifest.recordings:
-            yield from _recording(dataset, entry, threads=threads)
+            yield from recording_problems(dataset, entry, threads=threads)
 
 
 def _samples(dataset: EventDataset) -> Iterator[str]:
@@ -322,123 +315,3 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
                 place = path.relative_to(dataset.path)
                 cure = _cure(place.parent, dataset)
                 yield f"{place}: labels {words}; {described(table)}; {cure}"
-
-
-def _recording(dataset: EventDataset, entry: RecordingEntry, *, threads: int) -> Iterator[str]:
-    """Check a recording where it is there, and with threads the tensors encoded from it."""
-    path = entry.file_from(dataset.path)
-    if not path.is_file():
-        if threads:
-            yield f"recording {entry.name} is not at {path}: cannot compare with it; put it there"
-    elif digest_of(path) != entry.sha256:
-        yield (
-            f"recording {path} is not the file that the data set was made from; restore that one, "
-            "or encode into another folder"
-        )
-    elif _other_truth(entry, path):
-        yield (
-            f"{truth_path(path)} is not the truth that the data set was made from; restore that "
-            "one, or encode into another folder"
-        )
-    elif foreign := _foreign_truth(entry, path):
-        yield foreign
-    elif threads:
-        try:
-            yield from _encoded_again(dataset, entry, path, threads=threads)
-        except EventsegError as error:
-            yield f"recording {path}: {error}"
-
-
-def _foreign_truth(entry: RecordingEntry, path: Path) -> str | None:
-    """Return the fault of a truth of another recording, or None."""
-    if not entry.truth_sha256 or not truth_path(path).is_file():
-        return None
-    try:
-        with Truth(truth_path(path)) as truth:
-            if not truth.belongs_to(path):
-                return f"{truth_path(path)} is the truth of another recording than {path.name}"
-    except EventsegError as error:
-        return str(error)
-    return None
-
-
-def _other_truth(entry: RecordingEntry, path: Path) -> bool:
-    truth = truth_path(path)
-    if not truth.is_file() or (not entry.truth_sha256 and is_anothers(truth, path)):
-        return False
-    return digest_of(truth) != entry.truth_sha256
-
-
-def _encoded_again(
-    dataset: EventDataset, entry: RecordingEntry, path: Path, *, threads: int
-) -> Iterator[str]:
-    settings, samples, root = dataset.manifest.settings, dataset.samples, dataset.path
-    index_of = {composed(sample_id): i for i, sample_id in enumerate(samples.ids)}
-    unseen = {i for i, name in enumerate(samples.recording) if name == entry.name}
-    with (
-        open_recording(
-            path,
-            sensor=settings.sensor,
-            rotate180=settings.rotate180,
-            **settings.choices.arguments,
-        ) as recording,
-        contextlib.ExitStack() as stack,
-    ):
-        labels = (
-            stack.enter_context(true_labels(path, rotate180=settings.rotate180))
-            if entry.truth_sha256
-            else None
-        )
-        survey = survey_filters(recording, settings.filters)
-        if (survey.hot_pixels, survey.dropped) != (entry.hot_pixels, entry.dropped):
-            yield (
-                f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording; "
-                f"{ANEW}"
-            )
-        for row, _, tensors in encoded_samples(
-            recording, settings, hot_pixels=entry.hot_pixels, threads=threads
-        ):
-            i = index_of.get(composed(row.id))
-            if i is None:
-                yield f"{SAMPLES}: {row.id} is missing; {ANEW}"
-                continue
-            unseen.discard(i)
-            if row.events != tuple(samples.events[i]) or row.covered != tuple(samples.covered[i]):
-                yield (
-                    f"{SAMPLES}: {row.id}: events or covered shares differ from the recording; "
-                    f"{ANEW}"
-                )
-            if (row.frame, row.t_us) != (samples.frame[i], samples.t_us[i]):
-                yield f"{SAMPLES}: {row.id}: frame or time differ from the recording; {ANEW}"
-            for window, tensor in zip(settings.windows, tensors, strict=True):
-                file = tensor_file(root, window=window, sample_id=row.id, store=settings.store)
-                if settings.store != "none" and not _same_tensor(file, tensor):
-                    place = file.relative_to(root)
-                    yield f"{place} differs from the recording; delete it, then --repair"
-            if row.frame >= 0:
-                file = frame_file(root, sample_id=row.id)
-                if not _same_image(file, recording.frames.image(row.frame)):
-                    place = file.relative_to(root)
-                    yield f"{place} differs from the recording; delete it, then --repair"
-            if row.frame >= 0 and labels is not None:
-                file = label_file(root, labels=TRUTH, sample_id=row.id)
-                if not _same_image(file, labels.of_frame(row.frame)):
-                    place = file.relative_to(root)
-                    yield f"{place} differs from the truth; delete it, then --repair"
-    for i in sorted(unseen):
-        yield f"{SAMPLES}: {samples.ids[i]} is not in the recording; {ANEW}"
-
-
-def _same_tensor(path: Path, tensor: Tensor) -> bool:
-    """Return whether a file holds these bits; one that cannot be read is reported elsewhere."""
-    try:
-        return np.array_equal(read_tensor(path), tensor)
-    except DatasetError:
-        return True
-
-
-def _same_image(path: Path, image: object) -> bool:
-    try:
-        return np.array_equal(read_image(path), np.asarray(image))
-    except DatasetError:
-        return True
