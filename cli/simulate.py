@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +10,16 @@ from click.core import ParameterSource
 
 from . import options
 from .group import SuggestingGroup, TitledCommand, option_group
-from .paths import PicturePath, RecordingPath
 from .progress import Messages
+from .simulate_fit import fit
+from .simulate_images import images
+from .simulate_options import output_options, print_summaries, refuse_existing, sensor_option
 from .simulate_seeds import parse_seeds, simulate_seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from eventseg.dataset.jobs.shard import Shard
     from eventseg.events import SensorSize
-    from eventseg.recordings.choices import TimeUnit
     from eventseg.recordings.ddd17.writer import PacketOrder
-    from eventseg.simulate.files import Summary
 
 SCENARIOS = (
     "day",
@@ -38,31 +35,6 @@ SCENARIOS = (
     "random",
 )
 """Names for the help, which loads no simulator; a test holds them equal to the simulator's."""
-
-packets_option = click.option(
-    "--packets",
-    type=click.Choice(["sorted", "containers"]),
-    default="sorted",
-    show_default=True,
-    help="Order of the packets in the file: by time, or as the camera software sends them, in "
-    "containers of 10 ms with the events before the frames.",
-)
-output_options = option_group(
-    "Output",
-    packets_option,
-    click.option("--overwrite", is_flag=True, help="Replace recordings that are there already."),
-    options.json_option,
-    options.message_options,
-)
-machine_options = option_group("Machine", options.threads_option("the processors, at most 16"))
-sensor_option = click.option(
-    "--sensor",
-    callback=options.size,
-    default="346x260",
-    show_default=True,
-    metavar="WIDTHxHEIGHT",
-    help="Size of the simulated sensor.",
-)
 
 
 @click.group(cls=SuggestingGroup)
@@ -245,201 +217,11 @@ def street(
         )
     if out.suffix.lower() not in (".hdf5", ".h5"):
         raise click.BadParameter(f"{out} must end in .hdf5", param_hint="OUT.hdf5")
-    _refuse_existing([out, truth_path(out)], overwrite=overwrite)
+    refuse_existing([out, truth_path(out)], overwrite=overwrite)
     with messages.bar() as bar:
         summary = simulate_street(out, seed=seed, progress=bar.update, **setting)
-    _print([summary], as_json=as_json)
+    print_summaries([summary], as_json=as_json)
 
 
-@command.command(cls=TitledCommand, short_help="Compare recordings with streets, propose settings.")
-@click.argument(
-    "recordings",
-    metavar="RECORDING...",
-    nargs=-1,
-    required=True,
-    type=RecordingPath(),
-)
-@option_group(
-    "Fit",
-    click.option(
-        "--drives",
-        type=click.IntRange(min=0),
-        default=48,
-        show_default=True,
-        help="Simulated drives to fit with, half a second each, at least 24. 0 only measures the "
-        "recordings.",
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of these drives."),
-    options.file_options,
-)
-@option_group(
-    "Output",
-    click.option(
-        "--plot",
-        type=PicturePath(),
-        metavar="FILE",
-        help="Picture of the statistics to write, .png, .pdf or .svg.",
-    ),
-    options.json_option,
-    options.message_options,
-)
-@machine_options
-def fit(
-    recordings: tuple[Path, ...],
-    drives: int,
-    seed: int,
-    sensor: SensorSize | None,
-    camera: str | None,
-    time_unit: TimeUnit | None,
-    plot: Path | None,
-    threads: int | None,
-    as_json: bool,
-    messages: Messages,
-) -> None:
-    """Measure the events of recordings, compare streets with them and propose settings.
-
-    Measures silent pixels, bursts, polarities, lone events, noise, rates and intervals of each
-    RECORDING, real or simulated, without its labels. Then simulates drives with settings drawn
-    from wide ranges and proposes those whose events have the same statistics. Each proposal comes
-    with its error on drives that were left out. That takes a few minutes on two cores.
-
-    \b
-    eventseg simulate fit real.aedat4
-    eventseg simulate fit real.aedat4 --drives 96 --plot fit.png
-    eventseg simulate fit real.aedat4 street.hdf5 --drives 0 --json
-    """  # noqa: D301
-    from eventseg.recordings.choices import FileChoices
-    from eventseg.simulate.report import report_statistics
-
-    with messages.bar() as bar:
-        report = report_statistics(
-            recordings,
-            drives=drives,
-            seed=seed,
-            sensor=sensor,
-            choices=FileChoices.of(camera, time_unit),
-            threads=threads,
-            progress=bar.update,
-        )
-    if plot is not None:
-        from eventseg.plots.events import save_figure
-        from eventseg.plots.statistics import figure_statistics
-
-        save_figure(figure_statistics(**report.panels()), plot)
-    if as_json:
-        options.print_json(report.table())
-    else:
-        click.echo("\n".join(report.lines()))
-
-
-@command.command(cls=TitledCommand, short_help="Move a camera in front of labelled images.")
-@click.argument(
-    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER"
-)
-@click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
-@option_group(
-    "Images",
-    click.option(
-        "--layout",
-        type=click.Choice(["auto", "own", "camvid", "cityscapes", "pairs"]),
-        default="auto",
-        show_default=True,
-        help="How FOLDER is laid out. own: images/[train|val|test/]NAME.*, labels/... and "
-        "classes.toml; pairs: images/NAME.* and labels/NAME.png; auto: the first that it has.",
-    ),
-    click.option(
-        "--classes",
-        metavar="TABLE",
-        help="Classes of the labels of own and pairs: a class table by name or a .toml file.  "
-        "[default: FOLDER/classes.toml; without it the classes of pairs are numbered]",
-    ),
-    click.option("--limit", type=click.IntRange(min=1), help="Take so many images of each part."),
-)
-@option_group(
-    "Camera",
-    click.option("--seed", type=int, default=0, show_default=True, help="Seeds motion and sensor."),
-    click.option(
-        "--shot",
-        "shot_us",
-        callback=options.duration,
-        default="120ms",
-        show_default=True,
-        metavar="LENGTH",
-        help="How long each image is looked at.",
-    ),
-    click.option(
-        "--strength",
-        type=float,
-        default=1.0,
-        show_default=True,
-        help="Size of the motion, up to 3.",
-    ),
-    click.option(
-        "--depth",
-        is_flag=True,
-        help="Drive through the scene where FOLDER has disparities and cameras (own, cityscapes, "
-        "pairs): near things move more than far ones, and instances on their own.",
-    ),
-    sensor_option,
-)
-@output_options
-@machine_options
-def images(
-    folder: Path,
-    out: Path,
-    layout: str,
-    classes: str | None,
-    overwrite: bool,
-    as_json: bool,
-    messages: Messages,
-    **settings: Any,
-) -> None:
-    """Turn labelled images into recordings: a camera pans, zooms, turns and shakes before each.
-
-    OUT gets one recording for each part of FOLDER, such as train.hdf5 and test.hdf5.
-
-    \b
-    eventseg simulate images CamVid camvid-events --layout camvid
-    eventseg simulate images mine events --shot 300ms --limit 20
-    eventseg simulate images pairs events --classes my.toml
-    eventseg simulate images cityscapes events --layout cityscapes --depth
-    """  # noqa: D301
-    from eventseg.labels.image_folders import left_out_note
-    from eventseg.labels.tables import PAGE, load_class_table
-    from eventseg.recordings.truth import truth_path
-    from eventseg.simulate.image_layouts import find_images
-    from eventseg.simulate.images import simulate_images
-
-    table = None if classes is None else load_class_table(classes)
-    images = find_images(folder, layout, classes=table)
-    recordings = [out / f"{part}.hdf5" for part in images.parts]
-    targets = [path for rec in recordings for path in (rec, truth_path(rec))]
-    _refuse_existing(targets, overwrite=overwrite)
-    for note in left_out_note(images.left_out):
-        messages.note(f"{folder}: {note}")
-    if not images.named:
-        messages.warn(
-            f"the {len(images.classes)} classes of {folder} have no names: give --classes TABLE, "
-            f"or write {folder}/classes.toml ({PAGE})"
-        )
-    with messages.bar() as bar:
-        summaries = simulate_images(
-            folder, out, layout=images.layout, classes=table, progress=bar.update, **settings
-        )
-    _print(summaries, as_json=as_json)
-
-
-def _print(summaries: Sequence[Summary], *, as_json: bool) -> None:
-    for summary in summaries:
-        if as_json:
-            options.print_json(asdict(summary))
-        else:
-            click.echo("\n".join(summary.lines()))
-
-
-def _refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
-    from eventseg.errors import OutputError
-
-    existing = [path for path in targets if path.is_file()]
-    if existing and not overwrite:
-        raise OutputError(f"{existing[0]} is there already; give another name or --overwrite")
+command.add_command(fit)
+command.add_command(images)
