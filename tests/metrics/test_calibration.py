@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from eventseg.errors import LabelError
 from eventseg.metrics.calibration import (
@@ -56,6 +55,9 @@ def test_counts_equal_loops_over_pixels(seed: int, temperature: float, bins: int
 
 
 def test_calibration_error_equals_torchmetrics() -> None:
+    # Here, as it loads transformers, which takes seconds.
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     for seed in range(20):
         scores, truth = random_scores(seed)
         expected = multiclass_calibration_error(

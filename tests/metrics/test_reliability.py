@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score
-from torchmetrics.functional.classification import binary_calibration_error
 
 from eventseg.errors import LabelError
 from eventseg.metrics.reliability import Reliability, reliability_counts
@@ -63,6 +62,9 @@ def test_curves_equal_loops(pixels, bins):
 
 
 def test_calibration_equals_scikit_learn_and_torchmetrics():
+    # Here, as it loads transformers, which takes seconds.
+    from torchmetrics.functional.classification import binary_calibration_error
+
     truth, prediction, confidence = random_pixels()
     found = Reliability(reliability_counts(truth, prediction, confidence))
     counted = truth != 255

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
-from torchmetrics.functional import classification as torch_metrics
 
 from eventseg.errors import LabelError
 from eventseg.labels.maps import CITYSCAPES_19, groups_of, merge_labels, merge_of
@@ -96,6 +95,9 @@ def test_scores_equal_scikit_learn(pair):
 @settings(max_examples=50)
 @given(pairs())
 def test_scores_equal_torchmetrics(pair):
+    # Here, as it loads transformers, which takes seconds.
+    from torchmetrics.functional import classification as torch_metrics
+
     truth, prediction = pair
     if not (truth != 255).any():
         return
