@@ -189,14 +189,19 @@ def test_a_checkpoint_as_scripts_leave_it_is_loaded(tmp_path: Path, key: str, zi
         assert torch.equal(loaded.network.state_dict()[name], tensor), name
 
 
+def compiled(network: torch.nn.Module) -> Any:
+    """Wrap a network as ``torch.compile`` does; without the compiler, which takes long to load."""
+    return torch.compile(network, backend="eager")
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
         torch.nn.DataParallel,
         torch.optim.swa_utils.AveragedModel,
-        torch.compile,
-        lambda n: torch.compile(torch.nn.DataParallel(n)),
-        lambda n: torch.nn.DataParallel(torch.compile(n)),
+        compiled,
+        lambda n: compiled(torch.nn.DataParallel(n)),
+        lambda n: torch.nn.DataParallel(compiled(n)),
         lambda n: torch.optim.swa_utils.AveragedModel(torch.nn.DataParallel(n)),
         lambda n: torch.nn.ModuleDict({"model": n}),
     ],
