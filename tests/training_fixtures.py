@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -48,6 +49,19 @@ OWN = ("resume", "progress", "tensorboard", "callbacks")
 """Keywords of ``train`` that are no settings."""
 
 
+@cache
+def simulated_street(seed: int, duration_us: int) -> dict[str, bytes]:
+    """Return the files of a drive by their suffix: simulated once in a process, as many need it."""
+    with TemporaryDirectory() as folder:
+        simulate_street(
+            Path(folder) / "drive.hdf5", duration_us=duration_us, seed=seed, sensor=SENSOR,
+            threads=1, version=1,
+        )  # fmt: skip
+        return {
+            path.name.removeprefix("drive"): path.read_bytes() for path in Path(folder).iterdir()
+        }
+
+
 def street_dataset(
     root: Path,
     *,
@@ -55,12 +69,11 @@ def street_dataset(
     recordings: tuple[str, str] = ("drive", "other"),
     **settings: Any,
 ) -> Path:
-    """Simulate a training and a test drive into ``root/NAME``."""
+    """Make a data set ``root/NAME`` of a simulated training and test drive, which lie beside it."""
     train, test = (root / f"{recording}.hdf5" for recording in recordings)
     for path, seed, duration_us in ((train, 7, 600_000), (test, 2, 300_000)):
-        simulate_street(
-            path, duration_us=duration_us, seed=seed, sensor=SENSOR, threads=1, version=1
-        )
+        for suffix, content in simulated_street(seed, duration_us).items():
+            path.with_suffix(suffix).write_bytes(content)
     encode_dataset(
         [train, test], root / name, held_out=[test.stem], windows_us=(10_000, 50_000), **settings
     )
