@@ -7,7 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,19 +115,19 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 UNDRAWN = (
     "dataset", "evaluation", "pseudolabel", "sources", "training", "test_doctests.py",
-    "test_site.py",
+    "test_examples.py", "test_site.py",
 )  # fmt: skip
 """Tests that make many reports and runs, and hardly ever look at a picture of them."""
 
 
-@pytest.fixture(autouse=True)
-def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make figures and save blank ones: drawing them takes most of the time of a report.
+@pytest.fixture
+def draw_no_more(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function that leaves the figures of the rest of a test blank.
 
-    Tests that look at them have the mark ``drawn``.
+    They are made and saved all the same: drawing them takes most of the time of a report.
     """
-    folder = request.path.relative_to(Path(__file__).parent).parts[0]
-    if folder in UNDRAWN and not request.node.get_closest_marker("drawn"):
+
+    def draw_no_more() -> None:
         from matplotlib.figure import Figure
 
         drawn = Figure.savefig
@@ -136,6 +136,16 @@ def _blank_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
             drawn(Figure((0.2, 0.2), layout="none"), *args, **settings)
 
         monkeypatch.setattr(Figure, "savefig", blank)
+
+    return draw_no_more
+
+
+@pytest.fixture(autouse=True)
+def _blank_figures(request: pytest.FixtureRequest, draw_no_more: Callable[[], None]) -> None:
+    """Save blank figures, but for tests that look at them, which have the mark ``drawn``."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in UNDRAWN and not request.node.get_closest_marker("drawn"):
+        draw_no_more()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from matplotlib.figure import Figure
 from PIL import Image
 from prediction_fixtures import TABLE, random_network
 from training_fixtures import SENSOR, street_dataset
@@ -69,7 +68,7 @@ def test_saved_predictions_have_the_scores_of_their_evaluation(root, tmp_path, n
 
 
 @pytest.mark.drawn
-def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path, monkeypatch):
+def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path, draw_no_more):
     made = eventseg.evaluate_run(
         root / "events.pt", root / "streets", out=tmp_path / "report", device="cpu",
         window="10ms,50ms", predictions=True,
@@ -80,11 +79,7 @@ def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path, mon
     for name in figures:
         with Image.open(tmp_path / "report" / "figures" / f"{name}.png") as picture:
             assert min(picture.size) > 100, name
-    # What follows looks at scores and label maps alone.
-    drawn = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda _figure, *a, **k: drawn(Figure((0.2, 0.2)), *a, **k)
-    )
+    draw_no_more()  # what follows looks at scores and label maps alone
     folders = sorted((tmp_path / "report" / "predictions").iterdir())
     assert [folder.name for folder in folders] == ["10ms", "50ms"]
     for row, folder in zip(made.rows, folders, strict=False):
