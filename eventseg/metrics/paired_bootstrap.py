@@ -142,8 +142,8 @@ def paired_bootstrap(
     blocks = int(scored.sum())
     if blocks < FEWEST_TESTED:
         raise LabelError(
-            f"{blocks} blocks with scored pixels; a test needs {FEWEST_TESTED} or more: score "
-            "longer or more recordings"
+            f"{blocks} blocks with scored pixels; a test needs {FEWEST_TESTED} or more, each a "
+            "recording or a stretch of one: score longer or more recordings"
         )
     truth = truth[scored]
     generator = np.random.default_rng(seed)
