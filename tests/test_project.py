@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-SOURCES = sorted([*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/*.py")])
+SOURCES = sorted([*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/**/*.py")])
 
 # Rooms from the bottom up: a module imports from its own room and from those before it.
 ROOMS = (

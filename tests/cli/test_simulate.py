@@ -14,7 +14,7 @@ from eventseg.recordings.truth import Truth
 from eventseg.simulate import street
 from eventseg.simulate.scene import scenarios
 from eventseg_cli.main import main
-from eventseg_cli.simulate import SCENARIOS
+from eventseg_cli.simulate.street import SCENARIOS
 
 
 def run(*arguments: object) -> Result:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
-from .progress import Messages
+from .. import options
+from ..progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.dataset.jobs.shard import Shard

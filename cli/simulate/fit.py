@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
-from .group import TitledCommand, option_group
-from .paths import PicturePath, RecordingPath
-from .progress import Messages
-from .simulate_options import machine_options
+from .. import options
+from ..group import TitledCommand, option_group
+from ..paths import PicturePath, RecordingPath
+from ..progress import Messages
+from .options import machine_options
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
-from .group import option_group
+from .. import options
+from ..group import option_group
 
 if TYPE_CHECKING:
     from eventseg.simulate.files import Summary

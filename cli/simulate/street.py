@@ -1,4 +1,4 @@
-"""``eventseg simulate``: recordings with exact labels, and how like a real one their events are."""
+"""``eventseg simulate street``: drives down streets that follow from a seed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from . import options
-from .group import SuggestingGroup, TitledCommand, option_group
-from .progress import Messages
-from .simulate_fit import fit
-from .simulate_images import images
-from .simulate_options import output_options, print_summaries, refuse_existing, sensor_option
-from .simulate_seeds import parse_seeds, simulate_seeds
+from .. import options
+from ..group import TitledCommand, option_group
+from ..progress import Messages
+from .options import output_options, print_summaries, refuse_existing, sensor_option
+from .seeds import parse_seeds, simulate_seeds
 
 if TYPE_CHECKING:
     from eventseg.dataset.jobs.shard import Shard
@@ -37,21 +35,7 @@ SCENARIOS = (
 """Names for the help, which loads no simulator; a test holds them equal to the simulator's."""
 
 
-@click.group(cls=SuggestingGroup)
-def command() -> None:
-    """Make recordings in the layout of DDD17 whose every label is known.
-
-    Beside OUT.hdf5 lies OUT.truth.h5 with the class of every pixel and event; encode finds it
-    there and imports it.
-
-    \b
-    eventseg simulate street drive.hdf5 --duration 10s --seed 7
-    eventseg simulate images CamVid camvid-events --layout camvid
-    eventseg simulate fit real.aedat4
-    """  # noqa: D301
-
-
-@command.command(cls=TitledCommand, short_help="Drive through a street.")
+@click.command("street", cls=TitledCommand, short_help="Drive through a street.")
 @click.argument("out", metavar="OUT.hdf5", type=click.Path(path_type=Path))
 @option_group(
     "Street",
@@ -221,7 +205,3 @@ def street(
     with messages.bar() as bar:
         summary = simulate_street(out, seed=seed, progress=bar.update, **setting)
     print_summaries([summary], as_json=as_json)
-
-
-command.add_command(fit)
-command.add_command(images)

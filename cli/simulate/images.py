@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from . import options
-from .group import TitledCommand, option_group
-from .progress import Messages
-from .simulate_options import (
+from .. import options
+from ..group import TitledCommand, option_group
+from ..progress import Messages
+from .options import (
     machine_options,
     output_options,
     print_summaries,
