@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eventseg.errors import EventsError, OutputError
@@ -235,6 +235,10 @@ def test_start_beyond_a_wrap_needs_no_wrap_event(tmp_path: Path) -> None:
     st.sampled_from([0, WRAP - 100_000]),
     st.sampled_from([0, 30_000, 10**7]),
 )
+@example(  # a first event far before the others of its packet, where all packets are short
+    [("events", 2_025, 30), ("events", 7_888, 4), *[("events", 0, 40)] * 3], 0, 0
+)
+@example([("events", 8_000, 10), *[("events", 20_000, 10)] * 9], 0, 0)
 def test_anything_added_comes_back(
     steps: list[tuple[str, int, int]], start: int, reorder_us: int
 ) -> None:

@@ -6,7 +6,7 @@ of a clock, and the last, have nothing on one side; there the length of the pack
 
 Not to be found, and harmless to all other events: a time that stays within its packet's span, one
 that passes only a single other event (either may be the damaged one), and a first or last one
-that stays within twice the length of the packets around.
+that stays within the 10 ms of a packet or within twice the length of the packets around.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ Times = NDArray[np.int64]
 
 DISORDER_US: Final = 2_000
 """Steps back in time up to this are left to the sort: some recorders wrote such files."""
+
+PLAIN_US: Final = 10_000
+"""Length that any packet may have: the time after which recorders begin another."""
 
 FEWEST_AROUND: Final = 8
 """Packets that tell how long the packets of a recording are."""
@@ -118,7 +121,9 @@ def _ahead(own: Times, after: Times, usual_us: int | None) -> int:
             is_stray = len(later) == 2 and own[top] > later[1] + DISORDER_US
         else:
             length_us = own[top] - rest.min()
-            is_stray = usual_us is not None and length_us > 2 * usual_us + DISORDER_US
+            is_stray = (
+                usual_us is not None and length_us > max(PLAIN_US, 2 * usual_us) + DISORDER_US
+            )
         if not is_stray:
             return int(own[top])
     return int(own[order[-most - 1]])
