@@ -178,7 +178,9 @@ def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Pa
     assert list(dict.fromkeys(stages)) == [
         "simulate day", "read", "encode", "teacher's streets", "streets to learn",
         "streets to score", "streets", "train the teacher", "pseudo-label", "train on events",
-        "score, truth", "score, taught", "predict, events", "predict, teacher", "film", "page",
+        "score, truth, events", "score, truth, events, clock 50 ms late", "score, taught, events",
+        "score, taught, events, clock 50 ms late", "predict, events", "predict, teacher", "film",
+        "page",
     ]  # fmt: skip
     root = page.parent
     for dataset in ("dataset", "streets"):

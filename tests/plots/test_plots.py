@@ -93,7 +93,10 @@ def test_figure_has_eight_panels_and_six_colour_bars_with_units(tmp_path: Path) 
     ]
     units = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert sorted(units) == ["events"] * 2 + ["share of the window"] * 4
-    assert "rec, 50ms up to 0.55 s; frame 4, exposed" in figure.get_suptitle()
+    assert (
+        "rec, 50ms up to 0.55 s; frame 4, whose exposure ended 52.2 ms earlier"
+        in figure.get_suptitle()
+    )
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -136,7 +139,10 @@ def test_windows_of_several_lengths_stand_side_by_side(tmp_path: Path) -> None:
             events = recording.events(t1_us - eventseg.parse_duration(window), t1_us)
             assert title == f"{window}, {len(events):,} events"
             assert titles[titles.index(title) + 2].startswith("events a pixel, 0 to ")
-        assert "rec, up to 0.55 s; frame 4, exposed" in figure.get_suptitle()
+        assert (
+            "rec, up to 0.55 s; frame 4, whose exposure ended 52.2 ms earlier"
+            in figure.get_suptitle()
+        )
         with pytest.raises(WindowError, match="at least one window"):
             figure_windows(recording, windows=[])
         with pytest.raises(WindowError, match="longer than rec"):
