@@ -43,7 +43,8 @@ def encode(root: Path, out: Path) -> object:
 
 
 def shards(root: Path, out: Path) -> object:
-    for index in (1, 2, 3):
+    merged = (out / "manifest.toml").exists()  # a merge that was stopped is run again alone
+    for index in () if merged else (1, 2, 3):
         encode_shard(root / "rec.hdf5", out, shard=f"{index}/3")
     return merge_dataset(out)
 
@@ -137,6 +138,65 @@ def test_a_run_killed_at_any_write_is_completed_by_the_next(
     WORK[name](made, tmp_path / "killed")
     WORK[name](made, tmp_path / "straight")
     assert tree(tmp_path / "killed") == tree(tmp_path / "straight"), seed
+
+
+KILLED_LAST = """
+import os, signal, sys
+from pathlib import Path
+import eventseg.files as files
+
+name, root, out, last = sys.argv[1:]
+real = files.replace_file
+
+def replace_and_die(source, target):
+    real(source, target)
+    if Path(target) == Path(out, last):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+files.replace_file = replace_and_die
+sys.path[:0] = {path!r}
+from test_faults import WORK
+WORK[name](Path(root), Path(out))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("predict", "predictions.toml"), ("shards", "manifest.toml"), ("simulate", "drive.hdf5")],
+)
+def test_a_run_killed_after_its_last_write_leaves_nothing_that_the_next_does_not_remove(
+    made: Path, tmp_path: Path, name: str, last: str
+) -> None:
+    code = KILLED_LAST.replace("{path!r}", repr([str(Path(__file__).parent)]))
+    killed = subprocess.run(
+        [sys.executable, "-c", code, name, made, tmp_path / "killed", last],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    WORK[name](made, tmp_path / "killed")
+    WORK[name](made, tmp_path / "straight")
+    assert tree(tmp_path / "killed") == tree(tmp_path / "straight")
+
+
+def test_a_stopped_merge_is_named_where_its_shards_are_run_again(
+    made: Path, tmp_path: Path
+) -> None:
+    shards(made, tmp_path)
+    (tmp_path / "shards").mkdir()
+    with pytest.raises(OutputError, match=f"'eventseg merge {tmp_path}' ends its merge"):
+        encode_shard(made / "rec.hdf5", tmp_path, shard="1/3")
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(made: Path, tmp_path: Path) -> None:
+    left = tmp_path / "..drive.hdf5.part.4711.part"
+    left.write_bytes(b"left")
+    other = tmp_path / "..others.hdf5.part.4711.part"
+    other.write_bytes(b"of another recording")
+    simulate(made, tmp_path)
+    assert not left.exists()
+    assert other.exists()
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {

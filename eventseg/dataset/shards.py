@@ -114,9 +114,13 @@ def encode_shard(
     request = encode_request(recordings, out, **settings)
     root, folders = request.root, request.folders
     if any((folder / MANIFEST).exists() for folder in folders):
-        raise OutputError(
-            f"{root} holds a complete data set; to encode it by shards give another output"
+        stopped = (root / SHARDS).is_dir()
+        cure = (
+            f"'eventseg merge {root}' ends its merge, which was stopped"
+            if stopped
+            else ("to encode it by shards give another output")
         )
+        raise OutputError(f"{root} holds a complete data set; {cure}")
     claim(root, folders)
     with contextlib.ExitStack() as stack:
         for folder in {root, *folders}:

@@ -74,11 +74,13 @@ def begun_folder(
         if (root / MANIFEST).is_file():
             folder = open_predictions(root)
             if not folder.missing() and not _lost_probabilities(root, asked, ids):
+                # A run may have been killed between its last file and this.
+                _remove_temporary(root)
+                (root / UNFINISHED).unlink(missing_ok=True)
                 yield folder
                 return
             (root / MANIFEST).unlink()
-        for path in temporary_files(root):
-            path.unlink()
+        _remove_temporary(root)
         asked.write(root / UNFINISHED)
         yield None
 
@@ -101,8 +103,7 @@ def complete_folder(
     pixels : sequence of int (K,)
         Pixels of each class.
     """
-    for path in temporary_files(root):  # of workers that were lost
-        path.unlink(missing_ok=True)
+    _remove_temporary(root)  # of workers that were lost
     counted = dict(zip(manifest.classes.names, pixels, strict=True))
     write_predicted(root / SAMPLES, samples)
     replace(manifest, pixels=counted, samples=len(samples)).write(root / MANIFEST)
@@ -113,6 +114,11 @@ def _lost_probabilities(root: Path, asked: PredictionManifest, ids: Sequence[str
     if not asked.settings["probabilities"]:
         return []
     return [name for name in ids if not probability_file(root, name).is_file()]
+
+
+def _remove_temporary(root: Path) -> None:
+    for path in temporary_files(root):
+        path.unlink(missing_ok=True)
 
 
 def _clear(root: Path) -> None:

@@ -47,6 +47,9 @@ def finished_pair(target: Path, *, mark: str = "") -> Iterator[tuple[Path, Path]
     partial = tuple(path.with_name(f".{path.name}{mark}{PART}") for path in (target, truth))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # A writer that was killed has left its own temporary file, with its process in the name.
+        for left in target.parent.glob(f".{glob.escape(partial[0].name)}.*{PART}"):
+            left.unlink()
         yield partial[0], partial[1]
         _seal(partial[1], partial[0])
         before = truth.with_name(f".{truth.name}{mark}{BEFORE}")
