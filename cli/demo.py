@@ -22,7 +22,7 @@ def command(out: Path, quick: bool, threads: int | None, as_json: bool, messages
     Drives are simulated and encoded; on small streets a teacher learns from gray frames and labels
     the frames of other streets; a network learns these labels from the events and is scored, at
     three windows, against the labels and against the truth of streets that neither has seen.
-    Nothing is downloaded. About four minutes on two free processors with --quick, and several times
+    Nothing is downloaded. Under five minutes on two processors with --quick, and several times
     as long without.
 
     A run that was stopped goes on where it was when it is started again.
