@@ -114,12 +114,9 @@ def encode_shard(
     request = encode_request(recordings, out, **settings)
     root, folders = request.root, request.folders
     if any((folder / MANIFEST).exists() for folder in folders):
-        stopped = (root / SHARDS).is_dir()
-        cure = (
-            f"'eventseg merge {root}' ends its merge, which was stopped"
-            if stopped
-            else ("to encode it by shards give another output")
-        )
+        cure = "to encode it by shards give another output"
+        if (root / SHARDS).is_dir():
+            cure = f"'eventseg merge {root}' ends its merge, which was stopped"
         raise OutputError(f"{root} holds a complete data set; {cure}")
     claim(root, folders)
     with contextlib.ExitStack() as stack:

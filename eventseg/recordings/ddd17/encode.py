@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings.contents import IMU_DTYPE
-from eventseg.recordings.ddd17.layout import FRAME_DTYPE, IMU6_DTYPE, WRAP_US
+from eventseg.recordings.ddd17.layout import FRAME_DTYPE, IMU6_DTYPE, PACKET_US, WRAP_US
 
-PACKET_US: Final = 10_000
 PACKET_EVENTS: Final = 8192
-"""A packet ends with its 10 ms of sensor time, or when it holds this many events."""
+"""A packet ends with its time, or when it holds this many events."""
 
 
 def event_words(events: EventStream) -> NDArray[np.uint32]:

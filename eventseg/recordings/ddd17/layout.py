@@ -53,6 +53,9 @@ IMU6_DTYPE: Final = np.dtype(
     ]
 )
 
+PACKET_US: Final = 10_000
+"""Sensor time after which the camera's software begins another packet of events."""
+
 EVENT_BYTES: Final = {SPECIAL: 8, POLARITY: 8, IMU6: IMU6_DTYPE.itemsize}
 """Bytes of one event of the kinds whose size is fixed."""
 

@@ -18,7 +18,6 @@ from eventseg.events import EventStream, SensorSize
 from eventseg.files import replace_file
 from eventseg.recordings.ddd17.encode import (
     PACKET_EVENTS,
-    PACKET_US,
     event_words,
     frame_payload,
     packet_cuts,
@@ -30,6 +29,7 @@ from eventseg.recordings.ddd17.layout import (
     IMU6,
     IMU6_DTYPE,
     NO_TIME,
+    PACKET_US,
     POLARITY,
     SPECIAL,
     TIMESTAMP_RESET,

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.recordings.ddd17.layout import EVENT_BYTES, POLARITY, WRAP_US
+from eventseg.recordings.ddd17.layout import EVENT_BYTES, PACKET_US, POLARITY, WRAP_US
 from eventseg.recordings.ddd17.packets import UNLIMITED, sound_times
 from eventseg.recordings.ddd17.source import PacketSource
 from eventseg.recordings.ddd17.strays.packets import MOST_OFF
@@ -26,9 +26,6 @@ Times = NDArray[np.int64]
 
 DISORDER_US: Final = 2_000
 """Steps back in time up to this are left to the sort: some recorders wrote such files."""
-
-PLAIN_US: Final = 10_000
-"""Length that any packet may have: the time after which recorders begin another."""
 
 FEWEST_AROUND: Final = 8
 """Packets that tell how long the packets of a recording are."""
@@ -122,7 +119,7 @@ def _ahead(own: Times, after: Times, usual_us: int | None) -> int:
         else:
             length_us = own[top] - rest.min()
             is_stray = (
-                usual_us is not None and length_us > max(PLAIN_US, 2 * usual_us) + DISORDER_US
+                usual_us is not None and length_us > max(PACKET_US, 2 * usual_us) + DISORDER_US
             )
         if not is_stray:
             return int(own[top])
