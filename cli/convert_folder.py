@@ -40,7 +40,4 @@ def convert_folder(
             summary = convert_into(
                 sources, out, scheduler=scheduler, overwrite=overwrite, **setting
             )
-    if as_json:
-        options.print_json(summary.to_dict())
-    else:
-        click.echo("\n".join(summary.lines()))
+    options.print_summary(summary, as_json=as_json)

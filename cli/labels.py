@@ -147,10 +147,7 @@ def import_command(
             overwrite=overwrite,
             progress=bar.update,
         )
-    if as_json:
-        options.print_json(summary.to_dict())
-    else:
-        click.echo("\n".join(summary.lines()))
+    options.print_summary(summary, as_json=as_json)
 
 
 @command.command(
@@ -218,7 +215,4 @@ def export_command(
             overwrite=overwrite,
             progress=bar.update,
         )
-    if as_json:
-        options.print_json(summary.to_dict())
-    else:
-        click.echo("\n".join(summary.lines()))
+    options.print_summary(summary, as_json=as_json)

@@ -65,7 +65,4 @@ def command(folder: Path, labels: str | None, as_json: bool, messages: Messages)
     for warning in filter(None, warnings):
         messages.warn(warning)
     for summary in summaries:
-        if as_json:
-            options.print_json(summary.to_dict())
-        else:
-            click.echo("\n".join(summary.lines()))
+        options.print_summary(summary, as_json=as_json)

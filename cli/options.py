@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -348,6 +348,26 @@ json_option = click.option(
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON; numbers that JSON lacks, NaN and infinities, are null."""
     click.echo(json.dumps(_finite(value), default=_plain))
+
+
+class Summary(Protocol):
+    """What was done, as lines for people and as JSON."""
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines of text."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON holds it."""
+        ...
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """Print what was done, as lines for people or as JSON."""
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        click.echo("\n".join(summary.lines()))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -282,19 +282,14 @@ def command(
         with bar.resumable(name):
             if shard is not None:
                 part = label_shard(data, teachers, shard=shard, **common)
-                options.print_json(part.to_dict()) if as_json else click.echo(
-                    "\n".join(part.lines())
-                )
+                options.print_summary(part, as_json=as_json)
                 return
             summary = label_dataset(
                 data, teachers, overwrite=overwrite, scheduler=scheduler, **common
             )
     if summary.warning:
         messages.warn(summary.warning)
-    if as_json:
-        options.print_json(summary.to_dict())
-    else:
-        click.echo("\n".join(summary.lines()))
+    options.print_summary(summary, as_json=as_json)
 
 
 def _recipe(

@@ -56,7 +56,4 @@ def simulate_seeds(
             summary = simulate_streets(
                 out, seeds, scheduler=scheduler, overwrite=overwrite, **setting
             )
-    if as_json:
-        options.print_json(summary.to_dict())
-    else:
-        click.echo("\n".join(summary.lines()))
+    options.print_summary(summary, as_json=as_json)
