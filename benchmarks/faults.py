@@ -35,7 +35,7 @@ from test_faults import WORK
 from training_fixtures import street_dataset
 
 import eventseg
-from eventseg import files
+from eventseg.files import whole
 from eventseg.recordings import truth_pair
 from eventseg.recordings.ddd17 import writer as ddd17_writer
 
@@ -78,7 +78,7 @@ def in_child(run: Callable[[], object]) -> tuple[int, str]:
 
 def set_replacing(replace: Callable[[Path, Path], None]) -> None:
     """Let the names of all files be given by a function."""
-    for module in (files, truth_pair, ddd17_writer):
+    for module in (whole, truth_pair, ddd17_writer):
         module.replace_file = replace
 
 
@@ -86,7 +86,7 @@ def counting(run: Callable[[], object], path: Path) -> Callable[[], None]:
     """Return a run that leaves the number of its writes in a file."""
 
     def counted() -> None:
-        writes, real = 0, files.replace_file
+        writes, real = 0, whole.replace_file
 
         def replace(source: Path, target: Path) -> None:
             nonlocal writes
@@ -104,7 +104,7 @@ def killed(run: Callable[[], object], moment: int, *, after: bool) -> Callable[[
     """Return a run that is killed before or after one of its writes, counted from 0."""
 
     def dying() -> None:
-        left, real = moment, files.replace_file
+        left, real = moment, whole.replace_file
 
         def replace(source: Path, target: Path) -> None:
             nonlocal left

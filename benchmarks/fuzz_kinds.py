@@ -319,7 +319,7 @@ def _shards(folder: Path) -> Path:
 def _read_shards(path: Path) -> object:
     import shutil
 
-    from eventseg.dataset.shards import merge_dataset
+    from eventseg.dataset.merge import merge_dataset
 
     root = path.parents[2]
     merged = root.with_name("merged")

@@ -78,7 +78,7 @@ def command(
     Events follow the light by some milliseconds: on sound recordings the best shift is 3 to 15 ms.
     Another one means that the stamps are off. A shift in space is looked for too.
     """
-    from eventseg.files import check_folder
+    from eventseg.files.whole import check_folder
     from eventseg.recordings import open_recording
     from eventseg.recordings.alignment import align
     from eventseg.recordings.progress import Progress

@@ -95,7 +95,7 @@ def command(
     from eventseg.evaluation.audit.audit import audit
     from eventseg.evaluation.audit.pair import open_pair
     from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
-    from eventseg.files import check_folder
+    from eventseg.files.whole import check_folder
     from eventseg.html import markdown
     from eventseg.labels.maps import load_class_table
 

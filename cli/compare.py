@@ -76,7 +76,7 @@ def command(
     """
     from eventseg.device import set_threads
     from eventseg.evaluation.compare.report import compare_runs
-    from eventseg.files import check_folder
+    from eventseg.files.whole import check_folder
 
     if not runs and not tests:
         raise click.UsageError("give one or more run folders, or a pair of them with --test A B")

@@ -19,7 +19,7 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
-    from eventseg.prediction.stream import LivePrediction, LiveStream
+    from eventseg.prediction.live.stream import LivePrediction, LiveStream
     from eventseg.recordings.choices import TimeUnit
 
 LINE_EVERY_S = {True: 0.2, False: 5.0}
@@ -190,13 +190,13 @@ def command(
     if fast and threads is not None:
         raise click.UsageError("--fast has a number of threads of its own: leave --threads out")
     from eventseg.device import set_threads
-    from eventseg.prediction.stream import stream
-    from eventseg.prediction.stream_outputs import LabelFolder, LabelSender, Output
-    from eventseg.prediction.stream_setup import hot_pixels_of
+    from eventseg.prediction.live.open import stream
+    from eventseg.prediction.live.outputs import LabelFolder, LabelSender, Output
+    from eventseg.prediction.live.setup import hot_pixels_of
 
     set_threads(threads)
     if viewer is not None:
-        from eventseg.prediction.stream_viewer import check_viewer
+        from eventseg.prediction.live.viewer import check_viewer
 
         check_viewer(viewer or None)
     outputs: list[Output] = []
@@ -226,7 +226,7 @@ def command(
     with contextlib.ExitStack() as closing:
         closing.callback(live.close)
         if viewer is not None:
-            from eventseg.prediction.stream_viewer import LiveViewer
+            from eventseg.prediction.live.viewer import LiveViewer
 
             shown = LiveViewer(live, viewer or None)
             closing.callback(shown.close)
@@ -248,7 +248,7 @@ def _follow(
     messages: Messages,
 ) -> None:
     """Hand every label map to the outputs and show a status line now and then."""
-    from eventseg.prediction.stream_outputs import class_shares, status_line
+    from eventseg.prediction.live.outputs import class_shares, status_line
 
     shown = not messages.quiet and messages.progress is not False
     terminal = sys.stderr.isatty()

@@ -52,7 +52,7 @@ def train_run(
     again: str,
 ) -> TrainingResult:
     """Train one run, with notes and a bar; ``again`` says how one goes on after an interrupt."""
-    from eventseg.files import short_extension
+    from eventseg.files.extensions import short_extension
     from eventseg.training.arithmetic import Arithmetic
     from eventseg.training.config.config import with_absolute_paths
     from eventseg.training.distributed import rank

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

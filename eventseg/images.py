@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import check_folder, write_whole
+from eventseg.files.whole import check_folder, write_whole
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of pictures, in any case."""

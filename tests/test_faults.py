@@ -18,10 +18,11 @@ from recording_fixtures import tree, write_recording
 from training_fixtures import street_dataset
 
 import eventseg
-from eventseg.dataset.shards import encode_shard, merge_dataset
+from eventseg.dataset.merge import merge_dataset
+from eventseg.dataset.shards import encode_shard
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import EventsegError, OutputError, RecordingError
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress
 from eventseg_cli.main import main
 
@@ -102,11 +103,11 @@ def test_a_full_disk_is_one_error_and_the_next_run_completes(
 KILLED = """
 import os, random, signal, sys
 from pathlib import Path
-import eventseg.files as files
+from eventseg.files import whole
 
 seed, name, root, out = sys.argv[1:]
 left = random.Random(int(seed)).randrange(2, 9)
-real = files.replace_file
+real = whole.replace_file
 
 def replace_and_die(source, target):
     global left
@@ -115,7 +116,7 @@ def replace_and_die(source, target):
         os.kill(os.getpid(), signal.SIGKILL)
     real(source, target)
 
-files.replace_file = replace_and_die
+whole.replace_file = replace_and_die
 sys.path[:0] = {path!r}
 from test_faults import WORK
 WORK[name](Path(root), Path(out))
@@ -143,17 +144,17 @@ def test_a_run_killed_at_any_write_is_completed_by_the_next(
 KILLED_LAST = """
 import os, signal, sys
 from pathlib import Path
-import eventseg.files as files
+from eventseg.files import whole
 
 name, root, out, last = sys.argv[1:]
-real = files.replace_file
+real = whole.replace_file
 
 def replace_and_die(source, target):
     real(source, target)
     if Path(target) == Path(out, last):
         os.kill(os.getpid(), signal.SIGKILL)
 
-files.replace_file = replace_and_die
+whole.replace_file = replace_and_die
 sys.path[:0] = {path!r}
 from test_faults import WORK
 WORK[name](Path(root), Path(out))

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 from ddd17_files import polarity, write_file
 
-from eventseg import files
 from eventseg.errors import OutputError
-from eventseg.files import digest_of, fingerprint_of, locked
+from eventseg.files.digests import REREAD_BYTES, digest_of, fingerprint_of
+from eventseg.files.locks import locked
 from eventseg.recordings import index_cache, open_recording
 
 fcntl = pytest.importorskip("fcntl")
@@ -44,7 +45,7 @@ def test_a_sound_file_in_place_of_a_damaged_copy_is_read_anew(tmp_path: Path) ->
         assert rec.n_events == 81
 
 
-@pytest.mark.parametrize("size", [1_000, files.REREAD_BYTES + 1])
+@pytest.mark.parametrize("size", [1_000, REREAD_BYTES + 1])
 def test_digests_go_by_content(tmp_path: Path, size: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(size))
@@ -139,7 +140,7 @@ def test_who_holds_a_folder_without_locks(tmp_path: Path, monkeypatch: pytest.Mo
         assert lock.read_text() == holder
     command = [sys.executable, "-c", "import os; print(os.getpid())"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    lock.write_text(f"{files.socket.gethostname()} {ended}")
+    lock.write_text(f"{socket.gethostname()} {ended}")
     with locked(root):
         assert lock.read_text().endswith(f" {os.getpid()}")
     assert not lock.exists()

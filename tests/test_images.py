@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from eventseg.errors import DatasetError
-from eventseg.files import read_csv, read_text, read_toml
+from eventseg.files.texts import read_csv, read_text, read_toml
 from eventseg.images import list_pictures, picture_size, read_image, read_picture, read_wide_image
 
 GRAY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)

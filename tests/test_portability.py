@@ -17,9 +17,9 @@ import pytest
 import torch
 from training_fixtures import street_dataset
 
-from eventseg import files
 from eventseg.device import choice as device
 from eventseg.errors import OutputError, TrainingError
+from eventseg.files import locks, whole
 from eventseg.kernels import compile_lock, cuda_device
 from eventseg.training.loading import loading_advice
 
@@ -45,7 +45,7 @@ def test_everything_imports_without_posix_modules() -> None:
 
 
 def test_posix_modules_stand_behind_one_door() -> None:
-    doors = {"eventseg/files.py", "eventseg/device/choice.py"}
+    doors = {"eventseg/files/locks.py", "eventseg/device/choice.py"}
     for path in [*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/**/*.py")]:
         place = path.relative_to(ROOT).as_posix()
         lines = [line.strip() for line in path.read_text().splitlines()]
@@ -56,11 +56,11 @@ def test_posix_modules_stand_behind_one_door() -> None:
 def test_a_folder_needs_no_lock_where_there_are_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(files, "fcntl", None)
-    with files.locked(tmp_path), files.locked(tmp_path):
-        files.write_whole(tmp_path / "a", lambda file: file.write(b"1"))
+    monkeypatch.setattr(locks, "fcntl", None)
+    with locks.locked(tmp_path), locks.locked(tmp_path):
+        whole.write_whole(tmp_path / "a", lambda file: file.write(b"1"))
     with compile_lock.alone(tmp_path, "kernel", waiting=pytest.fail):
-        assert files.take_byte(0, 0) is None
+        assert locks.take_byte(0, 0) is None
 
 
 @pytest.mark.parametrize(("times", "waits"), [(0, 0), (1, 1), (5, 5)])
@@ -77,9 +77,9 @@ def test_a_file_that_a_scanner_holds_is_replaced_in_the_end(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", stand_in)
-    monkeypatch.setattr(files.time, "sleep", slept.append)
+    monkeypatch.setattr(whole.time, "sleep", slept.append)
     (tmp_path / "file").write_bytes(b"old")
-    files.write_whole(tmp_path / "file", lambda file: file.write(b"new"))
+    whole.write_whole(tmp_path / "file", lambda file: file.write(b"new"))
     assert (tmp_path / "file").read_bytes() == b"new"
     assert len(slept) == waits
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -93,10 +93,10 @@ def test_a_file_that_stays_held_is_one_line(
 
     slept: list[float] = []
     monkeypatch.setattr(Path, "replace", never)
-    monkeypatch.setattr(files.time, "sleep", slept.append)
+    monkeypatch.setattr(whole.time, "sleep", slept.append)
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(OutputError, match=r"^cannot write .*file: used by another process$"):
-        files.write_whole(tmp_path / "file", lambda file: file.write(b"new"))
+        whole.write_whole(tmp_path / "file", lambda file: file.write(b"new"))
     assert 1 < sum(slept) < 2
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -35,7 +35,8 @@ from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError
-from eventseg.files import composed, temporary_files
+from eventseg.files.texts import composed
+from eventseg.files.whole import temporary_files
 from eventseg.images import list_pictures, read_image
 from eventseg.labels.maps import shown_ids, unknown_labels
 from eventseg.labels.tables import described

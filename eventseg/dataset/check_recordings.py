@@ -22,7 +22,8 @@ from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
 from eventseg.errors import DatasetError, EventsegError
-from eventseg.files import composed, digest_of
+from eventseg.files.digests import digest_of
+from eventseg.files.texts import composed
 from eventseg.filters.filtered import survey_filters
 from eventseg.images import read_image
 from eventseg.recordings import open_recording

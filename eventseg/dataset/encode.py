@@ -19,7 +19,7 @@ from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.filters.filtered import survey_filters
 from eventseg.filters.rules import Filters
 from eventseg.images import write_image

@@ -21,7 +21,7 @@ from eventseg.dataset.manifest import Manifest, Settings, difference
 from eventseg.dataset.table import Row, SampleTable, read_rows, write_rows
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import TEMPORARY, temporary_files
+from eventseg.files.whole import TEMPORARY, temporary_files
 
 NPZ_SHARE = 0.25
 """Size of a compressed tensor as a share of the plain one, for the estimate of disk space."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
-from eventseg.files import on_disk, write_whole
+from eventseg.files.texts import on_disk
+from eventseg.files.whole import write_whole
 
 MANIFEST = "manifest.toml"
 SAMPLES = "samples.csv"

@@ -15,7 +15,8 @@ from eventseg.encoding.representation import MEAN_STD
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.events import SensorSize
-from eventseg.files import composed, on_disk, read_toml, write_whole
+from eventseg.files.texts import composed, on_disk, read_toml
+from eventseg.files.whole import write_whole
 from eventseg.filters.rules import Filters, parse_filters
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.sets import LabelSets

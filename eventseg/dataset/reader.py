@@ -32,7 +32,7 @@ from eventseg.encoding.settings import Normalisation
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, LabelError
 from eventseg.events import EventStream
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.filters.filtered import filtered
 from eventseg.images import read_image, read_picture
 from eventseg.labels.files import read_labels

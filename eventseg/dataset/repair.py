@@ -20,7 +20,9 @@ from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.table import Row
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, EventsegError
-from eventseg.files import digest_of, locked, temporary_files
+from eventseg.files.digests import digest_of
+from eventseg.files.locks import locked
+from eventseg.files.whole import temporary_files
 from eventseg.images import read_image
 from eventseg.recordings.truth import truth_path
 

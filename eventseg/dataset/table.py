@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.layout import MOST_NAME_BYTES, checked_name
 from eventseg.errors import DatasetError
-from eventseg.files import read_csv, read_text, write_whole
+from eventseg.files.texts import read_csv, read_text
+from eventseg.files.whole import write_whole
 
 BLOCK = 1 << 22
 """Characters of a table that are cut into cells at a time."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.labels.maps import ClassTable, table_of
 from eventseg.recordings import Recording
 from eventseg.recordings.truth import Truth, truth_path

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from eventseg import files
 from eventseg.dataset.encode import Survey, encode_into
 from eventseg.dataset.folder import DatasetFolder, claim, release
 from eventseg.dataset.jobs.job import TRIES, cut_work
@@ -34,7 +33,8 @@ from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Normalisation
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.files import locked
+from eventseg.files import whole
+from eventseg.files.locks import locked
 from eventseg.filters.rules import Filters
 from eventseg.recordings.choices import TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
@@ -144,7 +144,7 @@ def encode_dataset(
     held_out: Collection[str] = (),
     validation: Collection[str] = (),
     progress: Report = no_report,
-    free_bytes: Callable[[Path], int] = files.free_bytes,
+    free_bytes: Callable[[Path], int] = whole.free_bytes,
 ) -> Summary:
     """Encode recordings into a data set folder, or finish an interrupted run.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.dataset.reader import EventDataset, window_around
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.maps import (
     CITYSCAPES_19,
     EVSEGNET_6,

@@ -19,7 +19,8 @@ from eventseg.demo.page import demo_page
 from eventseg.demo.pictures import picture_drive
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.files import read_text, write_whole
+from eventseg.files.texts import read_text
+from eventseg.files.whole import write_whole
 from eventseg.recordings.progress import Progress, Report, in_stage, no_report
 from eventseg.simulate.street import DAVIS346
 from eventseg.windows import format_duration

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from eventseg.device.choice import choose_device
 from eventseg.errors import DeviceError
-from eventseg.files import marked_by_this_process
+from eventseg.files.locks import marked_by_this_process
 
 if TYPE_CHECKING:
     import torch

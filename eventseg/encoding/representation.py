@@ -12,7 +12,7 @@ from eventseg.encoding import representations
 from eventseg.encoding.definition import Channel, Definition
 from eventseg.encoding.representations import mean_std
 from eventseg.errors import ExtensionError, WindowError
-from eventseg.files import is_extension, load_extension, short_extension
+from eventseg.files.extensions import is_extension, load_extension, short_extension
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ Other representations slide where their definition can :attr:`~.Definition.move`
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eventseg.encoding.cpu import Columns, compile_advice, encode_run
 from eventseg.encoding.element_type import round_to
+from eventseg.encoding.held_events import HeldEvents
 from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Tensor
@@ -43,9 +43,6 @@ from eventseg.kernels.accumulate import (
 from eventseg.kernels.cells import EXACT_LIMIT
 from eventseg.kernels.finalize import finalize_packed, largest_count, move_origin
 from eventseg.windows import check_window
-
-LEAST_CAPACITY = 1 << 12
-"""Events that there is room for at first."""
 
 
 def can_slide(representation: Representation, *, window_us: int) -> bool:
@@ -97,7 +94,7 @@ class LiveWindow:
         self.window_us = check_window(window_us)
         self.slides = can_slide(encoding.representation, window_us=window_us)
         self.fresh = self.slid = self.count = 0
-        self._events = _HeldEvents()
+        self._events = HeldEvents()
         self._sums: _Sums | None = None
         if self.slides:
             packed = encoding.representation == MEAN_STD
@@ -219,56 +216,6 @@ class LiveWindow:
         edges = (np.array([value]) for value in (0, hi - lo, t0_us, t0_us + self.window_us))
         encode_run(columns, *edges, encoding=self.encoding, out=out[np.newaxis])
         self.fresh += self._sums is None or not self._sums.hold(hi - lo)
-
-
-class _HeldEvents:
-    """Events in order, appended at the end and dropped at the begin; numbered from the first."""
-
-    def __init__(self) -> None:
-        self._columns: tuple[NDArray[Any], ...] = _room(LEAST_CAPACITY)
-        self._first = 0  # number of the event at the place `_begin`
-        self._begin = self._end = 0
-        self.last_us: int | None = None
-
-    def __len__(self) -> int:
-        return self._end - self._begin
-
-    def append(self, events: EventStream) -> None:
-        n = len(events)
-        if self._end + n > len(self._columns[0]):
-            # Twice the room that is needed, so that an event is copied about once; a new array
-            # gives back what a burst took.
-            room: tuple[NDArray[Any], ...] = _room(max(LEAST_CAPACITY, 2 * (len(self) + n)))
-            for target, old in zip(room, self._columns, strict=True):
-                target[: len(self)] = old[self._begin : self._end]
-            self._columns, self._begin, self._end = room, 0, len(self)
-        given = (events.t, events.x, events.y, events.p)
-        for column, values in zip(self._columns, given, strict=True):
-            column[self._end : self._end + n] = values
-        self._end += n
-        self.last_us = int(events.t[-1])
-
-    def bounds(self, t0_us: int, t1_us: int) -> tuple[int, int]:
-        """Return the number of the first event of a window and that after its last one."""
-        t = self._columns[0][self._begin : self._end]
-        lo, hi = np.searchsorted(t, (t0_us, t1_us))
-        return self._first + int(lo), self._first + int(hi)
-
-    def columns(self, lo: int, hi: int) -> Columns:
-        """Return the events from number `lo` to before `hi`, as views."""
-        part = slice(*(number - self._first + self._begin for number in (lo, hi)))
-        t, x, y, p = (column[part] for column in self._columns)
-        return t, x, y, p
-
-    def drop_before(self, lo: int) -> None:
-        """Drop the events before a number."""
-        self._begin += lo - self._first
-        self._first = lo
-
-
-def _room(events: int) -> Columns:
-    x, y = (np.empty(events, np.uint16) for _ in range(2))
-    return np.empty(events, np.int64), x, y, np.empty(events, np.int8)
 
 
 class _Sums(Protocol):

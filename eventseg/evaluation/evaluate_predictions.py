@@ -22,7 +22,7 @@ from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.saved_predictions import NATIVE
 from eventseg.evaluation.scored_split import split_source
 from eventseg.events import SensorSize
-from eventseg.files import check_folder
+from eventseg.files.whole import check_folder
 from eventseg.labels.maps import (
     IGNORED,
     ClassTable,

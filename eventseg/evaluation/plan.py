@@ -23,7 +23,7 @@ from eventseg.evaluation.request import (
 )
 from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
 from eventseg.evaluation.scored_split import split_source
-from eventseg.files import check_folder
+from eventseg.files.whole import check_folder
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.networks import TrainedNetwork
 from eventseg.sources.selection import merge_into

@@ -34,7 +34,7 @@ from eventseg.evaluation.saved_predictions import SavedPredictions
 from eventseg.evaluation.score_jobs import score_workers
 from eventseg.evaluation.scored_network import NetworkFile
 from eventseg.events import SensorSize
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.labels.maps import ClassTable
 from eventseg.metrics.scores import Scores
 from eventseg.networks import TrainedNetwork, parameter_count

@@ -13,7 +13,8 @@ import numpy as np
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.rows import Row
-from eventseg.files import read_text, write_whole
+from eventseg.files.texts import read_text
+from eventseg.files.whole import write_whole
 from eventseg.labels.tables import table_of
 
 SAMPLE_SCORES = "scores.npz"

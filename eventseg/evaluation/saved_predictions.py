@@ -18,7 +18,7 @@ from eventseg.errors import DatasetError
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.scored_network import NetworkFile
 from eventseg.events import SensorSize
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork

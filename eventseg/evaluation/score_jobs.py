@@ -21,7 +21,7 @@ from eventseg.evaluation.plan import EvaluationPlan, network_of
 from eventseg.evaluation.scored_network import NetworkFile
 from eventseg.evaluation.scored_part import ScoredPart, joined, part_of_batch
 from eventseg.evaluation.settings import EvaluationRequest
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.labels.maps import ClassTable
 from eventseg.sources.source import Source, open_source
 

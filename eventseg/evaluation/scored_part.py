@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.maps import IGNORED, ClassTable
 from eventseg.metrics.instances import InstanceCounts, instance_counts
 from eventseg.networks.resizing import ResizeRule, resize_nearest

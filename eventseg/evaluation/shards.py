@@ -31,7 +31,8 @@ from eventseg.evaluation.run_evaluation import (
 from eventseg.evaluation.score_jobs import LocalCounter, score_workers
 from eventseg.evaluation.scored_part import ScoredPart, joined
 from eventseg.events import SensorSize
-from eventseg.files import digest_of, locked, table_digest
+from eventseg.files.digests import digest_of, table_digest
+from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource

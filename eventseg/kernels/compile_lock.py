@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from eventseg.files import give_back_byte, take_byte
+from eventseg.files.locks import give_back_byte, take_byte
 
 FILE = "compiling.lock"
 """File in the cache's folder whose bytes stand for its functions."""

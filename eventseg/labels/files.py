@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from eventseg.errors import DatasetError, LabelError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.images import GRAY, INDEXED, SIGNATURE, open_png
 from eventseg.labels.maps import (
     IGNORED,

@@ -15,7 +15,8 @@ from typing import Any
 import tomli_w
 
 from eventseg.errors import DatasetError, EventsegError
-from eventseg.files import read_toml, write_whole
+from eventseg.files.texts import read_toml
+from eventseg.files.whole import write_whole
 from eventseg.labels.table_files import class_rows, merge_rows
 from eventseg.labels.tables import TABLES, ClassTable, parsed_merges, table_of
 

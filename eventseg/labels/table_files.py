@@ -7,7 +7,7 @@ from typing import Any
 
 import tomli_w
 
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.tables import TABLES, ClassTable
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import LabelError, known_names
-from eventseg.files import read_toml
+from eventseg.files.texts import read_toml
 
 IGNORED = 255
 """The label of pixels that belong to no class: neither trained on nor scored."""

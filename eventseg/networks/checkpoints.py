@@ -13,7 +13,8 @@ import torch
 
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError
-from eventseg.files import absolute_extension, is_extension, load_extension, write_whole
+from eventseg.files.extensions import absolute_extension, is_extension, load_extension
+from eventseg.files.whole import write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.tables import table_entries, table_of_entries
 from eventseg.networks.build import Fusion, build_network

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
-from eventseg.files import short_extension
+from eventseg.files.extensions import short_extension
 from eventseg.networks.network import SegmentationNetwork
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from eventseg.errors import CheckpointError
-from eventseg.files import is_extension
+from eventseg.files.extensions import is_extension
 from eventseg.networks.blocks.inflate import inflated, shared_channels
 from eventseg.networks.checkpoints import Blueprint
 from eventseg.networks.converters.layout import State

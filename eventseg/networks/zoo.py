@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventseg.errors import NetworkError, known_names
-from eventseg.files import is_extension, load_extension
+from eventseg.files.extensions import is_extension, load_extension
 
 if TYPE_CHECKING:
     from eventseg.networks.network import SegmentationNetwork

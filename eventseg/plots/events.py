@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.images import check_figure
 
 ON_RGB = (220, 38, 38)

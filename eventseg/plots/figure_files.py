@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.html import embedded
 
 FOLDER = "figures"

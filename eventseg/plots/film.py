@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eventseg.errors import MissingExtraError, OutputError
-from eventseg.files import check_folder, write_whole
+from eventseg.files.whole import check_folder, write_whole
 
 Picture = NDArray[np.uint8]
 

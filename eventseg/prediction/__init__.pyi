@@ -10,6 +10,14 @@ from .film import FilmOfPredictions as FilmOfPredictions
 from .film import film_predictions as film_predictions
 from .folder import PredictionFolder as PredictionFolder
 from .folder import open_predictions as open_predictions
+from .live.dv import DvSource as DvSource
+from .live.open import stream as stream
+from .live.packets import Packet as Packet
+from .live.packets import PacketSource as PacketSource
+from .live.stream import LivePrediction as LivePrediction
+from .live.stream import LiveStream as LiveStream
+from .live.summary import StreamSummary as StreamSummary
+from .live.viewer import LiveViewer as LiveViewer
 from .predict import Predictions as Predictions
 from .predict import predict as predict
 from .predict_into import PredictionSummary as PredictionSummary
@@ -22,11 +30,3 @@ from .predictor import predictor as predictor
 from .predictor import probabilities as probabilities
 from .recording_film import film_recording as film_recording
 from .scored import ScoredBatch as ScoredBatch
-from .stream import LivePrediction as LivePrediction
-from .stream import LiveStream as LiveStream
-from .stream import stream as stream
-from .stream_dv import DvSource as DvSource
-from .stream_packets import Packet as Packet
-from .stream_packets import PacketSource as PacketSource
-from .stream_summary import StreamSummary as StreamSummary
-from .stream_viewer import LiveViewer as LiveViewer

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from eventseg.device import processors
 from eventseg.errors import NetworkError, WindowError
 from eventseg.events import SensorSize
-from eventseg.files import digest_of, write_whole
+from eventseg.files.digests import digest_of
+from eventseg.files.whole import write_whole
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.bench_report import BenchReport as BenchReport
 from eventseg.prediction.bench_report import SettingTimes

@@ -10,7 +10,8 @@ from eventseg.dataset.layout import MANIFEST
 from eventseg.dataset.manifest import Manifest
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import CheckpointError
-from eventseg.files import digest_of, read_text
+from eventseg.files.digests import digest_of
+from eventseg.files.texts import read_text
 from eventseg.images import PICTURES
 from eventseg.networks import InputSpec
 from eventseg.networks.named import NamedCheckpoint, parse_named

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import CheckpointError, WindowError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.tables import table_entries
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.checkpoints import blueprint_table, inputs_table

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from eventseg.device import choose_device, processors
 from eventseg.device.environment import processor_model
 from eventseg.errors import CheckpointError, OutputError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.memory_format import MemoryFormat, in_memory_format

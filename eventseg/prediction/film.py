@@ -14,7 +14,7 @@ import numpy as np
 
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import check_folder
+from eventseg.files.whole import check_folder
 from eventseg.labels.common import CommonTable, common_table
 from eventseg.labels.maps import ClassTable, Labels, paint_labels
 from eventseg.networks.resizing import resize_nearest

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from eventseg import html
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError
-from eventseg.files import read_csv, write_whole
+from eventseg.files.texts import read_csv
+from eventseg.files.whole import write_whole
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.prediction.inputs import PredictedSample

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import TEMPORARY, locked, temporary_files
+from eventseg.files.locks import locked
+from eventseg.files.whole import TEMPORARY, temporary_files
 from eventseg.prediction.folder import PredictionFolder, open_predictions, write_predicted
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.layout import (

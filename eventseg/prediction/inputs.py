@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.files import digest_of, fingerprint_of
+from eventseg.files.digests import digest_of, fingerprint_of
 from eventseg.images import read_picture
 from eventseg.networks import InputSpec
 from eventseg.networks.inputs import scaled

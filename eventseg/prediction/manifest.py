@@ -13,7 +13,8 @@ import tomli_w
 
 from eventseg.dataset.manifest import canonical, relative_to
 from eventseg.errors import DatasetError, EventsegError
-from eventseg.files import on_disk, read_toml, write_whole
+from eventseg.files.texts import on_disk, read_toml
+from eventseg.files.whole import write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.tables import table_of
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from eventseg.dataset.layout import MANIFEST
 from eventseg.dataset.manifest import Manifest
-from eventseg.files import read_text, write_whole
+from eventseg.files.texts import read_text
+from eventseg.files.whole import write_whole
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.fast import bench_file

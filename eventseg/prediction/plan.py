@@ -14,7 +14,7 @@ from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
-from eventseg.files import check_folder
+from eventseg.files.whole import check_folder
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg import html
 from eventseg.errors import OutputError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import ClassTable, Labels, paint_labels
 from eventseg.networks import InputSpec

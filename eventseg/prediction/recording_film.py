@@ -10,7 +10,7 @@ import numpy as np
 
 from eventseg.errors import WindowError
 from eventseg.events import SensorSize
-from eventseg.files import check_folder
+from eventseg.files.whole import check_folder
 from eventseg.labels.maps import paint_labels
 from eventseg.plots.events import OFF_RGB, ON_RGB
 from eventseg.plots.film import Picture, check_out, write_film

@@ -16,7 +16,8 @@ from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
 from eventseg.dataset.jobs.workers import open_workers
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import TEMPORARY, locked, temporary_files
+from eventseg.files.locks import locked
+from eventseg.files.whole import TEMPORARY, temporary_files
 from eventseg.prediction.folder import (
     PredictionFolder,
     open_predictions,

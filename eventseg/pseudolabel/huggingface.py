@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import CheckpointError, MissingExtraError
-from eventseg.files import read_text
+from eventseg.files.texts import read_text
 from eventseg.labels.known_classes import table_by_names
 from eventseg.labels.maps import ClassTable
 from eventseg.networks.inputs import IMAGENET, Scaling

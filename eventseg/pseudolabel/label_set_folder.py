@@ -26,7 +26,8 @@ from eventseg.dataset.layout import (
 )
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files import read_toml, temporary_files, write_whole
+from eventseg.files.texts import read_toml
+from eventseg.files.whole import temporary_files, write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.pseudolabel.settings import EXACT
 from eventseg.pseudolabel.target import Frame, LabelTarget

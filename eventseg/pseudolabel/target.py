@@ -15,7 +15,7 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import EventDataset, open_dataset
 from eventseg.errors import DatasetError, OutputError
 from eventseg.events import SensorSize
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.images import read_picture
 from eventseg.labels.sets import FOLDER, LabelSets, read_label_sets, write_label_sets
 from eventseg.sources.image_folders import Folder

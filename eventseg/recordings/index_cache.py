@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.files import fingerprint_of, replace_file, state_of
+from eventseg.files.digests import fingerprint_of, state_of
+from eventseg.files.whole import replace_file
 
 FORMAT_VERSION = 5
 """Raise it whenever an index gets other contents."""

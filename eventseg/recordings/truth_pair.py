@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 
 from eventseg.errors import OutputError, RecordingError
-from eventseg.files import digest_of, replace_file
+from eventseg.files.digests import digest_of
+from eventseg.files.whole import replace_file
 from eventseg.recordings.hdf5.disk import Disk
 from eventseg.recordings.truth import TRUTH_SUFFIX, Truth, truth_path
 

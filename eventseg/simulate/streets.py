@@ -15,7 +15,7 @@ from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
 from eventseg.dataset.jobs.workers import Workers, open_workers
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.simulate.files import MOST_THREADS, Summary
 from eventseg.simulate.street_job import StreetJob, StreetSetting, make_street

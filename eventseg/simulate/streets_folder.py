@@ -10,7 +10,8 @@ import tomli_w
 
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.errors import OutputError
-from eventseg.files import read_toml, write_whole
+from eventseg.files.texts import read_toml
+from eventseg.files.whole import write_whole
 from eventseg.recordings.truth import truth_path
 
 STREETS, UNFINISHED = "streets.toml", "streets.partial.toml"

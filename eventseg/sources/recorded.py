@@ -18,7 +18,7 @@ from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize
-from eventseg.files import table_digest
+from eventseg.files.digests import table_digest
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
 from eventseg.splits import split_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import EventsegError
-from eventseg.files import temporary_files
+from eventseg.files.whole import temporary_files
 from eventseg.networks import load_network
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config, with_learning_rate

@@ -11,7 +11,8 @@ from eventseg.dataset.conversion.records import is_conversion
 from eventseg.dataset.describe_labels import MOST_MAPS
 from eventseg.dataset.repair import repair_dataset
 from eventseg.errors import EventsegError
-from eventseg.files import locked, temporary_files
+from eventseg.files.locks import locked
+from eventseg.files.whole import temporary_files
 from eventseg.labels.image_folders import LAYOUTS
 from eventseg.labels.sets import FOLDER
 from eventseg.prediction.layout import MANIFEST as PREDICTED

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from eventseg.errors import TrainingError
-from eventseg.files import read_csv, write_whole
+from eventseg.files.texts import read_csv
+from eventseg.files.whole import write_whole
 from eventseg.training.layout import BEST, CONFIG, LAST, METRICS, RUN, SKIPPED, TIMING
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from eventseg.errors import CheckpointError, TrainingError
-from eventseg.files import digest_of, write_whole
+from eventseg.files.digests import digest_of
+from eventseg.files.whole import write_whole
 from eventseg.networks import Blueprint, InputSpec
 from eventseg.networks.build import imagenet_source, load_imagenet
 from eventseg.networks.initial_weights import read_initial

@@ -10,7 +10,7 @@ import torch
 
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
-from eventseg.files import read_csv
+from eventseg.files.texts import read_csv
 from eventseg.recordings.progress import no_report
 from eventseg.sources.source import open_source
 from eventseg.training.distributed import world

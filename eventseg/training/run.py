@@ -16,7 +16,7 @@ from eventseg import html
 from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import TrainingError
-from eventseg.files import short_extension
+from eventseg.files.extensions import short_extension
 from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork, load_network
 from eventseg.prediction.checkpoint_file import data_encoding
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from eventseg.evaluation.run_evaluation import Evaluation
-    from eventseg.prediction.stream import LiveStream
-    from eventseg.prediction.stream_packets import PacketSource
+    from eventseg.prediction.live.packets import PacketSource
+    from eventseg.prediction.live.stream import LiveStream
 
 
 def train(
@@ -302,7 +302,7 @@ class Run:
         LiveStream
             An iterable of predictions, with ``latency_ms`` each.
         """
-        from eventseg.prediction.stream import stream  # a training needs none of it
+        from eventseg.prediction.live.open import stream  # a training needs none of it
 
         return stream(self.path, source, every=every, device=device, **settings)
 

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from eventseg.errors import EventsegError, OutputError, TrainingError
-from eventseg.files import read_text, write_whole
+from eventseg.files.texts import read_text
+from eventseg.files.whole import write_whole
 from eventseg.sources.source import Source
 from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
 from eventseg.training.config.tables import from_table, to_table

@@ -17,7 +17,7 @@ from eventseg.dataset.repair import repair_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import OutputError
 from eventseg.events import SensorSize
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.recordings import open_recording
 from eventseg.recordings.check import _events, _frames, check_recording
 from eventseg.windows import parse_anchor

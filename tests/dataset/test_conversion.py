@@ -16,7 +16,8 @@ from eventseg.dataset.conversion.check import check_conversion
 from eventseg.dataset.conversion.records import MANIFEST, PARTIAL
 from eventseg.dataset.conversion.shards import convert_shard, merge_conversion
 from eventseg.errors import DatasetError, EventsegError, JobsError, OutputError, RecordingError
-from eventseg.files import locked, read_toml
+from eventseg.files.locks import locked
+from eventseg.files.texts import read_toml
 from eventseg.recordings.writers.convert import WRITTEN
 from eventseg.training.check_path import check_path
 from eventseg_cli.convert import FORMATS

@@ -20,7 +20,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, OutputError, RecordingError
 from eventseg.evaluation.stress.streets import why_not_again
 from eventseg.events import SensorSize
-from eventseg.files import read_toml
+from eventseg.files.texts import read_toml
 from eventseg.recordings import open_recording
 from eventseg.recordings.check import check_recording
 from eventseg.recordings.truth import Truth, truth_path

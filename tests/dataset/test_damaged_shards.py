@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eventseg.dataset.shards import merge_dataset
+from eventseg.dataset.merge import merge_dataset
 from eventseg.errors import DatasetError
 
 SOUND = 'shard = 1\nof = 1\nkind = "dataset"\nrecordings = ["rec"]\nfolders = [""]\nparts = []\n'

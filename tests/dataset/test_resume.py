@@ -20,14 +20,15 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding import encoding_of
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.events import SensorSize
-from eventseg.files import locked, write_whole
+from eventseg.files.locks import locked
+from eventseg.files.whole import write_whole
 from eventseg.recordings.choices import FileChoices
 from eventseg.windows import parse_anchor
 
 RUN = """
 import os, signal, sys
 from eventseg.dataset.writer import encode_dataset
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.windows import parse_anchor
 
 out, anchor, workers, sign, *recordings = sys.argv[1:]

@@ -16,7 +16,8 @@ from eventseg.dataset.jobs.cluster import DaskWorkers
 from eventseg.dataset.jobs.job import Failure, raise_failures
 from eventseg.dataset.jobs.local import LocalWorkers
 from eventseg.dataset.jobs.shard import Shard
-from eventseg.dataset.shards import encode_shard, merge_dataset
+from eventseg.dataset.merge import merge_dataset
+from eventseg.dataset.shards import encode_shard
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import (
     ClusterError,
@@ -25,7 +26,7 @@ from eventseg.errors import (
     JobsError,
     OutputError,
 )
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress
 
 ANCHORS = {

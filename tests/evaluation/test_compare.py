@@ -47,7 +47,7 @@ from eventseg.evaluation.compare.runs import (
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.sample_scores import write_sample_scores
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.labels.maps import load_class_table
 from eventseg.splits import EVSEGNET_ROWS
 from eventseg.training import epoch_files

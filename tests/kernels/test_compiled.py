@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numba.core.caching import CompileResultCacheImpl
 
-from eventseg import files
+from eventseg.files import locks
 from eventseg.kernels import compile_lock
 
 MODULE = """
@@ -112,7 +112,7 @@ def test_compiling_is_announced_and_a_cached_function_is_not(
 OTHER = """
 import logging, sys
 sys.path.insert(0, sys.argv[1])
-from eventseg import files
+from eventseg.files import locks
 from eventseg.kernels import compile_lock
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 compile_lock.LONGEST_WAIT_S = float(sys.argv[2])
@@ -126,7 +126,7 @@ def other_process(folder: Path, *, longest_s: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.skipif(files.fcntl is None, reason="no locks on this system")
+@pytest.mark.skipif(locks.fcntl is None, reason="no locks on this system")
 def test_one_of_two_processes_compiles_and_the_other_takes_its_code(
     load: Callable[[], ModuleType], tmp_path: Path
 ) -> None:
@@ -139,7 +139,7 @@ def test_one_of_two_processes_compiles_and_the_other_takes_its_code(
     assert last == ["42 0", "42 1"]
 
 
-@pytest.mark.skipif(files.fcntl is None, reason="no locks on this system")
+@pytest.mark.skipif(locks.fcntl is None, reason="no locks on this system")
 def test_a_process_that_waited_long_compiles_for_itself(
     load: Callable[[], ModuleType], tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.labels.maps import merge_of
 from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
 from eventseg.pseudolabel.label_set import LabelSummary, label_dataset

@@ -11,7 +11,7 @@ import h5py
 import pytest
 
 from eventseg.errors import OutputError
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.recordings import truth_pair
 from eventseg.recordings.truth import truth_path
 from eventseg.recordings.writers.convert import leftovers

@@ -10,7 +10,7 @@ from recording_fixtures import tree
 
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.events import SensorSize
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.simulate import (
     merge_streets,
     simulate_street,

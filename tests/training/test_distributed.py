@@ -33,7 +33,7 @@ from training_fixtures import (
 
 from eventseg.device import choose_device
 from eventseg.errors import DatasetError, TrainingError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
 from eventseg.sources.source import EventSource, open_source

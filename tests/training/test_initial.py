@@ -15,7 +15,7 @@ from networks_fixtures import on_meta
 from training_fixtures import tiny, train_tiny
 
 from eventseg.errors import CheckpointError, TrainingError
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.networks import load_network
 from eventseg.networks.named import absolute_init
 from eventseg.sources.source import open_source

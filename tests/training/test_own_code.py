@@ -12,7 +12,7 @@ from training_fixtures import one_thread, tiny, train_tiny
 
 from eventseg.errors import CheckpointError, ExtensionError, NetworkError, TrainingError
 from eventseg.evaluation.evaluate import evaluate
-from eventseg.files import load_extension, short_extension
+from eventseg.files.extensions import load_extension, short_extension
 from eventseg.networks import Blueprint, build_network, load_network, parameter_count
 from eventseg.networks.checkpoints import load_without_values
 from eventseg.sources.source import open_source

@@ -22,10 +22,10 @@ from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import draw_nothing, one_thread
 
-from eventseg import files
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.reader import open_dataset
 from eventseg.errors import CheckpointError, OutputError, TrainingError
+from eventseg.files.whole import write_whole
 from eventseg.labels.maps import load_class_table, merge_labels, merge_of
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network
@@ -252,7 +252,7 @@ def test_save_that_fails_keeps_the_previous_checkpoint(
 ) -> None:
     kept: list[bytes] = []
 
-    write = files.write_whole
+    write = write_whole
 
     def full(path: Path, fill: Any) -> None:
         def part(file: Any) -> None:

@@ -16,7 +16,8 @@ from eventseg.dataset.conversion.records import (
 )
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.errors import EventsegError
-from eventseg.files import digest_of, locked
+from eventseg.files.digests import digest_of
+from eventseg.files.locks import locked
 
 CURE = "run the same convert again, which makes it again"
 

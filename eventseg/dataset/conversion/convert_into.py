@@ -19,7 +19,7 @@ from eventseg.dataset.jobs.shard import Shard
 from eventseg.dataset.jobs.workers import Workers, open_workers
 from eventseg.dataset.manifest import relative_to
 from eventseg.events import SensorSize
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.writers.convert import WRITTEN, loss_line, truth_lines

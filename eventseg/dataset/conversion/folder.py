@@ -24,7 +24,7 @@ from eventseg.dataset.conversion.records import (
 from eventseg.dataset.conversion.request import ConvertSetting, Source
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.errors import OutputError
-from eventseg.files import check_folder, write_whole
+from eventseg.files.whole import check_folder, write_whole
 from eventseg.recordings.truth import truth_path
 from eventseg.recordings.truth_pair import is_anothers
 from eventseg.recordings.writers.convert import leftovers

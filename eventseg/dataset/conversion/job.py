@@ -12,7 +12,7 @@ from eventseg.dataset.conversion.request import ConvertSetting
 from eventseg.dataset.encode import file_state
 from eventseg.dataset.jobs.job import Tick
 from eventseg.errors import DatasetError, OutputError, RecordingError
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Progress
 from eventseg.recordings.truth import truth_path

@@ -11,7 +11,8 @@ import tomli_w
 
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import OutputError
-from eventseg.files import read_toml, write_whole
+from eventseg.files.texts import read_toml
+from eventseg.files.whole import write_whole
 from eventseg.recordings.truth import truth_path
 
 MANIFEST = "conversion.toml"

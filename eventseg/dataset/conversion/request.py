@@ -13,7 +13,7 @@ from eventseg.dataset.manifest import canonical
 from eventseg.dataset.mistaken import recordings_in
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
-from eventseg.files import composed
+from eventseg.files.texts import composed
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import seconds
 from eventseg.recordings.writers.aedat4 import compressor

@@ -28,7 +28,7 @@ from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
 from eventseg.dataset.jobs.workers import open_workers
 from eventseg.errors import DatasetError, OutputError
 from eventseg.events import SensorSize
-from eventseg.files import locked
+from eventseg.files.locks import locked
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Report, no_report
 from eventseg.recordings.writers.convert import WRITTEN

@@ -12,7 +12,8 @@ from typing import Any, Self
 import tomli_w
 
 from eventseg.errors import DatasetError, JobsError
-from eventseg.files import read_toml, write_whole
+from eventseg.files.texts import read_toml
+from eventseg.files.whole import write_whole
 
 SHARDS = "shards"
 """Folder of the records of shards in an output that is on its way."""

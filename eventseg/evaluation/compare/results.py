@@ -11,7 +11,7 @@ from typing import Any
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.runs import RunSummary, read_run_summary
 from eventseg.evaluation.request import FOLDER
-from eventseg.files import read_text
+from eventseg.files.texts import read_text
 from eventseg.training.run_folder import RUN
 
 Record = dict[str, Any]

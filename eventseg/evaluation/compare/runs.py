@@ -15,7 +15,8 @@ from eventseg.encoding.settings import Encoding
 from eventseg.errors import EventsegError, TrainingError
 from eventseg.evaluation.compare.published import published_data
 from eventseg.evaluation.request import FOLDER, classes_word, recordings_of, short_digest
-from eventseg.files import digest_of, read_text
+from eventseg.files.digests import digest_of
+from eventseg.files.texts import read_text
 from eventseg.networks.checkpoints import read_inputs
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics, read_timing

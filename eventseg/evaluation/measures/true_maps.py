@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source

@@ -17,7 +17,8 @@ from eventseg.errors import ExtensionError
 from eventseg.evaluation.scoring.arrays import Prediction, prediction_of
 from eventseg.evaluation.scoring.settings import Values
 from eventseg.events import EventStream, SensorSize
-from eventseg.files import digest_of, is_extension, load_extension
+from eventseg.files.digests import digest_of
+from eventseg.files.extensions import is_extension, load_extension
 from eventseg.labels.maps import ClassTable
 from eventseg.sources.source import Source
 

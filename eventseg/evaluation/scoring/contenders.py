@@ -19,7 +19,7 @@ from eventseg.evaluation.scoring.callables import Function, is_function, load_fu
 from eventseg.evaluation.scoring.files import PredictionFiles, open_prediction_files
 from eventseg.evaluation.scoring.names import Matched
 from eventseg.evaluation.scoring.settings import ScoreRequest
-from eventseg.files import digest_of
+from eventseg.files.digests import digest_of
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.named import parse_named

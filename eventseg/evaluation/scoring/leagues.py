@@ -9,7 +9,7 @@ from typing import Any
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import Table, percent
 from eventseg.evaluation.rows import Row
-from eventseg.files import read_toml
+from eventseg.files.texts import read_toml
 from eventseg.labels.maps import load_class_table
 from eventseg.sources.leagues.league import League
 from eventseg.sources.source import Source

@@ -38,7 +38,8 @@ from eventseg.evaluation.scoring.sections import protocol_section
 from eventseg.evaluation.scoring.settings import ScoreRequest
 from eventseg.evaluation.scoring.stressed import stress_sections
 from eventseg.evaluation.scoring.versus import seeds_section, versus_section
-from eventseg.files import check_folder, table_digest
+from eventseg.files.digests import table_digest
+from eventseg.files.whole import check_folder
 from eventseg.html import write_text
 from eventseg.labels.maps import IGNORED, ClassTable, load_class_table, paint_labels
 from eventseg.networks.resizing import resize_nearest

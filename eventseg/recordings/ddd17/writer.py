@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream, SensorSize
-from eventseg.files import replace_file
+from eventseg.files.whole import replace_file
 from eventseg.recordings.ddd17.encode import (
     PACKET_EVENTS,
     event_words,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from eventseg.errors import RecordingError
-from eventseg.files import open_for_writing_elsewhere
+from eventseg.files.locks import open_for_writing_elsewhere
 
 NEAR_BYTES: Final = 4096
 """Parts of a file this near to each other are read by one call, with the bytes between them."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import OutputError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.files import TEMPORARY, check_folder, write_whole
+from eventseg.files.whole import TEMPORARY, check_folder, write_whole
 from eventseg.recordings.base import Recording
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import Frames, seconds

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventseg.events import SensorSize
-from eventseg.files import read_text
+from eventseg.files.texts import read_text
 from eventseg.recordings.table.dsec import SENSOR
 from eventseg.sources.leagues.drives import DsecDrive
 from eventseg.sources.leagues.listing import LeagueSample, Listing, numbered, shown_numbers

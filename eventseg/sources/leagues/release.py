@@ -20,7 +20,10 @@ import tomli_w
 from eventseg.dataset.layout import checked_name
 from eventseg.encoding.representation import MEAN_STD
 from eventseg.errors import DatasetError, OutputError
-from eventseg.files import locked, read_toml, table_digest, write_whole
+from eventseg.files.digests import table_digest
+from eventseg.files.locks import locked
+from eventseg.files.texts import read_toml
+from eventseg.files.whole import write_whole
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.recordings.progress import Progress, Report, no_report

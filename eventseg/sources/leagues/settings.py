@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from eventseg.encoding.representation import MEAN_STD, parse_representation
 from eventseg.errors import DatasetError, WindowError
-from eventseg.files import read_toml
+from eventseg.files.texts import read_toml
 from eventseg.labels.sets import FOLDER
 from eventseg.recordings.table.dsec import Rectification
 

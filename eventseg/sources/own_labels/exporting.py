@@ -10,7 +10,7 @@ import numpy as np
 
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files import write_whole
+from eventseg.files.whole import write_whole
 from eventseg.labels.files import encoded_labels
 from eventseg.labels.maps import ClassTable, Labels
 from eventseg.labels.own_folders import CLASSES

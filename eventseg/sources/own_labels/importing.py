@@ -24,7 +24,9 @@ from eventseg.dataset.labelled import (
 )
 from eventseg.dataset.layout import PARTIAL_LABELS, label_file
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files import digest_of, locked, temporary_files, write_whole
+from eventseg.files.digests import digest_of
+from eventseg.files.locks import locked
+from eventseg.files.whole import temporary_files, write_whole
 from eventseg.labels.files import CURE, Values, read_labels, write_labels
 from eventseg.labels.maps import IGNORED, ClassTable, load_class_table, table_of
 from eventseg.labels.own_folders import CLASSES

@@ -13,7 +13,8 @@ import tomli_w
 
 from eventseg.augmentation.settings import Augmentation
 from eventseg.errors import TrainingError, known_names
-from eventseg.files import absolute_extension, is_extension, load_extension, read_toml
+from eventseg.files.extensions import absolute_extension, is_extension, load_extension
+from eventseg.files.texts import read_toml
 from eventseg.networks.named import absolute_init
 from eventseg.networks.zoo import architecture, usual_learning_rate
 from eventseg.splits import SplitRule

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from eventseg.errors import TrainingError
-from eventseg.files import is_extension
+from eventseg.files.extensions import is_extension
 
 TERMS = ("cross_entropy", "ohem", "dice", "focal", "region_mutual_information")
 """Names of the terms that a loss can be summed from."""

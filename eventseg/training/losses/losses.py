@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eventseg.files import is_extension
+from eventseg.files.extensions import is_extension
 from eventseg.labels.tables import IGNORED
 from eventseg.training.config.optimisation import LossSpec
 from eventseg.training.distributed import over_processes, side_by_side, summed_count

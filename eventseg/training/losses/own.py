@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from eventseg.errors import TrainingError
-from eventseg.files import load_extension, short_extension
+from eventseg.files.extensions import load_extension, short_extension
 
 WEIGHTS = ("class_weights", "pixel_weights")
 """Keywords that a loss may take besides logits and labels."""

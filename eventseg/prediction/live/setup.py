@@ -22,11 +22,11 @@ from eventseg.networks.inputs import scaled
 from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
 from eventseg.prediction.fast import fast_predictor
 from eventseg.prediction.instants import window_us_of
+from eventseg.prediction.live.packets import PacketSource
+from eventseg.prediction.live.queue import QueueRule
+from eventseg.prediction.live.sources import Note, Replay, open_packet_source
 from eventseg.prediction.loading import load_trained
 from eventseg.prediction.predictor import Predictor, predictor
-from eventseg.prediction.stream_packets import PacketSource
-from eventseg.prediction.stream_queue import QueueRule
-from eventseg.prediction.stream_sources import Note, Replay, open_packet_source
 from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.choices import FileChoices
 from eventseg.windows import check_window, format_duration, to_us

@@ -19,7 +19,7 @@ import eventseg
 from eventseg.errors import CheckpointError, EventsError, NetworkError, RecordingError, WindowError
 from eventseg.events import SensorSize
 from eventseg.prediction import Packet, predict, stream
-from eventseg.prediction.stream_packets import RESTART_US, PacketOrder
+from eventseg.prediction.live.packets import RESTART_US, PacketOrder
 
 
 @pytest.fixture(autouse=True, scope="module")

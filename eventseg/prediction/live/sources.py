@@ -17,10 +17,10 @@ import numpy as np
 
 from eventseg.errors import EventsegError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.files import is_extension, load_extension
-from eventseg.prediction.stream_dv import open_dv
-from eventseg.prediction.stream_packets import Packet, PacketSource
-from eventseg.prediction.stream_wire import Unpacker
+from eventseg.files.extensions import is_extension, load_extension
+from eventseg.prediction.live.dv import open_dv
+from eventseg.prediction.live.packets import Packet, PacketSource
+from eventseg.prediction.live.wire import Unpacker
 from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 
@@ -266,7 +266,7 @@ def open_packet_source(
     ----------
     name : str or Path
         A recording, ``-``, ``tcp://127.0.0.1:PORT``, ``udp://127.0.0.1:PORT``, a name of
-        :mod:`.stream_dv` or ``FILE.py:NAME``.
+        :mod:`.dv` or ``FILE.py:NAME``.
     note : callable
         Takes one line for the user, such as that a sender is waited for.
     speed, packet_us

@@ -33,17 +33,17 @@ from training_fixtures import SENSOR as STREET
 from eventseg.errors import NetworkError, OutputError, RecordingError
 from eventseg.labels.files import read_labels
 from eventseg.prediction import Packet, predict, stream
-from eventseg.prediction.stream_outputs import LABEL_HEADER, LabelFolder, LabelSender
-from eventseg.prediction.stream_sources import (
+from eventseg.prediction.live.outputs import LABEL_HEADER, LabelFolder, LabelSender
+from eventseg.prediction.live.sources import (
     StandardInput,
     TcpSource,
     UdpSource,
     open_packet_source,
 )
-from eventseg.prediction.stream_wire import Unpacker, header, pack_events, pack_time
+from eventseg.prediction.live.wire import Unpacker, header, pack_events, pack_time
 from eventseg_cli.main import main
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 EVENTS = events_at(np.cumsum(np.random.default_rng(0).integers(0, 900, 300)))
 
 
@@ -180,7 +180,7 @@ def test_a_port_in_use_and_a_sender_that_never_comes():
 
 
 def test_a_silent_source_is_noted_and_ends_after_the_timeout(monkeypatch):
-    monkeypatch.setattr(import_module("eventseg.prediction.stream"), "STALL_S", 0.05)
+    monkeypatch.setattr(import_module("eventseg.prediction.live.stream"), "STALL_S", 0.05)
     notes = []
 
     class Quiet(Given):

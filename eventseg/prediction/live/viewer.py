@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import MissingExtraError, OutputError
-from eventseg.files import TEMPORARY, check_folder, replace_file
+from eventseg.files.whole import TEMPORARY, check_folder, replace_file
 from eventseg.plots.events import render_events
 from eventseg.plots.tensors import paint_frame
-from eventseg.prediction.stream_outputs import class_shares
-from eventseg.prediction.stream_summary import STEPS
+from eventseg.prediction.live.outputs import class_shares
+from eventseg.prediction.live.summary import STEPS
 
 if TYPE_CHECKING:
-    from eventseg.prediction.stream import LivePrediction, LiveStream
+    from eventseg.prediction.live.stream import LivePrediction, LiveStream
 
 ENDING = ".rrd"
 """Ending of a recording of the viewer."""

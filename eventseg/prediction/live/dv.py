@@ -16,7 +16,7 @@ import numpy as np
 
 from eventseg.errors import MissingExtraError, RecordingError
 from eventseg.events import SensorSize
-from eventseg.prediction.stream_packets import Packet
+from eventseg.prediction.live.packets import Packet
 
 CAMERA = "camera"
 """Host in the name of a camera."""

@@ -17,7 +17,7 @@ from eventseg import convert
 from eventseg.errors import MissingExtraError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.prediction import DvSource, Packet, predict, stream
-from eventseg.prediction.stream_dv import cause_of, open_dv
+from eventseg.prediction.live.dv import cause_of, open_dv
 from eventseg.recordings import open_recording
 from eventseg_cli.main import main
 

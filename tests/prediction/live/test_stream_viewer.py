@@ -22,7 +22,7 @@ from eventseg.prediction import LiveViewer, predict, stream
 from eventseg.recordings import open_recording
 from eventseg_cli.main import main
 
-VIEWER = import_module("eventseg.prediction.stream_viewer")
+VIEWER = import_module("eventseg.prediction.live.viewer")
 TIMES = np.cumsum(np.random.default_rng(0).integers(0, 900, 300))
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import OutputError
-from eventseg.files import check_folder
-from eventseg.prediction.stream import LivePrediction
-from eventseg.prediction.stream_sources import loopback_address
-from eventseg.prediction.stream_summary import StreamSummary
+from eventseg.files.whole import check_folder
+from eventseg.prediction.live.sources import loopback_address
+from eventseg.prediction.live.stream import LivePrediction
+from eventseg.prediction.live.summary import StreamSummary
 
 Output = Callable[[LivePrediction], object]
 

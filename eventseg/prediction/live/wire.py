@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.prediction.stream_packets import Packet
+from eventseg.prediction.live.packets import Packet
 
 RECORD_DTYPE = np.dtype(
     {

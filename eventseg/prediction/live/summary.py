@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eventseg.prediction.stream_packets import PacketCounts
+from eventseg.prediction.live.packets import PacketCounts
 
 KEPT_TIMES = 10_000
 """Latest labels whose times are kept for the quantiles."""

@@ -1,0 +1,1 @@
+"""Whole writes, edited texts, digests, locks, and objects of a user's files."""

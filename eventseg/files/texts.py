@@ -1,0 +1,88 @@
+"""Texts that a person may have edited, and names that a person may have typed."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import io
+import os
+import tomllib
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that a person may have edited: with any byte order mark and line ends.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, with a byte order mark or without, or UTF-16 with one.
+
+    Returns
+    -------
+    str
+        Without the mark, and with line ends of LF.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no such text; the message names the remedy.
+    """
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8 text ({error}); save it as UTF-8") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file as :func:`read_text` does, with the same errors."""
+    return tomllib.loads(read_text(path))
+
+
+def read_csv(path: Path) -> dict[int, list[str]]:
+    """Read the rows of a CSV file by the number of their line, from 1; blank lines are left out.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_text`, and a file that is no CSV.
+    """
+    table = csv.reader(io.StringIO(read_text(path), newline=""))
+    rows: dict[int, list[str]] = {}
+    try:
+        for row in table:
+            if any(cell.strip() for cell in row):
+                rows[table.line_num] = row
+    except csv.Error as error:
+        raise ValueError(f"it is no CSV: {error}") from error
+    return rows
+
+
+def on_disk(path: Path) -> Path:
+    """Return a path as it is spelled on disk, where letters with marks may be one character or two.
+
+    Unicode has two forms of such letters; file systems and programs that copy files choose either.
+    A path that is there, or in neither form, is returned as given.
+    """
+    if str(path).isascii() or path.exists():
+        return path
+    parent = path.parent if path.parent == path else on_disk(path.parent)
+    wanted = composed(path.name)
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(parent)):  # noqa: PTH208 - names only
+            if composed(name) == wanted:
+                return parent / name
+    return path
+
+
+def composed(name: str) -> str:
+    """Return a name in the form in which a letter and its marks are one character (NFC)."""
+    return unicodedata.normalize("NFC", name)
