@@ -12,6 +12,7 @@ working tree with an environment of its own, is timed in turn and gives the rati
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 from paired import machine, save
 
+from eventseg.dataset.writer import encode_dataset
 from eventseg.events import SensorSize
 from eventseg.simulate.street import simulate_street
 
@@ -51,11 +53,15 @@ def main() -> None:
         simulate_street(
             root / "rec.hdf5", duration_us=1_000_000, seed=1, sensor=SensorSize(260, 346)
         )
+        with contextlib.chdir(root):
+            encode_dataset("rec.hdf5", "drives", windows_us=[50_000])
+        training = "--network fastscnn --workers 0 --device cpu --batch-size 2 --set iterations=1"
         commands = {
             "--help": ["--help"],
             "networks": ["networks"],
             "info": ["info", "rec.hdf5"],
             "encode": ["encode", "rec.hdf5", "--window", "50ms", "--out", "data"],
+            "train": ["train", "drives", *training.split(), "--out", "run"],
         }
         times: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
         for turn in range(ROUNDS + 1):
@@ -64,7 +70,8 @@ def main() -> None:
                     cache = root / f"cache-{tree}"
                     shutil.rmtree(cache, ignore_errors=True)
                     for state in ("cold", "warm"):
-                        shutil.rmtree(root / "data", ignore_errors=True)
+                        for left in ("data", "run"):
+                            shutil.rmtree(root / left, ignore_errors=True)
                         command = [str(path / ".venv" / "bin" / "eventseg"), *arguments]
                         taken = seconds(command, cache=cache, folder=root)
                         if turn:  # the first round writes the bytecode

@@ -25,16 +25,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NOT_NEEDED = {
     "training.run": (
-        "prediction.stream",
+        "prediction.live",
         "prediction.film",
         "simulate",
         "evaluation",
         "pseudolabel",
     ),
-    "training.describe_run": ("prediction.stream", "simulate", "evaluation", "pseudolabel"),
-    "prediction.predict_into": ("prediction.stream", "prediction.film", "simulate", "training"),
+    "training.describe_run": ("prediction.live", "simulate", "evaluation", "pseudolabel"),
+    "prediction.predict_into": ("prediction.live", "prediction.film", "simulate", "training"),
     "dataset.writer": ("networks", "prediction", "training", "simulate"),
-    "evaluation.evaluate": ("prediction.stream", "prediction.film", "simulate", "demo"),
+    "evaluation.evaluate": ("prediction.live", "prediction.film", "simulate", "demo"),
 }
 """Beginnings of the names of modules that are of no use to the job of a module."""
 
@@ -128,9 +128,27 @@ def test_the_predictor_loads_no_training_and_no_simulator() -> None:
 def test_a_training_configuration_loads_little(code: str) -> None:
     modules = loaded(code)
     own = sorted(name for name in modules if name.split(".")[0] == "eventseg")
-    assert len(own) <= 20, own
+    assert len(own) <= 22, own
     assert not [name for name in own if "converters" in name]
     assert not modules & {"torch", "numba", "h5py", "matplotlib", "scipy"}
+
+
+def test_optimisers_do_without_the_compiler_of_torch() -> None:
+    modules = loaded("""
+import torch
+from eventseg.training.config.optimisation import OptimiserSpec
+from eventseg.training.optimisers import build_optimiser
+for kind in ("adam", "adamw", "sgd", "rmsprop"):
+    layer = torch.nn.Linear(2, 2)
+    optimiser = build_optimiser(layer, spec=OptimiserSpec(kind=kind))
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    optimiser.zero_grad()
+    optimiser.load_state_dict(optimiser.state_dict())
+    assert all(parameter.requires_grad for parameter in layer.parameters())
+""")
+    assert "torch.optim" in modules
+    assert "torch._dynamo" not in modules
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), LIGHT_ANSWERS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from eventseg.augmentation.settings import Draw
 from eventseg.encoding.settings import Tensor
@@ -35,6 +34,8 @@ def change_image(image: Tensor, happens: Draw) -> Tensor:
         gray = np.tensordot(LUMA, image, axes=1)
         image = np.clip(gray + np.float32(happens.saturation) * (image - gray), 0, 1)
     if happens.blur_px > 0:
+        from scipy import ndimage  # loaded here: few trainings blur, and all would wait for it
+
         sigma = (0, happens.blur_px, happens.blur_px)
         image = ndimage.gaussian_filter(image, sigma, mode="nearest")
     return image

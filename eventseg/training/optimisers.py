@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
+from inspect import unwrap
 from typing import Any, TypeVar
 
 import torch
@@ -31,7 +34,7 @@ def build_optimiser(network: nn.Module, *, spec: OptimiserSpec) -> optim.Optimiz
     # has loops over many weights at once by default.
     fused = True if groups[0]["params"][0].device.type == "cpu" else None
     if spec.kind == "sgd":
-        return optim.SGD(
+        return _uncompiled(optim.SGD)(
             groups,
             lr=rate,
             momentum=spec.momentum,
@@ -40,11 +43,31 @@ def build_optimiser(network: nn.Module, *, spec: OptimiserSpec) -> optim.Optimiz
             fused=fused,
         )
     if spec.kind == "rmsprop":
-        return optim.RMSprop(
+        return _uncompiled(optim.RMSprop)(
             groups, lr=rate, alpha=spec.alpha, momentum=spec.momentum, weight_decay=decay
         )
     adam = optim.AdamW if spec.kind == "adamw" else optim.Adam
-    return adam(groups, lr=rate, betas=spec.betas, weight_decay=decay, fused=fused)
+    return _uncompiled(adam)(groups, lr=rate, betas=spec.betas, weight_decay=decay, fused=fused)
+
+
+@cache
+def _uncompiled(kind: type[optim.Optimizer]) -> Callable[..., optim.Optimizer]:
+    """Return a kind of optimiser that does without PyTorch's compiler.
+
+    PyTorch hides an optimiser's methods from its compiler and imports the compiler for that, which
+    takes as long as to import PyTorch itself. Steps are not compiled here: the methods are the
+    plain ones, without gradients.
+    """
+    plain_step = unwrap(kind.step)
+
+    def step(self: optim.Optimizer, closure: Callable[[], float] | None = None) -> float | None:
+        with torch.no_grad():
+            loss: float | None = plain_step(self, closure)
+        return loss
+
+    hidden = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods = {name: unwrap(getattr(optim.Optimizer, name)) for name in hidden}
+    return type(kind.__name__, (kind,), {**methods, "step": step})
 
 
 def set_learning_rate(optimiser: optim.Optimizer, rate: float) -> None:

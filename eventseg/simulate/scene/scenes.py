@@ -8,8 +8,6 @@ from collections.abc import Callable
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings.truth import Truth
-from eventseg.simulate.depth_shot import film_of_shot
-from eventseg.simulate.image_film import ImageFilm, Motion
 from eventseg.simulate.scene.camera import CameraPath, drive, mounted
 from eventseg.simulate.scene.film import StreetFilm
 from eventseg.simulate.scene.render import View
@@ -121,6 +119,10 @@ def _view_of(truth: Truth) -> Callable[[float], View]:
         )
         return film.view
     if recipe["kind"] == "images":
+        # Loaded here: these load SciPy, of which streets have no need.
+        from eventseg.simulate.depth_shot import film_of_shot
+        from eventseg.simulate.image_film import ImageFilm, Motion
+
         shot_us, offsets = recipe["shot_us"], truth.source("offset")
         sizes = truth.source("size")
         seed, scale = recipe["seed"], recipe["strength"]
