@@ -56,9 +56,9 @@ def check_folder(path: Path) -> None:
     """
     there = next((place for place in (path, *path.absolute().parents) if place.exists()), path)
     if there.exists() and not there.is_dir():
-        raise OutputError(f"output {path}: {there} is a file; give a folder with --out")
+        raise OutputError(f"output {path}: {there} is a file; give a folder")
     if there.exists() and not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"output {path}: {there} cannot be written; give a folder with --out")
+        raise OutputError(f"output {path}: {there} cannot be written; give a folder that can")
 
 
 def replace_file(source: Path, target: Path) -> None:

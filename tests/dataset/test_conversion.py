@@ -314,7 +314,7 @@ def test_a_recording_that_changes_meanwhile_leaves_nothing(drives: Path, tmp_pat
         (("--out", "OUT", "--format", "film"), 2, "film"),
         (("nothing.raw", "--out", "OUT", "--format", "raw"), 2, "does not exist"),
         (("OUT", "--out", "OUT", "--format", "raw"), 1, "is a folder without recordings"),
-        (("--out", "SOURCE", "--format", "raw"), 1, "is a file; give a folder with --out"),
+        (("--out", "SOURCE", "--format", "raw"), 1, "is a file; give a folder"),
         (
             ("--out", "OUT", "--format", "raw", "--from", "2s", "--to", "1s"),
             1,

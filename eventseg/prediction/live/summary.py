@@ -96,7 +96,8 @@ class StreamSummary:
     def lines(self) -> list[str]:
         """Return the summary in words, without zeros."""
         came, found = self.packets, [
-            f"{self.labels:,} label maps in {self.seconds:.1f} s, {self.rate_hz:.1f} a second",
+            f"{self.labels:,} label map{'s' * (self.labels != 1)} in {self.seconds:.1f} s, "
+            f"{self.rate_hz:.1f} a second",
             f"{self.packets.events:,} events in {self.packets.packets:,} packets",
         ]  # fmt: skip
         for count, text in (
