@@ -206,8 +206,9 @@ class LabelSetFolder:
 def difference(made: Settings, asked: Settings) -> str | None:
     """Return the first setting in which two label sets differ, as text, or None.
 
-    Teachers are the same by their digests, whatever they are called. Limits of the recipe are
-    words, which change no label.
+    Teachers are the same by their digests and by the merge of their classes, which sets made before
+    it was kept do not hold, whatever they are called. Limits of the recipe are words, which change
+    no label.
     """
     for key in dict.fromkeys([*made, *asked]):
         if key == LIMITS:
@@ -217,12 +218,18 @@ def difference(made: Settings, asked: Settings) -> str | None:
         if key == "teachers":
             if [row["sha256"] for row in before] != [row["sha256"] for row in now]:
                 return f"teacher was {_teachers(before)}, now {_teachers(now)}"
+            for old, new in zip(before, now, strict=True):
+                if old.get("merge", new.get("merge")) != new.get("merge", old.get("merge")):
+                    return (
+                        f"classes of teacher {new['name']} were merged as {_word(old['merge'])}, "
+                        f"now {_word(new['merge'])}"
+                    )
         elif before != now:
             return f"{key} was {_word(before)}, now {_word(now)}"
     return None
 
 
-def _teachers(rows: Sequence[Mapping[str, str]]) -> str:
+def _teachers(rows: Sequence[Mapping[str, Any]]) -> str:
     return " and ".join(f"{row['name']} ({row['sha256'][:8]})" for row in rows)
 
 

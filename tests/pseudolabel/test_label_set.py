@@ -35,6 +35,8 @@ from eventseg.recordings.progress import Progress
 from eventseg.windows import parse_anchor
 
 MERGE = merge_of(CITYSCAPES, SIX)
+REVERSED = replace(CITYSCAPES, names=CITYSCAPES.names[::-1], colours=CITYSCAPES.colours[::-1])
+"""Classes of the same network, named from the last to the first."""
 ONCE = LabelRecipe(TestTimeAugmentation((1.0,), flip=False), filters=LabelFilters())
 
 
@@ -288,6 +290,10 @@ def test_whole_set_is_left_alone_and_mended_where_a_file_is_gone(data: Path) -> 
         (
             {"teacher": StubTeacher(by_gray, digest="1" * 64)},
             r"teacher was hf:stub \(00000000\), now hf:stub \(11111111\)",
+        ),
+        (
+            {"teacher": StubTeacher(by_gray, classes=REVERSED)},
+            r"classes of teacher hf:stub were merged as 0, 0, 1, .*, now 5, 5, .* 0, 0",
         ),
     ],
 )
