@@ -66,8 +66,9 @@ class BudgetPlan:
         """Return it on one line."""
         config = self.config
         crop = f", crop {config.size.crop}" if config.size.crop else ""
+        batches = f"{config.accumulation} x " if config.accumulation > 1 else ""
         return (
-            f"{config.iterations} updates of {config.batch_size} samples at "
+            f"{config.iterations} updates of {batches}{config.batch_size} samples at "
             f"{1000 * self.update_s:.0f} ms{crop}, rate {config.optimiser.learning_rate:g}, "
             f"{'averaged weights, ' if config.ema_decay else ''}in {self.budget_s / 60:.3g} min"
         )
@@ -127,11 +128,12 @@ def fit_to_budget(
         # Loading processes work beside the network; without any the two take turns.
         beside = bool(planned.workers) and device.type == "cuda"
         loaded_s = load_s / max(1, planned.workers)
-        update_s = batch * _both(sample_s, loaded_s, beside=beside)
-        per_epoch = max(1, len(training_part) // batch)
+        batches = max(1, len(training_part) // batch)
+        per_epoch = -(-batches // planned.accumulation)  # the last update may have fewer batches
+        update_s = batches / per_epoch * batch * _both(sample_s, loaded_s, beside=beside)
         # A forward pass is about a third of a step; batch norms see training samples by it too.
         forward_s = _both(sample_s / 3, loaded_s, beside=beside)
-        retaken = batch * min(config.batch_norm_batches, per_epoch)
+        retaken = batch * min(config.batch_norm_batches, batches)
         validation_s = (len(validation_part) + retaken) * forward_s
         updates = _updates(SPARE * budget_s, update_s, validation_s, per_epoch=per_epoch)
         if updates >= ENOUGH_UPDATES:

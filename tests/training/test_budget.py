@@ -67,6 +67,17 @@ def test_statistics_of_batch_norms_and_a_rescale_are_planned(
     assert plan(1000, sample_s=0.01, size__rescale=0.5).config.size.crop is None
 
 
+def test_an_update_takes_the_time_of_all_its_batches(plan: Callable[..., BudgetPlan]) -> None:
+    one = plan(1000, sample_s=0.01, batch_size=2)  # 6 batches an epoch: the part has 12 samples
+    four = plan(1000, sample_s=0.01, batch_size=2, accumulation=4)
+    assert (one.update_s, four.update_s) == (pytest.approx(0.02), pytest.approx(0.06))
+    for found, per_epoch in ((one, 6), (four, 2)):
+        updates = found.config.iterations
+        took = updates * found.update_s + -(-updates // per_epoch) * found.validation_s
+        assert 0.95 * 900 < took <= 900
+    assert "updates of 4 x 2 samples" in str(four)
+
+
 def test_what_does_not_fit_gets_smaller_batches_then_crops(
     plan: Callable[..., BudgetPlan],
 ) -> None:
