@@ -18,7 +18,13 @@ from eventseg.errors import EventsegError, OutputError, TrainingError
 from eventseg.files.texts import read_text
 from eventseg.files.whole import write_whole
 from eventseg.sources.source import Source
-from eventseg.training.config.config import TrainConfig, code_digests, load_config, to_toml
+from eventseg.training.config.config import (
+    TrainConfig,
+    code_digests,
+    load_config,
+    to_toml,
+    with_absolute_paths,
+)
 from eventseg.training.config.tables import from_table, to_table
 from eventseg.training.distributed import world
 from eventseg.training.layout import BEST as BEST
@@ -340,7 +346,9 @@ def held_arithmetic(root: Path) -> dict[str, Any] | None:
 
 def _differences(root: Path, config: TrainConfig) -> dict[str, tuple[str, str]]:
     """Return the settings that differ from those of the run in a folder: before and now."""
-    before, now = (_by_path(to_table(each)) for each in (load_config(root / CONFIG), config))
+    # Runs of before may hold paths as they were given.
+    there = with_absolute_paths(load_config(root / CONFIG))
+    before, now = (_by_path(to_table(each)) for each in (there, config))
     missing = "nothing"
     return {
         path: (before.get(path, missing), now.get(path, missing))

@@ -20,12 +20,14 @@ from eventseg.training.config.config import (
     read_table,
     recipe_names,
     to_toml,
+    with_absolute_paths,
     with_learning_rate,
 )
 from eventseg.training.config.optimisation import LossSpec, OptimiserSpec, ScheduleSpec
 from eventseg.training.config.recipes import Recipe, load_recipe
 from eventseg.training.config.settings import InputSettings, NetworkSettings, SizeSettings
 from eventseg.training.optimisers import parameter_groups
+from eventseg.training.run_folder import check_run_folder
 from eventseg.training.schedules import learning_rate
 
 RECIPES = {
@@ -198,6 +200,27 @@ def test_overrides_are_written_as_on_a_command_line(text, expected):
 def test_overrides_without_a_path_or_a_value_are_refused(text):
     with pytest.raises(TrainingError, match="path=value"):
         parse_override(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "there"),
+    [
+        ("my.toml", "{}/my.toml"),
+        ("void+sub/my.toml", "void+{}/sub/my.toml"),
+        ("my.toml+void", "{}/my.toml+void"),
+        ("void+evsegnet6", "void+evsegnet6"),
+        ("", ""),
+    ],
+)
+def test_a_class_table_of_a_run_is_found_from_anywhere(given, there, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = load_config(overrides={"labels.classes": given})
+    kept = with_absolute_paths(asked)
+    assert kept.labels.classes == there.format(tmp_path)
+    # A run that keeps the path as it was given goes on where that path leads to the file.
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.toml").write_text(to_toml(asked))
+    check_run_folder(tmp_path / "run", kept, resume=True)
 
 
 def test_pictures_are_brought_to_a_size_or_by_a_factor():

@@ -221,7 +221,7 @@ def with_learning_rate(config: TrainConfig) -> TrainConfig:
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Return settings whose files have absolute paths: initial weights, split, own code."""
+    """Return settings whose files have absolute paths: weights, split, class table, own code."""
     terms = tuple((absolute_extension(name), weight) for name, weight in config.loss.terms)
     name = absolute_extension(config.network.name)
     return replace(
@@ -230,8 +230,16 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         split=replace(
             config.split, file=config.split.file and str(Path(config.split.file).resolve())
         ),
+        labels=replace(config.labels, classes=_absolute_table(config.labels.classes)),
         loss=replace(config.loss, terms=terms),
     )
+
+
+def _absolute_table(name: str) -> str:
+    """Return the name of a class table, with an absolute path where it is a user's own file."""
+    before = "void+" if name.startswith("void+") else ""
+    file, suffix, after = name.removeprefix(before).rpartition(".toml")
+    return f"{before}{Path(file + suffix).absolute()}{after}" if suffix else name
 
 
 def code_digests(config: TrainConfig) -> dict[str, str]:
