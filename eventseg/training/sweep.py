@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from eventseg.errors import TrainingError
-from eventseg.training.config.options import SHORT_NAMES
+from eventseg.training.config.options import SHORT_NAMES, overrides_of
 
 ABBREVIATIONS = {"lr": "optimiser.learning_rate"}
 """Paths that everybody abbreviates."""
@@ -56,7 +56,10 @@ def parse_sweep(text: str) -> tuple[str, list[Any]]:
         values = [part.strip() for part in rest.split(",")]
     if len({repr(value) for value in values}) < len(values) or "" in values:
         raise TrainingError(f"the values of {text!r} must differ and not be empty")
-    return {**SHORT_NAMES, **ABBREVIATIONS}.get(name, name), values
+    path = {**SHORT_NAMES, **ABBREVIATIONS}.get(name, name)
+    # As the options of the same names: one window, or one recording, is a list of it.
+    short = {path: name for name, path in SHORT_NAMES.items()}.get(path, path)
+    return path, [overrides_of({short: value}).get(path, value) for value in values]
 
 
 def sweep_runs(sweeps: Sequence[str], *, seeds: int = 1, first_seed: int = 0) -> list[SweepRun]:

@@ -21,6 +21,10 @@ from eventseg_cli.main import main
         ("augmentation.scale=[0.75,1.5],[1,1]", "augmentation.scale", [[0.75, 1.5], [1, 1]]),
         ("loss.terms={dice=1},{focal=2}", "loss.terms", [{"dice": 1}, {"focal": 2}]),
         ("batch_size=4", "batch_size", [4]),
+        ("window=10ms,50ms", "input.windows", [["10ms"], ["50ms"]]),
+        ("input.windows=['10ms','50ms'],['50ms']", "input.windows", [["10ms", "50ms"], ["50ms"]]),
+        ("window=10000,50000", "input.windows", [["10ms"], ["50ms"]]),
+        ("val=one,two", "split.val", [["one"], ["two"]]),
     ],
 )
 def test_a_sweep_is_read(text: str, path: str, values: list[object]) -> None:
@@ -43,6 +47,10 @@ def test_all_combinations_have_all_seeds_and_a_name_each() -> None:
         "network.name": "smp:Unet/resnet18",
         "seed": 6,
     }
+    assert [run.name for run in sweep_runs(["window=10ms,50ms"])] == [
+        "window=10ms-seed0",
+        "window=50ms-seed0",
+    ]
     for wrong in (["lr=1", "learning_rate=2"], ["seed=1,2"]):
         with pytest.raises(TrainingError, match="must be given once"):
             sweep_runs(wrong)
