@@ -58,10 +58,12 @@ def train_run(
     from eventseg.training.distributed import rank
     from eventseg.training.epoch_tables import read_skipped
     from eventseg.training.loading import encoded_where
-    from eventseg.training.run_folder import SKIPPED, held_arithmetic, resume_notes
+    from eventseg.training.run_folder import CONFIG, SKIPPED, held_arithmetic, resume_notes
     from eventseg.training.trainer import train
 
     notes = resume_notes(root, with_absolute_paths(config), device=device) if resume else ()
+    if resume and not (root / CONFIG).is_file():
+        messages.note(f"{root} holds no run to go on with: a new one begins")
 
     def started() -> None:
         where = ENCODED[encoded_where(source, config, device)]
@@ -91,7 +93,10 @@ def train_run(
     except KeyboardInterrupt:
         bar.close()
         if rank() == 0:
-            click.echo(f"interrupted; go on with {again}", err=True)
+            # Class weights are counted before a run begins, and take long on much data.
+            begun = (root / CONFIG).is_file()
+            how = f"go on with {again}" if begun else "no run has begun: give the same command"
+            click.echo(f"interrupted; {how}", err=True)
         raise click.exceptions.Exit(130) from None
     finally:
         bar.close()
