@@ -47,7 +47,7 @@ def write_epoch_files(run: PreparedRun, *, best: bool, skipped: Mapping[int, str
     picture_curves(root, history.scores, table=table, best=history.best, age_s=CURVES_AGE_S)
     save_network(
         root / LAST,
-        run.trained_network(run.training.network),
+        run.trained_network(validated),
         training=training_state(run.training, history),
     )
 

@@ -106,13 +106,18 @@ class RunHistory:
 
 
 def training_state(training: NetworkInTraining, history: RunHistory) -> dict[str, Any]:
-    """Return everything but the weights that a run needs to go on: plain values and tensors."""
+    """Return everything that a run needs to go on but the validated weights: values and tensors.
+
+    Where weights are averaged, the average is validated and stands beside this; ``network`` is what
+    goes on learning.
+    """
+    learning = None if training.average is None else training.network.state_dict()
     return {
         "config": to_toml(training.config),
         "iteration": training.iteration,
         "optimiser": training.optimiser.state_dict(),
         "scaler": training.scaler.state_dict(),
-        "average": None if training.average is None else training.average.state_dict(),
+        "network": learning,
         "plateau": asdict(history.plateau),
         "best": history.best,
         "waited": history.waited,
@@ -132,11 +137,16 @@ def restore(path: Path, training: NetworkInTraining) -> RunHistory:
     loaded = load_file(path)
     try:
         state: Mapping[str, Any] = loaded["training"]
-        training.network.load_state_dict(loaded["state_dict"])
+        learning, average = loaded["state_dict"], loaded["state_dict"]
+        if "average" in state:  # as files of version 0.1 had them
+            average = state["average"]
+        elif training.average is not None:
+            learning = state["network"]
+        training.network.load_state_dict(learning)
         training.optimiser.load_state_dict(state["optimiser"])
         training.scaler.load_state_dict(state["scaler"])
         if training.average is not None:
-            training.average.load_state_dict(state["average"])
+            training.average.load_state_dict(average)
         training.iteration = state["iteration"]
         return RunHistory(
             scores=[

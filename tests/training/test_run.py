@@ -149,8 +149,8 @@ def assert_same_run(one: Path, other: Path) -> None:
     for name in ("last.pt", "best.pt"):
         assert same_weights(one / name, other / name)
     first, second = state(one / "last.pt", "training"), state(other / "last.pt", "training")
-    for name, tensor in first["average"].items():
-        assert torch.equal(tensor, second["average"][name])
+    for name, tensor in first["network"].items():
+        assert torch.equal(tensor, second["network"][name])
     assert first["plateau"] == second["plateau"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from eventseg.training.loading import shuffled
 from eventseg.training.parts import pick
 from eventseg.training.passes import train_pass
 from eventseg.training.samples import EpochSample, Samples
-from eventseg.training.state import NetworkInTraining
+from eventseg.training.state import NetworkInTraining, restore
 
 PLAIN: dict[str, Any] = {
     "network__frozen_batch_norm": True, "network__options": {"dropout": 0.0},
@@ -157,9 +159,27 @@ def test_the_averaged_weights_are_validated_and_kept(data: Path, tmp_path: Path)
     train_tiny(data, tmp_path / "out", epochs=1, ema_decay=0.9)
     best = torch.load(tmp_path / "out/best.pt", weights_only=True)["state_dict"]
     last = torch.load(tmp_path / "out/last.pt", weights_only=True)
-    average = last["training"]["average"]
-    assert all(torch.equal(best[name], average[name]) for name in best)
-    assert any(not torch.equal(best[name], last["state_dict"][name]) for name in best)
+    learning = last["training"]["network"]
+    assert all(torch.equal(best[name], last["state_dict"][name]) for name in best)
+    assert any(not torch.equal(best[name], learning[name]) for name in best)
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_run_of_before_goes_on_with_its_averaged_weights(data: Path, tmp_path: Path) -> None:
+    train_tiny(data, tmp_path / "now", iterations=2, epochs=0, ema_decay=0.9)
+    held = torch.load(tmp_path / "now/last.pt", weights_only=True)
+    before = {**held["training"], "average": held["state_dict"]}
+    learning = before.pop("network")
+    torch.save({**held, "state_dict": learning, "training": before}, tmp_path / "before.pt")
+    kept = {}
+    for name in ("now/last.pt", "before.pt"):
+        training = training_of(tiny(ema_decay=0.9), classes=held["blueprint"]["classes"])
+        average = deepcopy(training.network)
+        restore(tmp_path / name, replace(training, average=average))
+        kept[name] = [*training.network.parameters(), *average.parameters()]
+    assert all(map(torch.equal, *kept.values()))
+    half = len(kept["before.pt"]) // 2
+    assert not all(map(torch.equal, kept["before.pt"][:half], kept["before.pt"][half:]))
 
 
 @pytest.mark.slow
