@@ -185,6 +185,23 @@ def test_bags_without_events_and_of_other_fields_are_refused(tmp_path: Path) -> 
         open_recording(plain)
 
 
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [("topics", None), *((name, key) for name in ("topics", "messages") for key in ("two", b"2"))],
+)
+def test_a_row_whose_key_is_no_number_is_one_line(tmp_path: Path, table: str, key: object) -> None:
+    path = tmp_path / "rec.db3"
+    write_db3(path, messages(some_events(SENSOR, 600), "mono", ros1=False))
+    with sqlite3.connect(path) as base:  # a table of the same rows, whose keys may be anything
+        base.execute(f"CREATE TABLE copied AS SELECT * FROM {table}")
+        base.execute(f"DROP TABLE {table}")
+        base.execute(f"ALTER TABLE copied RENAME TO {table}")
+        base.execute(f"UPDATE {table} SET id = ? WHERE id = 2", (key,))
+    base.close()
+    with pytest.raises(RecordingError, match="the database is damaged: the key of a row is "):
+        open_recording(path)
+
+
 def test_sizes_that_differ_or_are_missing(tmp_path: Path) -> None:
     events = some_events(SENSOR, 600)
     other = EventStream.from_arrays([1], [2], [3], [1], sensor=SensorSize(100, 100))

@@ -115,7 +115,7 @@ class SqliteBag:
             self.close()
             raise RecordingError(f"{path} is no ROS 2 bag: it has no table of topics")
         self.topics = tuple(
-            Topic(int(key), str(name), str(kind), "")
+            Topic(self._key(key), str(name), str(kind), "")
             for key, name, kind in self._rows("SELECT id, name, type FROM topics ORDER BY id")
         )
 
@@ -127,8 +127,8 @@ class SqliteBag:
         )
         while rows := self._rows(words, topic.key, after):
             for place, data in rows:
-                yield int(place), _bytes(data)
-            after = int(rows[-1][0])
+                after = self._key(place)
+                yield after, _bytes(data)
 
     def read(self, topic: Topic, place: int) -> bytes:  # noqa: ARG002 - as every bag has it
         """Return the content of the message at a place."""
@@ -151,6 +151,15 @@ class SqliteBag:
         if self._connection is not None and self._process == os.getpid():
             self._connection.close()
         self._connection = None
+
+    def _key(self, value: object) -> int:
+        """Return the key of a row; one of a damaged table may be missing or a text."""
+        if isinstance(value, int):
+            return value
+        self.close()
+        raise RecordingError(
+            f"{self._path}: the database is damaged: the key of a row is {value!r} and no number"
+        )
 
     def _rows(self, words: str, *values: int) -> list[Any]:
         if self._closed:
