@@ -19,6 +19,7 @@ from eventseg.evaluation.request import (
     evaluation_key,
     folder_name,
     protocol_of,
+    split_word,
     windows_of,
 )
 from eventseg.evaluation.scored_network import NetworkFile, find_network, load_scored
@@ -57,7 +58,8 @@ class EvaluationPlan:
     folder : Path
         Folder of the report.
     key : str
-        See :func:`eventseg.evaluation.request.evaluation_key`.
+        See :func:`eventseg.evaluation.request.evaluation_key`; with a split file the word for its
+        splits follows, so that parts of one name are not taken for each other.
     notes : tuple of str
         Remarks on the split.
     """
@@ -138,7 +140,7 @@ def open_evaluation(
             windows=tuple(windows),
             parts=parts,
             folder=folder,
-            key=key,
+            key=f"{key}-{split_word(source)}" if request.split_file else key,
             notes=tuple(notes),
         )
     finally:

@@ -80,7 +80,7 @@ def protocol_of(request: EvaluationRequest) -> Protocol:
 
 
 def evaluation_key(request: EvaluationRequest, *, labels: str, checkpoint: str) -> str:
-    """Return the key of an evaluation, used in folder names.
+    """Return the key of an evaluation in the splits of its data, used in folder names.
 
     ``LABELS-SPLIT-PROTOCOL`` plus the scales, flip, sizes and checkpoint that differ from those
     that run and protocol imply.
@@ -155,7 +155,7 @@ def folder_name(
     if not request.baselines:
         parts.append("nobaselines")
     if request.split_file:
-        parts.append(f"split@{short_digest(list(source.splits))}")
+        parts.append(split_word(source))
     if request.adabn:
         parts.append("adabn")
     if request.teacher:
@@ -166,6 +166,11 @@ def folder_name(
 def windows_of(trained: TrainedNetwork) -> tuple[str, ...]:
     """Return the windows that a network was trained on; 50 ms where its file does not say."""
     return trained.inputs.windows or ("50ms",)
+
+
+def split_word(source: Source) -> str:
+    """Return the word for the splits of a split file, in names of folders and evaluations."""
+    return f"split@{short_digest(list(source.splits))}"
 
 
 def classes_word(names: Sequence[str]) -> str:

@@ -176,6 +176,37 @@ def test_evaluations_are_told_apart_and_one_is_picked(runs: Path, tmp_path: Path
     )
 
 
+def test_evaluations_in_other_splits_stay_apart(
+    runs: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventseg.evaluation.report.write.report_page", lambda *_a, **_k: "")
+    (tmp_path / "split.csv").write_text("recording,split\ndrive,test\nother,train\n")
+    asked = {"baselines": False, "device": "cpu", "classes": "evsegnet6"}
+    pages = [
+        evaluate_run(runs / "gray", data, **asked, **more).page
+        for more in ({}, {"split_file": tmp_path / "split.csv"})
+    ]
+    plain, other = (json.loads(page.with_name("scores.json").read_text()) for page in pages)
+    word = pages[1].parent.name[-len("split@123456") :]
+    assert word.startswith("split@")
+    assert other["about"]["scored as"] == f"truth-test-clean-{word}"
+
+    def scored() -> dict[str, float]:
+        found = read_run_summary(runs / "gray").scored
+        return {one.how: windows["-"][0].miou / 100 for one, windows in found.items()}
+
+    mious = [one["rows"][0]["scores"]["miou_present"] for one in (plain, other)]
+    names = ["streets-truth-test-clean", f"streets-truth-test-clean-{word}"]
+    assert scored() == pytest.approx(dict(zip(names, mious, strict=True)))
+    # Reports of earlier versions name the split file in the name of their folder, if anywhere.
+    other["about"]["scored as"] = "truth-test-clean"
+    pages[1].with_name("scores.json").write_text(json.dumps(other))
+    assert scored() == pytest.approx(dict(zip(names, mious, strict=True)))
+    pages[1].parent.rename(runs / "gray" / "evaluation-z")
+    names[1] = f"{names[0]}-samples@{other['rows'][0]['sample_set']}"
+    assert scored() == pytest.approx(dict(zip(names, mious, strict=True)))
+
+
 def summary(scored: Any = None, **changes: Any) -> RunSummary:
     made = RunSummary("net", TrainConfig(), 1, "1", (50.0,), scored or {}, 1.0, 1.0, "d", "")
     return replace(made, **changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -70,6 +71,9 @@ class Score(NamedTuple):
     per_class: tuple[tuple[str, float], ...] = ()
     pixels: int = 0
 
+
+SPLIT_WORD = re.compile(r"split@[0-9a-f]{6}")
+"""Word for a split file in names of reports, see :func:`eventseg.evaluation.request.split_word`."""
 
 Scored = Mapping[Evaluation, Mapping[str, tuple[Score, ...]]]
 """By evaluation and window, one score a seed that has it."""
@@ -155,6 +159,7 @@ def read_run_summary(run: str | Path, *, unfinished: bool = False) -> RunSummary
     own = set()
     for path in sorted(root.glob(f"{FOLDER}*/scores.json")):
         evaluation, digests, found = _read_scores(path)
+        evaluation = _kept_apart(evaluation, found, scored)
         # Evaluations that differ only in their windows are one.
         scored.setdefault(evaluation, {}).update(found)
         same = _without_labels(digests) == _without_labels(record["inputs"])
@@ -176,6 +181,19 @@ def read_run_summary(run: str | Path, *, unfinished: bool = False) -> RunSummary
         encoding=_encoding(root),
         data_name=Path(record["data"]).name,
     )
+
+
+def _kept_apart(
+    evaluation: Evaluation, found: Mapping[str, tuple[Score, ...]], scored: Scored
+) -> Evaluation:
+    """Return the evaluation, named by its samples where it has a window of one on other samples."""
+    known = scored.get(evaluation, {})
+    common = sorted(known.keys() & found.keys())
+    for one, other in ((known[window][0], found[window][0]) for window in common):
+        if _differ(_samples_of(one), _samples_of(other)):
+            samples = other.sample_set or f"{other.samples}"
+            return evaluation._replace(how=f"{evaluation.how}-samples@{samples}")
+    return evaluation
 
 
 def _encoding(root: Path) -> Encoding | None:
@@ -250,7 +268,7 @@ def other_samples(runs: Sequence[RunSummary], evaluation: Evaluation) -> dict[tu
     Reports of earlier versions do not say which samples they are of: their number is compared.
     """
     scored = {
-        (place, window): {(score.samples, score.sample_set, score.pixels) for score in scores}
+        (place, window): {_samples_of(score) for score in scores}
         for place, run in enumerate(runs)
         for window, scores in sorted(
             run.scored.get(evaluation, {}).items(), key=lambda item: by_length(item[0])
@@ -269,6 +287,10 @@ def other_samples(runs: Sequence[RunSummary], evaluation: Evaluation) -> dict[tu
 
 
 _Samples = tuple[int, str, int]
+
+
+def _samples_of(score: Score) -> _Samples:
+    return score.samples, score.sample_set, score.pixels
 
 
 def _differ(one: _Samples, other: _Samples) -> bool:
@@ -299,15 +321,20 @@ def _read_scores(
                 f"{path} scores {checkpoint.name} as it was before the run went on; run eventseg "
                 f"evaluate again, or delete {path.parent}"
             )
+        scored_as = about["scored as"]
+        split = SPLIT_WORD.search(path.parent.name)
+        if split is not None and split[0] not in scored_as:
+            # Reports of earlier versions name a split file in the name of their folder only.
+            scored_as = f"{scored_as}-{split[0]}"
         evaluation = Evaluation(
-            f"{about['data']}-{about['scored as']}",
+            f"{about['data']}-{scored_as}",
             classes_word(record["classes"]),
             short_digest(about["data digests"]),
             about["label set"],
             record["split"],
             short_digest(
                 [
-                    about["scored as"],
+                    scored_as,
                     {key: d for key, d in about["data digests"].items() if key != "settings"},
                 ]
             ),
