@@ -85,6 +85,31 @@ def baseline_rows(
     return rows
 
 
+def baselines_or_note(
+    source: Source,
+    *,
+    protocol: Protocol,
+    classes: ClassTable,
+    window: str | None,
+    published: bool = False,
+) -> tuple[list[Row], list[str]]:
+    """Return the rows of :func:`baseline_rows`, or a note where there is nothing to learn from.
+
+    Parameters as of :func:`baseline_rows`.
+    """
+    if not _has_training(source, published=published):
+        return [], [f"no baselines: {source.path} has no labelled samples of split train"]
+    rows = baseline_rows(
+        source, protocol=protocol, classes=classes, window=window, published=published
+    )
+    return rows, []
+
+
+def _has_training(source: Source, *, published: bool) -> bool:
+    splits = source.published_splits if published else source.splits
+    return bool((source.labelled & (np.array(splits) == "train")).any())
+
+
 def constant_maps(
     source: Source, *, classes: ClassTable, published: bool = False
 ) -> tuple[dict[str, Labels], NDArray[np.int64]]:
@@ -104,8 +129,7 @@ def constant_maps(
     TrainingError
         No samples to learn from.
     """
-    splits = source.published_splits if published else source.splits
-    if not (source.labelled & (np.array(splits) == "train")).any():
+    if not _has_training(source, published=published):
         raise TrainingError(
             f"{source.path} has no labelled samples of split train to learn the baselines from; "
             "score without them: --no-baselines"
@@ -126,7 +150,8 @@ def teacher_row(
 ) -> Row:
     """Return the labels of a teacher scored as if they were a prediction.
 
-    Pixels that the teacher left out are not scored: the note says what share they are.
+    Samples and pixels that the teacher left out are not scored: the note says what share of the
+    pixels of its samples they are.
 
     Parameters
     ----------
@@ -134,21 +159,37 @@ def teacher_row(
         The same data set with two label sets.
     protocol, classes, window
         As for :func:`baseline_rows`.
+
+    Raises
+    ------
+    TrainingError
+        The teacher has labels of none of the samples.
     """
+    indices = teacher_part(truth, teacher, protocol=protocol, window=window)
     merge = merge_into(teacher.classes, classes)
 
     def predict(i: int) -> Labels:
         labels: Labels = truth_of(teacher, i, merge=merge).numpy()
         return labels
 
-    return _row_of_maps(
-        "frame teacher",
-        predict,
-        truth,
-        _scored_part(truth, protocol, window),
-        protocol,
-        classes,
-    )
+    return _row_of_maps("frame teacher", predict, truth, indices, protocol, classes)
+
+
+def teacher_part(
+    truth: Source, teacher: Source, *, protocol: Protocol, window: str | None
+) -> NDArray[np.int64]:
+    """Return the scored samples that a teacher has labels of, int64 (N,).
+
+    Parameters and errors as of :func:`teacher_row`.
+    """
+    indices = _scored_part(truth, protocol, window)
+    labelled = indices[teacher.labelled[indices]]
+    if len(labelled) == 0:
+        raise TrainingError(
+            f"the teacher's label set has labels of none of the {len(indices):,} scored samples of "
+            f"split {protocol.split} in {truth.path}; leave it out, or run eventseg pseudolabel"
+        )
+    return labelled
 
 
 def _scored_part(source: Source, protocol: Protocol, window: str | None) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError, EventsegError, LabelError
-from eventseg.evaluation.baselines import baseline_rows
+from eventseg.evaluation.baselines import baselines_or_note
 from eventseg.evaluation.counting import row_of
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.label_maps import LabelMaps, open_label_maps, some
@@ -127,7 +127,10 @@ def evaluate_predictions(
         )
         rows = [replace(row, note="; ".join(filter(None, (row.note, note))))]
         if baselines:
-            rows += baseline_rows(source, protocol=protocol, classes=table, window=_window(maps))
+            found, missing = baselines_or_note(
+                source, protocol=protocol, classes=table, window=_window(maps)
+            )
+            rows, notes = rows + found, [*notes, *missing]
         about = {
             **maps.about,
             "data": source.path.resolve().name,
@@ -142,6 +145,7 @@ def evaluate_predictions(
             about=about,
             panels=lambda sample: _panels(maps, source, sample, protocol, table),
             warning=warning_of(None, source, protocol, label_set),
+            notes=notes,
         )
     finally:
         source.close()

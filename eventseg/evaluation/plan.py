@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eventseg.device import choose_device
 from eventseg.errors import TrainingError
+from eventseg.evaluation.baselines import teacher_part
 from eventseg.evaluation.evaluate import Protocol, scored_parts
 from eventseg.evaluation.request import (
     EvaluationRequest,
@@ -62,6 +63,8 @@ class EvaluationPlan:
         splits follows, so that parts of one name are not taken for each other.
     notes : tuple of str
         Remarks on the split.
+    teacher : Source, optional
+        The data with the label set of the frame teacher, where one is scored.
     """
 
     request: EvaluationRequest
@@ -78,6 +81,7 @@ class EvaluationPlan:
     folder: Path
     key: str
     notes: tuple[str, ...]
+    teacher: Source | None = None
 
     @property
     def uses_events(self) -> bool:
@@ -104,7 +108,8 @@ def open_evaluation(
     source, notes = split_source(
         open_source(data, label_set=labels), split_file=request.split_file, run_split=file.split
     )
-    try:
+    with ExitStack() as opened:
+        opened.callback(source.close)
         trained = network_of(file, request, data_classes=source.classes)
         table = load_class_table(request.classes) if request.classes else trained.classes
         uses_events = trained.inputs.kind in ("events", "both")
@@ -127,6 +132,12 @@ def open_evaluation(
         parts = scored_parts(
             trained, source, windows=windows if uses_events else windows[:1], protocol=protocol
         )
+        teacher: Source | None = None
+        if request.teacher:
+            teacher = opened.enter_context(closing(open_source(data, label_set=request.teacher)))
+            merge_into(teacher.classes, table)
+            window = windows[0] if uses_events else None
+            teacher_part(source, teacher, protocol=protocol, window=window)
         yield EvaluationPlan(
             request=request,
             file=file,
@@ -142,9 +153,8 @@ def open_evaluation(
             folder=folder,
             key=f"{key}-{split_word(source)}" if request.split_file else key,
             notes=tuple(notes),
+            teacher=teacher,
         )
-    finally:
-        source.close()
 
 
 def network_of(

@@ -17,7 +17,7 @@ from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.errors import OutputError, TrainingError
 from eventseg.evaluation.adabn import adabn_rows
-from eventseg.evaluation.baselines import baseline_rows, teacher_row
+from eventseg.evaluation.baselines import baselines_or_note, teacher_row
 from eventseg.evaluation.counter import Counter
 from eventseg.evaluation.evaluate import Protocol, evaluate, scored_by_network
 from eventseg.evaluation.late_clock import late_clock_rows
@@ -43,8 +43,7 @@ from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
-from eventseg.sources.selection import merge_into
-from eventseg.sources.source import Source, open_source
+from eventseg.sources.source import Source
 from eventseg.training.epoch_tables import best_of, read_metrics
 from eventseg.training.parts import published_parts
 from eventseg.training.pictures import history_figure, sample_panels
@@ -237,7 +236,6 @@ def report_of(
     request, source, trained = plan.request, plan.source, plan.trained
     protocol, table, windows, parts = plan.protocol, plan.classes, plan.windows, plan.parts
     file, folder = plan.file, plan.folder
-    teacher = open_source(plan.data, label_set=request.teacher) if request.teacher else None
 
     def score(
         label: str, windows: Sequence[str], network: TrainedNetwork = trained, **changes: Any
@@ -257,77 +255,72 @@ def report_of(
             **changes,
         )
 
-    try:
-        if teacher is not None:
-            merge_into(teacher.classes, table)
-        scoring = scoring_of(plan, progress=progress)
-        with closing(plan_measures(request, scoring)) as measures, ExitStack() as held:
-            saved: SavedPredictions | None = None
-            if predictions is not None:
-                saved = SavedPredictions.begin(
-                    folder / "predictions" if predictions is True else Path(predictions),
-                    file,
-                    trained,
-                    source,
-                    parts=parts,
-                    protocol=protocol,
-                    classes=table,
-                    label_set=plan.labels,
-                    overwrite=predictions is True,
-                )
-                held.enter_context(closing(saved))
-
-            def observe(window: str, batch: ScoredBatch) -> None:
-                measures.observe(window, batch)
-                if saved is not None:
-                    saved.observe(window, batch)
-
-            rows = score(file.name, tuple(parts), observe=observe)
-            # Figures are drawn later, when the list has rows of baselines too.
-            sections = measures.sections(tuple(rows))
-            if saved is not None:
-                saved.finish()
-        if request.adabn:
-            rows += adabn_rows(score, scoring, name=file.name, progress=progress)
-        notes = list(plan.notes)
-        if request.baselines:
-            first = windows[0] if plan.uses_events else None
-            rows += baseline_rows(
+    scoring = scoring_of(plan, progress=progress)
+    with closing(plan_measures(request, scoring)) as measures, ExitStack() as held:
+        saved: SavedPredictions | None = None
+        if predictions is not None:
+            saved = SavedPredictions.begin(
+                folder / "predictions" if predictions is True else Path(predictions),
+                file,
+                trained,
                 source,
+                parts=parts,
                 protocol=protocol,
                 classes=table,
-                window=first,
-                published=file.config is not None and published_parts(file.config),
+                label_set=plan.labels,
+                overwrite=predictions is True,
             )
-            if plan.uses_events and isinstance(source, EventSource | League):
-                late, late_notes = late_clock_rows(score, source, name=file.name, parts=parts)
-                rows, notes = rows + late, notes + late_notes
-        if teacher is not None:
-            rows.append(
-                teacher_row(
-                    source,
-                    teacher,
-                    protocol=protocol,
-                    classes=table,
-                    window=windows[0] if plan.uses_events else None,
-                )
-            )
-        page = write_report(
-            folder,
-            rows,
+            held.enter_context(closing(saved))
+
+        def observe(window: str, batch: ScoredBatch) -> None:
+            measures.observe(window, batch)
+            if saved is not None:
+                saved.observe(window, batch)
+
+        rows = score(file.name, tuple(parts), observe=observe)
+        # Figures are drawn later, when the list has rows of baselines too.
+        sections = measures.sections(tuple(rows))
+        if saved is not None:
+            saved.finish()
+    if request.adabn:
+        rows += adabn_rows(score, scoring, name=file.name, progress=progress)
+    notes = list(plan.notes)
+    if request.baselines:
+        first = windows[0] if plan.uses_events else None
+        baselines, missing = baselines_or_note(
+            source,
             protocol=protocol,
-            about=_about(file, trained, source, plan.labels, plan.key),
-            panels=lambda sample: _panels(
-                sample, trained, source, table, windows[0], protocol, plan.device
-            ),
-            curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
-            warning=warning_of(file.config, source, protocol, plan.labels),
-            sections=sections,
-            notes=notes,
+            classes=table,
+            window=first,
+            published=file.config is not None and published_parts(file.config),
         )
-    finally:
-        if teacher is not None:
-            teacher.close()
+        rows, notes = rows + baselines, notes + missing
+        if plan.uses_events and isinstance(source, EventSource | League):
+            late, late_notes = late_clock_rows(score, source, name=file.name, parts=parts)
+            rows, notes = rows + late, notes + late_notes
+    if plan.teacher is not None:
+        rows.append(
+            teacher_row(
+                source,
+                plan.teacher,
+                protocol=protocol,
+                classes=table,
+                window=windows[0] if plan.uses_events else None,
+            )
+        )
+    page = write_report(
+        folder,
+        rows,
+        protocol=protocol,
+        about=_about(file, trained, source, plan.labels, plan.key),
+        panels=lambda sample: _panels(
+            sample, trained, source, table, windows[0], protocol, plan.device
+        ),
+        curves=(lambda: _curves(file, trained.classes)) if file.has_curves else None,
+        warning=warning_of(file.config, source, protocol, plan.labels),
+        sections=sections,
+        notes=notes,
+    )
     return Evaluation(page, rows, sections, notes)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,15 @@ from prediction_fixtures import random_network
 from recording_fixtures import tree
 from training_fixtures import street_dataset
 
+from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, OutputError, TrainingError
 from eventseg.evaluation import evaluate_run
+from eventseg.evaluation.evaluate_predictions import evaluate_predictions
 from eventseg.evaluation.scored_part import PredictedMaps, ScoredPart
 from eventseg.evaluation.shards import evaluate_shard, merge_evaluation
 from eventseg.metrics.instances import InstanceCounts
 from eventseg.sources import open_source
+from eventseg.sources.own_labels import import_labels
 from eventseg_cli.main import main
 
 PLAIN = ("--no-baselines", "--device", "cpu", "--batch-size", "2")
@@ -76,6 +81,46 @@ def test_what_cannot_be_shared_is_refused(made: Path) -> None:
             evaluate_run(made / "gray.pt", made / "streets", calibration=True, **engine)
     with pytest.raises(TrainingError, match="calibration needs the probabilities of one"):
         evaluate_shard(made / "gray.pt", made / "streets", shard="1/2", calibration=True)
+
+
+def test_data_without_training_samples_are_scored_without_baselines(
+    made: Path, tmp_path: Path
+) -> None:
+    encode_dataset(made / "other.hdf5", made / "testonly", windows_us=50_000, held_out=["other"])
+    note = f"no baselines: {made / 'testonly'} has no labelled samples of split train"
+    asked = {"device": "cpu", "out": tmp_path / "report"}
+    page, rows = evaluate_run(made / "gray.pt", made / "testonly", **asked)
+    assert [row.name for row in rows] == ["gray"]
+    assert note in page.with_name("scores.md").read_text()
+    evaluate_shard(made / "gray.pt", made / "testonly", **asked | {"out": tmp_path / "shards"},
+                   shard="1/1", predictions=tmp_path / "maps")  # fmt: skip
+    assert merge_evaluation(tmp_path / "shards").notes == [note]
+    assert evaluate_predictions(tmp_path / "maps", made / "testonly").notes == [note]
+
+
+def test_a_teacher_is_scored_on_the_samples_that_it_labelled(made: Path, tmp_path: Path) -> None:
+    with contextlib.closing(open_source(made / "streets")) as source:
+        parts = {
+            split: [source.ids[i] for i in np.flatnonzero(np.array(source.splits) == split)]
+            for split in ("train", "test")
+        }
+    half = parts["test"][::2]
+    for name, ids in (("half", half), ("none", parts["train"])):
+        (tmp_path / name).mkdir()
+        for one in ids:
+            shutil.copy(made / "streets/labels/truth" / f"{one}.png", tmp_path / name)
+        import_labels(made / "streets", tmp_path / name, name=name, classes="cityscapes19")
+    asked = {**SETTINGS, "out": tmp_path / "report"}
+    page, rows = evaluate_run(made / "gray.pt", made / "streets", teacher="half", **asked)
+    assert [row.name for row in rows] == ["gray", "frame teacher"]
+    assert rows[1].ids == tuple(half)
+    assert f"other samples than the first row: {len(half)} in common" in (
+        page.with_name("scores.md").read_text()
+    )
+    for scored in (evaluate_run, partial(evaluate_shard, shard="1/2")):
+        with pytest.raises(TrainingError, match="has labels of none of the"):
+            scored(made / "gray.pt", made / "streets", teacher="none", **SETTINGS)
+    assert not list(made.glob("evaluation-*"))
 
 
 def test_what_is_missing_differs_or_is_damaged_is_named(made: Path, tmp_path: Path) -> None:
