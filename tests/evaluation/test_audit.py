@@ -161,6 +161,10 @@ def test_street_equals_scikit_learn_and_evaluation(made: Path) -> None:
         protocol=Protocol(split=part), classes=SIX, window=None,
     )  # fmt: skip
     np.testing.assert_array_equal(one.row.matrices, row.matrices)
+    # Its interval too is that of the evaluation, of blocks of time.
+    assert one.row.blocks.unit.startswith("blocks of 1 s")
+    assert str(one.row.blocks) == str(row.blocks)
+    assert one.row.to_dict()["interval_95"] == row.to_dict()["interval_95"]
 
 
 def test_accuracy_rises_with_confidence_that_is_honest(made: Path) -> None:

@@ -216,7 +216,15 @@ def audit(
         progress(Progress("audit", done, len(pair.ids), "frame"))
     return Audit(
         against,
-        Row(pair.labels.name, "-", pair.ids, pair.sequences, np.array(matrices), pair.classes),
+        Row(
+            pair.labels.name,
+            "-",
+            pair.ids,
+            pair.sequences,
+            np.array(matrices),
+            pair.classes,
+            times_us=pair.times_us,
+        ),
         pair.other.name,
         np.array(ignored, np.int64),
         counts,

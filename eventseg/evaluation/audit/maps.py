@@ -52,6 +52,8 @@ class Pair:
         Frames of the part that one of the two does not have.
     frame : callable, optional
         Gives the picture of a frame, uint8 (H, W).
+    times_us : int64 (N,), optional
+        Time of each frame on the clock of its recording; None where times are unknown.
     """
 
     labels: LabelMaps
@@ -61,6 +63,7 @@ class Pair:
     sequences: tuple[str, ...]
     left_out: int = 0
     frame: Read | None = None
+    times_us: NDArray[np.int64] | None = None
 
     def maps(self, name: str) -> tuple[Labels, Labels]:
         """Return the labels of a frame and the other's, merged, uint8 (H, W) each.

@@ -19,6 +19,7 @@ from eventseg.pseudolabel.target import frames_of
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.layouts import open_layout
 from eventseg.sources.leagues.league import League
+from eventseg.sources.selection import times_of
 
 SHOWN = 4
 """Names that an error shows."""
@@ -147,6 +148,7 @@ def _of_dataset(
         tuple(recording for _, recording in chosen),
         frames - len(chosen),
         lambda name: _cropped(dataset, dataset.frame(place[name])),
+        dataset.samples.t_us[[place[name] for name, _ in chosen]],
     )
 
 
@@ -205,6 +207,7 @@ def _of_pictures(
         levels: NDArray[np.uint8] = np.rint(gray * 255).astype(np.uint8)
         return levels
 
+    times_us = times_of(folder)
     return Pair(
         ours,
         theirs,
@@ -213,6 +216,7 @@ def _of_pictures(
         tuple(folder.sequences[i] for i in both),
         len(part) - len(both),
         frame if folder.has_frames else None,
+        None if times_us is None else times_us[both],
     )
 
 
