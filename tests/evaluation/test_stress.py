@@ -21,6 +21,7 @@ from eventseg.evaluation.settings import StressName
 from eventseg.evaluation.stress.axes import AXES, HOT_HZ
 from eventseg.evaluation.stress.changes import changed
 from eventseg.evaluation.stress.streets import simulated_again, why_not_again
+from eventseg.events import SensorSize
 from eventseg.labels.maps import CITYSCAPES_19
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
@@ -173,6 +174,22 @@ def test_curves_of_a_run_begin_at_its_score(no_page, root, tmp_path):
     )  # fmt: skip
     frame = {one.key: one for one in rgb.sections}["stress_frame"]
     assert {one["samples"] for one in frame.lines} == {3}
+
+
+@pytest.mark.parametrize("asked", [{"protocol": "paper"}, {"size": SensorSize(24, 40)}])
+def test_curves_have_the_views_and_size_of_the_evaluation(no_page, root, tmp_path, asked):
+    made = eventseg.evaluate_run(
+        root / "gray.pt", root / "streets", out=tmp_path / "report", device="cpu",
+        baselines=False, stress="frame", batch_size=1, classes="evsegnet6", **asked,
+    )  # fmt: skip
+    lines = {one.key: one for one in made.sections}["stress_frame"].lines
+    unchanged = next(one for one in lines if one["scene"] == "all" and one["frame"] == 0)
+    scores = made.rows[0].scores
+    assert unchanged["samples"] == len(made.rows[0].ids)
+    assert (unchanged["miou_truth"], unchanged["accuracy"]) == (
+        scores.miou_truth,
+        scores.pixel_accuracy,
+    )
 
 
 def test_the_commands_and_what_they_refuse(no_page, root, tmp_path, monkeypatch):

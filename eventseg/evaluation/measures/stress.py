@@ -1,4 +1,4 @@
-"""Stress curves as measures of an evaluation."""
+"""Stress curves as measures of an evaluation, in its views and at its size."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+
 from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.rows import Row
-from eventseg.evaluation.scoring.arrays import sample_prediction
+from eventseg.evaluation.scoring.arrays import Prediction
 from eventseg.evaluation.settings import StressName
 from eventseg.evaluation.stress.curves import (
     StressCurve,
@@ -18,7 +20,9 @@ from eventseg.evaluation.stress.curves import (
     stress_curve,
     summary_section,
 )
+from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.prediction.scored import ScoredBatch
+from eventseg.sources.source import Source
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,7 +72,7 @@ def stress_measures(
     predictor = StressedPredictor(
         name=scoring.trained.blueprint.name,
         window=window,
-        predict=partial(sample_prediction, scoring.trained, window, scoring.device),
+        predict=partial(_prediction, scoring, window),
         predicted=scoring.trained.classes,
         classes=scoring.classes,
         source=scoring.source,
@@ -77,8 +81,28 @@ def stress_measures(
         most=most,
         seed=seed,
         progress=scoring.progress,
+        protocol=scoring.protocol,
     )
     predictor.check(names)
     curves: list[StressCurve] = []
     axes: list[StressName | None] = [*dict.fromkeys(names), None]
     return [StressMeasure(predictor, name, curves) for name in axes]
+
+
+def _prediction(scoring: Scoring, window: str, view: Source, i: int) -> Prediction:
+    """Return the prediction for a changed sample, by the views and at the size of the protocol."""
+    protocol, trained = scoring.protocol, scoring.trained
+    trained.network.to(scoring.device).eval()
+    x = network_input(view, i, inputs=trained.inputs, window=window)
+    height, width = protocol.size or scoring.source.labels(i).shape
+    found = (
+        probabilities(
+            trained,
+            x[None].to(scoring.device),
+            size=(height, width),
+            test_time=protocol.test_time,
+        )[0]
+        .cpu()
+        .numpy()
+    )
+    return Prediction(found.argmax(0).astype(np.uint8), found, "probabilities")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
+from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.measures.conditions import missing, sample_values
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import Table, percent
@@ -24,6 +25,7 @@ from eventseg.evaluation.stress.streets import simulated_again, why_not_again
 from eventseg.labels.maps import ClassTable, Labels, merge_labels
 from eventseg.metrics.label_pairs import pair_counts
 from eventseg.metrics.scores import Scores, scores
+from eventseg.networks.resizing import resize_nearest
 from eventseg.plots.conditions import Line, figure_groups
 from eventseg.recordings.progress import Progress, Report
 from eventseg.sources.selection import merge_into, truth_of
@@ -60,6 +62,8 @@ class StressedPredictor:
         Most samples of a curve.
     seed : int
     progress : callable
+    protocol : Protocol
+        Size that is scored at, that of the predictions; by default that of the labels.
     """
 
     name: str
@@ -73,6 +77,7 @@ class StressedPredictor:
     most: int
     seed: int
     progress: Report
+    protocol: Protocol = field(default_factory=Protocol)
 
     @property
     def chosen(self) -> NDArray[np.int64]:
@@ -178,6 +183,9 @@ def stress_curve(predictor: StressedPredictor, name: StressName) -> StressCurve:
             for number, (i, group) in enumerate(zip(chosen, groups, strict=True), start=1):
                 truth: Labels = truth_of(source, i, merge=None).numpy()
                 truth = truth if merges[1] is None else merge_labels(truth, merges[1])
+                if predictor.protocol.size is not None:
+                    size, rule = predictor.protocol.size, predictor.protocol.resize
+                    truth = resize_nearest(truth, size, rule=rule)
                 prediction = predictor.predict(view, i)
                 labels, _ = in_classes(prediction, merges[0], classes=len(predictor.classes))
                 matrix = pair_counts(truth, labels, classes=len(predictor.classes)).confusion
