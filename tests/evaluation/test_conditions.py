@@ -136,6 +136,29 @@ def test_labels_are_as_old_as_their_frame_at_the_end_of_the_window(
         source.close()
 
 
+def test_samples_without_a_frame_have_neither_age_nor_gray_value(
+    tiny_drive_folder: Path, tmp_path: Path
+) -> None:
+    drives = [tiny_drive_folder / "drive.hdf5", tiny_drive_folder / "other.hdf5"]
+    out = tmp_path / "strides"
+    encode_dataset(drives, out, held_out=["other"], windows_us=(50_000,), anchor="stride:30ms")
+    source: Any = open_source(out)
+    indices = np.flatnonzero(source.labelled)
+    frames = source.dataset.samples.frame
+    frames.setflags(write=True)
+    known = {name: sample_values(name, source, indices, window="50ms") for name in ("age", "gray")}
+    frames[indices[::2]] = -1
+    for name, values in known.items():
+        found = np.asarray(sample_values(name, source, indices, window="50ms"))
+        assert np.isnan(found[::2]).all()
+        np.testing.assert_array_equal(found[1::2], np.asarray(values)[1::2])
+    frames[:] = -1
+    for name in known:
+        with pytest.raises(TrainingError, match=f"by {name}: none of the samples has a frame; it"):
+            sample_values(name, source, indices, window="50ms")
+    source.close()
+
+
 @given(
     st.lists(
         st.one_of(st.floats(0, 9), st.integers(0, 9).map(float), st.just(math.nan)),

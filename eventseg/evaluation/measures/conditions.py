@@ -12,6 +12,7 @@ from eventseg.errors import TrainingError
 from eventseg.evaluation.measures.true_maps import open_truth, recordings_with
 from eventseg.evaluation.settings import ConditionName
 from eventseg.recordings import Recording
+from eventseg.sources.image_folders import Folder
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
@@ -129,7 +130,7 @@ def sample_values(
     if name == "recording":
         return tuple(source.sequences[i] for i in indices)
     if name == "gray":
-        return np.array([255 * float(source.image(int(i), colour=False).mean()) for i in indices])
+        return _grays(source, indices)
     assert isinstance(source, EventSource)  # the only one that holds the others
     if name == "scenario":
         names = _scenarios(source, indices)
@@ -165,8 +166,10 @@ def missing(name: ConditionName, source: Source, indices: NDArray[np.int64], *, 
 
     Parameters as of :func:`sample_values`.
     """
-    if name in ("class", "recording", "gray"):
+    if name in ("class", "recording"):
         return ""
+    if name == "gray" or (name == "age" and isinstance(source, EventSource)):
+        return _missing_frames(name, source, indices)
     if isinstance(source, League):
         return "a league tells neither signals nor rates"
     if not isinstance(source, EventSource):
@@ -174,8 +177,6 @@ def missing(name: ConditionName, source: Source, indices: NDArray[np.int64], *, 
     if name == "rate":
         of_count = source.dataset.manifest.settings.anchor.kind == "count"
         return f"windows of {window} have no stored length in time" if of_count else ""
-    if name == "age":
-        return ""
     if name == "scenario":
         known = set(_scenarios(source, indices).values()) - {UNKNOWN}
         return "" if known else "none of the recordings has a truth file that names its scenario"
@@ -190,6 +191,21 @@ def missing(name: ConditionName, source: Source, indices: NDArray[np.int64], *, 
     if np.isnan(_signal_values(source, indices, signal)).all():
         return f"the signal {signal} has no value at the time of any sample"
     return ""
+
+
+def _missing_frames(name: ConditionName, source: Source, indices: NDArray[np.int64]) -> str:
+    """Return why none of some samples has a frame, or for the age the time of one."""
+    if isinstance(source, Folder | League):
+        return "" if source.has_frames else "it holds events and no pictures"
+    if not isinstance(source, EventSource) or (name == "age" and _stands_for_frame(source)):
+        return ""
+    framed = (source.dataset.samples.frame[indices] >= 0).any()
+    return "" if framed else "none of the samples has a frame"
+
+
+def _stands_for_frame(source: EventSource) -> bool:
+    """Return whether the time of a sample is that of its frame."""
+    return source.dataset.manifest.settings.anchor.kind in ("frame", "centre")
 
 
 def _recordings(source: EventSource, indices: NDArray[np.int64]) -> list[Recording]:
@@ -227,6 +243,17 @@ def _signal_values(
     return _of_recordings(source, indices, held)
 
 
+def _grays(source: Source, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of each frame, 0 to 255; NaN where a sample of a recording has none."""
+    framed = np.ones(len(indices), np.bool_)
+    if isinstance(source, EventSource):
+        framed = source.dataset.samples.frame[indices] >= 0
+    values = np.full(len(indices), np.nan)
+    for k in np.flatnonzero(framed).tolist():
+        values[k] = 255 * float(source.image(int(indices[k]), colour=False).mean())
+    return values
+
+
 def _rates(source: EventSource, indices: NDArray[np.int64], window: str) -> NDArray[np.float64]:
     """Return thousands of events a second; windows that are not stored are read and counted."""
     dataset = source.dataset
@@ -241,7 +268,10 @@ def _rates(source: EventSource, indices: NDArray[np.int64], window: str) -> NDAr
 
 
 def _ages(source: EventSource, indices: NDArray[np.int64], window: str) -> NDArray[np.float64]:
-    """Return how long before the end of its window each sample's frame was taken, in ms."""
+    """Return how long before the end of its window each sample's frame was taken, in ms.
+
+    NaN where a sample has no frame.
+    """
     dataset = source.dataset
     samples, anchor = dataset.samples, dataset.manifest.settings.anchor
     ends = np.array(
@@ -250,14 +280,17 @@ def _ages(source: EventSource, indices: NDArray[np.int64], window: str) -> NDArr
             for i in indices
         ]
     )
-    if anchor.kind in ("frame", "centre"):
+
+    def stamps(recording: Recording, mine: NDArray[np.int64]) -> NDArray[np.float64]:
+        frames = samples.frame[mine]
+        found = np.full(len(mine), np.nan)
+        found[frames >= 0] = recording.frames.t_us[frames[frames >= 0]]
+        return found
+
+    if _stands_for_frame(source):
         taken = samples.t_us[indices].astype(np.float64)
     else:
-        taken = _of_recordings(
-            source,
-            indices,
-            lambda recording, mine: recording.frames.t_us[samples.frame[mine]].astype(np.float64),
-        )
+        taken = _of_recordings(source, indices, stamps)
     return (ends - taken) / 1e3
 
 
