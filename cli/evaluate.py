@@ -229,6 +229,10 @@ def command(
             "--jobs, --scheduler and --shard share the work of a network: leave them out with "
             "--predictions"
         )
+    if predictions is not None and save_predictions is not None:
+        raise click.UsageError(
+            "--save-predictions needs a network: with --predictions leave it out"
+        )
     if shard is not None and scheduler is not None:
         raise click.UsageError("--shard and --scheduler exclude each other")
 

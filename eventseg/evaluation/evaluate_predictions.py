@@ -17,7 +17,7 @@ from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.label_maps import LabelMaps, open_label_maps, some
 from eventseg.evaluation.report.warning import warning_of
 from eventseg.evaluation.report.write import write_report
-from eventseg.evaluation.request import FOLDER, classes_word
+from eventseg.evaluation.request import FOLDER, classes_word, split_word
 from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.saved_predictions import NATIVE
 from eventseg.evaluation.scored_split import split_source
@@ -114,8 +114,13 @@ def evaluate_predictions(
     try:
         table = load_class_table(classes) if classes else maps.classes
         protocol = _protocol(maps, split=split, size=size)
-        folder = _report_folder(maps, source, label_set, protocol, table) if out is None else out
-        check_folder(Path(folder))
+        scored_as = f"{label_set}-{protocol.split}-{protocol.name}"
+        changes = [] if baselines else ["nobaselines"]
+        if split_file:
+            changes.append(split_word(source))
+            scored_as += f"-{changes[-1]}"
+        folder = Path(out or _report_folder(maps, source, label_set, protocol, table, changes))
+        check_folder(folder)
         indices, note = _paired(maps, source, protocol)
         row = row_of(
             _scored(maps, source, indices, protocol, table, progress),
@@ -135,11 +140,11 @@ def evaluate_predictions(
             **maps.about,
             "data": source.path.resolve().name,
             "label set": label_set,
-            "scored as": f"{label_set}-{protocol.split}-{protocol.name}",
+            "scored as": scored_as,
             "data digests": source.digests,
         }
         page = write_report(
-            Path(folder),
+            folder,
             rows,
             protocol=protocol,
             about=about,
@@ -253,14 +258,20 @@ def _pair(
 
 
 def _report_folder(
-    maps: LabelMaps, source: Source, label_set: str, protocol: Protocol, classes: ClassTable
+    maps: LabelMaps,
+    source: Source,
+    label_set: str,
+    protocol: Protocol,
+    classes: ClassTable,
+    changes: list[str],
 ) -> Path:
+    """Return the folder of a report; its name has the words of the changes last."""
     parts = [source.path.resolve().name, label_set, protocol.split, protocol.name]
     if protocol.size is not None and protocol.size != Protocol.named(protocol.name).size:
         parts.append(str(SensorSize(*protocol.size)))
     if classes.names != maps.classes.names:
         parts.append(classes_word(classes.names))
-    return maps.path / (FOLDER + "-".join(parts))
+    return maps.path / (FOLDER + "-".join([*parts, *changes]))
 
 
 def _panels(

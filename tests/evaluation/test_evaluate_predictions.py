@@ -196,11 +196,23 @@ def test_the_commands(root, tmp_path, monkeypatch):
     )
     assert elsewhere.exit_code == 0, elsewhere.output
     assert Path("maps/predictions.toml").is_file()
+    Path("split.csv").write_text("recording,split\ndrive,train\nother,test\n")
+    of_file = call("--predictions", "maps", root / "streets", *asked, "--split", "split.csv")
+    assert of_file.exit_code == 0, of_file.output
+    of_data = call("--predictions", "maps", root / "streets", *asked)
+    assert of_data.exit_code == 0, of_data.output
+    folders = sorted(path.name for path in Path("maps").glob("evaluation-*"))
+    plain = "evaluation-streets-truth-test-clean-nobaselines"
+    assert [name[: len(f"{plain}-split@")] for name in folders] == [plain, f"{plain}-split@"]
     for wrong, words in (
         ((root / "gray.pt",), "give RUN and DATA, not 1 names"),
         (("--predictions", "maps", root / "gray.pt", root / "streets"), "give DATA with"),
         (("--predictions", "maps", root / "streets", "--calibration"), "--calibration needs a net"),
         (("--predictions", "maps", root / "streets", "--window", "10ms"), "--window needs a netw"),
+        (
+            ("--predictions", "maps", root / "streets", "--save-predictions"),
+            "--save-predictions ne",
+        ),
         ((root / "gray.pt", "nowhere"), "no folder 'nowhere'"),
         (("nothing", root / "streets"), "no folder or file 'nothing'"),
     ):
