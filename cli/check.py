@@ -30,7 +30,7 @@ SHOWN = 50
     "--repair",
     is_flag=True,
     help="First repair without loss: temporary files of stopped runs are removed, "
-    "missing and unreadable tensors and frames made again from the recordings.",
+    "missing and damaged tensors, frames and true labels made again from the recordings.",
 )
 @options.threads_option("the processors, with --deep and --repair")
 @options.json_option

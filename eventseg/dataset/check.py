@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eventseg.dataset.check_recordings import ANEW, recording_problems
 from eventseg.dataset.describe_labels import dataset_warnings
@@ -35,10 +36,11 @@ from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError
+from eventseg.events import SensorSize
 from eventseg.files.texts import composed
 from eventseg.files.whole import temporary_files
 from eventseg.images import list_pictures, read_image
-from eventseg.labels.maps import shown_ids, unknown_labels
+from eventseg.labels.maps import ClassTable, shown_ids, unknown_labels
 from eventseg.labels.tables import described
 
 EXACT_COUNTS = {"float16": 2048, "uint8": 255}
@@ -214,11 +216,12 @@ def _listing(dataset: EventDataset) -> Iterator[str]:
 def _cure(place: Path, dataset: EventDataset) -> str:
     """Return the command that makes a file of a folder again."""
     kind, name = place.parts[0], place.name
-    if kind in ("tensors", "frames") or name == TRUTH:
+    simulated = any(entry.truth_sha256 for entry in dataset.manifest.recordings)
+    if kind in ("tensors", "frames") or (name == TRUTH and simulated):
         return REMAKE
     if is_imported(dataset.manifest.label_settings.get(name, {})):
         return "run labels import again"
-    return f"run pseudolabel again for {name}"
+    return "restore it or delete it" if name == TRUTH else f"run pseudolabel again for {name}"
 
 
 def _imported(dataset: EventDataset, name: str, made: Mapping[str, Any]) -> Iterator[str]:
@@ -284,23 +287,30 @@ def tensor_problem(tensor: Tensor, settings: Settings, *, events: int) -> str | 
 
 def _images(dataset: EventDataset) -> Iterator[str]:
     """Check that frames, labels and confidences can be read and have the sensor's size."""
-    shape = tuple(dataset.manifest.settings.sensor)
+    sensor = dataset.manifest.settings.sensor
+    known = {composed(sample_id) for sample_id in dataset.ids}
     sets = [
         folder for kind in ("labels", "confidence") for folder in folders_in(dataset.path / kind)
     ]
     for folder in (dataset.path / "frames", *sets):
         for path in list_pictures(folder, endings=(".png",)).files:
+            if composed(path.stem) not in known:
+                continue  # reported as of no sample
+            place = path.relative_to(dataset.path)
             try:
-                found = read_image(path).shape
+                problem = size_problem(read_image(path), sensor)
             except DatasetError as error:
-                yield f"{error}; {_cure(path.parent.relative_to(dataset.path), dataset)}"
+                yield f"{error}; {_cure(place.parent, dataset)}"
                 continue
-            if found != shape:
-                place = path.relative_to(dataset.path)
-                yield (
-                    f"{place}: {found[1]}x{found[0]}, the sensor is {shape[1]}x{shape[0]}; "
-                    f"{_cure(place.parent, dataset)}"
-                )
+            if problem:
+                yield f"{place}: {problem}; {_cure(place.parent, dataset)}"
+
+
+def size_problem(image: NDArray[np.uint8], sensor: SensorSize) -> str | None:
+    """Return the problem of a frame, label map or confidence of another size, or None."""
+    if image.shape == tuple(sensor):
+        return None
+    return f"{image.shape[1]}x{image.shape[0]}, the sensor is {sensor}"
 
 
 def _labels(dataset: EventDataset) -> Iterator[str]:
@@ -308,11 +318,15 @@ def _labels(dataset: EventDataset) -> Iterator[str]:
     for name, table in dataset.manifest.labels.items():
         for path in list_pictures(dataset.path / "labels" / name, endings=(".png",)).files:
             try:
-                unknown = unknown_labels(read_image(path), len(table))
+                problem = class_problem(read_image(path), table)
             except DatasetError:
                 continue  # reported with the images
-            if unknown:
-                words = shown_ids(unknown)
+            if problem:
                 place = path.relative_to(dataset.path)
-                cure = _cure(place.parent, dataset)
-                yield f"{place}: labels {words}; {described(table)}; {cure}"
+                yield f"{place}: {problem}; {_cure(place.parent, dataset)}"
+
+
+def class_problem(labels: NDArray[np.uint8], table: ClassTable) -> str | None:
+    """Return the problem of a label map with labels outside its classes, or None."""
+    unknown = unknown_labels(labels, len(table))
+    return f"labels {shown_ids(unknown)}; {described(table)}" if unknown else None

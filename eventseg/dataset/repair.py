@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from eventseg.dataset.check import tensor_problem
+from numpy.typing import NDArray
+
+from eventseg.dataset.check import class_problem, size_problem, tensor_problem
 from eventseg.dataset.encode import EncodeJob, encode_into, file_state
 from eventseg.dataset.folder import sample_files
 from eventseg.dataset.layout import (
@@ -12,12 +17,14 @@ from eventseg.dataset.layout import (
     PARTIAL,
     PARTIAL_SAMPLES,
     frame_file,
+    label_file,
     read_tensor,
     tensor_file,
 )
 from eventseg.dataset.manifest import RecordingEntry
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
 from eventseg.dataset.table import Row
+from eventseg.dataset.truth import TRUTH
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files.digests import digest_of
@@ -31,8 +38,9 @@ def repair_dataset(path: str | Path, *, threads: int | None = None) -> list[str]
     """Repair a complete data set without loss, and return the repairs.
 
     Temporary files of stopped runs are removed. Tensors, frames and true labels that are missing
-    or cannot be read are made again, where the recording is the one they were made from. Labels
-    of teachers and files of no sample stay as they are.
+    or in which :func:`eventseg.dataset.check.check_dataset` finds a problem are made again, where
+    the recording is the one they were made from. Labels of teachers and files of no sample stay
+    as they are.
 
     Parameters
     ----------
@@ -73,7 +81,7 @@ def _repair_recording(dataset: EventDataset, entry: RecordingEntry, *, threads: 
         for file in sample_files(root, settings, row, truth=truth)
         if not file.is_file()
     ]
-    lost += [file for row in rows for file in _damaged(dataset, row)]
+    lost += [file for row in rows for file in _damaged(dataset, row, truth=truth)]
     path = entry.file_from(root)
     if not lost or not _is_the_same(entry, path):
         return []
@@ -114,29 +122,43 @@ def _rows(dataset: EventDataset) -> list[Row]:
     ]
 
 
-def _damaged(dataset: EventDataset, row: Row) -> list[Path]:
-    """Return tensors and the frame of a sample that are there and cannot be right."""
+def _damaged(dataset: EventDataset, row: Row, *, truth: bool) -> list[Path]:
+    """Return the files of a sample that are there and in which the check finds a problem."""
     root, settings = dataset.path, dataset.manifest.settings
+    stored = () if settings.store == "none" else settings.windows
     damaged = []
-    for window, events in zip(settings.windows, row.events, strict=True):
-        if settings.store == "none":
-            break
+    for window, events in zip(stored, row.events[: len(stored)], strict=True):
         path = tensor_file(root, window=window, sample_id=row.id, store=settings.store)
-        try:
-            sound = not path.is_file() or not tensor_problem(
-                read_tensor(path), settings, events=events
-            )
-        except EventsegError:
-            sound = False
-        if not sound:
+        problem_of = partial(tensor_problem, settings=settings, events=events)
+        if _has_problem(path, read_tensor, problem_of):
             damaged.append(path)
+    if row.frame < 0:
+        return damaged
+    of_size = partial(size_problem, sensor=settings.sensor)
     frame = frame_file(root, sample_id=row.id)
-    if row.frame >= 0 and frame.is_file():
-        try:
-            read_image(frame)
-        except EventsegError:
-            damaged.append(frame)
+    if _has_problem(frame, read_image, of_size):
+        damaged.append(frame)
+    if truth:
+        labels = label_file(root, labels=TRUTH, sample_id=row.id)
+        of_classes = partial(class_problem, table=dataset.manifest.labels[TRUTH])
+        if _has_problem(labels, read_image, of_size, of_classes):
+            damaged.append(labels)
     return damaged
+
+
+def _has_problem(
+    path: Path,
+    read: Callable[[Path], NDArray[Any]],
+    *problems_of: Callable[[NDArray[Any]], str | None],
+) -> bool:
+    """Return whether a file is there and cannot be read, or has one of some problems."""
+    if not path.is_file():
+        return False
+    try:
+        content = read(path)
+    except EventsegError:
+        return True
+    return any(problem_of(content) is not None for problem_of in problems_of)
 
 
 def _is_the_same(entry: RecordingEntry, path: Path) -> bool:

@@ -20,6 +20,7 @@ from eventseg.events import SensorSize
 from eventseg.files.locks import locked
 from eventseg.recordings import open_recording
 from eventseg.recordings.check import _events, _frames, check_recording
+from eventseg.simulate.street import simulate_street
 from eventseg.windows import parse_anchor
 
 TENSOR = "tensors/50ms/rec_f000003.npy"
@@ -221,6 +222,59 @@ def test_repair_makes_missing_and_damaged_files_again(data: Path, tmp_path: Path
     assert len(repair_dataset(data)) == 6
     assert tree(data) == whole
     assert repair_dataset(data) == []
+
+
+SIMULATED = {
+    "tensor of another type": ("tensors/50ms/drive_f000003.npy", "float64"),
+    "frame of another size": ("frames/drive_f000003.png", "32x24, the sensor is 64x48"),
+    "frame cut": ("frames/drive_f000003.png", "cannot read"),
+    "truth of another size": ("labels/truth/drive_f000003.png", "32x24, the sensor is 64x48"),
+    "truth cut": ("labels/truth/drive_f000003.png", "cannot read"),
+    "truth outside the classes": ("labels/truth/drive_f000003.png", "labels 77"),
+}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate_street(
+        folder / "drive.hdf5", duration_us=200_000, seed=7, sensor=SensorSize(48, 64), threads=1
+    )
+    encode_dataset([folder / "drive.hdf5"], folder / "data")
+    return folder
+
+
+@pytest.mark.parametrize("damage", SIMULATED)
+def test_repair_does_all_that_the_check_promises_of_it(
+    simulated: Path, damage: str, tmp_path: Path
+) -> None:
+    shutil.copytree(simulated, tmp_path / "copy")
+    data = tmp_path / "copy/data"
+    name, message = SIMULATED[damage]
+    whole = tree(data)
+    if "cut" in damage:
+        cut(name)(data)
+    elif "size" in damage:
+        image(name, (32, 24))(data)
+    elif "classes" in damage:
+        Image.new("L", (64, 48), 77).save(data / name)
+    else:
+        np.save(data / name, np.load(data / name).astype(np.float64))
+    (problem,) = check_dataset(data)
+    assert message in problem
+    assert problem.endswith("check --repair makes it again")
+    assert repair_dataset(data) == [f"{name} made again from drive.hdf5"]
+    assert check_dataset(data) == []
+    assert tree(data) == whole
+
+
+@pytest.mark.parametrize("damage", ["frame of no sample", "label of another size"])
+def test_the_check_promises_no_repair_of_what_no_recording_has(data: Path, damage: str) -> None:
+    DAMAGES[damage][0](data)
+    put("frames/rec_f9.png", b"rubbish")(data)
+    put("labels/truth/rec_f000002.png", b"rubbish")(data)
+    assert len(check_dataset(data)) >= 2
+    assert not any("--repair" in problem for problem in check_dataset(data))
 
 
 def test_repair_loses_nothing_where_it_cannot_help(data: Path) -> None:
