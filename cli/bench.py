@@ -117,6 +117,7 @@ def command(
         raise click.UsageError("--size is that of made-up windows: leave it out with RECORDING")
     if recording is None and (camera is not None or time_unit is not None):
         raise click.UsageError("--camera and --time-unit are those of RECORDING: give one")
+    from eventseg.errors import OutputError
     from eventseg.prediction.bench import bench
 
     with messages.bar() as bar:
@@ -137,7 +138,10 @@ def command(
         )
     if as_json:
         options.print_json(report.to_dict())
-        return
-    for line in report.lines():
-        click.echo(line)
-    messages.note(f"written to {report.file}")
+    else:
+        for line in report.lines():
+            click.echo(line)
+    if report.unsaved:
+        raise OutputError(f"{report.unsaved}; --fast will not find these measurements")
+    if not as_json:
+        messages.note(f"written to {report.file}")

@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 
 from eventseg.device import processors
-from eventseg.errors import NetworkError, WindowError
+from eventseg.errors import NetworkError, OutputError, WindowError
 from eventseg.events import SensorSize
 from eventseg.files.digests import digest_of
-from eventseg.files.whole import write_whole
+from eventseg.files.whole import check_folder, write_whole
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.bench_report import BenchReport as BenchReport
 from eventseg.prediction.bench_report import SettingTimes
@@ -89,7 +89,8 @@ def bench(
         Largest share of changed labels of a setting that is recommended.
     device : str
     save : bool
-        Whether the result is stored beside the checkpoint for ``--fast``.
+        Whether the result is stored beside the checkpoint for ``--fast``. Whether its folder can be
+        written is asked first; where writing fails later, ``unsaved`` of the report says why.
     progress : callable
 
     Raises
@@ -100,6 +101,8 @@ def bench(
         A network that sees frames.
     WindowError
         Numbers out of range.
+    OutputError
+        The folder of the checkpoint cannot be written, with `save`.
     """
     if batch < 1 or repetitions < 1 or any(count < 1 for count in threads):
         raise WindowError("batch, repetitions and threads must be 1 or more")
@@ -114,6 +117,8 @@ def bench(
             f"{found.path} sees {inputs.kind}: bench times networks on events; evaluate --measure "
             "time times any network on a data set"
         )
+    if save:
+        _check_writable(bench_file(found.path))
     encoding = inputs.encoding or data_encoding(found.data, inputs)
     window_us = window_us_of(inputs, window)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -170,7 +175,23 @@ def bench(
         most_changed=most_changed,
         recommended=chosen,
     )
-    return _kept(report, found.path, plain.device) if save else report
+    if not save:
+        return report
+    try:
+        return _kept(report, found.path, plain.device)
+    except OutputError as error:  # the measurements took minutes
+        return replace(report, unsaved=str(error))
+
+
+def _check_writable(path: Path) -> None:
+    """Raise an OutputError where the file of the measurements cannot be made."""
+    try:
+        check_folder(path.parent)
+    except OutputError as error:
+        raise OutputError(
+            f"{path}, where --fast looks for the measurements, cannot be written; copy the "
+            "checkpoint into a folder that can"
+        ) from error
 
 
 def candidates(

@@ -58,6 +58,8 @@ class BenchReport:
     recommended : FastSetting
     file : Path, optional
         File that holds it.
+    unsaved : str
+        Why it could not be stored; empty where it was, or was not asked to be.
     """
 
     network: str
@@ -69,6 +71,7 @@ class BenchReport:
     most_changed: float
     recommended: FastSetting
     file: Path | None = None
+    unsaved: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -18,7 +18,13 @@ from prediction_fixtures import SMALL_NETWORK
 from stream_fixtures import TABLE, events_at
 
 from eventseg.encoding import encode, encoding_of
-from eventseg.errors import CheckpointError, MissingExtraError, NetworkError, WindowError
+from eventseg.errors import (
+    CheckpointError,
+    MissingExtraError,
+    NetworkError,
+    OutputError,
+    WindowError,
+)
 from eventseg.events import SensorSize
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network, save_network
 from eventseg.prediction import export, fast_predictor, predict
@@ -311,3 +317,32 @@ def test_bench_on_a_recording_by_the_command(run, two_settings, tmp_path):
     assert [line["id"] for line in lines[:-1]] == ids
     refused = CliRunner().invoke(main, ["bench", str(run), "--thread-counts", "0"])
     assert refused.exit_code == 2
+
+
+def test_measurements_are_shown_where_they_cannot_be_stored(run, two_settings, monkeypatch):
+    bench_module = import_module("eventseg.prediction.bench")
+
+    def full(path, _write):
+        raise OutputError(f"cannot write {path}: the disk is full")
+
+    monkeypatch.setattr(bench_module, "write_whole", full)
+    arguments = ["bench", str(run), "--repetitions", "1", "--batch", "1", "--thread-counts", "1",
+                 "--device", "cpu", "--most-changed", "100"]  # fmt: skip
+    for more in ((), ("--json",)):
+        result = CliRunner().invoke(main, [*arguments, *more])
+        assert result.exit_code == 1
+        assert "channels last" in result.stdout or json.loads(result.stdout)["rows"]
+        assert "the disk is full; --fast will not find these measurements" in result.stderr
+        assert "written to" not in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_measuring(run, monkeypatch):
+    bench_module = import_module("eventseg.prediction.bench")
+
+    def refuse(path):
+        raise OutputError(f"output {path} cannot be written")
+
+    monkeypatch.setattr(bench_module, "check_folder", refuse)
+    monkeypatch.setattr(bench_module, "candidates", None)  # nothing is measured
+    with pytest.raises(OutputError, match="copy the checkpoint into a folder that can"):
+        bench(run, device="cpu")
