@@ -110,8 +110,9 @@ def command(
     """Time each step from events to a label map in every arithmetic of this machine.
 
     Steps are timed alone and together after warm-up: reading the events, encoding, copy to the
-    device, network, label map. The fastest setting that changes few labels is stored beside the
-    checkpoint in bench.json, where --fast finds it.
+    device, network, label map. The fastest setting that changes few labels is stored in
+    bench.json beside the checkpoint, of a shipped network in the user's cache folder, where --fast
+    finds it.
     """
     if recording is not None and size is not None:
         raise click.UsageError("--size is that of made-up windows: leave it out with RECORDING")

@@ -47,7 +47,10 @@ Examples:
     metavar="FILE",
     help="Checkpoint in the run folder.",
 )
-@options.out_option("File to write.  [default: NAME.onnx or NAME.pt2 beside the checkpoint]")
+@options.out_option(
+    "File to write.  [default: NAME.onnx or NAME.pt2 beside the checkpoint, of a shipped network "
+    "in the working folder]"
+)
 @options.json_option
 def command(
     run: Path,

@@ -67,7 +67,7 @@ def bench(
     Parameters
     ----------
     network : path
-        A run folder or a checkpoint, of a network on events.
+        A run folder, a checkpoint or the name of a shipped network, of a network on events.
     recording : path or Recording, optional
         Recording whose windows are taken, evenly from its length; without it windows are made up,
         whose labels say less of what arithmetic changes.
@@ -89,7 +89,8 @@ def bench(
         Largest share of changed labels of a setting that is recommended.
     device : str
     save : bool
-        Whether the result is stored beside the checkpoint for ``--fast``. Whether its folder can be
+        Whether the result is stored for ``--fast``: beside the checkpoint, of a shipped network in
+        the user's cache folder. Whether its folder can be
         written is asked first; where writing fails later, ``unsaved`` of the report says why.
     progress : callable
 
@@ -102,7 +103,7 @@ def bench(
     WindowError
         Numbers out of range.
     OutputError
-        The folder of the checkpoint cannot be written, with `save`.
+        The folder of the measurements cannot be written, with `save`.
     """
     if batch < 1 or repetitions < 1 or any(count < 1 for count in threads):
         raise WindowError("batch, repetitions and threads must be 1 or more")
@@ -301,7 +302,7 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 
 
 def _kept(report: BenchReport, checkpoint: Path, device: torch.device) -> BenchReport:
-    """Write a report beside the checkpoint, with those of other machines."""
+    """Write a report into the file of the checkpoint, with those of other machines."""
     path = bench_file(checkpoint)
     try:
         machines = json.loads(path.read_text(encoding="utf-8"))["machines"]

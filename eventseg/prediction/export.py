@@ -21,6 +21,7 @@ from eventseg.files.whole import write_whole
 from eventseg.labels.tables import table_entries
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.checkpoints import blueprint_table, inputs_table
+from eventseg.networks.shipped import is_shipped
 from eventseg.prediction.checkpoint_file import CheckpointFile, data_encoding, find_checkpoint
 from eventseg.prediction.exported import (
     ExportedNetwork,
@@ -91,10 +92,10 @@ def export(
     Parameters
     ----------
     network : path
-        A run folder or a checkpoint.
+        A run folder, a checkpoint, or the name of a shipped network.
     out : path, optional
-        The file; by default ``NAME.onnx`` or ``NAME.pt2`` beside the checkpoint. The card,
-        ``MODEL_CARD.md``, lies beside it.
+        The file; by default ``NAME.onnx`` or ``NAME.pt2`` beside the checkpoint, of a shipped
+        network in the working folder. The card, ``MODEL_CARD.md``, lies beside it.
     format : {"onnx", "torch"}
         ONNX, or a program of ``torch.export``.
     argmax : bool
@@ -151,8 +152,7 @@ def export(
             f"the exported network gives other labels than {found.path} at {changed:.2%} of the "
             f"pixels, more than {MOST_CHANGED[numbers]:.1%}; nothing was written"
         )
-    suffix = ".onnx" if format == "onnx" else ".pt2"
-    path = found.path.with_name(f"{found.name}{suffix}") if out is None else Path(out)
+    path = _default_path(found, format) if out is None else Path(out)
     write_whole(path, lambda file: file.write(content))
     card = write_card(
         path.with_name("MODEL_CARD.md"),
@@ -167,6 +167,12 @@ def export(
     )
     real = len(samples) > 0 and all(each for _, each in samples)
     return ExportReport(path, card, len(inputs), real, difference, changed)
+
+
+def _default_path(found: CheckpointFile, format: Format) -> Path:
+    """Return the path of an export that is given none; no file is added to the package."""
+    name = f"{found.name}{'.onnx' if format == 'onnx' else '.pt2'}"
+    return Path(name) if is_shipped(found.path) else found.path.with_name(name)
 
 
 def metadata_of(found: CheckpointFile, trained: TrainedNetwork) -> dict[str, Any]:

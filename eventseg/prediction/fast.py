@@ -25,17 +25,19 @@ from eventseg.files.whole import write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.memory_format import MemoryFormat, in_memory_format
+from eventseg.networks.shipped import is_shipped
 from eventseg.prediction.checkpoint_file import CheckpointFile, find_checkpoint
 from eventseg.prediction.exported import onnx_bytes
 from eventseg.prediction.loading import check_is_checkpoint, load_trained
 from eventseg.prediction.onnx_network import OnnxNetwork
 from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
+from eventseg.recordings.index_cache import cache_folder
 
 Engine = Literal["eager", "compiled", "onnxruntime"]
 NumberType = Literal["float32", "bfloat16"]
 
 BENCH = "bench.json"
-"""Measurements of a run, beside its checkpoint, by machine."""
+"""File of the measurements of a run, by machine, see :func:`bench_file`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,20 @@ def machine_key(device: torch.device) -> str:
 
 
 def bench_file(checkpoint: Path) -> Path:
-    """Return the file of the measurements of a checkpoint."""
+    """Return the file of the measurements of a checkpoint.
+
+    It lies beside the checkpoint, and in the user's cache folder for a shipped network.
+
+    Raises
+    ------
+    OutputError
+        A shipped network, and a user without a home folder.
+    """
+    if is_shipped(checkpoint):
+        try:
+            return cache_folder() / f"{checkpoint.stem}.{BENCH}"
+        except OSError as error:
+            raise OutputError(f"no place for times of {checkpoint.stem}: {error}") from error
     name = BENCH if checkpoint.name == "best.pt" else f"{checkpoint.stem}.{BENCH}"
     return checkpoint.parent / name
 
@@ -210,8 +225,8 @@ def fast_predictor(
 
 
 def _kept_onnx(found: CheckpointFile, trained: TrainedNetwork) -> bytes:
-    """Return a network as ONNX, stored beside its checkpoint: an export takes half a minute."""
-    path = found.path.with_name(f"bench-{found.sha256[:16]}.onnx")
+    """Return a network as ONNX, stored beside its measurements: an export takes half a minute."""
+    path = bench_file(found.path).with_name(f"bench-{found.sha256[:16]}.onnx")
     if path.is_file():
         return path.read_bytes()
     content = onnx_bytes(trained)

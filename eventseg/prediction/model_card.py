@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 from eventseg.dataset.layout import MANIFEST
 from eventseg.dataset.manifest import Manifest
+from eventseg.errors import OutputError
 from eventseg.files.texts import read_text
 from eventseg.files.whole import write_whole
 from eventseg.networks import TrainedNetwork, parameter_count
@@ -134,7 +136,9 @@ def _training(
 
 
 def _times(found: CheckpointFile) -> list[str]:
-    machines = _json(bench_file(found.path)).get("machines", {})
+    machines: dict[str, Any] = {}
+    with contextlib.suppress(OutputError):  # a user without a home folder
+        machines = _json(bench_file(found.path)).get("machines", {})
     lines = []
     for measured in machines.values():
         chosen = next(

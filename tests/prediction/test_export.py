@@ -27,6 +27,7 @@ from eventseg.errors import (
 )
 from eventseg.events import SensorSize
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network, save_network
+from eventseg.networks.shipped import FOLDER, shipped_file
 from eventseg.prediction import export, fast_predictor, predict
 from eventseg.prediction.bench import bench, candidates
 from eventseg.prediction.fast import FastSetting, accelerated, recommended
@@ -346,3 +347,51 @@ def test_a_folder_that_cannot_be_written_is_named_before_measuring(run, monkeypa
     monkeypatch.setattr(bench_module, "candidates", None)  # nothing is measured
     with pytest.raises(OutputError, match="copy the checkpoint into a folder that can"):
         bench(run, device="cpu")
+
+
+@pytest.fixture
+def package():
+    """The files of the package's networks, which stay as they are."""
+    before = sorted((path, path.stat().st_mtime_ns) for path in FOLDER.glob("*.*"))
+    yield
+    assert sorted((path, path.stat().st_mtime_ns) for path in FOLDER.glob("*.*")) == before
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("format_", ["onnx", "torch"])
+def test_a_shipped_network_is_exported_into_the_working_folder(tmp_path, monkeypatch, format_):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, f"{format_}_bytes", lambda *_a, **_k: b"network")
+    monkeypatch.setattr(module, f"{format_}_function", lambda _content: None)
+    monkeypatch.setattr(module, "compare", lambda *_a, **_k: (0.0, 0.0))
+    report = export("street", format=format_)
+    name = "street-fastscnn.onnx" if format_ == "onnx" else "street-fastscnn.pt2"
+    assert report.path == Path(name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["MODEL_CARD.md", name]
+    assert export("street", "sub/net.onnx", format=format_).path == Path("sub/net.onnx")
+
+
+@pytest.mark.usefixtures("package", "two_settings")
+def test_measurements_of_a_shipped_network_lie_in_the_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVENTSEG_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(CheckpointError, match="measure it first: eventseg bench street"):
+        recommended("street", device="cpu")
+    report = bench(
+        "street",
+        window="50ms",
+        repetitions=1,
+        batch=1,
+        threads=(1,),
+        device="cpu",
+        most_changed=1.0,
+    )
+    assert report.file == tmp_path / "cache/street-fastscnn.bench.json"
+    assert recommended("street", device="cpu") == report.recommended
+    assert recommended(shipped_file("street"), device="cpu") == report.recommended
+    onnx = FastSetting("onnxruntime", threads=1)
+    fast = import_module("eventseg.prediction.fast")
+    monkeypatch.setattr(fast, "recommended", lambda *_a, **_k: onnx)
+    monkeypatch.setattr(fast, "onnx_bytes", lambda _trained: b"network")
+    monkeypatch.setattr(fast, "accelerated", lambda trained, *_a, **_k: trained)
+    fast_predictor("street", device="cpu")
+    assert len(list((tmp_path / "cache").glob("bench-*.onnx"))) == 1

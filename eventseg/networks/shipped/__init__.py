@@ -23,3 +23,8 @@ def shipped_file(word: str | Path) -> Path | None:
     """
     name = ALIASES.get(str(word), str(word))
     return SHIPPED[name] if name in SHIPPED and not Path(word).exists() else None
+
+
+def is_shipped(checkpoint: Path) -> bool:
+    """Return whether a file lies with the shipped networks, where nothing else is written."""
+    return checkpoint.parent.resolve() == FOLDER.resolve()
