@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +14,12 @@ import pytest
 from ddd17_files import HOST_T0, Row, frame_bytes, frames, polarity, reset, write_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recording_fixtures import tree
 
+from eventseg.dataset.check import check_dataset
+from eventseg.dataset.reader import open_dataset
 from eventseg.dataset.writer import encode_dataset
-from eventseg.errors import WindowError
+from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import DDD17Writer, Recording, open_recording
 from eventseg.windows import Anchor, Windows, covered_share, cut_windows, parse_anchor, sample_ids
@@ -131,6 +135,71 @@ def test_a_data_set_counts_what_pauses_cost(tmp_path: Path) -> None:
     )
     assert any("windows of anchor stride:50ms left out" in note for note in summary.notes["rec"])
     assert 'frame_age = "1s"' in (tmp_path / "out" / "manifest.toml").read_text()
+
+
+@pytest.fixture
+def gap(tmp_path: Path) -> Path:
+    """A table of events in 0 to 0.5 s and in 0.9 to 1.5 s."""
+    rng = np.random.default_rng(0)
+    t = np.r_[rng.integers(0, 500_000, 2_000), rng.integers(900_000, 1_500_000, 2_000)]
+    x, y, p = (rng.integers(0, top, len(t)) for top in (SENSOR.width, SENSOR.height, 2))
+    np.savez(tmp_path / "gap.npz", t=np.sort(t), x=x, y=y, p=p)
+    return tmp_path / "gap.npz"
+
+
+def encoded(recording: Path, out: Path, *windows: str) -> Path:
+    encode_dataset(
+        [recording], out, windows_us=windows, anchor="stride:50ms", sensor=SENSOR, time_unit="us"
+    )
+    return out
+
+
+def test_windows_that_are_not_stored_count_gaps_as_stored_ones_do(
+    gap: Path, tmp_path: Path
+) -> None:
+    with (
+        open_dataset(encoded(gap, tmp_path / "both", "100ms", "200ms")) as both,
+        open_dataset(encoded(gap, tmp_path / "short", "100ms")) as short,
+    ):
+        ((before, after),) = short.manifest.recording("gap").gaps or ()
+        assert before < 500_000 < 900_000 <= after
+        stored = dict(zip(both.ids, both.covered("200ms"), strict=True))
+        of_others = dict(zip(short.ids, short.covered("200ms"), strict=True))
+        shared = stored.keys() & of_others.keys()
+        assert len(shared) > 15
+        assert sum(stored[name] < 1 for name in shared) > 3
+        for name in shared:
+            assert of_others[name] == pytest.approx(stored[name])
+        kept = [
+            {samples.dataset.ids[i] for i in samples.indices} & shared
+            for samples in (data.torch(window="200ms", labels=None) for data in (both, short))
+        ]
+        assert kept[0] == kept[1]
+    assert check_dataset(tmp_path / "short", deep=True) == []
+
+
+def test_gaps_that_an_older_manifest_lacks_are_those_of_the_recording(
+    gap: Path, tmp_path: Path
+) -> None:
+    out = encoded(gap, tmp_path / "out", "100ms")
+    whole = tree(out)
+    with open_dataset(out) as data:
+        expected = data.covered("200ms")
+        entries = tuple(replace(entry, gaps=None) for entry in data.manifest.recordings)
+        older = replace(data.manifest, recordings=entries)
+    older.write(out / "manifest.toml")
+    assert "gaps" not in (out / "manifest.toml").read_text()
+    with open_dataset(out) as data:
+        assert data.manifest == older
+        np.testing.assert_array_equal(data.covered("200ms"), expected)
+    gap.rename(tmp_path / "gone")
+    with open_dataset(out) as data:
+        assert data.covered("100ms").max() == 1
+        with pytest.raises(DatasetError, match="gap is gone"):
+            data.covered("200ms")
+    (tmp_path / "gone").rename(gap)
+    encoded(gap, out, "100ms")  # the same again adds them
+    assert tree(out) == whole
 
 
 def test_frames_of_any_age_where_asked_for(tmp_path: Path) -> None:

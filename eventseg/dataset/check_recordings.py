@@ -116,6 +116,8 @@ def _encoded_again(
                 f"{MANIFEST}: what the filters drop of {entry.name} differs from the recording; "
                 f"{ANEW}"
             )
+        if entry.gaps is not None and list(entry.gaps) != [tuple(gap) for gap in recording.gaps]:
+            yield f"{MANIFEST}: the gaps of {entry.name} differ from the recording; {ANEW}"
         for row, _, tensors in encoded_samples(
             recording, settings, hot_pixels=entry.hot_pixels, threads=threads
         ):

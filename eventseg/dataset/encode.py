@@ -100,6 +100,7 @@ def survey_recording(job: SurveyJob, tick: Tick) -> Survey:
                 truth_sha256="" if truth is None else truth.sha256,
                 dropped=survey.dropped,
                 hot_pixels=survey.hot_pixels,
+                gaps=tuple((int(before), int(after)) for before, after in recording.gaps),
             )
             samples = tuple(
                 sample_count(

@@ -153,7 +153,9 @@ class RecordingEntry:
     ``path`` is relative to the data set where that is possible; ``report`` holds the counts of
     the reading report; ``truth_sha256`` is that of the truth file beside it, empty without one.
     ``events`` are those before any filter, ``dropped`` those that each filter drops, by its name;
-    ``hot_pixels`` are numbers of pixels, row x width + column.
+    ``hot_pixels`` are numbers of pixels, row x width + column. ``gaps`` are the stretches of more
+    than 100 ms between two events, as (before, after) in us; None in manifests of before they
+    were kept.
     """
 
     name: str
@@ -168,6 +170,7 @@ class RecordingEntry:
     truth_sha256: str = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
     hot_pixels: tuple[int, ...] = ()
+    gaps: tuple[tuple[int, int], ...] | None = None
 
     @property
     def kept(self) -> int:
@@ -195,6 +198,7 @@ class RecordingEntry:
             "frames": self.frames,
             **({"dropped": dict(self.dropped)} if self.dropped else {}),
             **({"hot_pixels": list(self.hot_pixels)} if self.hot_pixels else {}),
+            **({} if self.gaps is None else {"gaps": [list(gap) for gap in self.gaps]}),
             "report": _without_none(self.report),
         }
 
@@ -216,6 +220,7 @@ class RecordingEntry:
             truth_sha256=str(table.get("truth_sha256", "")),
             dropped={name: _integer(count) for name, count in table.get("dropped", {}).items()},
             hot_pixels=tuple(map(_integer, table.get("hot_pixels", ()))),
+            gaps=tuple(map(_gap, table["gaps"])) if "gaps" in table else None,
         )
 
 
@@ -362,6 +367,12 @@ def _integer(value: Any) -> int:
     if not -(2**63) <= number < 2**63:
         raise ValueError(f"the number {str(number)[:40]} does not fit into 64 bits")
     return number
+
+
+def _gap(pair: Any) -> tuple[int, int]:
+    """Return the times of the events around a gap, or raise ValueError."""
+    before, after = map(_integer, pair)
+    return before, after
 
 
 def _word(value: object) -> str:

@@ -37,7 +37,7 @@ from eventseg.filters.filtered import filtered
 from eventseg.images import read_image, read_picture
 from eventseg.labels.files import read_labels
 from eventseg.recordings import Recording, open_recording
-from eventseg.windows import Anchor, check_window, format_duration, to_us
+from eventseg.windows import Anchor, Windows, check_window, covered_share, format_duration, to_us
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -351,6 +351,8 @@ class EventDataset:
     def covered(self, window: str | int) -> NDArray[np.float64]:
         """Return the share of each sample's window that its recording's events cover, (N,).
 
+        Gaps of more than 100 ms between events do not count, whether the window is stored or not.
+
         Parameters
         ----------
         window : str or int
@@ -359,7 +361,8 @@ class EventDataset:
         Raises
         ------
         DatasetError
-            Samples of this anchor have no such window.
+            Samples of this anchor have no such window; or one that is not stored, of a data set
+            made before manifests had the gaps, whose recording is gone or has changed.
         """
         window = self.window_name(window)
         if window in self.windows:
@@ -368,13 +371,29 @@ class EventDataset:
         t0_us, t1_us = window_around(
             self.samples.t_us, self.manifest.settings.anchor, to_us(window)
         )
-        entries = {name: self.manifest.recording(name) for name in set(self.samples.recording)}
-        ends = {name: (each.t_first_us, each.t_last_us) for name, each in entries.items()}
-        of_samples = np.array([ends[name] for name in self.samples.recording], np.int64)
-        first, last = of_samples.reshape(-1, 2).T
-        inside = np.minimum(t1_us, last + 1) - np.maximum(t0_us, first)
-        share: NDArray[np.float64] = np.maximum(inside, 0) / (t1_us - t0_us)
+        none = np.full(len(self), -1, np.int64)
+        share = np.zeros(len(self))
+        for name, of_recording in self._by_recording().items():
+            entry = self.manifest.recording(name)
+            # Manifests of before they were kept have no gaps: the recording has.
+            gaps = self._recording(name).gaps if entry.gaps is None else entry.gaps
+            frame = none[of_recording]
+            share[of_recording] = covered_share(
+                Windows(window, t0_us[of_recording], t1_us[of_recording], frame, frame),
+                t_first_us=entry.t_first_us,
+                t_last_us=entry.t_last_us,
+                gaps=gaps,
+            )
         return share
+
+    def _by_recording(self) -> dict[str, NDArray[np.int64]]:
+        """Return the indices of the samples of each recording."""
+        names = dict.fromkeys(self.samples.recording)
+        numbers = {name: number for number, name in enumerate(names)}
+        of = np.array([numbers[name] for name in self.samples.recording], np.int64)
+        order = np.argsort(of, kind="stable")
+        ends = np.cumsum(np.bincount(of, minlength=len(names)))[:-1]
+        return dict(zip(names, np.split(order, ends), strict=True))
 
     def _recording(self, name: str) -> Recording:
         if name in self._recordings:
