@@ -202,6 +202,24 @@ def test_a_row_whose_key_is_no_number_is_one_line(tmp_path: Path, table: str, ke
         open_recording(path)
 
 
+def test_all_publishers_of_a_topic_are_read(tmp_path: Path) -> None:
+    writer = pytest.importorskip("rosbags.rosbag1").Writer
+    events = some_events(SENSOR, 600)
+    contents = messages(events, "array", ros1=True)
+    with writer(tmp_path / "rec.bag") as bag:
+        publishers = [
+            bag.add_connection(
+                "/dvs/events", ARRAY, msgdef=ARRAY_FIELDS + HEADER + EVENT, md5sum="0" * 32,
+                callerid=name,
+            )
+            for name in ("/one", "/two")
+        ]  # fmt: skip
+        for k, content in enumerate(contents):
+            bag.write(publishers[k % 2], 1_000 + k, content)
+    assert len(contents) > 1
+    assert read(tmp_path / "rec.bag", camera="/dvs/events") == rows(events)
+
+
 def test_sizes_that_differ_or_are_missing(tmp_path: Path) -> None:
     events = some_events(SENSOR, 600)
     other = EventStream.from_arrays([1], [2], [3], [1], sensor=SensorSize(100, 100))

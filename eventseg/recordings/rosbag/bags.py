@@ -218,6 +218,7 @@ class PackagedBag:
         self._reader: Any = None
         self._process = -1
         self._closed = False
+        self._connections: dict[int, frozenset[int]] = {}
         self._times: dict[int, list[int]] = {}
         self._near: dict[tuple[int, int], bytes] = {}
         self.topics = self._topics()
@@ -280,11 +281,13 @@ class PackagedBag:
 
     def _topics(self) -> tuple[Topic, ...]:
         try:
-            found = list(self._opened().connections)
-            return tuple(
-                Topic(int(each.id), each.topic, each.msgtype, str(each.msgdef.data))
-                for each in sorted(found, key=lambda each: each.id)
-            )
+            # ROS 1 has a connection for each publisher of a topic.
+            of_topics: dict[tuple[str, str, str], list[int]] = {}
+            for each in sorted(self._opened().connections, key=lambda each: each.id):
+                place = (each.topic, each.msgtype, str(each.msgdef.data))
+                of_topics.setdefault(place, []).append(int(each.id))
+            self._connections = {ids[0]: frozenset(ids) for ids in of_topics.values()}
+            return tuple(Topic(ids[0], *place) for place, ids in of_topics.items())
         except (RecordingError, MissingExtraError):
             raise
         except Exception as error:  # damaged bytes raise errors of any kind
@@ -295,7 +298,8 @@ class PackagedBag:
     ) -> Iterator[tuple[int, bytes]]:
         try:
             reader = self._opened()
-            wanted = [each for each in reader.connections if each.id == topic.key]
+            ids = self._connections[topic.key]
+            wanted = [each for each in reader.connections if each.id in ids]
             for _, time, data in reader.messages(wanted, start=start, stop=stop):
                 yield int(time), bytes(data)
         except (RecordingError, MissingExtraError, GeneratorExit):

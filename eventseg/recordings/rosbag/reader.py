@@ -118,7 +118,7 @@ class RosbagRecording(PacketRecording):
         self, progress: Callable[[float], None]
     ) -> tuple[NDArray[np.void], SensorSize, Tally]:
         """Return the messages, from the cache if they are there, the sensor, and the counts."""
-        variant = f"{self._topic.name} {self._given_sensor}"
+        variant = f"{self._topic.name} of all publishers {self._given_sensor}"
         cached = load_arrays(self.path, variant=variant)
         if cached is not None and {"rows", "times"} <= cached[0].keys():
             progress(1.0)
