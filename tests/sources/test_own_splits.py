@@ -14,12 +14,16 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from prediction_fixtures import random_network
 from recording_fixtures import SMALL, write_recording
 from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 
 from eventseg.dataset import check_dataset, encode_dataset, open_dataset
 from eventseg.errors import DatasetError, TrainingError
-from eventseg.evaluation import evaluate_predictions, evaluate_run
+from eventseg.evaluation import evaluate_predictions, evaluate_run, score_predictions
+from eventseg.evaluation.scoring.contenders import open_contender
+from eventseg.evaluation.scoring.parts import scored_splits
+from eventseg.evaluation.scoring.settings import ScoreRequest
 from eventseg.prediction import predict_into
 from eventseg.sources import import_labels
 from eventseg.sources.assigned import assigned_splits, deal, whole_recordings
@@ -299,6 +303,15 @@ def test_a_run_keeps_its_split_and_is_scored_in_it(
         tmp_path / "maps", pictures, split_file=run / "split.csv", baselines=False
     )
     assert again.scores.miou_present == found.scores.miou_present
+    plain = {"out": tmp_path / "scored", "baselines": False, "diagnosis": False, "boundary": ()}
+    scored = score_predictions(run, pictures, device="cpu", **plain)
+    assert scored.rows[0].ids == found.rows[0].ids == ("thu_0", "thu_1", "thu_2")
+    assert scored.scores.miou_present == found.scores.miou_present
+    assert scored.notes[:1] == found.notes
+    with pytest.raises(DatasetError, match="predictions of run are in a split that is not that of"):
+        score_predictions(tmp_path / "maps", pictures, **plain)
+    both = score_predictions([tmp_path / "maps", run], pictures, device="cpu", **plain)
+    assert [row.ids for row in both.rows] == [found.rows[0].ids] * 2
     split.write_text("recording,split\nmon,test\ntue,train\nwed,val\nthu,test\n")
     other = evaluate_run(run, split_file=split, **quick)
     assert len(other.rows[0].ids) == 6
@@ -312,3 +325,54 @@ def test_a_run_keeps_its_split_and_is_scored_in_it(
     torch.set_num_threads(threads)
     assert result.exit_code == 0, result.output
     assert "| run | - | 3 |" in result.stdout
+
+
+RUN_ENTRIES = {
+    "data": "", "inputs": {}, "parts": {}, "config": "", "seed": 0, "device": "cpu", "threads": 1,
+    "parameters": 1, "versions": {}, "command": [],
+}  # fmt: skip
+"""Entries of a ``run.json`` that says nothing."""
+
+
+def test_contenders_of_a_score_share_the_part_of_the_runs_among_them(
+    pictures: Path, tmp_path: Path
+) -> None:
+    source = open_source(pictures)
+
+    def run(name: str, *, inputs: dict[str, str], **splits: str) -> Path:
+        """Write a run folder, with a split of its own where drives are given."""
+        folder = tmp_path / name
+        folder.mkdir()
+        random_network(folder / "best.pt", "gray", table=source.classes)
+        (folder / "run.json").write_text(json.dumps({**RUN_ENTRIES, "inputs": inputs}))
+        if splits:
+            assigned = [splits.get(drive, "train") for drive in source.sequences]
+            write_split_file(folder / "split.csv", source, assigned)
+        return folder
+
+    here = source.digests
+    one = run("one", inputs=here, mon="test", tue="val")
+    other_val = run("other_val", inputs=here, mon="test", wed="val")
+    other_test = run("other_test", inputs=here, tue="test", wed="val")
+    of_data = run("of_data", inputs=here)
+    elsewhere = run("elsewhere", inputs={"files": "0"})
+
+    def split(*specs: Path):
+        opened = [
+            open_contender(spec, source, request=ScoreRequest(device="cpu")) for spec in specs
+        ]
+        return scored_splits(opened, source, split="test")
+
+    alone = split(of_data, elsewhere)
+    assert (alone.sources, alone.notes, alone.warning) == ((source, source), (), "")
+    agreed = split(one, other_val)
+    assert [s.splits[source.sequences.index("wed")] for s in agreed.sources] == ["train", "val"]
+    assert agreed.notes == (f"scored in the split of the run, {one / 'split.csv'}",)
+    assert agreed.warning == ""
+    for second, name in ((other_test, "other_test"), (of_data, "of_data")):
+        with pytest.raises(TrainingError, match=f"one and {name} were trained in splits of .* that "
+                           "differ in the part test"):  # fmt: skip
+            split(one, second)
+    follows = split(elsewhere, one)
+    assert follows.sources[0].splits == follows.sources[1].splits
+    assert follows.warning.startswith("elsewhere is scored in the split of one, which is not that")

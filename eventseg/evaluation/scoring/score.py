@@ -23,7 +23,6 @@ from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.scoring.contenders import (
     Contender,
-    FolderContender,
     NetworkContender,
     open_contender,
     seeds_of,
@@ -33,6 +32,7 @@ from eventseg.evaluation.scoring.files import PredictionFiles
 from eventseg.evaluation.scoring.label_pass import in_classes
 from eventseg.evaluation.scoring.latex import latex_tables
 from eventseg.evaluation.scoring.leagues import published_section
+from eventseg.evaluation.scoring.parts import ScoredSplits, joined, scored_splits
 from eventseg.evaluation.scoring.scored import ScoredContender, score_contender
 from eventseg.evaluation.scoring.sections import protocol_section
 from eventseg.evaluation.scoring.settings import ScoreRequest
@@ -44,7 +44,7 @@ from eventseg.html import write_text
 from eventseg.labels.maps import IGNORED, ClassTable, load_class_table, paint_labels
 from eventseg.networks.resizing import resize_nearest
 from eventseg.recordings.progress import Report, no_report
-from eventseg.sources.selection import merge_into, part, truth_of
+from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source, open_source
 
 SCORES = Path("scores")
@@ -110,7 +110,8 @@ def score_predictions(
     Raises
     ------
     CheckpointError, DatasetError, ExtensionError, LabelError, TrainingError
-        Predictions that are missing, duplicate, of another size or of other classes, by name.
+        Predictions that are missing, duplicate, of another size or of other classes, by name; runs
+        whose own splits differ.
 
     Examples
     --------
@@ -129,10 +130,11 @@ def score_predictions(
         if request.stress:
             _check_stressed(contenders)
         table = _table(contenders, request)
+        splits = scored_splits(contenders, source, split=request.split)
         folder = SCORES / _folder_name(groups, source, request) if out is None else Path(out)
         check_folder(folder)
-        scored = _scored(groups, source, request, table, progress)
-        return _report(scored, source, request, table, folder, progress)
+        scored = _scored(groups, splits, request, table, progress)
+        return _report(scored, splits, request, table, folder, progress)
     finally:
         source.close()
 
@@ -189,7 +191,7 @@ def _table(contenders: Sequence[Any], request: ScoreRequest) -> ClassTable:
 
 def _scored(
     groups: Sequence[Sequence[Contender | PredictionFiles]],
-    source: Source,
+    splits: ScoredSplits,
     request: ScoreRequest,
     table: ClassTable,
     progress: Report,
@@ -198,10 +200,12 @@ def _scored(
     names = Counter(one.name for group in groups for one in group)
     done: list[list[ScoredContender]] = []
     seen: Counter[str] = Counter()
+    sources = iter(splits.sources)
     for group in groups:
         done.append([])
         for opened in group:
-            contender, indices = _joined(opened, source, request)
+            source = next(sources)
+            contender, indices = joined(opened, source, request)
             first = not seen
             seen[contender.name] += 1
             found = score_contender(
@@ -219,26 +223,6 @@ def _scored(
     return done
 
 
-def _joined(
-    opened: Contender | PredictionFiles, source: Source, request: ScoreRequest
-) -> tuple[Contender, NDArray[np.int64]]:
-    """Return a contender and the samples that it is scored on."""
-    window = request.window or (opened.window if opened.window != "-" else None)
-    if isinstance(opened, NetworkContender) and not opened.sees_events:
-        window = None
-    indices = part(source, split=request.split, window=window)
-    if not isinstance(opened, PredictionFiles):
-        return opened, indices
-    chosen, ids, sequences = indices.tolist(), source.ids, source.sequences
-    matched = opened.matched(
-        [ids[i] for i in chosen],
-        [sequences[i] for i in chosen],
-        allow_missing=request.allow_missing,
-    )
-    there = [i for i in chosen if ids[i] in matched.files]
-    return FolderContender(opened, matched, ids), np.array(there, np.int64)
-
-
 def _renamed(found: ScoredContender, name: str) -> ScoredContender:
     own = found.contender.name
     rows = {
@@ -250,14 +234,14 @@ def _renamed(found: ScoredContender, name: str) -> ScoredContender:
 
 def _report(
     groups: Sequence[Sequence[ScoredContender]],
-    source: Source,
+    splits: ScoredSplits,
     request: ScoreRequest,
     table: ClassTable,
     folder: Path,
     progress: Report,
 ) -> Score:
     scored = [one for group in groups for one in group]
-    first = scored[0]
+    first, source = scored[0], splits.sources[0]
     protocol = first.protocols[0]
     for one in scored:
         if protocol.name not in one.rows:
@@ -267,7 +251,7 @@ def _report(
                 "give both at the size of the labels"
             )
     rows = _rows(scored, protocol.name)
-    notes = [note for one in scored for note in one.notes]
+    notes = [*splits.notes, *(note for one in scored for note in one.notes)]
     if request.teacher:
         teacher = open_source(source.path, label_set=request.teacher)
         try:
@@ -278,7 +262,7 @@ def _report(
         finally:
             teacher.close()
     sections, missing = _sections(groups, rows, source, request, notes)
-    warnings = [missing]
+    warnings = [splits.warning, missing]
     mistakes: tuple[str, ...] = ()
     for number, one in enumerate(scored if request.diagnosis else (), start=1):
         findings = diagnose(one.contender, source, one.indices, classes=table, progress=progress)
