@@ -420,6 +420,31 @@ def test_names_are_joined_by_recording_and_number_and_shifts_are_told(tmp_path):
         )  # fmt: skip
 
 
+def test_files_of_a_recording_with_a_longer_name_are_not_those_of_a_shorter_one(tmp_path):
+    def files(*drives: str) -> list[Path]:
+        return [tmp_path / f"{drive}_frame_{k:04}.png" for drive in drives for k in range(3)]
+
+    def samples(*drives: str) -> dict[str, list[str]]:
+        return {
+            "ids": [f"{drive}_f{k:06}" for drive in drives for k in range(3)],
+            "sequences": [drive for drive in drives for _ in range(3)],
+        }
+
+    for recordings in ((), ("drive1", "drive10")):
+        both = files("drive1", "drive10")
+        found = match_names(tmp_path, both, **samples("drive1"), recordings=recordings)
+        assert list(found.files.values()) == both[:3]
+        assert found.unpaired == tuple(both[3:])
+    longer = files("drive2", "drive10")
+    found = match_names(tmp_path, longer, **samples("drive1", "drive2"))
+    assert list(found.files.values()) == longer[:3]
+    assert list(found.files) == samples("drive2")["ids"]
+    with pytest.raises(DatasetError, match="none of the 3 predictions"):
+        match_names(
+            tmp_path, files("drive10"), **samples("drive1"), recordings=("drive1", "drive10")
+        )
+
+
 def test_the_command(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data, maps = root / "streets", truths(root / "streets")

@@ -62,16 +62,31 @@ class PredictionFiles:
     folder: PredictionFolder | None = None
 
     def matched(
-        self, ids: Sequence[str], sequences: Sequence[str], *, allow_missing: bool
+        self,
+        ids: Sequence[str],
+        sequences: Sequence[str],
+        *,
+        recordings: Sequence[str],
+        allow_missing: bool,
     ) -> Matched:
         """Return the file of each sample; with `allow_missing` some may have none.
+
+        Parameters
+        ----------
+        ids, sequences : sequence of str (N,)
+            Id and recording of each sample that is scored.
+        recordings : sequence of str
+            All recordings of the data.
+        allow_missing : bool
 
         Raises
         ------
         DatasetError
             Two files of one sample, no file of any, or samples without one.
         """
-        found = match_names(self.path, self.paths, ids=ids, sequences=sequences)
+        found = match_names(
+            self.path, self.paths, ids=ids, sequences=sequences, recordings=recordings
+        )
         missing = [name for name in ids if name not in found.files]
         if missing and not allow_missing:
             cure = found.hint or "predict them, or score what is there with --allow-missing"

@@ -42,7 +42,12 @@ class Matched:
 
 
 def match_names(
-    root: Path, paths: Sequence[Path], *, ids: Sequence[str], sequences: Sequence[str]
+    root: Path,
+    paths: Sequence[Path],
+    *,
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    recordings: Sequence[str] = (),
 ) -> Matched:
     """Return the file of each sample, by the first of three rules that most samples fit.
 
@@ -57,13 +62,15 @@ def match_names(
         Files in `root`.
     ids, sequences : sequence of str (N,)
         Id and recording of each sample that is scored.
+    recordings : sequence of str
+        All recordings of the data; files of those that are not scored are no sample's.
 
     Raises
     ------
     DatasetError
         Two files of one sample, or no file of any.
     """
-    recordings = sorted(set(sequences), key=len, reverse=True)
+    scored = set(sequences)
     numbers: dict[str, Key] = {
         name: (sequence, number_of(name.removeprefix(sequence)))
         for name, sequence in zip(ids, sequences, strict=True)
@@ -71,19 +78,20 @@ def match_names(
     rules: list[tuple[str, dict[str, list[Path]]]] = [
         ("names are sample ids", _by_id(root, paths, set(ids))),
     ]
-    keyed = _keyed(root, paths, recordings)
+    keyed = _keyed(root, paths, sorted({*scored, *recordings}, key=len, reverse=True))
     by_key: dict[Key, list[Path]] = {}
     for path, key in keyed.items():
         by_key.setdefault(key, []).append(path)
     by_number: dict[Key, list[Path]] = {}
     for path in paths:
         number = number_of(path.stem)
-        if number is not None:
+        of_another = path in keyed and keyed[path][0] not in scored
+        if number is not None and not of_another:
             by_number.setdefault(("", number), []).append(path)
     tables: list[tuple[str, dict[Key, list[Path]], dict[str, Key]]] = [
         ("names are recordings and frame numbers", by_key, numbers)
     ]
-    if len(recordings) == 1:
+    if len(scored) == 1:
         alone: dict[str, Key] = {name: ("", number) for name, (_, number) in numbers.items()}
         tables.append(("names are frame numbers", by_number, alone))
     # Samples that share a number cannot be told apart by it.
@@ -140,12 +148,17 @@ def _keyed(root: Path, paths: Sequence[Path], recordings: Sequence[str]) -> dict
         own = next((name for name in recordings if name in folders), None)
         rest = path.stem
         if own is None:
-            own = next((name for name in recordings if rest.startswith(name)), None)
+            own = next((name for name in recordings if _begins_with(rest, name)), None)
             rest = rest.removeprefix(own or "")
         number = number_of(rest)
         if own is not None and number is not None:
             found[path] = (own, number)
     return found
+
+
+def _begins_with(text: str, name: str) -> bool:
+    """Return whether a text begins with a name that ends there: `drive10_3` not with `drive1`."""
+    return text.startswith(name) and not (name and text[len(name) : len(name) + 1].isalnum())
 
 
 def _shift(files: Mapping[Key, object], keys: Mapping[str, Key]) -> str:

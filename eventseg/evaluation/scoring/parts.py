@@ -137,6 +137,7 @@ def joined(
     matched = opened.matched(
         [ids[i] for i in chosen],
         [sequences[i] for i in chosen],
+        recordings=sequences,
         allow_missing=request.allow_missing,
     )
     there = [i for i in chosen if ids[i] in matched.files]
