@@ -24,6 +24,7 @@ from eventseg.errors import DatasetError, ExtensionError, LabelError, TrainingEr
 from eventseg.evaluation.scoring.latex import latex_tables
 from eventseg.evaluation.scoring.names import match_names
 from eventseg.labels.maps import CITYSCAPES_19, paint_labels
+from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import open_source
 from eventseg_cli.main import main
 
@@ -129,6 +130,39 @@ def test_the_report_has_every_table_and_the_digest_of_every_file(root, tmp_path)
     for words in ("Worst and best samples", "Diagnosis", "Protocol paper", "Boundary F"):
         assert words in page
     assert eventseg.evaluation.read_sample_scores(tmp_path / "out")[0].ids == tuple(maps)
+
+
+def test_a_run_is_scored_where_val_cannot_calibrate_it(no_page, root, tmp_path, monkeypatch):
+    def covered(source, _window):
+        return np.where(np.array(source.splits) == "val", 0.5, 1.0)
+
+    monkeypatch.setattr(EventSource, "covered", covered)
+    asked = {"out": tmp_path / "out", "device": "cpu", **PLAIN}
+    found = eventseg.score_predictions(root / "events.pt", root / "streets", **asked)
+    section = {one.key: one for one in found.sections}["calibration"]
+    assert "; no temperature: none of the " in section.note
+    assert "of split val in" in section.note
+    assert [line["temperature"] for line in section.lines] == [1.0]
+
+
+def test_a_part_val_without_scored_pixels_gives_no_temperature(no_page, tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        labels = (
+            np.full((16, 16), 255, np.uint8) if split == "val" else rng.integers(0, 2, (16, 16))
+        )
+        for kind, picture in (("images", rng.integers(0, 255, (16, 16))), ("labels", labels)):
+            written(tmp_path / "data" / kind / split, {f"{split}_0": picture.astype(np.uint8)})
+    (tmp_path / "data/classes.toml").write_text(
+        'classes = [\n    { id = 0, name = "a", colour = [1, 2, 3] },\n'
+        '    { id = 1, name = "b", colour = [4, 5, 6] },\n]\n'
+    )
+    table = eventseg.ClassTable(("a", "b"), ((1, 2, 3), (4, 5, 6)))
+    run = random_network(tmp_path / "gray.pt", "gray", table=table)
+    asked = {"out": tmp_path / "out", "device": "cpu", **PLAIN}
+    found = eventseg.score_predictions(run, tmp_path / "data", **asked)
+    section = {one.key: one for one in found.sections}["calibration"]
+    assert section.note.endswith("no temperature: no pixel of part val has a class that is scored")
 
 
 def test_latex_is_whole(no_page, root, tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from eventseg.errors import TrainingError
 from eventseg.evaluation.evaluate import scored_by_network
 from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.report.sections import Section
@@ -28,6 +29,9 @@ from eventseg.sources.selection import part
 
 FITTED_ON = "val"
 """Part of the data that the temperature is fitted on."""
+
+NO_VAL = f"the data has no labelled samples of part {FITTED_ON}"
+"""Reason of most data sets without a temperature."""
 
 MOST_PIXELS = 400_000
 """Pixels that the temperature is fitted on at most, evenly from all samples."""
@@ -55,29 +59,34 @@ class CalibrationScores:
     Parameters
     ----------
     temperatures : mapping
-        Temperature by window; empty where the data has no part val.
+        Temperature by window, without those that the part val cannot calibrate.
     counts : dict
         Counts by window and temperature, 1 first.
     split : str
         Part that is scored.
     reason : str
-        Why there is no temperature, where there is none.
+        Why there is no temperature, where a window has none.
     """
 
     temperatures: Mapping[str, Temperature]
     counts: dict[tuple[str, float], Calibration]
     split: str
-    reason: str = f"the data has no labelled samples of part {FITTED_ON}"
+    reason: str = NO_VAL
 
     @classmethod
     def of(cls, scoring: Scoring) -> CalibrationScores:
         """Return the measure, after fitting the temperature of each window on the part val."""
         splits = np.array(scoring.source.splits)
         has_val = bool((scoring.source.labelled & (splits == FITTED_ON)).any())
-        found = {window: fitted_temperature(scoring, window) for window in scoring.parts if has_val}
+        fitted = {
+            window: fitted_temperature(scoring, window) for window in scoring.parts if has_val
+        }
+        found = {window: one for window, one in fitted.items() if isinstance(one, Temperature)}
+        reasons = dict.fromkeys(one for one in fitted.values() if isinstance(one, str))
         counts = {(window, 1.0): Calibration.empty() for window in scoring.parts}
         counts |= {(window, one.value): Calibration.empty() for window, one in found.items()}
-        return cls(found, counts, scoring.protocol.split)
+        reason = "; ".join(reasons) if has_val else NO_VAL
+        return cls(found, counts, scoring.protocol.split, reason)
 
     def observe(self, window: str, batch: ScoredBatch) -> None:
         """Count the confidences of a batch."""
@@ -125,11 +134,15 @@ class CalibrationScores:
         words = (
             f"fitted by NLL on {one.pixels:,} pixels of {one.samples:,} samples of part {FITTED_ON}"
         )
-        return words + (", the part that is scored: optimistic" if self.split == FITTED_ON else "")
+        words += ", the part that is scored: optimistic" if self.split == FITTED_ON else ""
+        windows = {window for window, _ in self.counts}
+        return words + (
+            f"; no temperature: {self.reason}" if windows - set(self.temperatures) else ""
+        )
 
 
-def fitted_temperature(scoring: Scoring, window: str) -> Temperature:
-    """Return the temperature of a network at a window by the part val.
+def fitted_temperature(scoring: Scoring, window: str) -> Temperature | str:
+    """Return the temperature of a network at a window by the part val, or why there is none.
 
     Pixels are drawn evenly from all samples, the same ones each time.
 
@@ -137,19 +150,17 @@ def fitted_temperature(scoring: Scoring, window: str) -> Temperature:
     ----------
     scoring : Scoring
     window : str
-
-    Raises
-    ------
-    TrainingError
-        No sample of the part covers the window.
     """
     protocol, inputs = scoring.protocol, scoring.trained.inputs
-    indices = part(
-        scoring.source,
-        split=FITTED_ON,
-        window=window if inputs.kind in ("events", "both") else None,
-        min_covered=protocol.min_covered,
-    )
+    try:
+        indices = part(
+            scoring.source,
+            split=FITTED_ON,
+            window=window if inputs.kind in ("events", "both") else None,
+            min_covered=protocol.min_covered,
+        )
+    except TrainingError as error:  # the part that is scored may cover it all the same
+        return str(error)
     most = max(1, MOST_PIXELS // len(indices))
     logs, classes, done = [], [], 0
     for batch in scored_by_network(
@@ -172,6 +183,8 @@ def fitted_temperature(scoring: Scoring, window: str) -> Temperature:
         done += len(batch.indices)
         scoring.progress(Progress("temperature", done, len(indices), "sample"))
     true = np.concatenate(classes)
+    if not len(true):
+        return f"no pixel of part {FITTED_ON} has a class that is scored"
     return Temperature(fit_temperature(np.concatenate(logs), true), len(true), len(indices))
 
 
