@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -392,6 +393,15 @@ def test_hostile_folders_are_refused_by_name(no_page, root, tmp_path):
         eventseg.score_predictions(whole, root / "cropped", out=tmp_path / "out", **PLAIN)
 
 
+def test_samples_that_the_window_leaves_out_are_not_missing(no_page, root, tmp_path):
+    data, maps = root / "streets", truths(root / "streets")
+    given = written(tmp_path / "given", maps)
+    asked = {"out": tmp_path / "out", "window": "150ms", "allow_missing": True, **PLAIN}
+    found = eventseg.score_predictions(given, data, **asked)
+    assert 0 < len(found.rows[0].ids) < len(maps)
+    assert "samples of the part are scored" not in (tmp_path / "out/scores.md").read_text()
+
+
 def test_functions_that_fail_are_named(no_page, root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
@@ -597,6 +607,27 @@ def test_two_are_compared_and_seeds_have_a_spread(no_page, many, tmp_path, monke
     equal = {one.key: one for one in same.sections}["versus"]
     assert "have equal scores" in equal.note
     assert equal.lines[0]["first_better"] == pytest.approx(0.5)
+
+
+def test_files_and_missing_samples_of_each_of_two_are_said(no_page, many, tmp_path):
+    root, data = many
+    shutil.copytree(root / "p4", tmp_path / "half")
+    gone = sorted((tmp_path / "half").iterdir())[::2]
+    for path in gone:
+        path.unlink()
+    asked = {"out": tmp_path / "out", "allow_missing": True, **PLAIN}
+    rows = eventseg.score_predictions([root / "p0", tmp_path / "half"], data, **asked).rows
+    assert (len(rows[0].ids), len(rows[1].ids)) == (14, 7)
+    files = json.loads((tmp_path / "out/files.json").read_text())
+    assert len(files) == 14 + 14 + 7
+    for row, folder in zip(rows, (root / "p0", tmp_path / "half"), strict=True):
+        for name in row.ids:
+            content = (folder / f"{name}.png").read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            assert files[f"{row.name}: prediction of {name}"] == digest
+    page = (tmp_path / "out/scores.md").read_text()
+    assert "Only 7 of the 14 samples of the part are scored of half: such a score" in page
+    assert page.count("samples of the part are scored") == 1
 
 
 def test_scores_equal_those_of_the_scripts_of_cityscapes(many):

@@ -62,11 +62,14 @@ class FolderContender:
     matched : Matched
     ids : tuple of str (N,)
         Ids of all samples of the source, which image folders make anew at each call.
+    part_size : int
+        Number of samples of the part whose window is covered, with a file or without.
     """
 
     files: PredictionFiles
     matched: Matched
     ids: tuple[str, ...]
+    part_size: int
 
     @property
     def name(self) -> str:

@@ -141,4 +141,4 @@ def joined(
         allow_missing=request.allow_missing,
     )
     there = [i for i in chosen if ids[i] in matched.files]
-    return FolderContender(opened, matched, ids), np.array(there, np.int64)
+    return FolderContender(opened, matched, ids, len(chosen)), np.array(there, np.int64)

@@ -23,6 +23,7 @@ from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.scoring.contenders import (
     Contender,
+    FolderContender,
     NetworkContender,
     open_contender,
     seeds_of,
@@ -261,8 +262,8 @@ def _report(
             )
         finally:
             teacher.close()
-    sections, missing = _sections(groups, rows, source, request, notes)
-    warnings = [splits.warning, missing]
+    sections = _sections(groups, rows, source, request, notes)
+    warnings = [splits.warning, *_missing(scored)]
     mistakes: tuple[str, ...] = ()
     for number, one in enumerate(scored if request.diagnosis else (), start=1):
         findings = diagnose(one.contender, source, one.indices, classes=table, progress=progress)
@@ -280,7 +281,7 @@ def _report(
     for number, one in enumerate(scored if request.stress else (), start=1):
         stressed = stress_sections(one, source, request, table, progress)
         sections += [_of(s, one.row.name, number, several=len(scored) > 1) for s in stressed]
-    digests = {key: value for one in scored for key, value in one.digests.items()}
+    digests = _digests(scored)
     about = {
         **{key: value for key, value in first.contender.about.items() if key != "trained with"},
         "data": source.path.resolve().name,
@@ -321,8 +322,8 @@ def _sections(
     source: Source,
     request: ScoreRequest,
     notes: list[str],
-) -> tuple[list[Section], str]:
-    """Return the sections of the report but the diagnosis, and a warning about missing samples."""
+) -> list[Section]:
+    """Return the sections of the report but the diagnosis."""
     scored = [one for group in groups for one in group]
     own = list(rows[: len(scored)])
     sections: list[Section] = []
@@ -343,14 +344,31 @@ def _sections(
     for number, one in enumerate(scored, start=1):
         made = [ScoresByClass().section([one.row]), *one.sections]
         sections += [_of(s, one.row.name, number, several=len(scored) > 1) for s in made]
-    part_size = int(((np.array(source.splits) == request.split) & source.labelled).sum())
-    absent = ""
-    if request.allow_missing and len(scored[0].indices) < part_size:
-        absent = (
-            f"Only {len(scored[0].indices):,} of the {part_size:,} samples of the part are scored: "
-            "such a score cannot stand beside others."
-        )
-    return sections, absent
+    return sections
+
+
+def _missing(scored: Sequence[ScoredContender]) -> list[str]:
+    """Return a warning about each contender that lacks predictions of the part."""
+    found = []
+    for one in scored:
+        size = one.contender.part_size if isinstance(one.contender, FolderContender) else 0
+        if len(one.indices) < size:
+            of = f" of {one.row.name}" if len(scored) > 1 else ""
+            found.append(
+                f"Only {len(one.indices):,} of the {size:,} samples of the part are scored{of}: "
+                "such a score cannot stand beside others."
+            )
+    return found
+
+
+def _digests(scored: Sequence[ScoredContender]) -> dict[str, str]:
+    """Return the digests of all files, those of predictions under the names of several rows."""
+    found: dict[str, str] = {}
+    for one in scored:
+        for key, value in one.digests.items():
+            is_shared = len(scored) == 1 or key.startswith("labels of ")
+            found[key if is_shared else f"{one.row.name}: {key}"] = value
+    return found
 
 
 def _of(section: Section, name: str, number: int, *, several: bool) -> Section:
