@@ -50,6 +50,7 @@ from eventseg.labels.table_files import write_class_table
 from eventseg.recordings import open_recording
 from eventseg.sources import selection
 from eventseg.sources.leagues import League, check_league, open_league
+from eventseg.sources.leagues.settings import read_settings
 from eventseg.sources.own_labels import Join, check_label_sets, export_labels, import_labels
 from eventseg.sources.source import open_source
 from eventseg.training.check_path import check_path
@@ -437,6 +438,14 @@ def own(ess, tmp_path):
     """A league file whose label sets lie outside the download."""
     lines = ('sequences = ["dir0", "dir1"]', 'label_sets = "sets"')
     return league_file(tmp_path / "ess.toml", "ddd17", ess[0], *lines)
+
+
+def test_label_sets_lie_in_the_root_wherever_the_file_is_named_from(ess, tmp_path, monkeypatch):
+    (tmp_path / "conf").mkdir()
+    file = league_file(tmp_path / "conf/ess.toml", "ddd17", Path("data"), 'sequences = ["dir0"]')
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("conf/ess.toml"), file):
+        assert read_settings(path).label_sets == path.parent / "data" / "label_sets"
 
 
 def annotated(folder: Path, names: list[str], size: SensorSize) -> list[np.ndarray]:

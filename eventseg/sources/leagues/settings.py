@@ -154,7 +154,9 @@ def read_settings(path: Path) -> LeagueSettings:
     except WindowError as error:
         raise DatasetError(f"{path}: {error}") from error
     root = path.parent / Path(table["root"]).expanduser()
-    label_sets = path.parent / Path(table.get("label_sets", root / FOLDER)).expanduser()
+    label_sets = root / FOLDER
+    if "label_sets" in table:
+        label_sets = path.parent / Path(table["label_sets"]).expanduser()
     raw = path.parent / Path(table["raw"]).expanduser() if "raw" in table else None
     chosen = {name: table[name] for name in CHOICES if name in table}
     return LeagueSettings(
