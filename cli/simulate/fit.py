@@ -90,12 +90,12 @@ def fit(
             threads=threads,
             progress=bar.update,
         )
+    if as_json:
+        options.print_json(report.table())
+    else:
+        click.echo("\n".join(report.lines()))
     if plot is not None:
         from eventseg.plots.events import save_figure
         from eventseg.plots.statistics import figure_statistics
 
         save_figure(figure_statistics(**report.panels()), plot)
-    if as_json:
-        options.print_json(report.table())
-    else:
-        click.echo("\n".join(report.lines()))

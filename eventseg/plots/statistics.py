@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -52,7 +53,10 @@ def figure_statistics(
     first = next(iter(ratios.values()))
     _bars(
         middle,
-        {name: {k: v / first[k] for k, v in row.items()} for name, row in ratios.items()},
+        {
+            name: {k: v / first[k] if first[k] else math.nan for k, v in row.items()}
+            for name, row in ratios.items()
+        },
         start=1.0,
     )
     middle.axvline(1.0, color="0.6", lw=0.8, zorder=0)

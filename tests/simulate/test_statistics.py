@@ -320,4 +320,12 @@ def test_the_figure_draws_every_column():
     left, middle, right = figure.axes
     assert len(left.patches) == 3 * len(SHARES)
     assert len(middle.patches) == 3 * len(RATES)
+    # A background filter leaves no noise: there is no multiple of it.
+    rates["real"]["noise_hz"] = 0.0
+    filtered = figure_statistics(
+        columns, rates, dict.fromkeys(columns, one.intervals), edges_us=INTERVALS_US.tolist()
+    )
+    filtered.canvas.draw()
+    widths = [patch.get_width() for patch in filtered.axes[1].patches]
+    assert sum(map(math.isnan, widths)) == 3
     assert [line.get_label() for line in right.lines] == list(columns)
