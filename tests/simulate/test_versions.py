@@ -16,7 +16,13 @@ from eventseg.recordings.truth import Truth
 from eventseg.simulate.scene import classes
 from eventseg.simulate.scene.scenarios import SCENARIOS, SimulationError
 from eventseg.simulate.scene.scenes import scene_of, street_scene
-from eventseg.simulate.scene.settings import LIMITS, StreetSettings, draw_settings, scenario_of
+from eventseg.simulate.scene.settings import (
+    LIMITS,
+    SET_BY_VOLTAGE,
+    StreetSettings,
+    draw_settings,
+    scenario_of,
+)
 from eventseg.simulate.street import simulate_street
 
 SENSOR = SensorSize(48, 64)
@@ -94,6 +100,10 @@ def test_settings_differ_from_seed_to_seed_and_lie_within_their_limits():
     assert draw_settings(5, SCENARIOS["faulty-pixels"]).hot_share == 0.01
     roof = [draw_settings(seed, SCENARIOS["day"], mounting="roof") for seed in range(20)]
     assert min(one.height_m for one in roof) > max(one.height_m for one in drawn)
+    for name in SET_BY_VOLTAGE:
+        with pytest.raises(SimulationError, match=f"{name} has no effect in the scenario voltm"):
+            draw_settings(5, SCENARIOS["voltmeter"], given={"texture": 0.5, name: 0.3})
+    assert draw_settings(5, SCENARIOS["voltmeter"], given={"texture": 0.5}).texture == 0.5
     assert {scenario_of(seed, "random") for seed in range(60)} >= {"day", "night", "fast-turn"}
     assert scenario_of(4, "glare") == "glare"
 

@@ -149,6 +149,10 @@ MOUNTINGS: dict[str, Mounting] = {
 """Mountings by name; networks that learn with the first are tested with the second."""
 
 
+SET_BY_VOLTAGE = ("threshold_on", "threshold_off", "threshold_sigma", "shot_hz", "leak_hz")
+"""Settings that a sensor modelled by voltages has of its own."""
+
+
 def draw_settings(
     seed: int,
     scenario: Scenario,
@@ -215,6 +219,12 @@ def draw_settings(
         drawn = replace(drawn, speed_m_s=scenario.speed)
     if scenario.dvs.hot_share != usual.hot_share:
         drawn = replace(drawn, hot_share=scenario.dvs.hot_share)
+    idle = [name for name in given or {} if scenario.dvs.voltmeter and name in SET_BY_VOLTAGE]
+    if idle:
+        raise SimulationError(
+            f"setting {idle[0]} has no effect in the scenario voltmeter: a sensor whose pixels are "
+            "modelled by their circuit takes thresholds and noise from it"
+        )
     return settings_with(drawn, given or {})
 
 
