@@ -52,7 +52,8 @@ from .options import (
         default="120ms",
         show_default=True,
         metavar="LENGTH",
-        help="How long each image is looked at.",
+        help="How long each image is looked at: the longest window and 6 ms, or more, for windows "
+        "of one image only.",
     ),
     click.option(
         "--strength",

@@ -1,8 +1,9 @@
 """Turn labelled images into event recordings: a camera moves in front of each for a moment.
 
 Each image is one shot; the shots of a part (``train``, ``test`` ...) follow one another in one
-recording. The sensor settles anew before each, so no event comes from a cut, and the frame closes
-the shot: any window that ends at a frame and is no longer than the shot sees one image only.
+recording. The sensor settles anew before each, so no event comes from a cut. The frame is exposed
+until its readout, 6 ms before the shot ends: a window that ends at a frame sees one image only
+where the shot is longer by these 6 ms.
 """
 
 from __future__ import annotations
