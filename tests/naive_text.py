@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-NUMBER = re.compile(rb"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]{1,2}))?")
+NUMBER = re.compile(rb"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?0*[0-9]{1,3}))?")
 SEPARATORS = re.compile(rb"[ \t\r,;]+")
-MOST_DECIMALS, MOST = 9, 2**63 - 1
+MOST_DECIMALS, MOST_DIGITS, MOST = 9, 18, 2**63 - 1
 
 
 def number(word: bytes) -> tuple[int, int] | None:
@@ -14,11 +14,16 @@ def number(word: bytes) -> tuple[int, int] | None:
     found = NUMBER.fullmatch(word)
     if found is None or not (found[2] or found[3]):
         return None
-    decimals = (found[3] or b"")[:MOST_DECIMALS]
-    value = int(found[2] + decimals)
+    decimals = found[3] or b""
+    while decimals and int(found[2] + decimals) >= 10**MOST_DIGITS:
+        decimals = decimals[:-1]
+    value = int(found[2] + decimals or b"0")
     places = len(decimals) - int(found[4] or 0)
-    if value > MOST - 100 or abs(places) > 18:
+    if value > MOST - 100 or places < -18:
         return None
+    if places > MOST_DECIMALS:
+        value //= 10 ** (places - MOST_DECIMALS)
+        places = MOST_DECIMALS
     return (-value if found[1] == b"-" else value), places
 
 

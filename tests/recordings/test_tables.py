@@ -183,6 +183,30 @@ def test_nanoseconds_since_1970_keep_their_digits(tmp_path: Path) -> None:
     assert [t for t, *_ in read(tmp_path / "us.txt")[0]] == (EVENTS.t + begin).tolist()
 
 
+@pytest.mark.parametrize(
+    ("begin_us", "per_us"),
+    [
+        (1_468_939_802_000_000, 1e-6),
+        (1_468_939_802_000_000, 1),
+        (1_468_939_802_000_000, 1e-3),
+        (12_000_000_000, 1e-6),
+        (12_000_000_000, 1),
+        (5_000_000_000_000, 1),
+        (-40_000, 1e-6),
+    ],
+)
+def test_the_default_format_of_numpy_keeps_microseconds(
+    tmp_path: Path, begin_us: int, per_us: float
+) -> None:
+    t = (EVENTS.t + begin_us) / round(1 / per_us)
+    columns = [t, *(getattr(EVENTS, name).astype(float) for name in "xyp")]
+    named = "t_ms x y p" if per_us == 1e-3 else ""
+    np.savetxt(tmp_path / "rec.txt", np.stack(columns, axis=1), header=named)
+    found, said = read(tmp_path / "rec.txt")
+    assert found == [(t + begin_us, x, y, p) for t, x, y, p in rows(EVENTS)]
+    assert "skipped" not in said.partition("events:")[2].partition("\n")[0]
+
+
 def test_damaged_lines_are_counted(tmp_path: Path) -> None:
     lines = [f"{t},{x},{y},{p}" for t, x, y, p in rows(EVENTS)]
     bad = ["", "1,2,3", "a,b,c,d", "5,6,7,8x", "-,1,1,1", "1e,1,1,1", "9" * 30 + ",1,1,1"]

@@ -30,6 +30,10 @@ def word(rng: np.random.Generator, *, odd: float) -> str:
         return digits[: rng.integers(1, 9)]
     if kind < 0.8:
         return "-" + digits
+    if kind < 0.85:
+        digits += "".join(map(str, rng.integers(0, 10, 6)))
+    if odd and kind > 0.95:
+        return f"{digits[0]}.{digits[1:]}e{rng.integers(-120, 120) // rng.choice([1, 10]):+03d}"
     cut = int(rng.integers(0, len(digits)))
     return digits[:cut] + "." + digits[cut:]
 

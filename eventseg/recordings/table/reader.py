@@ -111,7 +111,8 @@ class TableRecording(PacketRecording):
     ) -> tuple[NDArray[np.void], SensorSize, Tally]:
         """Return the blocks, from the cache if they are there, the sensor, and the counts."""
         choices = self._choices.get("camera"), self._choices.get("time_unit")
-        variant = f"columns {self._given_sensor} {choices}"
+        # The number grows when columns are read otherwise, so that no older index is taken.
+        variant = f"columns 2 {self._given_sensor} {choices}"
         cached = load_arrays(self.path, variant=variant)
         if cached is not None and "blocks" in cached[0]:
             progress(1.0)

@@ -2,7 +2,8 @@
 
 Numbers are separated by blanks, commas, semicolons or tabs. Lines that begin with ``#`` are
 comments. A first line of two numbers is the width and the height of the sensor. Times are kept as
-integers and their decimals, so that no digit of them is lost.
+integers and their decimals: 18 digits, as many as always fit into 64 bits, and of those at most
+nine behind the point.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from eventseg.recordings.table.columns import (
     order_of,
     unit_of,
 )
-from eventseg.recordings.table.text_lines import PADDING, parse_lines
+from eventseg.recordings.table.text_lines import PADDING, POWERS, parse_lines
 
 BLOCK_BYTES = 2**20
 MOST_LINE = 2**12
@@ -119,7 +120,7 @@ class TextColumns:
         end = float(t[-1])
         if last.size:
             k = self._order["t"]
-            end = float(last[k, -1] / 10.0 ** decimals[k, -1])
+            end = float(_floats(last[k, -1:], decimals[k, -1:])[0])
         size = self._block_at(self._first)
         events = int(len(t) * (self._file.size - self._first) / max(1, size))
         return unit_of(t, events=events, span=end - float(t[0]), asked=asked)
@@ -211,4 +212,9 @@ def _plain(values: NDArray[np.int64], decimals: NDArray[np.int8]) -> NDArray[np.
 
 
 def _floats(values: NDArray[np.int64], decimals: NDArray[np.int8]) -> NDArray[np.float64]:
-    return values / 10.0 ** decimals.astype(np.float64)
+    """Return numbers with their decimals; those that are whole come out whole."""
+    # Digits of more than 53 bits that were divided as one number would get fractions.
+    below = POWERS[np.maximum(decimals, 0)]
+    whole, rest = np.divmod(values, below)
+    numbers: NDArray[np.float64] = whole + rest / below
+    return numbers * POWERS[np.maximum(-decimals, 0)] if (decimals < 0).any() else numbers

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eventseg.kernels.compiled import compiled
 
 MOST_DECIMALS = 9
-"""Decimals of a number that are read."""
+"""Most decimals of a number that are kept, counted behind its exponent."""
 
 MOST_DIGITS = np.uint64(18)
 """Digits of a number that always fit into 64 bits."""
@@ -22,6 +22,12 @@ DIGIT_0, MINUS, POINT = 48, 45, 46
 
 MOST_TENTH = np.iinfo(np.int64).max // 10 - 1
 """Largest integer that takes one more digit."""
+
+LEAST_FULL = 10**17
+"""Smallest integer of as many digits as always fit, which takes no decimal more."""
+
+POWERS = 10 ** np.arange(19, dtype=np.int64)
+"""Powers of ten."""
 
 
 @compiled
@@ -149,11 +155,16 @@ def parse_lines(
                 byte = content[place]
                 if 48 <= byte <= 57:
                     some = True
-                    if value > MOST_TENTH:
+                    if dot:
+                        # An exponent may make them digits of the integer, so that how many
+                        # decimals are kept is decided behind it.
+                        if value < LEAST_FULL:
+                            value = value * 10 + np.int64(byte - 48)
+                            after += 1
+                    elif value > MOST_TENTH:
                         fits = False
-                    elif not (dot and after == MOST_DECIMALS):
+                    else:
                         value = value * 10 + np.int64(byte - 48)
-                        after += dot
                 elif byte == 46 and not dot:
                     dot = True
                 else:
@@ -179,11 +190,15 @@ def parse_lines(
                 or content[place] == 59
                 or content[place] == 10
             )
-            if not some or not fits or not ended or abs(after - exponent) > 18:
+            after -= exponent
+            if not some or not fits or not ended or after < -18:
                 sound = False
                 continue
+            if after > MOST_DECIMALS:
+                value //= POWERS[min(after - MOST_DECIMALS, 18)]
+                after = MOST_DECIMALS
             table[column, n] = -value if negative else value
-            decimals[column, n] = after - exponent
+            decimals[column, n] = after
             column += 1
         place += 1
         if sound and column == 4:
