@@ -27,16 +27,19 @@ def number(word: bytes) -> tuple[int, int] | None:
     return (-value if found[1] == b"-" else value), places
 
 
-def rows(content: bytes) -> tuple[list[list[tuple[int, int]]], int]:
-    """Return the first four numbers of each line, and the number of damaged lines."""
+def rows(content: bytes, *, numbered: bool = False) -> tuple[list[list[tuple[int, int]]], int]:
+    """Return the first four numbers of each line, and the number of damaged lines.
+
+    Of numbered lines they are those behind the first one.
+    """
     found, unread = [], 0
     for line in content.split(b"\n"):
         words = [word for word in SEPARATORS.split(line) if word]
         if not words or words[0].startswith(b"#"):
             continue
-        numbers = [number(word) for word in words[:4]]
-        if len(numbers) < 4 or None in numbers:
+        numbers = [number(word) for word in words[: 4 + numbered]]
+        if len(numbers) < 4 + numbered or None in numbers:
             unread += 1
         else:
-            found.append(numbers)
+            found.append(numbers[numbered:])
     return found, unread

@@ -207,6 +207,36 @@ def test_the_default_format_of_numpy_keeps_microseconds(
     assert "skipped" not in said.partition("events:")[2].partition("\n")[0]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("quotes", ["", '"'])
+@pytest.mark.parametrize("first", [0, 0.5])
+def test_index_without_a_name_is_left_out(
+    tmp_path: Path, separator: str, quotes: str, first: float
+) -> None:
+    names = ["", "t", "x", "y", "p"]
+    lines = [[first + k, *row] for k, row in enumerate(rows(EVENTS))]
+    text = [separator.join(f"{quotes}{name}{quotes}" for name in names)]
+    text += [separator.join(map(str, line)) for line in lines]
+    (tmp_path / "rec.csv").write_text("\n".join(text) + "\n")
+    found, said = read(tmp_path / "rec.csv")
+    assert found == rows(EVENTS)
+    assert "the first column, which has no name, is left out" in said
+
+
+def test_names_that_are_empty(tmp_path: Path) -> None:
+    lines = rows(EVENTS)
+    full = "".join(f"{t},{x},5,{y},{p}\n" for t, x, y, p in lines)
+    (tmp_path / "between.csv").write_text("t,x,,y,p\n" + full)
+    with pytest.raises(RecordingError, match="must be the first four columns"):
+        open_recording(tmp_path / "between.csv")
+    less = "".join(f",{t},{x},{y},{p},\n" for t, x, y, p in lines)
+    (tmp_path / "without.csv").write_text(",t,x,y,p,\n" + less)
+    assert read(tmp_path / "without.csv")[0] == lines
+    aligned = "".join(f"{t:9} {x:4} {y:4} {p:2}\n" for t, x, y, p in lines)
+    (tmp_path / "aligned.txt").write_text(f"{'t':>9} {'x':>4} {'y':>4} {'p':>2}\n" + aligned)
+    assert read(tmp_path / "aligned.txt")[0] == lines
+
+
 def test_damaged_lines_are_counted(tmp_path: Path) -> None:
     lines = [f"{t},{x},{y},{p}" for t, x, y, p in rows(EVENTS)]
     bad = ["", "1,2,3", "a,b,c,d", "5,6,7,8x", "-,1,1,1", "1e,1,1,1", "9" * 30 + ",1,1,1"]

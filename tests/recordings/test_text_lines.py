@@ -9,11 +9,11 @@ import pytest
 from eventseg.recordings.table.text_lines import PADDING, parse_lines
 
 
-def parsed(content: bytes) -> tuple[list[list[tuple[int, int]]], int]:
+def parsed(content: bytes, *, numbered: bool = False) -> tuple[list[list[tuple[int, int]]], int]:
     stored = np.frombuffer(content + bytes(PADDING), np.uint8)
     rows = content.count(b"\n") + 1
     table, decimals = np.zeros((4, rows), np.int64), np.zeros((4, rows), np.int8)
-    n, unread = parse_lines(stored, len(content), table, decimals)
+    n, unread = parse_lines(stored, len(content), table, decimals, numbered)
     pairs = np.stack([table[:, :n].T, decimals[:, :n].T], axis=2)
     return [[tuple(pair) for pair in row] for row in pairs.tolist()], unread
 
@@ -38,19 +38,22 @@ def word(rng: np.random.Generator, *, odd: float) -> str:
     return digits[:cut] + "." + digits[cut:]
 
 
+@pytest.mark.parametrize("numbered", [False, True])
 @pytest.mark.parametrize("odd", [0.0, 0.05])
-def test_lines_equal_their_twin(odd: float) -> None:
+def test_lines_equal_their_twin(odd: float, numbered: bool) -> None:
     rng = np.random.default_rng(3)
     lines = []
     for _ in range(3_000):
         separator = str(rng.choice([",", " ", "\t", ";", ", "] if odd else [","]))
         end = str(rng.choice(["\n", "\r\n", " \n", ",5\n"] if odd else ["\n", "\r\n"]))
-        lines.append(separator.join(word(rng, odd=odd) for _ in range(4)) + end)
+        lines.append(separator.join(word(rng, odd=odd) for _ in range(4 + numbered)) + end)
     content = "".join(lines).encode()
-    assert parsed(content) == naive_text.rows(content)
+    assert parsed(content, numbered=numbered) == naive_text.rows(content, numbered=numbered)
 
 
 def test_lines_that_are_cut_anywhere_equal_their_twin() -> None:
     content = b"12345678,1,-2,1\n1.5,2,3,0\r\n123456789012345678,0.25,7,1"
     for stop in range(len(content) + 1):
-        assert parsed(content[:stop]) == naive_text.rows(content[:stop]), stop
+        part = content[:stop]
+        assert parsed(part) == naive_text.rows(part), stop
+        assert parsed(part, numbered=True) == naive_text.rows(part, numbered=True), stop

@@ -1,6 +1,7 @@
 """Columns of events in text: lines of four numbers, with or without a first line of names.
 
-Numbers are separated by blanks, commas, semicolons or tabs. Lines that begin with ``#`` are
+Numbers are separated by blanks, commas, semicolons or tabs. A first column without a name, such as
+the index that pandas writes, is left out. Lines that begin with ``#`` are
 comments. A first line of two numbers is the width and the height of the sensor. Times are kept as
 integers and their decimals: 18 digits, as many as always fit into 64 bits, and of those at most
 nine behind the point.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +50,12 @@ def names_columns(path: Path) -> bool:
     """
     file = FileBytes(path)
     try:
-        first, names, _ = _header_of(file)
-        found = columns_of(names)
+        header = _header_of(file)
+        found = columns_of(header.names)
         if found is None or max(found[0].values()) > 3:
             return False
-        whole_lines = file.read(first, MOST_LINE).rfind(b"\n") + 1
-        return _lines(file, first, whole_lines)[0].size > 0
+        whole_lines = file.read(header.first, MOST_LINE).rfind(b"\n") + 1
+        return _lines(file, header.first, whole_lines, header.numbered)[0].size > 0
     finally:
         file.close()
 
@@ -70,18 +72,22 @@ class TextColumns:
         self._path = path
         self._file = FileBytes(path)
         try:
-            self._first, names, sensor = _header_of(self._file)
-            sample, decimals, _ = _lines(self._file, self._first, self._block_at(self._first))
+            header = _header_of(self._file)
+            self._first, self._numbered = header.first, header.numbered
+            size = self._block_at(self._first)
+            sample, decimals, _ = _lines(self._file, self._first, size, self._numbered)
             if not sample.size:
                 raise RecordingError(f"{path}: no lines of four numbers: an event is t, x, y, p")
-            self._order, unit, notes = _columns(names, sample, decimals, path)
+            self._order, unit, notes = _columns(header.names, sample, decimals, path)
             if unit is None or time_unit is not None:
                 k = self._order["t"]
                 unit, note = self._unit(_floats(sample[k], decimals[k]), time_unit)
                 notes = (*notes, note)
+            if self._numbered:
+                notes = (*notes, "the first column, which has no name, is left out")
             self._times_unit = unit
             # Times leave here as microseconds: an integer of all digits cannot go on as it is.
-            self.meaning = Meaning("us", sensor=sensor, notes=(*notes, f"times in {unit}"))
+            self.meaning = Meaning("us", sensor=header.sensor, notes=(*notes, f"times in {unit}"))
         except BaseException:
             self.close()
             raise
@@ -103,7 +109,7 @@ class TextColumns:
 
     def read(self, offset: int, size: int) -> RawColumns:
         """Return the rows of a block."""
-        table, decimals, unread = _lines(self._file, offset, size)
+        table, decimals, unread = _lines(self._file, offset, size, self._numbered)
         order = self._order
         t = _in_us(table[order["t"]], decimals[order["t"]], self._times_unit)
         x, y, p = (_plain(table[order[name]], decimals[order[name]]) for name in "xyp")
@@ -116,7 +122,7 @@ class TextColumns:
     def _unit(self, t: NDArray[np.float64], asked: Unit | None) -> tuple[Unit, str]:
         """Return the unit by the rate of events: their number follows from the length of lines."""
         tail = max(self._first, self._file.size - MOST_LINE)
-        last, decimals, _ = _lines(self._file, tail, self._file.size - tail)
+        last, decimals, _ = _lines(self._file, tail, self._file.size - tail, self._numbered)
         end = float(t[-1])
         if last.size:
             k = self._order["t"]
@@ -135,7 +141,7 @@ class TextColumns:
 
 
 def _lines(
-    file: FileBytes, offset: int, size: int
+    file: FileBytes, offset: int, size: int, numbered: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int8], int]:
     """Return the integers and the decimals of the lines of a block, and the damaged lines.
 
@@ -147,30 +153,61 @@ def _lines(
     room = size // LEAST_LINE + 1  # one more for a line that proves to be none
     table, decimals = reused.empty((4, room), np.int64), reused.empty((4, room), np.int8)
     decimals.fill(0)
-    n, unread = parse_lines(content, size, table, decimals)
+    n, unread = parse_lines(content, size, table, decimals, numbered)
     return table[:, :n], decimals[:, :n], unread
 
 
-def _header_of(file: FileBytes) -> tuple[int, list[str], SensorSize | None]:
-    """Return where the first event begins, the names of columns, and the sensor size."""
+class Header(NamedTuple):
+    """Begin of a file: the first lines, before those of events.
+
+    Parameters
+    ----------
+    first : int
+        Byte at which the first event begins.
+    names : list of str
+        Names of the columns; empty where no line has them.
+    numbered : bool
+        A column without a name stands before those of the names.
+    sensor : SensorSize, optional
+    """
+
+    first: int
+    names: list[str]
+    numbered: bool
+    sensor: SensorSize | None
+
+
+def _header_of(file: FileBytes) -> Header:
+    """Return the begin of a file."""
     begin = file.read(0, 2**16)
     place = len(BOM) if begin.startswith(BOM) else 0
     names: list[str] = []
     sensor: SensorSize | None = None
+    line = b""
     while place < len(begin):
         stop = begin.find(b"\n", place)
         stop = len(begin) if stop < 0 else stop
-        line = begin[place:stop].strip()
-        words = [word for word in re.split(rb"[\s,;]+", line.lstrip(b"#% ")) if word]
+        indent, line = begin[place:stop].lstrip(b" ")[:1], begin[place:stop].strip()
+        words = _words(line.lstrip(b"#% "))
         if words and columns_of([word.decode(errors="replace") for word in words]):
-            names = [word.decode() for word in words]
+            fields = re.split(rb"\s*[,;\t]\s*|\s+", line.lstrip(b"#% "))
+            names = [word.strip(b"\"'").decode() for word in fields]
+            names = ["", *names] if indent == b"\t" else names
         elif len(words) == 2 and all(word.isdigit() and len(word) < 6 for word in words):
             size = SensorSize(int(words[1]), int(words[0]))
             sensor = size if min(size) > 0 else sensor
         elif line and not line.startswith((b"#", b"%")):
             break
         place = stop + 1
-    return place, names, sensor
+    named = [name for name in names if name]
+    if len(_words(line)) == len(named):  # names that are empty stand for no numbers
+        names = named
+    numbered = names[:1] == [""]
+    return Header(place, names[numbered:], numbered, sensor)
+
+
+def _words(line: bytes) -> list[bytes]:
+    return [word for word in re.split(rb"[\s,;]+", line) if word]
 
 
 def _columns(

@@ -18,7 +18,7 @@ MOST_DIGITS = np.uint64(18)
 PADDING = 2
 """Zeros behind the lines, which end their last number."""
 
-DIGIT_0, MINUS, POINT = 48, 45, 46
+DIGIT_0, DIGIT_9, MINUS, POINT = 48, 57, 45, 46
 
 MOST_TENTH = np.iinfo(np.int64).max // 10 - 1
 """Largest integer that takes one more digit."""
@@ -37,6 +37,7 @@ def _plain_lines(
     n: int,
     table: NDArray[np.int64],
     decimals: NDArray[np.int8],
+    numbered: bool,
 ) -> tuple[int, int]:
     """Parse lines of four numbers without exponents and repeated separators, as most are.
 
@@ -52,6 +53,15 @@ def _plain_lines(
     at, row, one = np.uint64(place), np.uint64(n), np.uint64(1)
     while True:
         line = at
+        if numbered:
+            while content[at] >= DIGIT_0 and content[at] <= DIGIT_9:
+                at += one
+            byte = content[at]
+            if at - line - one >= MOST_DIGITS:  # too many, or none
+                return np.int64(line), np.int64(row)
+            if byte != 44 and byte != 32 and byte != 9 and byte != 59:
+                return np.int64(line), np.int64(row)
+            at += one
         for column in range(4):
             begin, value, sign = at, np.int64(0), np.int64(1)
             while True:
@@ -107,6 +117,7 @@ def parse_lines(
     size: int,
     table: NDArray[np.int64],
     decimals: NDArray[np.int8],
+    numbered: bool,
 ) -> tuple[int, int]:
     """Parse lines of four numbers or more.
 
@@ -120,6 +131,8 @@ def parse_lines(
         Receives the digits of each number as an integer.
     decimals : int8 (4, N)
         Zeros; receives how many of them are decimals.
+    numbered : bool
+        Lines begin with one more number, which is skipped.
 
     Returns
     -------
@@ -128,10 +141,10 @@ def parse_lines(
     """
     n, unread, place = 0, 0, 0
     while True:
-        place, n = _plain_lines(content, place, n, table, decimals)
+        place, n = _plain_lines(content, place, n, table, decimals, numbered)
         if place >= size:
             return n, unread
-        column = 0
+        column = -1 if numbered else 0
         sound = True
         empty = True
         comment = False
@@ -197,8 +210,9 @@ def parse_lines(
             if after > MOST_DECIMALS:
                 value //= POWERS[min(after - MOST_DECIMALS, 18)]
                 after = MOST_DECIMALS
-            table[column, n] = -value if negative else value
-            decimals[column, n] = after
+            if column >= 0:
+                table[column, n] = -value if negative else value
+                decimals[column, n] = after
             column += 1
         place += 1
         if sound and column == 4:
