@@ -120,6 +120,47 @@ def test_other_data_sets(tmp_path: Path) -> None:
     assert read(write_h5(tmp_path / "m3ed.h5", m3ed))[0] == rows(EVENTS)
 
 
+@pytest.mark.parametrize("where", ["events/t", "CD/t", "txyp", "xytp", "ptxy"])
+@pytest.mark.parametrize("begin_us", [0, 1_468_939_802_000_000])
+def test_fractions_are_of_seconds_in_any_layout(tmp_path: Path, where: str, begin_us: int) -> None:
+    columns = {name: getattr(EVENTS, name) for name in "xyp"}
+    columns["t"] = (EVENTS.t + begin_us) / 1e6
+    content = {f"{where[:-1]}{name}": values for name, values in columns.items()}
+    if "/" not in where:
+        content = {"events": np.stack([columns[name] for name in where], axis=1)}
+    found, said = read(write_h5(tmp_path / "rec.h5", content))
+    assert found == [(t + begin_us, x, y, p) for t, x, y, p in rows(EVENTS)]
+    assert "times have fractions: seconds" in said
+    assert ("columns are taken for" in said) == (where in ("xytp", "ptxy"))
+
+
+@pytest.mark.parametrize("order", ["txyp", "xytp", "xypt", "ptxy"])
+@pytest.mark.parametrize("kind", [np.uint32, np.float64])
+def test_order_of_a_table_in_hdf5(tmp_path: Path, order: str, kind: type) -> None:
+    found, said = read(write_h5(tmp_path / "rec.h5", {"events": table(*order, dtype=kind)}))
+    assert found == rows(EVENTS)
+    assert ("columns are taken for" in said) == (order != "txyp")
+    assert "hardly possible" not in said
+
+
+def test_a_table_in_hdf5_that_is_not_in_order_keeps_its_columns(tmp_path: Path) -> None:
+    mixed = table(*"txyp")[np.random.default_rng(1).permutation(len(EVENTS))]
+    found, said = read(write_h5(tmp_path / "rec.h5", {"events": mixed}))
+    assert sorted(found) == sorted(rows(EVENTS))
+    assert "columns are taken for" not in said
+
+
+def test_unit_of_a_layout_that_makes_no_sense_is_told(tmp_path: Path) -> None:
+    columns = {f"events/{name}": getattr(EVENTS, name) for name in "xyp"}
+    found, said = read(write_h5(tmp_path / "ns.h5", {**columns, "events/t": EVENTS.t * 1_000}))
+    assert found[0][0] == EVENTS.t[0] * 1_000
+    assert "22 events a second, which is hardly possible; is it ns?" in said
+    fractions = {**columns, "events/t": (EVENTS.t * 10.0 + 0.25)}
+    found, said = read(write_h5(tmp_path / "us.h5", fractions))
+    assert [t for t, *_ in found] == (EVENTS.t * 10).tolist()
+    assert "seconds" not in said
+
+
 def test_names_of_arrays(tmp_path: Path) -> None:
     parts = {"ts_ns": EVENTS.t * 1_000 + 999, "xs": EVENTS.x, "ys": EVENTS.y, "pol": EVENTS.p > 0}
     np.savez_compressed(tmp_path / "rec.npz", **parts, width=40, height=24)

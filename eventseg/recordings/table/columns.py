@@ -40,6 +40,9 @@ NAMES: dict[str, tuple[str, ...]] = {
 FEW, SLOWEST, FASTEST = 1_000, 1e3, 1e9
 """Events a second of a sensor, for files of more than a few events."""
 
+LONGEST_S = 86_400.0
+"""Seconds that a file with fractions of seconds may last."""
+
 LATEST_US = 2**61
 """Times beyond are damage."""
 
@@ -303,7 +306,7 @@ def order_of(table: NDArray[Any], *, path: object) -> dict[str, int]:
 def unit_of(
     t: NDArray[Any], *, events: int, span: float, asked: Unit | None = None
 ) -> tuple[Unit, str]:
-    """Return the unit of times that nothing names, and a note.
+    """Return the unit of times that nothing names, or that of a caller, and a note.
 
     Parameters
     ----------
@@ -320,13 +323,8 @@ def unit_of(
     thousand or more than a billion events a second.
     """
     if asked is not None:
-        rate = _rate(events, span, asked)
-        note = f"times in {asked}, as asked"
-        if events >= FEW and not SLOWEST <= rate <= FASTEST:
-            likely, _ = unit_of(t, events=events, span=span)
-            note += f": {rate:.2g} events a second, which is hardly possible; is it {likely}?"
-        return asked, note
-    if t.dtype.kind == "f" and (np.floor(t) != t).any():
+        return asked, f"times in {asked}, as asked" + _doubt(t, events, span, asked)
+    if _has_fractions(t):
         return "s", "times have fractions: seconds"
     units: tuple[Unit, ...] = ("us", "ns", "ms", "s")
     for unit in units:
@@ -334,6 +332,38 @@ def unit_of(
         if events >= FEW and SLOWEST <= rate <= FASTEST:
             return unit, f"times are taken for {unit}, which makes {rate:.2g} events a second"
     return "us", "times are taken for us: too few events to tell"
+
+
+def unit_of_layout(
+    t: NDArray[Any], *, events: int, span: float, usual: Unit
+) -> tuple[Unit, str | None]:
+    """Return the unit of times in a layout that has a usual one, and a note where that is in doubt.
+
+    Parameters as for :func:`unit_of`. Fractions are of seconds in any layout, unless a file would
+    last longer than a day then; of integers the usual unit is taken, even if it makes no sense.
+    """
+    makes_sense = SLOWEST <= _rate(events, span, usual) <= FASTEST
+    if usual != "s" and _has_fractions(t) and not (span > LONGEST_S and makes_sense):
+        return "s", f"times have fractions: seconds, not {usual} as usual in this layout"
+    doubt = _doubt(t, events, span, usual)
+    return usual, f"times in {usual}, as usual in this layout{doubt}" if doubt else None
+
+
+def _has_fractions(t: NDArray[Any]) -> bool:
+    if t.dtype.kind != "f":
+        return False
+    finite = t[np.isfinite(t)]
+    return bool((np.floor(finite) != finite).any())
+
+
+def _doubt(t: NDArray[Any], events: int, span: float, unit: Unit) -> str:
+    """Return what speaks against a unit, for the end of a note; empty for nothing."""
+    rate = _rate(events, span, unit)
+    if events < FEW or SLOWEST <= rate <= FASTEST:
+        return ""
+    likely, _ = unit_of(t, events=events, span=span)
+    question = f"; is it {likely}?" if likely != unit else ""
+    return f": {rate:.2g} events a second, which is hardly possible{question}"
 
 
 def checked_unit(name: str, *, path: object) -> Unit:

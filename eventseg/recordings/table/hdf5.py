@@ -20,8 +20,16 @@ from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
 from eventseg.recordings.hdf5.repack import repacked
 from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
+from eventseg.recordings.packet_recording import MOST_PIXELS
 from eventseg.recordings.prophesee.header import sensor_of
-from eventseg.recordings.table.columns import Meaning, RawColumns, Unit, unit_of
+from eventseg.recordings.table.columns import (
+    Meaning,
+    RawColumns,
+    Unit,
+    order_of,
+    unit_of,
+    unit_of_layout,
+)
 from eventseg.recordings.table.hdf5_beside import beside
 from eventseg.recordings.table.layouts import LAYOUTS, Layout
 
@@ -187,13 +195,22 @@ class Hdf5Columns:
 
     def _meaning(self, asked: Unit | None) -> Meaning:
         notes = [*self._notes, f"layout {self._layout.name}"]
-        unit = asked or self._layout.unit
-        if unit is None or asked is not None:
-            sample: NDArray[Any] = self._read(0, min(self._rows, ROWS)).t
-            last = self._read(max(0, self._rows - 1), 1).t
-            span = float(last[-1]) - float(sample[0]) if self._rows else 0.0
-            unit, note = unit_of(sample, events=self._rows, span=span, asked=asked)
-            notes.append(note)
+        sample = self.read(0, min(self._rows, ROWS))
+        order = self._other_order(sample)
+        if order is not None:
+            self._layout = self._layout._replace(order=order)
+            sample = self.read(0, min(self._rows, ROWS))
+            said = ", ".join(sorted(order, key=order.__getitem__))
+            notes.append(f"columns are taken for {said}, by their numbers")
+        last = self.read(max(0, self._rows - 1), min(self._rows, 1))
+        span = float(last.t[-1]) - float(sample.t[0]) if len(last) and len(sample) else 0.0
+        usual = self._layout.unit
+        note: str | None
+        if asked is not None or usual is None:
+            unit, note = unit_of(sample.t, events=self._rows, span=span, asked=asked)
+        else:
+            unit, note = unit_of_layout(sample.t, events=self._rows, span=span, usual=usual)
+        notes += [note] if note else []
         offset = 0
         if self._layout.offset:
             table = open_table(self._file, self._layout.offset)
@@ -202,6 +219,25 @@ class Hdf5Columns:
                 offset = int(value)
                 notes.append(f"times begin at {self._layout.offset} = {offset} us")
         return Meaning(unit, offset, self._sensor(), tuple(notes))
+
+    def _other_order(self, sample: RawColumns) -> dict[str, int] | None:
+        """Return the order of columns by their numbers, None where that of the layout fits.
+
+        It does not where its times fall and other columns make sense: times that are not in order
+        are no pixels.
+        """
+        usual = self._layout.order
+        if usual is None or (np.diff(sample.t.astype(np.float64)) >= 0).all():
+            return None
+        columns = sorted(usual, key=usual.__getitem__)
+        rows = np.stack([getattr(sample, name) for name in columns], axis=1).astype(np.float64)
+        try:
+            order = order_of(rows, path=self._path)
+        except RecordingError:
+            return None
+        places = rows[:, [order["x"], order["y"]]]
+        pixels = (places >= 0) & (places < MOST_PIXELS) & (np.floor(places) == places)
+        return order if pixels.all() else None
 
     def _sensor(self) -> SensorSize | None:
         for path in ("/", self._layout.paths[0].rpartition("/")[0] or "/"):
