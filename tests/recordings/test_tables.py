@@ -389,6 +389,17 @@ def test_what_are_no_events_is_one_line(tmp_path: Path, name: str, content, word
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("extra", [b"\xa6", b"\xe4\xf6", b"\xff\xfe"])
+def test_a_name_of_a_column_that_is_no_utf8_is_a_name(tmp_path: Path, extra: bytes) -> None:
+    path = tmp_path / "rec.csv"
+    path.write_bytes(b"t,x,y,p," + extra + b"\n1000,0,3,1,7\n1366,15,11,0,7\n")
+    with open_recording(path, sensor=SENSOR) as recording:
+        assert recording.events().x.tolist() == [0, 15]
+    path.write_bytes(extra + b",t,x,y,p\n7,1000,0,3,1\n7,1366,15,11,0\n")
+    with pytest.raises(RecordingError, match="must be the first four columns"):
+        open_recording(path, sensor=SENSOR)
+
+
 def test_the_chunks_of_hdf5_are_listed_once(tmp_path: Path, monkeypatch) -> None:
     columns = {f"events/{name}": getattr(EVENTS, name) for name in "txyp"}
     path, opened = write_h5(tmp_path / "a.h5", columns, chunks=(100,)), []

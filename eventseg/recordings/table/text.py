@@ -191,7 +191,7 @@ def _header_of(file: FileBytes) -> Header:
         words = _words(line.lstrip(b"#% "))
         if words and columns_of([word.decode(errors="replace") for word in words]):
             fields = re.split(rb"\s*[,;\t]\s*|\s+", line.lstrip(b"#% "))
-            names = [word.strip(b"\"'").decode() for word in fields]
+            names = [word.strip(b"\"'").decode(errors="replace") for word in fields]
             names = ["", *names] if indent == b"\t" else names
         elif len(words) == 2 and all(word.isdigit() and len(word) < 6 for word in words):
             size = SensorSize(int(words[1]), int(words[0]))
