@@ -420,6 +420,35 @@ def test_pictures_take_label_sets_and_give_them(tmp_path: Path, names: tuple[str
             np.testing.assert_array_equal(again.labels(int(i)), first.labels(int(i)))
 
 
+def test_labels_of_another_drive_are_of_no_picture(tmp_path: Path) -> None:
+    root, folder = tmp_path / "mine", tmp_path / "own"
+    for k, name in enumerate(("a/001", "a/002")):
+        put(root / "labels" / f"{name}.png", np.full(SMALL, k, np.uint8))
+        (root / "images/a").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((*SMALL, 3), k, np.uint8)).save(root / f"images/{name}.png")
+    write_class_table(root / "classes.toml", OWN)
+    annotated(folder, ["b/001", "b/002"])
+    with pytest.raises(LabelError, match=r"b/001\.png is no name of a picture; b/002\.png is no"):
+        import_labels(root, folder, name="second")
+    maps = annotated(folder, ["a/001", "a/002"])
+    summary = import_labels(root, folder, name="second", skip_orphans=True)
+    assert (summary.files, summary.samples, summary.left_out) == (2, 2, 2)
+    source = open_source(root, label_set="second")
+    for i, labels in enumerate(maps):
+        np.testing.assert_array_equal(source.labels(i), labels)
+
+
+def test_folders_of_labels_agree_with_those_of_the_picture(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "mine")
+    for k, name in enumerate(("labels/train/a_1", "test/monday/0001", "monday/monday_0001")):
+        annotated(tmp_path / str(k), [name])
+        assert import_labels(root, tmp_path / str(k), name=f"set{k}").samples == 1
+    for k, name in enumerate(("tuesday/0001", "monday/a_1", "x/monday/0001", "train/x/a_1"), 5):
+        annotated(tmp_path / str(k), [name])
+        with pytest.raises(LabelError, match="is no name of a picture"):
+            import_labels(root, tmp_path / str(k), name=f"set{k}")
+
+
 def test_pictures_are_checked_with_their_sets(tmp_path: Path) -> None:
     root = pictures(tmp_path / "mine")
     annotated(tmp_path / "own", ["a_1", "monday_0001"])

@@ -242,6 +242,7 @@ class PictureLabels(SetsBeside):
         self.ids = tuple(item.id for item in items)
         self.size, self.owner = SensorSize(*picture_size(items[0].labels)), "the pictures are"
         self.classes, self.own = classes, {TRUTH: classes}
+        self._by_id = {composed(sample): i for i, sample in enumerate(self.ids)}
         self._index_of = _names(self.items)
 
     def own_labels(self, i: int, name: str) -> Labels:  # noqa: ARG002 - there is one set
@@ -249,13 +250,17 @@ class PictureLabels(SetsBeside):
         return labels_of(self.items[i])
 
     def sample_of(self, file: Path) -> int | None:
-        """Return the sample that a file is called like: its id, its picture, or path below it."""
+        """Return the sample that a file is called like: its path, its id or its picture.
+
+        Folders below the split must be those of the sample, or the last of them.
+        """
         parts = [composed(part) for part in (*file.parts[:-1], file.stem)]
-        below = parts[1:] if parts[0] in SPLITS else parts
-        for name in (parts[-1], "_".join(below)):
-            if name in self._index_of:
-                return self._index_of[name]
-        return None
+        *folders, name = parts[1:] if parts[0] in SPLITS and len(parts) > 1 else parts
+        i = self._by_id.get("_".join((*folders, name)))
+        if i is not None:
+            return i
+        i = self._index_of.get(name)
+        return i if i is None or _ends_in(self.items[i], folders) else None
 
     def check_name(self, name: str) -> None:
         """Refuse the name of the folder's own labels."""
@@ -275,3 +280,12 @@ def _names(items: Sequence[Item]) -> dict[str, int]:
         if item.image is not None and pictures[composed(item.image.stem)] == 1
     }
     return found | {composed(item.id): i for i, item in enumerate(items)}
+
+
+def _ends_in(item: Item, folders: Sequence[str]) -> bool:
+    """Return whether the picture or the labels of a sample lie in folders that end in others."""
+    return not folders or any(
+        [composed(part) for part in path.parent.parts[-len(folders) :]] == [*folders]
+        for path in (item.image, item.labels)
+        if path is not None
+    )
