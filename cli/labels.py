@@ -183,7 +183,12 @@ Examples:
 )
 @option_group(
     "Output",
-    click.option("--overwrite", is_flag=True, help="Replace files that are there and differ."),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace files that are there and differ, and remove label maps of an earlier export "
+        "that are not in this one.",
+    ),
     options.json_option,
     options.message_options,
 )

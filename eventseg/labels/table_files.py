@@ -14,12 +14,19 @@ from eventseg.labels.tables import TABLES, ClassTable
 def write_class_table(path: Path, table: ClassTable) -> None:
     """Write the classes of a table and its merges.
 
-    A table that comes with the package goes by the name of the file: its own name is taken.
-
     Raises
     ------
     OutputError
         The file cannot be written.
+    """
+    content = encoded_class_table(table)
+    write_whole(path, lambda file: file.write(content))
+
+
+def encoded_class_table(table: ClassTable) -> bytes:
+    """Return the classes of a table and its merges as the bytes of a TOML file.
+
+    A table that comes with the package goes by the name of the file: its own name is taken.
     """
     named = {"name": table.name} if table.name and table.name not in TABLES else {}
     ignored = {"ignored": list(table.ignored_ids)} if table.ignored_ids else {}
@@ -32,7 +39,7 @@ def write_class_table(path: Path, table: ClassTable) -> None:
             **({"merge": merges} if merges else {}),
         }
     )
-    write_whole(path, lambda file: file.write(text.encode()))
+    return text.encode()
 
 
 def class_rows(table: ClassTable) -> list[dict[str, Any]]:

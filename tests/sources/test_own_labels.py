@@ -283,6 +283,55 @@ def test_an_export_does_not_overwrite_edits(data: Path, tmp_path: Path) -> None:
         export_labels(data, tmp_path / "out", name="other")
 
 
+def test_an_export_keeps_an_edited_class_table(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001", "a_f000002"])
+    import_labels(data, tmp_path / "own", name="own")
+    table = tmp_path / "out/classes.toml"
+    export_labels(data, tmp_path / "out", name="own")
+    first = tree(tmp_path / "out")
+    table.write_text(table.read_text().replace("cart", "waggon"))
+    (tmp_path / "out/a_f000001.png").unlink()
+    edited = tree(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"classes\.toml is there already and differs"):
+        export_labels(data, tmp_path / "out", name="own")
+    assert tree(tmp_path / "out") == edited
+    export_labels(data, tmp_path / "out", name="own", overwrite=True)
+    assert tree(tmp_path / "out") == first
+
+
+def test_an_export_leaves_no_label_maps_of_an_earlier_one(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name, files in (("three", ["a_f000001", "a_f000002", "a_2_f000003"]),
+                        ("one", ["a_f000002"])):  # fmt: skip
+        annotated(tmp_path / name, files)
+        import_labels(data, tmp_path / name, name=name)
+    export_labels(data, out, name="three", by="frame")
+    export_labels(data, out, name="three", overwrite=True)
+    assert not (out / "a").exists()
+    before = tree(out)
+    with pytest.raises(
+        OutputError, match=r"has 2 PNGs that are no files of this export, .*--overwrite"
+    ):
+        export_labels(data, out, name="one")
+    assert tree(out) == before
+    export_labels(data, out, name="one", overwrite=True)
+    assert sorted(path.name for path in out.iterdir()) == ["a_f000002.png", "classes.toml"]
+
+
+def test_an_export_removes_no_files_of_others(data: Path, tmp_path: Path) -> None:
+    annotated(tmp_path / "own", ["a_f000001"])
+    import_labels(data, tmp_path / "own", name="own")
+    out = tmp_path / "out"
+    export_labels(data, out, name="own")
+    put(out / "holiday.png", np.zeros(SMALL, np.uint8))
+    with pytest.raises(OutputError, match=r"has 1 PNGs that .*holiday\.png: .* move them away"):
+        export_labels(data, out, name="own", overwrite=True)
+    (out / "holiday.png").rename(out / "a_f000002.png")
+    (out / "classes.toml").unlink()
+    with pytest.raises(OutputError, match=r"has 1 PNGs that .*a_f000002\.png: .* move them away"):
+        export_labels(data, out, name="own", overwrite=True)
+
+
 def test_colours_that_do_not_tell_classes_are_not_exported(data: Path, tmp_path: Path) -> None:
     put(tmp_path / "own/a_f000001.png", np.zeros(SMALL, np.uint8))
     for colours, other in ((((0, 0, 0), (1, 1, 1), (2, 2, 2)), "ignored pixels"),

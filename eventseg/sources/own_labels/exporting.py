@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +11,15 @@ import numpy as np
 
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError, LabelError, OutputError
+from eventseg.files.texts import composed
 from eventseg.files.whole import write_whole
 from eventseg.labels.files import encoded_labels
-from eventseg.labels.maps import ClassTable, Labels
+from eventseg.labels.maps import ClassTable
 from eventseg.labels.own_folders import CLASSES
-from eventseg.labels.table_files import write_class_table
+from eventseg.labels.table_files import encoded_class_table
 from eventseg.labels.tables import described
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.sources.own_labels.joining import list_pngs
 from eventseg.sources.own_labels.labelled_data import LabelledData
 from eventseg.sources.own_labels.opening import open_labelled
 from eventseg.sources.own_labels.summaries import ExportSummary
@@ -49,7 +52,8 @@ def export_labels(
         Name files by sample ids, or, of a data set or a league, ``RECORDING/FRAME.png``, once for
         each frame.
     overwrite : bool
-        Replace files that are there and differ.
+        Replace files that are there and differ, also `classes.toml`, and remove label maps of an
+        earlier export of the data that are not in this one.
     progress : callable
         Called after every file.
 
@@ -64,7 +68,7 @@ def export_labels(
     LabelError
         Classes whose colours do not tell them apart, or samples that have no frame.
     OutputError
-        Files are there that differ, or the folder cannot be written.
+        Files are there that differ or are not of this export, or the folder cannot be written.
 
     Examples
     --------
@@ -80,10 +84,16 @@ def export_labels(
         if colour:
             _check_colours(table)
         files = _files(labelled, name, by=by)
+        content = encoded_class_table(table)
+        if not overwrite:
+            _is_there(target / CLASSES, content)
+        for stray in _strays(target, labelled, files, overwrite=overwrite):
+            _remove(stray, target)
         for done, (place, i) in enumerate(files.items(), 1):
-            _write(target / place, labelled.labels(i, name), table, colour, overwrite=overwrite)
+            encoded = encoded_labels(labelled.labels(i, name), table, colour=colour)
+            _write(target / place, encoded, overwrite=overwrite)
             progress(Progress("export", done, len(files), "file"))
-    write_class_table(target / CLASSES, table)
+    _write(target / CLASSES, content, overwrite=overwrite)
     return ExportSummary(target, name, table, len(files))
 
 
@@ -118,23 +128,77 @@ def _check_colours(table: ClassTable) -> None:
             )
 
 
-def _write(path: Path, labels: Labels, table: ClassTable, colour: bool, *, overwrite: bool) -> None:
-    """Write a label map, unless a file of the same bytes is there.
+def _strays(
+    folder: Path, data: LabelledData, files: Collection[str], *, overwrite: bool
+) -> list[Path]:
+    """Return the PNGs of an earlier export that are no files of this one, which replaces it.
+
+    Raises
+    ------
+    OutputError
+        There are some and nothing is to be replaced, or PNGs that no export of the data writes.
+    """
+    expected = {composed(place) for place in files}
+    strays = {
+        path: place
+        for path in list_pngs(folder)
+        if (place := composed(path.relative_to(folder).as_posix())) not in expected
+    }
+    if not strays:
+        return []
+    exported = {composed(f"{sample}.png") for sample in data.ids}
+    if data.timeline is not None:
+        exported |= {
+            composed(f"{recording}/{frame:06d}.png")
+            for recording, frame in zip(
+                data.timeline.recordings, data.timeline.frames.tolist(), strict=True
+            )
+        }
+    # An export ends with its classes: without them, PNGs such as the pictures are someone else's.
+    whole = (folder / CLASSES).is_file()
+    foreign = [path for path, place in strays.items() if not whole or place not in exported]
+    if foreign or not overwrite:
+        first = (foreign or list(strays))[0]
+        cure = "move them away" if foreign else "--overwrite, which removes them"
+        raise OutputError(
+            f"{folder} has {len(foreign or strays):,} PNGs that are no files of this export, "
+            f"first {first}: give another folder, or {cure}"
+        )
+    return list(strays)
+
+
+def _remove(path: Path, folder: Path) -> None:
+    """Remove a file, and the folder within another that it leaves empty."""
+    try:
+        path.unlink()
+        if path.parent != folder and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
+
+
+def _write(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write a file, unless one of the same bytes is there."""
+    if overwrite or not _is_there(path, content):
+        write_whole(path, lambda file: file.write(content))
+
+
+def _is_there(path: Path, content: bytes) -> bool:
+    """Return whether a file is there, of these bytes.
 
     Raises
     ------
     OutputError
         A file is there that differs: someone may have edited it.
     """
-    content = encoded_labels(labels, table, colour=colour)
-    if path.exists() and not overwrite:
-        try:
-            same = path.read_bytes() == content
-        except OSError as error:
-            raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
-        if not same:
-            raise OutputError(
-                f"{path} is there already and differs; give another folder, or --overwrite"
-            )
-        return
-    write_whole(path, lambda file: file.write(content))
+    if not path.exists():
+        return False
+    try:
+        same = path.read_bytes() == content
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror or error}") from error
+    if not same:
+        raise OutputError(
+            f"{path} is there already and differs; give another folder, or --overwrite"
+        )
+    return True

@@ -33,7 +33,7 @@ from eventseg.labels.own_folders import CLASSES
 from eventseg.labels.table_files import class_rows, merge_rows
 from eventseg.labels.tables import PAGE, described
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.sources.own_labels.joining import Join, Joined, join_files, listed
+from eventseg.sources.own_labels.joining import Join, Joined, join_files, list_pngs, listed
 from eventseg.sources.own_labels.labelled_data import LabelledData
 from eventseg.sources.own_labels.opening import open_labelled, ready_root
 from eventseg.sources.own_labels.summaries import ImportSummary
@@ -171,13 +171,7 @@ def _label_files(folder: Path) -> list[Path]:
     """Return the PNGs of a folder and of the folders in it, hidden ones left out."""
     if not folder.is_dir():
         raise LabelError(f"{folder} is no folder; give one that holds label PNGs")
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() == ".png"
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    paths = list_pngs(folder)
     if not paths:
         raise LabelError(f"{folder} holds no PNG; label maps are indexed, gray or RGB PNG ({PAGE})")
     return paths

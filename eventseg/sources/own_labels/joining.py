@@ -164,6 +164,17 @@ def join_files(
     return Joined(files, tuple(path for path, _ in orphans), largest_us)
 
 
+def list_pngs(folder: Path) -> list[Path]:
+    """Return the PNGs of a folder and of the folders in it, hidden ones left out."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() == ".png"
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
 def listed(problems: Sequence[str]) -> str:
     """Return the first problems of several as one line, with the number of the others."""
     more = f"; and {len(problems) - SHOWN:,} more" if len(problems) > SHOWN else ""
