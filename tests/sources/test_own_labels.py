@@ -134,6 +134,25 @@ def test_a_frame_that_samples_share_labels_all_of_them(tmp_path: Path) -> None:
             np.testing.assert_array_equal(dataset.labels(int(i), "own"), maps[0])
 
 
+def test_files_of_another_recording_are_not_of_the_only_one(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "first.hdf5")
+    data, rule = tmp_path / "data", Join(by="frame")
+    encode_dataset([recording], data, store="none")
+    folder = tmp_path / "both"
+    annotated(folder, ["first/000003", "second/000003", "second_f000004"])
+    with pytest.raises(LabelError, match=r"second/000003\.png names no recording"):
+        import_labels(data, folder, name="own", join=rule)
+    summary = import_labels(data, folder, name="own", join=rule, skip_orphans=True)
+    assert (summary.samples, summary.left_out, summary.unnamed) == (1, 2, "")
+    annotated(tmp_path / "two", ["second/000003", "third/000004"])
+    with pytest.raises(LabelError, match=r"second/000003\.png names no recording"):
+        import_labels(data, tmp_path / "two", name="two", join=rule)
+    annotated(tmp_path / "one", ["second/000003", "second/000004"])
+    summary = import_labels(data, tmp_path / "one", name="one", join=rule)
+    assert (summary.samples, summary.unnamed) == (2, "second/")
+    assert "  second/NUMBER names no recording: taken for the only one" in summary.lines()
+
+
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("by", ["id", "frame"])
 def test_a_round_trip_is_equal(data: Path, tmp_path: Path, colour: bool, by: str) -> None:

@@ -33,7 +33,14 @@ from eventseg.labels.own_folders import CLASSES
 from eventseg.labels.table_files import class_rows, merge_rows
 from eventseg.labels.tables import PAGE, described
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.sources.own_labels.joining import Join, Joined, join_files, list_pngs, listed
+from eventseg.sources.own_labels.joining import (
+    Join,
+    Joined,
+    join_files,
+    list_pngs,
+    listed,
+    unnamed_prefix,
+)
 from eventseg.sources.own_labels.labelled_data import LabelledData
 from eventseg.sources.own_labels.opening import open_labelled, ready_root
 from eventseg.sources.own_labels.summaries import ImportSummary
@@ -120,6 +127,7 @@ def import_labels(
             len(target.ids),
             left_out=len(joined.left_out),
             largest_us=joined.largest_us,
+            unnamed=unnamed_prefix(target, source, paths, rule),
         )
         with locked(ready_root(target), doing="writing"):
             if _is_whole(target, name, settings, overwrite=overwrite):

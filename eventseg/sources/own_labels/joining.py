@@ -224,8 +224,9 @@ def _found(
         name: np.array(sorted(part, key=lambda i: int(timeline.t_us[i])))
         for name, part in members.items()
     }
+    places, _ = _places(folder, paths, sorted(members, key=len, reverse=True))
     for path in paths:
-        place = _place(path.relative_to(folder), sorted(members, key=len, reverse=True))
+        place = places[path]
         if place is None:
             names = ", ".join(sorted(members)[:4])
             orphans.append((path, f"names no recording and number; recordings are {names}"))
@@ -253,11 +254,45 @@ def _found(
             orphans.append((path, f"is {distance_us:,} us from the nearest sample of {name}"))
 
 
+def unnamed_prefix(data: LabelledData, folder: Path, paths: Sequence[Path], rule: Join) -> str:
+    """Return folder and text before the numbers of files that name no recording, of the only one.
+
+    Empty where files name the recording, or hold nothing but numbers.
+    """
+    if rule.by == "id" or data.timeline is None:
+        return ""
+    return _places(folder, paths, sorted(set(data.timeline.recordings)))[1]
+
+
+def _places(
+    folder: Path, paths: Sequence[Path], recordings: Sequence[str]
+) -> tuple[dict[Path, tuple[str, Fraction] | None], str]:
+    """Return recording and number of each file, and what stands before numbers without recording.
+
+    A data set of one recording needs no name of it, where no file has one and all have the same
+    folder and text before the number: others may be of other recordings.
+    """
+    named = {path: _place(path.relative_to(folder), recordings) for path in paths}
+    folders = {composed(part) for path in paths for part in path.relative_to(folder).parts[:-1]}
+    if len(recordings) > 1 or any(named.values()) or composed(recordings[0]) in folders:
+        return named, ""
+    numbers: dict[Path, tuple[str, Fraction]] = {}
+    prefixes: set[str] = set()
+    for path in paths:
+        found = re.search(NUMBER + "$", composed(path.stem))
+        if found is not None:
+            numbers[path] = (recordings[0], Fraction(found[1]))
+            before = composed(path.stem)[: found.start()]
+            prefixes.add((path.relative_to(folder).parent / "_").as_posix()[:-1] + before)
+    if len(prefixes) != 1:
+        return named, ""
+    return {path: numbers.get(path) for path in paths}, prefixes.pop()
+
+
 def _place(path: Path, recordings: Sequence[str]) -> tuple[str, Fraction] | None:
     """Return recording and number that a path names, recordings of longer names first.
 
-    A folder may name the recording, or the file begins with it; a data set of one recording needs
-    neither.
+    A folder may name the recording, or the file begins with it.
     """
     folders = {composed(part) for part in path.parts[:-1]}
     stem = composed(path.stem)
@@ -269,7 +304,4 @@ def _place(path: Path, recordings: Sequence[str]) -> tuple[str, Fraction] | None
         found = re.fullmatch(re.escape(composed(name)) + BETWEEN + NUMBER, stem)
         if found is not None:
             return name, Fraction(found[1])
-    if len(recordings) == 1:
-        found = re.search(NUMBER + "$", stem)
-        return None if found is None else (recordings[0], Fraction(found[1]))
     return None

@@ -31,6 +31,8 @@ class ImportSummary:
         Files that belong to no sample.
     largest_us : int
         Largest distance in time between a file and its sample.
+    unnamed : str
+        Text before the numbers of files that name no recording and were taken for the only one.
     merges : bool
         Whether the merges of the class table of a set that was there already were replaced.
     """
@@ -44,6 +46,7 @@ class ImportSummary:
     pixels: tuple[int, ...] = ()
     left_out: int = 0
     largest_us: int = 0
+    unnamed: str = ""
     merges: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,6 +61,7 @@ class ImportSummary:
             "of_samples": self.of_samples,
             "left_out": self.left_out,
             "largest_distance_us": self.largest_us,
+            "unnamed_prefix": self.unnamed,
             "already": not self.pixels,
             "merges_replaced": self.merges,
             "pixels": dict(zip(names, self.pixels, strict=True)) if self.pixels else {},
@@ -75,6 +79,8 @@ class ImportSummary:
             lines.append("  merges of the class table replaced")
         if self.left_out:
             lines.append(f"  {self.left_out:,} files left out: they belong to no sample")
+        if self.unnamed:
+            lines.append(f"  {self.unnamed}NUMBER names no recording: taken for the only one")
         if self.largest_us:
             lines.append(f"  at most {self.largest_us:,} us between a file and its sample")
         total = max(1, sum(self.pixels))
