@@ -15,8 +15,8 @@ from eventseg.networks.inputs import InputSpec
 from eventseg.networks.named import NamedCheckpoint, parse_named
 from eventseg.networks.published import (
     Published,
+    load_named,
     load_published,
-    own_checkpoint,
     published_inputs,
     sizes_of,
 )
@@ -80,9 +80,10 @@ def read_initial(
     file = Path(spec)
     named = None if file.exists() else parse_named(spec)
     if named is not None:
-        published = load_published(named.network, named.path, unsafe_pickle=unsafe_pickle)
-        own = own_checkpoint(published, named.path, unsafe_pickle=unsafe_pickle)
-        return _of_published(named, published) if own is None else _of_own(own, named.path)
+        found = load_named(named.network, named.path, unsafe_pickle=unsafe_pickle)
+        if isinstance(found, TrainedNetwork):
+            return _of_own(found, named.path)
+        return _of_published(named, found)
     loaded = load_file(file, unsafe_pickle=unsafe_pickle)
     if is_ours(loaded):
         return _of_own(restore_network(loaded, path=file), file)

@@ -22,7 +22,7 @@ from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.converters.layout import Layout, State
 from eventseg.networks.inputs import InputKind, InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.weights import load_file, read_weights
+from eventseg.networks.weights import load_file, read_weights, tensors_of
 from eventseg.networks.zoo import architecture
 
 SHOWN = 4
@@ -121,8 +121,11 @@ def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) 
         An unknown name.
     """
     architecture(name)
-    state = read_weights(Path(path), unsafe_pickle=unsafe_pickle)
-    layout = _layout(name, state, path=Path(path))
+    return _published(name, read_weights(Path(path), unsafe_pickle=unsafe_pickle), path=Path(path))
+
+
+def _published(name: str, state: State, *, path: Path) -> Published:
+    layout = _layout(name, state, path=path)
     ignored = tuple(n for n in state if n.startswith(layout.ignored)) if layout.ignored else ()
     kept = {n: tensor for n, tensor in state.items() if n not in set(ignored)}
     options = {**layout.options, **(layout.options_of(kept) if layout.options_of else {})}
@@ -137,27 +140,43 @@ def load_published(name: str, path: str | Path, *, unsafe_pickle: bool = False) 
     return Published(network.eval(), blueprint, scaling, report, layout.void_first)
 
 
-def own_checkpoint(
-    published: Published, path: Path, *, unsafe_pickle: bool = False
-) -> TrainedNetwork | None:
-    """Return the network of a checkpoint that eventseg wrote, which states its inputs and classes.
+def load_named(name: str, path: Path, *, unsafe_pickle: bool = False) -> TrainedNetwork | Published:
+    """Load the checkpoint that ``NETWORK:PATH`` names, of eventseg or of another project.
+
+    A file that eventseg wrote states its inputs and classes, and is taken by what it states: its
+    tensor names alone may be those of another project, whose scaling and classes are not its own.
 
     Parameters
     ----------
-    published : Published
-        From :func:`load_published` of the same path; a file of ours has our tensor names too.
+    name : str
+        Name of the network.
     path : Path
+        File of torch, or beginning of a TensorFlow checkpoint's names.
     unsafe_pickle : bool
+        As for :func:`load_published`.
 
     Returns
     -------
-    TrainedNetwork or None
-        None for a file of another project.
+    TrainedNetwork or Published
+        The first for a checkpoint of eventseg.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`load_published`, and a checkpoint of eventseg that holds another network.
+    NetworkError
+        An unknown name.
     """
-    if published.report.layout != OWN_LAYOUT or not path.is_file():
-        return None
+    architecture(name)
+    if path.suffix == ".index" or not path.is_file():  # of TensorFlow, or none
+        return load_published(name, path, unsafe_pickle=unsafe_pickle)
     loaded = load_file(path, unsafe_pickle=unsafe_pickle)
-    return restore_network(loaded, path=path) if is_ours(loaded) else None
+    if not is_ours(loaded):
+        return _published(name, tensors_of(loaded, path=path), path=path)
+    trained = restore_network(loaded, path=path)
+    if trained.blueprint.name != name:
+        raise CheckpointError(f"{path} holds the network {trained.blueprint.name}, not {name}")
+    return trained
 
 
 def published_inputs(published: Published, *, owner: str) -> InputSpec:

@@ -9,7 +9,7 @@ from eventseg.labels.known_classes import table_by_number
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork, load_network
 from eventseg.networks.named import NamedCheckpoint
-from eventseg.networks.published import load_published, own_checkpoint, published_inputs
+from eventseg.networks.published import load_named, published_inputs
 from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.onnx_network import load_onnx
 
@@ -86,13 +86,12 @@ def _load_named(
     data_classes: ClassTable | None = None,
     unsafe_pickle: bool = False,
 ) -> TrainedNetwork:
-    """Load a published checkpoint with the input it was trained on and its classes."""
+    """Load a checkpoint by its network, with the input it was trained on and its classes."""
     network, path = named
-    published = load_published(network, path, unsafe_pickle=unsafe_pickle)
-    ours = own_checkpoint(published, path, unsafe_pickle=unsafe_pickle)
-    if ours is not None:
-        _check_classes_unset(path, ours, classes)
-        return ours
+    published = load_named(network, path, unsafe_pickle=unsafe_pickle)
+    if isinstance(published, TrainedNetwork):
+        _check_classes_unset(path, published, classes)
+        return published
     return TrainedNetwork(
         published.network,
         published.blueprint,

@@ -17,7 +17,7 @@ from eventseg.networks.checkpoints import TrainedNetwork, restore_network
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.networks.memory_format import channels_last_copy
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.published import load_published, load_state, own_checkpoint
+from eventseg.networks.published import load_named, load_state
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.teacher import TeacherSource, scaled, weights_digest
@@ -152,10 +152,9 @@ def load_foreign(
     LabelError
         Classes of no known table, or of another number than the given table.
     """
-    published = load_published(network, path, unsafe_pickle=unsafe_pickle)
-    own = own_checkpoint(published, path, unsafe_pickle=unsafe_pickle)
-    if own is not None:
-        return _own(own, path, device=device, class_table=class_table)
+    published = load_named(network, path, unsafe_pickle=unsafe_pickle)
+    if isinstance(published, TrainedNetwork):
+        return _own(published, path, device=device, class_table=class_table)
     name = f"{network}:{path.name}"
     return _teacher(
         published.network,
@@ -296,6 +295,13 @@ def _teacher(
 ) -> NetworkTeacher:
     # One picture of nothing: a network of other channels is refused before any work.
     scaled(torch.zeros(1, 3, 1, 1), scaling, channels=in_channels)
+    # Three means would make three channels of a gray picture.
+    for values in (scaling.mean, scaling.std):
+        if len(values) not in (1, in_channels):
+            raise CheckpointError(
+                f"{name} sees {in_channels} channels, and its scaling is known for {len(values)}: "
+                "nothing says how its pictures are scaled"
+            )
     facts = {**facts, "scaling": repr(scaling), "size": repr(size)}
     digest = weights_digest(network.state_dict(), facts=facts)
     return NetworkTeacher(

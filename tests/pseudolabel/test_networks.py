@@ -14,11 +14,15 @@ from torchvision import models
 from eventseg.device import choose_device
 from eventseg.errors import CheckpointError, EventsegError, LabelError, NetworkError
 from eventseg.labels.known_classes import table_by_names
-from eventseg.labels.maps import load_class_table, merge_of
+from eventseg.labels.maps import ClassTable, load_class_table, merge_of
 from eventseg.networks.build import build_network
 from eventseg.networks.checkpoints import Blueprint, TrainedNetwork, save_network
 from eventseg.networks.converters.known import LAYOUTS
+from eventseg.networks.initial_weights import read_initial
 from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
+from eventseg.networks.named import NamedCheckpoint
+from eventseg.prediction.checkpoint_file import CheckpointFile
+from eventseg.prediction.loading import load_trained
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.loading import load_teacher
 from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher
@@ -73,6 +77,49 @@ def test_own_checkpoint_sees_gray_as_it_was_trained(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("hello\n")
     with pytest.raises(CheckpointError, match=r"text\.pt: it is no file that torch wrote"):
         load(tmp_path / "text.pt")
+
+
+STATED = InputSpec("rgb", 3, Scaling(255.0, (9.0, 8.0, 7.0), (1.0, 2.0, 3.0), "bgr"), size=(48, 64))
+MINE = ClassTable(tuple("abcdef"), tuple((k, k, k) for k in range(6)))
+
+
+def save_stated(path: Path, network: str, spec: InputSpec = STATED) -> TrainedNetwork:
+    blueprint = Blueprint(network, spec.channels, 6)
+    trained = TrainedNetwork(blueprint.build(), blueprint, spec, MINE)
+    save_network(path, trained)
+    return trained
+
+
+@pytest.mark.parametrize(
+    "network",
+    # The first has the tensor names of VainF's files, the others our own.
+    ["deeplabv3plus_mobilenetv2", "cgnet", "enet", "fastscnn"],
+)
+def test_own_checkpoint_by_its_network_is_the_plain_file(network: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    save_stated(path, network)
+    named, plain = load(f"{network}:{path}"), load(path)
+    assert (named.classes, named.scaling, named.size) == (MINE, STATED.scaling, (48, 64))
+    assert (named.name, named.licence, named.digest) == (plain.name, OURS, plain.digest)
+
+
+def test_own_checkpoint_by_its_network_states_inputs_and_classes(tmp_path: Path) -> None:
+    name, path = "deeplabv3plus_mobilenetv2", tmp_path / "best.pt"
+    spec = InputSpec("events", 6, windows=("50ms",))
+    save_stated(path, name, spec)
+    trained = load_trained(CheckpointFile(path, NamedCheckpoint(name, path)))
+    assert (trained.inputs, trained.classes) == (spec, MINE)
+    initial = read_initial(f"{name}:{path}", network="cgnet", options={})
+    assert (initial.inputs, initial.classes, initial.network) == (spec, MINE.names, name)
+    with pytest.raises(CheckpointError, match=rf"holds the network {name}, not cgnet"):
+        load(f"cgnet:{path}")
+
+
+def test_scaling_of_other_channels_is_refused(tmp_path: Path) -> None:
+    network = build_network("deeplabv3plus_mobilenetv2", in_channels=1, classes=19)
+    torch.save(network.state_dict(), tmp_path / "gray.pth")
+    with pytest.raises(CheckpointError, match="sees 1 channels, and its scaling is known for 3"):
+        load(f"deeplabv3plus_mobilenetv2:{tmp_path / 'gray.pth'}")
 
 
 @torch.inference_mode()
