@@ -18,6 +18,7 @@ from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.networks.memory_format import channels_last_copy
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.published import load_named, load_state
+from eventseg.networks.resizing import ResizeRule, resize_pictures
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.teacher import TeacherSource, scaled, weights_digest
@@ -42,6 +43,8 @@ class NetworkTeacher:
         Height and width that it was trained at; pictures are resized to it.
     source : TeacherSource, optional
         Arguments that it was loaded with.
+    resize : {"centres", "evsegnet"}
+        Rule by which pictures are resized, see :mod:`eventseg.networks.resizing`.
     """
 
     name: str
@@ -54,6 +57,7 @@ class NetworkTeacher:
     size: tuple[int, int] | None = None
     multiple: int = 1
     source: TeacherSource | None = None
+    resize: ResizeRule = "centres"
     _network: nn.Module = field(kw_only=True, repr=False)
 
     @property
@@ -70,7 +74,7 @@ class NetworkTeacher:
         """Return class probabilities (N, C, H, W) of RGB pictures (N, 3, H, W), 0 to 255."""
         x = pictures
         if self.size is not None:
-            x = functional.interpolate(x, size=self.size, mode="bilinear", antialias=True)
+            x = resize_pictures(x, self.size, rule=self.resize)
         logits: Tensor = self._network(scaled(x, self.scaling, channels=self.in_channels))
         if logits.shape[2:] != pictures.shape[2:]:
             logits = functional.interpolate(logits, size=pictures.shape[2:], mode="bilinear")
@@ -90,7 +94,7 @@ class NetworkTeacher:
         def scores(pictures: Tensor) -> Tensor:
             x = pictures
             if self.size is not None:
-                x = functional.interpolate(x, size=self.size, mode="bilinear", antialias=True)
+                x = resize_pictures(x, self.size, rule=self.resize)
             x = scaled(x, self.scaling, channels=self.in_channels)
             if bfloat16:
                 x = x.contiguous(memory_format=torch.channels_last)
@@ -277,6 +281,7 @@ def _own(
         scaling=inputs.scaling,
         in_channels=inputs.channels,
         size=inputs.size,
+        resize=inputs.resize,
         facts={"blueprint": repr(sorted(asdict(blueprint).items()))},
     )
 
@@ -292,6 +297,7 @@ def _teacher(
     in_channels: int,
     facts: dict[str, object],
     size: tuple[int, int] | None = None,
+    resize: ResizeRule = "centres",
 ) -> NetworkTeacher:
     # One picture of nothing: a network of other channels is refused before any work.
     scaled(torch.zeros(1, 3, 1, 1), scaling, channels=in_channels)
@@ -303,6 +309,8 @@ def _teacher(
                 "nothing says how its pictures are scaled"
             )
     facts = {**facts, "scaling": repr(scaling), "size": repr(size)}
+    if resize != "centres":  # digests from before rules were told stay as they are
+        facts["resize"] = resize
     digest = weights_digest(network.state_dict(), facts=facts)
     return NetworkTeacher(
         name,
@@ -313,5 +321,6 @@ def _teacher(
         scaling,
         in_channels,
         size,
+        resize=resize,
         _network=network.eval().to(device),
     )

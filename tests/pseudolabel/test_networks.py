@@ -21,8 +21,10 @@ from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.initial_weights import read_initial
 from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
 from eventseg.networks.named import NamedCheckpoint
+from eventseg.networks.resizing import RESIZE_RULES, resize_pictures
 from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.loading import load_trained
+from eventseg.prediction.predictor import probabilities
 from eventseg.pseudolabel.licences import UNKNOWN
 from eventseg.pseudolabel.loading import load_teacher
 from eventseg.pseudolabel.network_teacher import OURS, NetworkTeacher
@@ -133,6 +135,31 @@ def test_size_that_a_network_was_trained_at_is_kept(tmp_path: Path) -> None:
     logits = trained.network((same / 255 - 0.3) / 0.2)
     logits = nn.functional.interpolate(logits, size=(40, 64), mode="bilinear")
     torch.testing.assert_close(made, logits.softmax(1), atol=1e-4, rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_pictures_are_resized_by_the_rule_of_training(tmp_path: Path) -> None:
+    digests = set()
+    for rule in RESIZE_RULES:
+        path = tmp_path / f"{rule}.pt"
+        trained = save_own(path, kind="rgb", channels=3, size=(24, 48), resize=rule)
+        teacher = load(path)
+        x = (PICTURES / 255 - 0.3) / 0.2
+        torch.testing.assert_close(
+            teacher.probabilities(PICTURES),
+            probabilities(trained, x, size=(40, 64)),
+            atol=1e-4,
+            rtol=1e-3,
+        )
+        seen = resize_pictures(x, (24, 48), rule=rule)
+        torch.testing.assert_close(
+            teacher.fast_scores(False)(PICTURES),
+            trained.network.heads(seen)[0],
+            atol=1e-3,
+            rtol=1e-3,
+        )
+        digests.add(teacher.digest)
+    assert len(digests) == len(RESIZE_RULES)
 
 
 @torch.inference_mode()
