@@ -16,6 +16,7 @@ from recordings.contract import SENSOR, written_events, written_frames
 from eventseg.errors import EventsError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.recordings import DDD17Writer, Recording, open_recording
+from eventseg.recordings.choices import FileChoices
 from eventseg.recordings.contents import IMU_DTYPE
 from eventseg.recordings.progress import Progress
 from eventseg.recordings.writers import convert as module
@@ -246,3 +247,39 @@ def test_what_a_killed_conversion_left_is_removed(source: Path, tmp_path: Path) 
     # The newer one may be that of another process, and the others are of other files.
     left = sorted(path.name for path in tmp_path.glob("*.raw*"))
     assert left == ["a.raw", new.name, foreign.name, other.name]
+
+
+@pytest.mark.parametrize("t0_s", [0.0, 0.2, 1_506_000_000.0])
+@pytest.mark.parametrize("suffix", [".hdf5", ".aedat4"])
+def test_a_picture_before_the_first_event_stays(tmp_path: Path, t0_s: float, suffix: str) -> None:
+    """Pictures of MVSEC have one time, which is the zero of the new file for the first of them."""
+    import h5py
+
+    height, width = SENSOR
+    number = np.arange(60)
+    images = (
+        np.full((4, height, width), 1, np.uint8) * np.arange(1, 5, dtype=np.uint8)[:, None, None]
+    )
+    events = np.stack(
+        [number % width, number % height, t0_s + 0.1 + number * 1e-3, number % 2 * 2 - 1]
+    )
+    with h5py.File(tmp_path / "mvsec.h5", "w") as file:
+        file["davis/left/events"] = events.T
+        file["davis/left/image_raw"] = images
+        file["davis/left/image_raw_ts"] = t0_s + np.arange(4) * 0.05
+    for shift_us in (0, -200_000):
+        made = convert(
+            tmp_path / "mvsec.h5",
+            tmp_path / f"out{suffix}",
+            choices=FileChoices(shift_frames_us=shift_us),
+            overwrite=True,
+        )
+        with (
+            open_recording(tmp_path / "mvsec.h5", shift_frames_us=shift_us) as before,
+            open_recording(made.path, sensor=SENSOR) as after,
+        ):
+            assert len(after.frames) == made.frames == 4
+            np.testing.assert_array_equal(after.frames.t_us + made.shift_us, before.frames.t_us)
+            for i in range(4):
+                np.testing.assert_array_equal(after.frames.raw(i), before.frames.raw(i))
+            assert rows(after, shift_us=made.shift_us) == rows(before)

@@ -117,8 +117,14 @@ class Conversion:
             *([f"  with its truth, {self.truth}"] * (self.truth is not None)),
             *loss_line(self.lost),
             *truth_lines(self.lost, [self.truth_left]),
-            *([f"  times are {self.shift_us:,} us less than in the source"] * bool(self.shift_us)),
+            *self._shift_line(),
         ]
+
+    def _shift_line(self) -> list[str]:
+        """Return the line for people about times that differ from those of the source."""
+        way = "less" if self.shift_us > 0 else "more"
+        text = f"  times are {abs(self.shift_us):,} us {way} than in the source"
+        return [text] if self.shift_us else []
 
 
 def loss_line(lost: Mapping[str, int]) -> list[str]:
@@ -276,7 +282,7 @@ def _converted(
         min(t0_us, *recording.frames.t_start_us[:1].tolist(), t0_us) if begin_us == 0 else t0_us,
         max(t1_us, *(recording.frames.t_us[-1:] + 1).tolist(), t1_us) if end_us is None else t1_us,
     )
-    shift_us = _shift(kind, t0_us, around)
+    shift_us = _shift(kind, t0_us, around, recording.frames)
     chosen = _frames_in(recording.frames, around, zero_us=shift_us if kind == ".hdf5" else None)
     plan = plan_truth(recording, path, framed=kind in FRAMED, overwrite=overwrite)
     # Before hours of work.
@@ -337,13 +343,19 @@ def _converted(
     )
 
 
-def _shift(kind: str, t0_us: int, around: tuple[int, int]) -> int:
+def _shift(kind: str, t0_us: int, around: tuple[int, int], frames: Frames) -> int:
     """Return the time of the source that is 0 in a file of a format."""
     if kind == ".raw":
         return t0_us - t0_us % MODULUS_US
+    if kind != ".hdf5":
+        return 0
     # Sensors of that format count from their start; a host's clock would be taken for damage.
     far = around[1] >= MAX_OVERFLOW * WRAP_US or around[0] < 0
-    return around[0] if kind == ".hdf5" and far else 0
+    zero_us = around[0] if far else 0
+    ends_us = np.maximum(frames.t_end_us, frames.exposure_end_us)
+    chosen = _frames_in(frames, around, zero_us=zero_us)
+    # Readers of that format take a frame that ends at 0 for one without a time stamp.
+    return zero_us - int((ends_us[chosen] <= zero_us).any())
 
 
 def _frames_in(
