@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recordings.contract import SENSOR, written_events, written_frames
 
 from eventseg.errors import EventsError, OutputError, RecordingError
-from eventseg.events import SensorSize
+from eventseg.events import EventStream, SensorSize
 from eventseg.recordings import DDD17Writer, Recording, open_recording
 from eventseg.recordings.choices import FileChoices
 from eventseg.recordings.contents import IMU_DTYPE
@@ -283,3 +283,28 @@ def test_a_picture_before_the_first_event_stays(tmp_path: Path, t0_s: float, suf
             for i in range(4):
                 np.testing.assert_array_equal(after.frames.raw(i), before.frames.raw(i))
             assert rows(after, shift_us=made.shift_us) == rows(before)
+
+
+@pytest.mark.parametrize("pause_s", [0, 90])
+def test_quiet_recordings_and_pauses_of_minutes_are_written(tmp_path: Path, pause_s: int) -> None:
+    """Few events make one span of minutes, and in a pause nothing but the rest comes."""
+    number = np.arange(300)
+    t = number * 500_000 + (number >= 150) * pause_s * 1_000_000
+    imu = np.zeros(int(t[-1]) // 1_000_000 + 5, IMU_DTYPE)
+    imu["t"] = np.arange(len(imu)) * 1_000_000
+    with DDD17Writer(tmp_path / "rec.hdf5", sensor=SENSOR, reorder_us=10**10) as writer:
+        columns = (t, number % 16, number % 12, number % 2)
+        writer.add_events(EventStream.from_arrays(*columns, sensor=SENSOR, t_unit="us"))
+        for end in imu["t"].tolist()[1:]:
+            stamps = {"t_start_us": end, "exposure_start_us": end}
+            image = np.full(SENSOR, end // 1_000_000 % 256, np.uint8)
+            writer.add_frame(image, exposure_end_us=end, t_end_us=end, **stamps)
+        writer.add_imu(imu)
+        writer.add_specials(imu["t"], 2, 9)
+    made = convert(tmp_path / "rec.hdf5", tmp_path / "out.hdf5")
+    with open_recording(tmp_path / "rec.hdf5") as before, open_recording(made.path) as after:
+        assert rows(after) == rows(before)
+        np.testing.assert_array_equal(after.frames.t_us, before.frames.t_us)
+        last_us = before.frames.t_us[-1] + 1
+        np.testing.assert_array_equal(after.imu(0, last_us), before.imu(0, last_us))
+        np.testing.assert_array_equal(after.frames.raw(99), before.frames.raw(99))

@@ -12,8 +12,14 @@ from eventseg.events import EventStream
 from eventseg.recordings.base import Recording
 from eventseg.recordings.ddd17.writer import DDD17Writer
 
-REORDER_US = 60_000_000
-"""Longest span of events: frames within it come late."""
+PIECE_US = 10_000_000
+"""Longest stretch of one kind of content that is added before the others catch up."""
+
+REORDER_US = 2 * PIECE_US
+"""Longest time that something is added late, with room to spare."""
+
+NEVER_US = 2**62
+"""A time behind all."""
 
 CLOCK_KINDS = 2
 """Special events below are the clock's own, which the writer makes by itself."""
@@ -57,14 +63,25 @@ def write_ddd17(
     imu, specials = recording.imu(t0_us, t1_us), recording.specials
     specials = specials[(specials["t"] >= t0_us) & (specials["t"] < t1_us)]
     specials = specials[specials["type"] >= CLOCK_KINDS]
-    imu["t"] -= zero_us
     done = {"frames": 0, "imu": 0, "specials": 0}
     with DDD17Writer(
         path, sensor=recording.sensor, host_t0_us=zero_us, reorder_us=REORDER_US
     ) as writer:
 
         def catch_up(until_us: int) -> None:
-            """Add what ends before a time, so that nothing waits for the end of the recording."""
+            """Add all but events that ends before a time, so that nothing comes too late."""
+            while (oldest_us := min(waiting_us())) < until_us:
+                add_rest(min(until_us, oldest_us + PIECE_US))
+
+        def waiting_us() -> list[int]:
+            """Return the time of the next frame, inertial sample and special event."""
+            columns = (("frames", ends[chosen]), ("imu", imu["t"]), ("specials", specials["t"]))
+            return [
+                int(times[done[kind]]) if done[kind] < len(times) else NEVER_US
+                for kind, times in columns
+            ]
+
+        def add_rest(until_us: int) -> None:
             stop = int(np.searchsorted(ends[chosen], until_us))
             for i in chosen[done["frames"] : stop].tolist():
                 row, column, height, width = frames.roi(i)
@@ -77,8 +94,10 @@ def write_ddd17(
                     exposure_end_us=int(frames.exposure_end_us[i]) - zero_us,
                 )
             done["frames"] = stop
-            stop = int(np.searchsorted(imu["t"], until_us - zero_us))
-            writer.add_imu(imu[done["imu"] : stop])
+            stop = int(np.searchsorted(imu["t"], until_us))
+            samples = imu[done["imu"] : stop].copy()
+            samples["t"] -= zero_us
+            writer.add_imu(samples)
             done["imu"] = stop
             stop = int(np.searchsorted(specials["t"], until_us))
             part = specials[done["specials"] : stop]
@@ -86,12 +105,17 @@ def write_ddd17(
             done["specials"] = stop
 
         for span in spans:
-            t = span.t - zero_us
-            writer.add_events(
-                EventStream.from_arrays(
-                    t, span.x, span.y, span.p, sensor=recording.sensor, t_unit="us"
+            # Few events make a long span.
+            first = 0
+            while first < len(span):
+                stop = int(np.searchsorted(span.t, span.t[first] + PIECE_US))
+                catch_up(int(span.t[first]))
+                t, x, y, p = (getattr(span, name)[first:stop] for name in "txyp")
+                writer.add_events(
+                    EventStream.from_arrays(
+                        t - zero_us, x, y, p, sensor=recording.sensor, t_unit="us"
+                    )
                 )
-            )
-            catch_up(span.t1_us)
-        catch_up(2**62)
+                first = stop
+        catch_up(NEVER_US)
     return done
