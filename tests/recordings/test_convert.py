@@ -308,3 +308,62 @@ def test_quiet_recordings_and_pauses_of_minutes_are_written(tmp_path: Path, paus
         last_us = before.frames.t_us[-1] + 1
         np.testing.assert_array_equal(after.imu(0, last_us), before.imu(0, last_us))
         np.testing.assert_array_equal(after.frames.raw(99), before.frames.raw(99))
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".aedat4"])
+@pytest.mark.parametrize(("begin_us", "end_us"), [(0, None), (0, 400_000), (400_000, None)])
+def test_samples_before_the_first_event_and_after_the_last_stay(
+    tmp_path: Path, suffix: str, begin_us: int, end_us: int | None
+) -> None:
+    imu = np.zeros(200, IMU_DTYPE)
+    imu["t"] = np.arange(200) * 10_000
+    with DDD17Writer(tmp_path / "rec.hdf5", sensor=SENSOR) as writer:
+        writer.add_imu(imu)
+        writer.add_specials([100_000, 600_000, 1_900_000], 2)
+        writer.add_events(
+            np.arange(500_000, 1_500_000, 1_000), [1] * 1_000, [2] * 1_000, [0] * 1_000
+        )
+    made = convert(
+        tmp_path / "rec.hdf5", tmp_path / f"out{suffix}", begin_us=begin_us, end_us=end_us
+    )
+    assert made.lost == {}
+    # Times count from the first event; an end that is given cuts all contents.
+    t0_us, t1_us = (500_000 + begin_us if begin_us else 0), (500_000 + (end_us or 10**7))
+    with open_recording(tmp_path / "rec.hdf5") as before, open_recording(made.path) as after:
+        for name, there, found in (
+            ("imu", before.imu(), after.imu()),
+            ("specials", before.specials, after.specials),
+        ):
+            inside = there["t"][(there["t"] >= t0_us) & (there["t"] < t1_us)]
+            assert found["t"].tolist() == inside.tolist(), name
+    made = convert(tmp_path / "rec.hdf5", tmp_path / "out.raw")
+    assert made.lost == {"inertial samples": 200, "special events": 3}
+
+
+def test_samples_of_another_clock_are_counted(tmp_path: Path) -> None:
+    """A driver may leave the stamps of one sensor at zero."""
+    import h5py
+
+    with h5py.File(tmp_path / "mvsec.h5", "w") as file:
+        file["davis/left/events"] = [[1, 2, 1_506_000_000.0 + i * 1e-3, 1] for i in range(50)]
+        file["davis/left/imu"] = np.ones((3, 6))
+        file["davis/left/imu_ts"] = [0.0, 0.001, 1_506_000_000.01]
+    made = convert(tmp_path / "mvsec.h5", tmp_path / "out.hdf5")
+    assert (made.events, made.imu, made.lost) == (50, 1, {"inertial samples": 2})
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_events_at_negative_times_are_the_same_in_each_format(tmp_path: Path, suffix: str) -> None:
+    t = np.arange(-150_000, 150_000, 1_000)
+    number = np.arange(len(t))
+    size = {"width": SENSOR.width, "height": SENSOR.height}
+    np.savez(tmp_path / "rec.npz", t_us=t, x=number % 16, y=number % 12, p=number % 2, **size)
+    made = convert(tmp_path / "rec.npz", tmp_path / f"out{suffix}", overwrite=True)
+    with (
+        open_recording(tmp_path / "rec.npz") as before,
+        open_recording(made.path, sensor=SENSOR) as after,
+    ):
+        assert rows(after, shift_us=made.shift_us) == rows(before)
+    if suffix in (".hdf5", ".aedat4"):
+        assert made.shift_us == -150_000
+        assert "  times are 150,000 us more than in the source" in made.lines()

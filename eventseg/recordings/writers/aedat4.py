@@ -100,6 +100,7 @@ def write_aedat4(
     *,
     around: tuple[int, int],
     chosen: NDArray[np.int64],
+    zero_us: int,
     compress: Callable[[bytes], bytes],
 ) -> dict[str, int]:
     """Write a recording.
@@ -116,6 +117,8 @@ def write_aedat4(
         Span of inertial samples and special events.
     chosen : int64 (F,)
         Numbers of the frames.
+    zero_us : int
+        Time that becomes 0.
     compress : callable
         From :func:`compressor`.
 
@@ -140,9 +143,15 @@ def write_aedat4(
             part = frames.raw(i)[row : row + height, column : column + width]
             pixel_format, pixels, exact = stored_pixels(part)
             rounded += not exact
-            begin, end = int(frames.exposure_start_us[i]), int(frames.exposure_end_us[i])
+            begin, end, first, last = (
+                int(column[i]) - zero_us
+                for column in (
+                    *(frames.exposure_start_us, frames.exposure_end_us),
+                    *(frames.t_start_us, frames.t_end_us),
+                )
+            )
             middle = (begin + end) // 2
-            stamps = (middle, int(frames.t_start_us[i]), int(frames.t_end_us[i]), begin, end)
+            stamps = (middle, first, last, begin, end)
             content = builder.of_frame(
                 pixels, pixel_format=pixel_format, stamps=stamps, position=(row, column)
             )
@@ -158,7 +167,8 @@ def write_aedat4(
                 table = np.zeros(len(batch), np.dtype(fields))
                 for field in set(batch.dtype.names or ()) & {key for key, _ in fields}:
                     table[field] = batch[field]
-                span = {"first": int(batch["t"][0]), "last": int(batch["t"][-1])}
+                table["t"] -= zero_us
+                span = {"first": int(table["t"][0]), "last": int(table["t"][-1])}
                 content = builder.of_tables(IDENTIFIERS[stream], fields, table)
                 writer.put(stream, content, elements=len(batch), **span)
             done[name] = stop
@@ -169,6 +179,7 @@ def write_aedat4(
             events = np.zeros(part.stop - first, EVENT_DTYPE)
             for field, column in (("t", span.t), ("x", span.x), ("y", span.y), ("on", span.p)):
                 events[field] = column[part]
+            events["t"] -= zero_us
             begin, end = int(events["t"][0]), int(events["t"][-1])
             content = builder.of_events(events)
             writer.put(EVENTS, content, elements=len(events), first=begin, last=end)

@@ -29,7 +29,7 @@ from eventseg.recordings.truth import TRUTH_SUFFIX, truth_path
 from eventseg.recordings.truth_pair import BEFORE, PART, finished_pair
 from eventseg.recordings.writers.aedat4 import compressor, write_aedat4
 from eventseg.recordings.writers.columns import write_hdf5, write_npz, write_text
-from eventseg.recordings.writers.ddd17 import write_ddd17
+from eventseg.recordings.writers.ddd17 import CLOCK_KINDS, NEVER_US, write_ddd17
 from eventseg.recordings.writers.evt3 import MODULUS_US, MOST_SIDE, write_evt3
 from eventseg.recordings.writers.truth import copy_truth, plan_truth
 
@@ -55,6 +55,9 @@ ENDINGS = (
 
 NPZ_PASSES = 4
 """Times that the events are read for an archive, whose columns stand one behind the other."""
+
+FOREIGN_US = MAX_OVERFLOW * WRAP_US // 2
+"""Time from the events at which other contents are those of another clock."""
 
 KINDS = ("frames", "imu", "specials")
 """Contents besides events, as writers count them; other counts are of what is lost of them."""
@@ -277,11 +280,11 @@ def _converted(
             streamed += len(span)
             progress(Progress("convert", streamed // passes, count, "event"))
 
-    # Frames may begin before the first event and end after the last one.
-    around = (
-        min(t0_us, *recording.frames.t_start_us[:1].tolist(), t0_us) if begin_us == 0 else t0_us,
-        max(t1_us, *(recording.frames.t_us[-1:] + 1).tolist(), t1_us) if end_us is None else t1_us,
+    asked = (
+        t0_us if begin_us else -NEVER_US,
+        t1_us if end_us is not None else NEVER_US,
     )
+    around = _around(recording, (t0_us, t1_us), asked)
     shift_us = _shift(kind, t0_us, around, recording.frames)
     chosen = _frames_in(recording.frames, around, zero_us=shift_us if kind == ".hdf5" else None)
     plan = plan_truth(recording, path, framed=kind in FRAMED, overwrite=overwrite)
@@ -299,7 +302,13 @@ def _converted(
             def write_packets(file: BinaryIO) -> None:
                 held.update(
                     write_aedat4(
-                        file, recording, spans(), around=around, chosen=chosen, compress=compress
+                        file,
+                        recording,
+                        spans(),
+                        around=around,
+                        chosen=chosen,
+                        zero_us=shift_us,
+                        compress=compress,
                     )
                 )
 
@@ -336,10 +345,31 @@ def _converted(
         held["frames"],
         held["imu"],
         held["specials"],
-        _lost(recording, *around, held) | ({TRUE_MAPS: len(chosen)} if plan.left else {}),
+        _lost(recording, asked, held) | ({TRUE_MAPS: len(chosen)} if plan.left else {}),
         shift_us,
         None if plan.source is None else truth_path(path),
         plan.left,
+    )
+
+
+def _around(
+    recording: Recording, events_us: tuple[int, int], asked_us: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the span of all contents within the span that was asked for.
+
+    Frames, inertial samples and special events may come before the first event and after the last
+    one. Those of a clock that has nothing to do with that of the events are left out.
+    """
+    frames, specials = recording.frames, recording.specials
+    specials = specials[specials["type"] >= CLOCK_KINDS]
+    times = [frames.t_start_us[:1], frames.t_us[-1:], recording.imu()["t"], specials["t"]]
+    t_us = np.concatenate(times)
+    inside = (t_us >= asked_us[0]) & (t_us < asked_us[1])
+    inside &= (t_us > events_us[1] - FOREIGN_US) & (t_us < events_us[0] + FOREIGN_US)
+    t_us = t_us[inside]
+    return (
+        int(min(events_us[0], t_us.min(initial=events_us[0]))),
+        int(max(events_us[1], t_us.max(initial=events_us[1] - 1) + 1)),
     )
 
 
@@ -347,6 +377,9 @@ def _shift(kind: str, t0_us: int, around: tuple[int, int], frames: Frames) -> in
     """Return the time of the source that is 0 in a file of a format."""
     if kind == ".raw":
         return t0_us - t0_us % MODULUS_US
+    if kind == ".aedat4":
+        # Readers of that format leave out what has a negative time.
+        return min(0, around[0])
     if kind != ".hdf5":
         return 0
     # Sensors of that format count from their start; a host's clock would be taken for damage.
@@ -372,13 +405,16 @@ def _count(recording: Recording, t0_us: int | None, t1_us: int) -> int:
     return sum(map(len, recording.stream(t0_us=t0_us, t1_us=t1_us)))
 
 
-def _lost(recording: Recording, t0_us: int, t1_us: int, held: dict[str, int]) -> dict[str, int]:
+def _lost(recording: Recording, asked_us: tuple[int, int], held: dict[str, int]) -> dict[str, int]:
     """Return the numbers within the span that were not written, by kind."""
-    frames, specials = recording.frames.t_us, recording.specials["t"]
+
+    def number(t_us: NDArray[np.int64]) -> int:
+        return int(((t_us >= asked_us[0]) & (t_us < asked_us[1])).sum())
+
     there = {
-        "frames": int(((frames >= t0_us) & (frames < t1_us)).sum()) - held["frames"],
-        "inertial samples": len(recording.imu(t0_us, t1_us)) - held["imu"],
-        "special events": int(((specials >= t0_us) & (specials < t1_us)).sum()) - held["specials"],
+        "frames": number(recording.frames.t_us) - held["frames"],
+        "inertial samples": number(recording.imu()["t"]) - held["imu"],
+        "special events": number(recording.specials["t"]) - held["specials"],
         "vehicle signals": len(recording.signals),
         "restarts of the clock": len(recording.epochs) - 1,
         **{kind: count for kind, count in held.items() if kind not in KINDS},
