@@ -186,7 +186,12 @@ def write_aedat4(
         catch_up(span.t1_us)
     catch_up(2**62)
     writer.finish()
-    return {**done, "low bits of dark frames": rounded, "numbers of special events": unknown}
+    return {
+        **done,
+        "signals": 0,
+        "low bits of dark frames": rounded,
+        "numbers of special events": unknown,
+    }
 
 
 def stored_pixels(raw: NDArray[np.uint16]) -> tuple[int, NDArray[Any], bool]:

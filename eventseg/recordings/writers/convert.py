@@ -34,7 +34,7 @@ from eventseg.recordings.writers.evt3 import MODULUS_US, MOST_SIDE, write_evt3
 from eventseg.recordings.writers.truth import copy_truth, plan_truth
 
 WRITTEN = {
-    ".hdf5": "the layout of DDD17, with frames, inertial samples and special events",
+    ".hdf5": "the layout of DDD17, with frames, inertial samples, special events, signals",
     ".aedat4": "AEDAT 4 with LZ4, with frames, inertial samples and special events",
     ".raw": "Prophesee RAW of EVT3",
     ".h5": "columns in HDF5: events/{t,x,y,p} and ms_to_idx",
@@ -59,7 +59,7 @@ NPZ_PASSES = 4
 FOREIGN_US = MAX_OVERFLOW * WRAP_US // 2
 """Time from the events at which other contents are those of another clock."""
 
-KINDS = ("frames", "imu", "specials")
+KINDS = ("frames", "imu", "specials", "signals")
 """Contents besides events, as writers count them; other counts are of what is lost of them."""
 
 FRAMED = (".hdf5", ".aedat4")
@@ -92,6 +92,8 @@ class Conversion:
         Truth file of the new recording, where that of a simulated source went with it.
     truth_left : str
         Reason for which the truth of a simulated source stays behind.
+    signals : int
+        Number of vehicle signals written.
     """
 
     path: Path
@@ -104,6 +106,7 @@ class Conversion:
     shift_us: int = 0
     truth: Path | None = None
     truth_left: str = ""
+    signals: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON holds it."""
@@ -112,8 +115,9 @@ class Conversion:
 
     def lines(self) -> list[str]:
         """Return the result as lines for people."""
-        names = ("frames", "inertial samples", "special events")
-        rest = zip(names, (self.frames, self.imu, self.specials), strict=True)
+        names = ("frames", "inertial samples", "special events", "vehicle signals")
+        counts = (self.frames, self.imu, self.specials, self.signals)
+        rest = zip(names, counts, strict=True)
         more = "".join(f", {count:,} {name}" for name, count in rest if count)
         return [
             f"{self.path}: {self.events:,} events{more}; {self.format}",
@@ -294,9 +298,15 @@ def _converted(
     def write(place: Path) -> dict[str, int]:
         if kind == ".hdf5":
             return write_ddd17(
-                place, recording, spans(), around=around, chosen=chosen, zero_us=shift_us
+                place,
+                recording,
+                spans(),
+                around=around,
+                asked=asked,
+                chosen=chosen,
+                zero_us=shift_us,
             )
-        held = {"frames": 0, "imu": 0, "specials": 0}
+        held = {"frames": 0, "imu": 0, "specials": 0, "signals": 0}
         if compress is not None:
 
             def write_packets(file: BinaryIO) -> None:
@@ -349,6 +359,7 @@ def _converted(
         shift_us,
         None if plan.source is None else truth_path(path),
         plan.left,
+        held["signals"],
     )
 
 
@@ -415,7 +426,8 @@ def _lost(recording: Recording, asked_us: tuple[int, int], held: dict[str, int])
         "frames": number(recording.frames.t_us) - held["frames"],
         "inertial samples": number(recording.imu()["t"]) - held["imu"],
         "special events": number(recording.specials["t"]) - held["specials"],
-        "vehicle signals": len(recording.signals),
+        "vehicle signals": sum(number(signal.t_us) > 0 for signal in recording.signals.values())
+        - held["signals"],
         "restarts of the clock": len(recording.epochs) - 1,
         **{kind: count for kind, count in held.items() if kind not in KINDS},
     }

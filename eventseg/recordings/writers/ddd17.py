@@ -1,4 +1,4 @@
-"""A recording in the layout of DDD17, with its frames, inertial samples and special events."""
+"""A recording in the layout of DDD17, with all that it has besides events."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ PIECE_US = 10_000_000
 REORDER_US = 2 * PIECE_US
 """Longest time that something is added late, with room to spare."""
 
+LATENCY_US = 1_000
+"""Time after the last event of a packet at which the host has it."""
+
 NEVER_US = 2**62
 """A time behind all."""
 
@@ -31,6 +34,7 @@ def write_ddd17(
     spans: Iterable[EventStream],
     *,
     around: tuple[int, int],
+    asked: tuple[int, int],
     chosen: NDArray[np.int64],
     zero_us: int,
 ) -> dict[str, int]:
@@ -45,6 +49,8 @@ def write_ddd17(
         Consecutive spans of the events.
     around : (int, int)
         Span of inertial samples and special events.
+    asked : (int, int)
+        Span of vehicle signals, which may begin before the sensor's clock.
     chosen : int64 (F,)
         Numbers of the frames.
     zero_us : int
@@ -53,7 +59,7 @@ def write_ddd17(
     Returns
     -------
     dict of int
-        Frames, inertial samples and special events written.
+        Frames, inertial samples, special events and vehicle signals written.
     """
     (t0_us, t1_us), frames = around, recording.frames
     # Some recorders leave stamps out: a frame lasts at least as long as its exposure.
@@ -63,9 +69,15 @@ def write_ddd17(
     imu, specials = recording.imu(t0_us, t1_us), recording.specials
     specials = specials[(specials["t"] >= t0_us) & (specials["t"] < t1_us)]
     specials = specials[specials["type"] >= CLOCK_KINDS]
-    done = {"frames": 0, "imu": 0, "specials": 0}
+    done = {"frames": 0, "imu": 0, "specials": 0, "signals": 0}
+    # The same times of the host as in the source, on which signals are stored.
+    lead_us = next((s.t_host_us[0] - s.t_us[0] for s in recording.signals.values()), LATENCY_US)
     with DDD17Writer(
-        path, sensor=recording.sensor, host_t0_us=zero_us, reorder_us=REORDER_US
+        path,
+        sensor=recording.sensor,
+        host_t0_us=zero_us + int(lead_us) - LATENCY_US,
+        latency_us=LATENCY_US,
+        reorder_us=REORDER_US,
     ) as writer:
 
         def catch_up(until_us: int) -> None:
@@ -118,4 +130,9 @@ def write_ddd17(
                 )
                 first = stop
         catch_up(NEVER_US)
+        for name, signal in recording.signals.items():
+            inside = (signal.t_us >= asked[0]) & (signal.t_us < asked[1])
+            if inside.any():
+                writer.add_signal(name, signal.t_us[inside] - zero_us, signal.value[inside])
+                done["signals"] += 1
     return done
