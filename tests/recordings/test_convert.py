@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ from eventseg.recordings import DDD17Writer, Recording, open_recording
 from eventseg.recordings.choices import FileChoices
 from eventseg.recordings.contents import IMU_DTYPE
 from eventseg.recordings.progress import Progress
+from eventseg.recordings.table.dsec import DsecEvents
 from eventseg.recordings.writers import convert as module
 from eventseg.recordings.writers.convert import WRITTEN, convert
 from eventseg_cli.main import main
@@ -165,8 +167,29 @@ def test_ms_index_of_hdf5_points_at_each_millisecond(source: Path, tmp_path: Pat
     convert(source, tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
         t, index, first = file["events/t"][:], file["ms_to_idx"][:], int(file["first_ms"][()])
-    expected = np.searchsorted(t, (first + np.arange(len(index) - 1)) * 1_000)
+        assert int(file["t_offset"][()]) == first * 1_000 == 1_000
+    expected = np.searchsorted(t, np.arange(len(index) - 1) * 1_000)
     np.testing.assert_array_equal(index, [*expected, len(t)])
+
+
+@pytest.mark.parametrize("t0_us", [0, 5_000_000, 1_643_243_628_737_093, -150_000])
+def test_readers_of_dsec_find_events_by_time(tmp_path: Path, monkeypatch, t0_us: int) -> None:
+    monkeypatch.setattr(module, "EVENTS_AT_ONCE", 137)
+    number = np.arange(700)
+    columns = {"t_us": t0_us + number * 777, "x": number % 16, "y": number % 12, "p": number % 2}
+    np.savez(tmp_path / "rec.npz", **columns, width=SENSOR.width, height=SENSOR.height)
+    made = convert(tmp_path / "rec.npz", tmp_path / "out.h5")
+    with (
+        open_recording(tmp_path / "rec.npz") as before,
+        open_recording(made.path) as after,
+        contextlib.closing(DsecEvents(made.path, rectification="none")) as slices,
+    ):
+        assert rows(after) == rows(before)
+        for first in (0, 1, 100_000, 333_333):
+            span = (t0_us + first, t0_us + first + 50_000)
+            there, found = before.events(*span), slices.events(*span)
+            for name in "txyp":
+                np.testing.assert_array_equal(getattr(found, name), getattr(there, name))
 
 
 def test_what_cannot_be_written_leaves_nothing(source: Path, tmp_path: Path, monkeypatch) -> None:

@@ -46,8 +46,8 @@ def write_npz(
 def write_hdf5(file: BinaryIO, spans: Iterable[EventStream], *, sensor: SensorSize) -> None:
     """Write ``events/{t,x,y,p}`` with the size of the sensor, and ``ms_to_idx``.
 
-    ``ms_to_idx[k]`` is the first event at or after the k-th millisecond from ``t_offset`` on; times
-    are absolute, and ``t_offset`` is 0, as readers of this layout add it.
+    Times count from ``t_offset``, the millisecond of the first event, which readers of this layout
+    add. ``ms_to_idx[k]`` is the first event at or after the k-th millisecond from there on.
     """
     disk = Disk(file)
     with h5py.File(disk, "w") as out:
@@ -60,21 +60,22 @@ def write_hdf5(file: BinaryIO, spans: Iterable[EventStream], *, sensor: SensorSi
             )
             for name, kind in DTYPES.items()
         }
-        index, rows, next_ms = [], 0, 0
+        index, rows, next_ms, offset_us = [], 0, 0, 0
         for span in spans:
             if not len(span):
                 continue
-            for name, column in columns.items():
-                column.resize(rows + len(span), axis=0)
-                column[rows:] = getattr(span, name)
-            disk.check()
             if not rows:
                 first_ms = int(span.t[0]) // 1_000
-                out["first_ms"] = first_ms
-                next_ms = first_ms
-            last_ms = int(span.t[-1]) // 1_000
+                offset_us = first_ms * 1_000
+                out["first_ms"], out["t_offset"] = first_ms, np.int64(offset_us)
+            t = span.t - offset_us
+            for name, column in columns.items():
+                column.resize(rows + len(span), axis=0)
+                column[rows:] = t if name == "t" else getattr(span, name)
+            disk.check()
+            last_ms = int(t[-1]) // 1_000
             edges = np.arange(next_ms, last_ms + 1) * 1_000
-            index.append(rows + np.searchsorted(span.t, edges))
+            index.append(rows + np.searchsorted(t, edges))
             next_ms, rows = max(next_ms, last_ms + 1), rows + len(span)
         out["ms_to_idx"] = np.concatenate([*index, [rows]]).astype(np.uint64)
     disk.check()
