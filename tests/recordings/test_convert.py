@@ -425,3 +425,29 @@ def test_vehicle_signals_stay(tmp_path: Path, begin_us: int, shift_us: int) -> N
             np.testing.assert_array_equal(signal.value, source.value[inside])
             np.testing.assert_array_equal(signal.t_us + made.shift_us, source.t_us[inside])
             np.testing.assert_array_equal(signal.t_host_us, source.t_host_us[inside])
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_the_size_of_the_sensor_stays(tmp_path: Path, suffix: str) -> None:
+    number = np.arange(500)
+    columns = {"t_us": number * 1_000, "x": number % 100, "y": number % 50, "p": number % 2}
+    np.savez(tmp_path / "rec.npz", **columns, width=640, height=480)
+    made = convert(tmp_path / "rec.npz", tmp_path / f"out{suffix}")
+    told = suffix != ".csv"
+    with open_recording(made.path, sensor=None if told else SensorSize(480, 640)) as after:
+        assert after.sensor == SensorSize(480, 640)
+        assert len(after.events()) == 500
+    hint = any("give --sensor 640x480" in line for line in made.lines())
+    assert hint == (suffix == ".csv")
+
+
+@pytest.mark.parametrize("width", [0, -5, 2**40, 1.5, "wide"])
+def test_a_senseless_size_of_the_sensor_is_not_taken(tmp_path: Path, width: object) -> None:
+    import h5py
+
+    with DDD17Writer(tmp_path / "rec.hdf5", sensor=SensorSize(480, 640)) as writer:
+        writer.add_events([1, 2], [3, 4], [5, 6], [0, 1])
+    with h5py.File(tmp_path / "rec.hdf5", "r+") as file:
+        file["dvs"].attrs["width"] = width
+    with open_recording(tmp_path / "rec.hdf5") as recording:
+        assert any("inferred" in note for note in recording.report.notes)

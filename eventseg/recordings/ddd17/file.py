@@ -6,8 +6,9 @@ import contextlib
 import os
 from collections.abc import Iterator
 from itertools import pairwise
+from numbers import Integral
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from eventseg.events import SensorSize
 from eventseg.kernels import reused
 from eventseg.recordings.ddd17.layout import HEADER_DTYPE, ROWS_PER_BLOCK
 from eventseg.recordings.ddd17.source import RawBlock
-from eventseg.recordings.hdf5.datasets import ElsewhereError, open_table
+from eventseg.recordings.hdf5.datasets import ElsewhereError, attributes, open_table
 from eventseg.recordings.hdf5.filters import missing_filter
 from eventseg.recordings.hdf5.heaps import HeapReader
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError
@@ -33,6 +34,9 @@ MOST_ROWS: Final = 2**28
 
 MOST_SIGNAL_ROWS: Final = 2**24
 """Most values that a signal may declare: those of nineteen days."""
+
+MOST_SIDE: Final = 2**15
+"""Most rows or columns that the coordinates of events reach."""
 
 WANTED: Final = "a DDD17 or DDD20 recording has dvs/data with three byte strings a row"
 
@@ -58,8 +62,9 @@ class PacketFile:
         Notes about opening the file.
     plain : bool
         The bytes are read from the file itself, not from a repacked copy.
-    sensor : None
-        No file of this layout tells its sensor.
+    sensor : SensorSize or None
+        Attributes ``width`` and ``height`` of ``dvs``, which files of the recorder do not have;
+        :class:`~eventseg.recordings.ddd17.writer.DDD17Writer` writes them without full frames.
     variant : str
         Empty: all of the file is read.
     signals : dict
@@ -71,7 +76,6 @@ class PacketFile:
         No such file, not HDF5, truncated, damaged, or another layout.
     """
 
-    sensor: SensorSize | None = None
     variant = ""
 
     def __init__(self, path: Path) -> None:
@@ -83,6 +87,7 @@ class PacketFile:
             self._data = self._checked_data()
             self._times = self._checked_times()
             self.signals = dict(self._signals())
+            self.sensor = _stored_size(self._file)
         except BaseException:
             self.close()
             raise
@@ -281,6 +286,18 @@ def _tables(file: Hdf5File, *, follow: bool) -> Tables:
             except RecordingError as error:
                 tables[path] = error
     return tables
+
+
+def _stored_size(file: Hdf5File) -> SensorSize | None:
+    """Return the size of the sensor where the file tells a possible one."""
+    found: dict[str, Any] = {}
+    with contextlib.suppress(RecordingError, UnsupportedError):
+        found = attributes(file, "dvs")
+    width, height = (found.get(name) for name in ("width", "height"))
+    if not isinstance(width, Integral) or not isinstance(height, Integral):
+        return None
+    size = SensorSize(int(height), int(width))
+    return size if min(size) > 0 and max(size) <= MOST_SIDE else None
 
 
 def _sound_signal(table: Table | None) -> Table | str:

@@ -101,6 +101,7 @@ class DDD17Writer:
         self._newest_us = 0  # latest time added, on the present sensor clock
         self._overflow: int | None = None
         self._sequence = 0
+        self._full_frame = False
         self._last_event_us = 0
         self._open_t = np.empty(0, np.int64)  # events of the packet that is not complete yet
         self._open_words = np.empty(0, np.uint32)
@@ -189,6 +190,7 @@ class DDD17Writer:
         self._admit(t_end_us, t_end_us, "a frame", first=t_start_us)
         self._put(FRAME, len(payload), t_end_us, payload)
         self._counts["frames"] += 1
+        self._full_frame |= position == (0, 0) and image.shape == tuple(self.sensor)
         self._release()
 
     def add_specials(self, t_us: ArrayLike, kind: ArrayLike, data: ArrayLike = 0) -> None:
@@ -263,6 +265,10 @@ class DDD17Writer:
                     order = np.argsort(host, kind="stable")
                     write_signal(self._file, name, host[order], value[order])
                     signals[name] = len(value)
+                if not self._full_frame:
+                    # The layout has no place for the size of the sensor, which full frames have.
+                    size = {"width": self.sensor.width, "height": self.sensor.height}
+                    self._file["dvs"].attrs.update(size)
                 self._file.close()
                 self._disk.check()
                 self._out.close()

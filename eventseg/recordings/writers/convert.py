@@ -94,6 +94,8 @@ class Conversion:
         Reason for which the truth of a simulated source stays behind.
     signals : int
         Number of vehicle signals written.
+    sensor_left : str
+        Size of the sensor where the new format has no place for it, in the form ``WxH``.
     """
 
     path: Path
@@ -107,6 +109,7 @@ class Conversion:
     truth: Path | None = None
     truth_left: str = ""
     signals: int = 0
+    sensor_left: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON holds it."""
@@ -125,6 +128,7 @@ class Conversion:
             *loss_line(self.lost),
             *truth_lines(self.lost, [self.truth_left]),
             *self._shift_line(),
+            *self._sensor_line(),
         ]
 
     def _shift_line(self) -> list[str]:
@@ -132,6 +136,13 @@ class Conversion:
         way = "less" if self.shift_us > 0 else "more"
         text = f"  times are {abs(self.shift_us):,} us {way} than in the source"
         return [text] if self.shift_us else []
+
+    def _sensor_line(self) -> list[str]:
+        """Return the line for people about the size of the sensor, which readers must be given."""
+        text = (
+            f"  sensor size: give --sensor {self.sensor_left} to read it, the text does not say it"
+        )
+        return [text] if self.sensor_left else []
 
 
 def loss_line(lost: Mapping[str, int]) -> list[str]:
@@ -360,6 +371,7 @@ def _converted(
         None if plan.source is None else truth_path(path),
         plan.left,
         held["signals"],
+        str(sensor) if kind == ".csv" else "",
     )
 
 
