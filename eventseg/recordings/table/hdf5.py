@@ -195,6 +195,30 @@ class Hdf5Columns:
 
     def _meaning(self, asked: Unit | None) -> Meaning:
         notes = [*self._notes, f"layout {self._layout.name}"]
+        usual = self._layout.unit
+        try:
+            unit, more = self._unit(asked)
+        except DamageError:
+            # Rows that cannot be read tell no unit; they are counted when all are read.
+            if usual is None or asked is not None:
+                raise
+            unit, more = usual, []
+        notes += more
+        offset = 0
+        if self._layout.offset:
+            table = open_table(self._file, self._layout.offset)
+            if table is not None and table.dtype.kind in "iu" and table.shape in ((), (1,)):
+                value = table.scalar() if not table.shape else table.rows(0, 1)[0]
+                offset = int(value)
+                notes.append(f"times begin at {self._layout.offset} = {offset} us")
+        return Meaning(unit, offset, self._sensor(), tuple(notes))
+
+    def _unit(self, asked: Unit | None) -> tuple[Unit, list[str]]:
+        """Return the unit of the times by the first and last of them, with notes.
+
+        Columns that stand in another order than the layout's are put in theirs.
+        """
+        notes: list[str] = []
         sample = self.read(0, min(self._rows, ROWS))
         order = self._other_order(sample)
         if order is not None:
@@ -210,15 +234,7 @@ class Hdf5Columns:
             unit, note = unit_of(sample.t, events=self._rows, span=span, asked=asked)
         else:
             unit, note = unit_of_layout(sample.t, events=self._rows, span=span, usual=usual)
-        notes += [note] if note else []
-        offset = 0
-        if self._layout.offset:
-            table = open_table(self._file, self._layout.offset)
-            if table is not None and table.dtype.kind in "iu" and table.shape in ((), (1,)):
-                value = table.scalar() if not table.shape else table.rows(0, 1)[0]
-                offset = int(value)
-                notes.append(f"times begin at {self._layout.offset} = {offset} us")
-        return Meaning(unit, offset, self._sensor(), tuple(notes))
+        return unit, [*notes, *([note] if note else [])]
 
     def _other_order(self, sample: RawColumns) -> dict[str, int] | None:
         """Return the order of columns by their numbers, None where that of the layout fits.
