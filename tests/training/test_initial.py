@@ -122,7 +122,7 @@ def test_run_that_never_saved_needs_the_same_file(data: Path, first: Path, tmp_p
         ("coco", "no file .*coco; init must be random, imagenet, imagenet:PATH, street"),
         ("{data}", r"is no run folder: it has no best\.pt"),
         ("imagenet:gone.pth", "no file .*gone"),
-        ("cgnet:{first}/best.pt", "is of no known layout of cgnet"),
+        ("cgnet:{first}/best.pt", "holds the network enet, not cgnet"),
         ("{data}/manifest.toml", "is no file of plain weights|cannot read weights"),
         ("{other}", "does not fit this network: 0.0% of the parameters"),
     ],

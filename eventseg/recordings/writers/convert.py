@@ -125,10 +125,10 @@ class Conversion:
         return [
             f"{self.path}: {self.events:,} events{more}; {self.format}",
             *([f"  with its truth, {self.truth}"] * (self.truth is not None)),
+            *self._sensor_line(),
             *loss_line(self.lost),
             *truth_lines(self.lost, [self.truth_left]),
             *self._shift_line(),
-            *self._sensor_line(),
         ]
 
     def _shift_line(self) -> list[str]:
