@@ -190,6 +190,8 @@ def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
     start = dataset.shape[0]
     dataset.resize(start + len(values), axis=0)
     dataset[start:] = values
+    # Not left to the end of the last reference: a profiler holds some, and bytes would differ.
+    dataset.flush()
 
 
 class Truth:

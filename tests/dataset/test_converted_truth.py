@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,26 @@ def test_times_of_a_truth_follow_the_clock_of_the_file(drive: Path, tmp_path: Pa
         np.testing.assert_array_equal(after.t_us, before.t_us[frames] - 40_000)
         np.testing.assert_array_equal(scene_of(after)(after.t_us[1]).label, before.label(5))
         assert after.n_events == 2
+
+
+def test_a_profiler_that_holds_frames_changes_no_byte(tmp_path: Path) -> None:
+    """Workers of Dask have one: files of HDF5 must not wait for the last reference to a part."""
+
+    def made(folder: Path) -> dict[str, str]:
+        drive = folder / "drive.hdf5"
+        simulate_street(drive, duration_us=100_000, seed=7, sensor=SENSOR, threads=1)
+        for suffix in (".hdf5", ".aedat4", ".h5"):
+            convert(drive, folder / f"to{suffix}/drive{suffix}")
+        return tree(folder)
+
+    plain, held = made(tmp_path / "plain"), []
+    sys.setprofile(lambda frame, *_: held.append(frame))
+    try:
+        profiled = made(tmp_path / "profiled")
+    finally:
+        sys.setprofile(None)
+        held.clear()
+    assert profiled == plain
 
 
 @pytest.mark.parametrize("suffix", [".raw", ".h5", ".npz", ".csv"])

@@ -189,4 +189,8 @@ def write_signal(
         "data", (n_rows, 2), np.float64, maxshape=(None, 2), chunks=(ROWS_PER_BLOCK, 2)
     )
     data[: len(value)] = np.stack([host_us.astype(np.float64), value], axis=1)
-    new_timestamps(group, n_rows)[: len(value)] = host_us
+    times = new_timestamps(group, n_rows)
+    times[: len(value)] = host_us
+    # Not left to the end of the last reference: a profiler holds some, and bytes would differ.
+    for dataset in (times, data):
+        dataset.flush()
