@@ -11,5 +11,5 @@ from .formats import open_recording as open_recording
 from .report import ReadingReport as ReadingReport
 from .truth import Truth as Truth
 from .truth import truth_path as truth_path
-from .writers.convert import Conversion as Conversion
+from .writers.conversion import Conversion as Conversion
 from .writers.convert import convert as convert

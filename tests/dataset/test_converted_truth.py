@@ -26,7 +26,8 @@ from eventseg.recordings import open_recording
 from eventseg.recordings.check import check_recording
 from eventseg.recordings.truth import Truth, truth_path
 from eventseg.recordings.writers import convert as module
-from eventseg.recordings.writers.convert import TRUE_MAPS, leftovers
+from eventseg.recordings.writers.conversion import TRUE_MAPS
+from eventseg.recordings.writers.leftovers import leftovers
 from eventseg.recordings.writers.truth import copy_truth
 from eventseg.simulate.scene.scenes import scene_of
 from eventseg.simulate.street import simulate_street

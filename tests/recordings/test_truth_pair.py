@@ -14,7 +14,7 @@ from eventseg.errors import OutputError
 from eventseg.files.digests import digest_of
 from eventseg.recordings import truth_pair
 from eventseg.recordings.truth import truth_path
-from eventseg.recordings.writers.convert import leftovers
+from eventseg.recordings.writers.leftovers import leftovers
 
 STEPS = ("_add_name", "replace_file")
 """Functions that change names, of which replacing a pair calls the second one twice."""

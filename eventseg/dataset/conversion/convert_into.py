@@ -22,7 +22,8 @@ from eventseg.events import SensorSize
 from eventseg.files.locks import locked
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.recordings.writers.convert import WRITTEN, loss_line, truth_lines
+from eventseg.recordings.writers.conversion import loss_line, truth_lines
+from eventseg.recordings.writers.convert import WRITTEN
 
 DOING = "converting"
 

@@ -27,7 +27,7 @@ from eventseg.errors import OutputError
 from eventseg.files.whole import check_folder, write_whole
 from eventseg.recordings.truth import truth_path
 from eventseg.recordings.truth_pair import is_anothers
-from eventseg.recordings.writers.convert import leftovers
+from eventseg.recordings.writers.leftovers import leftovers
 
 CURE = "give another --out, or --overwrite"
 

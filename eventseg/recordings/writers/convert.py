@@ -1,23 +1,18 @@
-"""Conversion of a recording into another format, and a count of its losses."""
+"""Conversion of a recording into another format."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
 import secrets
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import OutputError, RecordingError
 from eventseg.events import EventStream, SensorSize
-from eventseg.files.whole import TEMPORARY, check_folder, write_whole
+from eventseg.files.whole import check_folder, write_whole
 from eventseg.recordings.base import Recording
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import Frames, seconds
@@ -26,11 +21,13 @@ from eventseg.recordings.ddd17.packets import MAX_OVERFLOW
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TRUTH_SUFFIX, truth_path
-from eventseg.recordings.truth_pair import BEFORE, PART, finished_pair
+from eventseg.recordings.truth_pair import finished_pair
 from eventseg.recordings.writers.aedat4 import compressor, write_aedat4
 from eventseg.recordings.writers.columns import write_hdf5, write_npz, write_text
+from eventseg.recordings.writers.conversion import TRUE_MAPS, Conversion
 from eventseg.recordings.writers.ddd17 import CLOCK_KINDS, NEVER_US, write_ddd17
 from eventseg.recordings.writers.evt3 import MODULUS_US, MOST_SIDE, write_evt3
+from eventseg.recordings.writers.leftovers import remove_stale
 from eventseg.recordings.writers.truth import copy_truth, plan_truth
 
 WRITTEN = {
@@ -45,14 +42,6 @@ WRITTEN = {
 
 EVENTS_AT_ONCE = 200_000
 
-STALE_S = 60
-"""Seconds without a write after which a half-written file is that of a killed conversion."""
-
-ENDINGS = (
-    rf"((\.[0-9a-f]+)?{re.escape(BEFORE)}|(\.[0-9a-f]+({re.escape(TEMPORARY)}|{re.escape(PART)}))+)"
-)
-"""Pattern of what the name of a file has behind it while it is being written."""
-
 NPZ_PASSES = 4
 """Times that the events are read for an archive, whose columns stand one behind the other."""
 
@@ -64,102 +53,6 @@ KINDS = ("frames", "imu", "specials", "signals")
 
 FRAMED = (".hdf5", ".aedat4")
 """Formats with frames, beside which truth files have a meaning."""
-
-TRUE_MAPS = "true label maps"
-"""Label maps of a truth file that stay behind, in counts of losses."""
-
-SHOWN_REASONS = 3
-"""Most reasons that a summary names; all stand in the records of the recordings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """Result of a conversion.
-
-    Parameters
-    ----------
-    path : Path
-        The new file.
-    format : str
-        Its format in words.
-    events, frames, imu, specials : int
-        Numbers written.
-    lost : dict of int
-        Numbers within the span that the new format has no place for, by kind.
-    shift_us : int
-        Time of the source that is 0 in the new file; 0 where times stay.
-    truth : Path, optional
-        Truth file of the new recording, where that of a simulated source went with it.
-    truth_left : str
-        Reason for which the truth of a simulated source stays behind.
-    signals : int
-        Number of vehicle signals written.
-    sensor_left : str
-        Size of the sensor where the new format has no place for it, in the form ``WxH``.
-    """
-
-    path: Path
-    format: str
-    events: int
-    frames: int
-    imu: int
-    specials: int
-    lost: dict[str, int]
-    shift_us: int = 0
-    truth: Path | None = None
-    truth_left: str = ""
-    signals: int = 0
-    sensor_left: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON holds it."""
-        truth = None if self.truth is None else str(self.truth)
-        return {**asdict(self), "path": str(self.path), "truth": truth}
-
-    def lines(self) -> list[str]:
-        """Return the result as lines for people."""
-        names = ("frames", "inertial samples", "special events", "vehicle signals")
-        counts = (self.frames, self.imu, self.specials, self.signals)
-        rest = zip(names, counts, strict=True)
-        more = "".join(f", {count:,} {name}" for name, count in rest if count)
-        return [
-            f"{self.path}: {self.events:,} events{more}; {self.format}",
-            *([f"  with its truth, {self.truth}"] * (self.truth is not None)),
-            *self._sensor_line(),
-            *loss_line(self.lost),
-            *truth_lines(self.lost, [self.truth_left]),
-            *self._shift_line(),
-        ]
-
-    def _shift_line(self) -> list[str]:
-        """Return the line for people about times that differ from those of the source."""
-        way = "less" if self.shift_us > 0 else "more"
-        text = f"  times are {abs(self.shift_us):,} us {way} than in the source"
-        return [text] if self.shift_us else []
-
-    def _sensor_line(self) -> list[str]:
-        """Return the line for people about the size of the sensor, which readers must be given."""
-        text = (
-            f"  sensor size: give --sensor {self.sensor_left} to read it, the text does not say it"
-        )
-        return [text] if self.sensor_left else []
-
-
-def loss_line(lost: Mapping[str, int]) -> list[str]:
-    """Return the line for people about what a format has no place for; none without losses."""
-    text = ", ".join(f"{count:,} {kind}" for kind, count in lost.items() if kind != TRUE_MAPS)
-    return [f"  lost, as the format has no place for them: {text}"] if text else []
-
-
-def truth_lines(lost: Mapping[str, int], reasons: Iterable[str]) -> list[str]:
-    """Return the line for people about truth that stays behind; none without a reason."""
-    different = [reason for reason in dict.fromkeys(reasons) if reason]
-    if not different:
-        return []
-    shown = different[:SHOWN_REASONS]
-    if more := len(different) - len(shown):
-        shown.append(f"{more:,} more reasons")
-    return [f"  true labels stay behind ({lost.get(TRUE_MAPS, 0):,} maps): {'; '.join(shown)}"]
 
 
 def check_sensor(suffix: str, sensor: SensorSize) -> None:
@@ -238,29 +131,8 @@ def convert(
         source, sensor=sensor, rotate180=rotate180, **choices.arguments
     ) as recording:
         result = _converted(recording, path, begin_us, end_us, overwrite, progress)
-    _remove_stale(path)
+    remove_stale(path)
     return result
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove what killed conversions into a file have left beside it.
-
-    An interrupt leaves nothing; a process that is killed cannot clean up.
-    """
-    for left in leftovers(path):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > STALE_S:
-                left.unlink()
-
-
-def leftovers(path: Path) -> list[Path]:
-    """Return the files that killed processes have left of writing a file and its truth, sorted."""
-    names = "|".join(re.escape(each.name) for each in (path, truth_path(path)))
-    # A recording with a truth has a temporary name from which its writer makes another one.
-    left = re.compile(rf"\.*({names}){ENDINGS}")
-    # Names alone: a folder may hold thousands of files, and is looked through for each of them.
-    with os.scandir(path.parent) as entries:
-        return sorted(path.parent / entry.name for entry in entries if left.fullmatch(entry.name))
 
 
 def _converted(
