@@ -7,6 +7,7 @@ module, its client and futures, the clock and the queue on which results arrive.
 from __future__ import annotations
 
 import heapq
+import inspect
 import itertools
 import queue
 import random
@@ -47,6 +48,8 @@ class Future:
 
     def exception(self, timeout: float) -> BaseException | None:
         return self.error  # None of a cancelled task, as with distributed
+
+    def release(self) -> None: ...
 
     def end(self, status: str, *, value: Any = None, error: BaseException | None = None) -> None:
         self.status, self.value, self.error = status, value, error
@@ -134,7 +137,7 @@ class FakeCluster:
         self.after(30.0, lambda: self.join(k))
 
     def queue(self, task: Future) -> None:
-        if not self.gone:
+        if not self.gone and task.status == "pending":
             self.waiting.append(task)
             self.assign()
 
@@ -149,6 +152,11 @@ class FakeCluster:
     def work(self, address: str, task: Future) -> None:
         if self.running.get(address) is not task or self.gone:
             return  # the worker died before
+        if task.status == "cancelled":  # it ends at a tick
+            del self.running[address]
+            self.idle.append(address)
+            self.scheduled(self.assign)
+            return
         distributed = sys.modules["distributed"]
         distributed.get_worker = lambda: SimpleNamespace(
             address=address,
@@ -156,7 +164,7 @@ class FakeCluster:
             log_event=lambda topic, event: self.scheduled(
                 lambda: self.topics.get(topic, lambda _: None)((self.now_s, event))
             ),
-            state=SimpleNamespace(tasks={task.key: SimpleNamespace(state="executing")}),
+            state=self.state(address),
         )
         try:
             value = task.call()
@@ -177,6 +185,12 @@ class FakeCluster:
         self.scheduled(outcome)
         self.scheduled(self.assign)
 
+    def state(self, address: str) -> SimpleNamespace:
+        """Return what a worker knows of its task."""
+        task = self.running.get(address)
+        executing = SimpleNamespace(state="executing")
+        return SimpleNamespace(tasks={} if task is None else {task.key: executing})
+
     def lose_scheduler(self) -> None:
         self.gone = True
         for task in self.futures:
@@ -191,6 +205,10 @@ class FakeCluster:
 
         class Client:
             def __init__(self, **_address: object) -> None: ...
+            @property
+            def status(self) -> str:
+                return "connecting" if cluster.gone else "running"
+
             def __enter__(self) -> Client:
                 return self
 
@@ -200,7 +218,17 @@ class FakeCluster:
                 return dict.fromkeys(cluster.alive, 1)
 
             def run(self, call: Callable[..., Any], *words: Any, on_error: str) -> dict[str, Any]:
-                return {address: call(*words) for address in cluster.alive}
+                asks = "dask_worker" in inspect.signature(call).parameters
+                return {
+                    address: call(*words, SimpleNamespace(state=cluster.state(address)))
+                    if asks
+                    else call(*words)
+                    for address in cluster.alive
+                }
+
+            def processing(self) -> dict[str, tuple[str, ...]]:
+                wanted = {a: t for a, t in cluster.running.items() if t.status == "pending"}
+                return {address: (task.key,) for address, task in wanted.items()}
 
             def scheduler_info(self) -> dict[str, Any]:
                 return {"workers": cluster.alive}
@@ -217,7 +245,10 @@ class FakeCluster:
                 cluster.scheduled(lambda: cluster.queue(task))
                 return task
 
-            def cancel(self, futures: list[Future], force: bool) -> None: ...
+            def cancel(self, futures: list[Future], force: bool) -> None:
+                for task in futures:
+                    task.status = "cancelled"
+                cluster.waiting = deque(t for t in cluster.waiting if t.status == "pending")
 
         class Queue:
             def __init__(self) -> None:
@@ -238,5 +269,12 @@ class FakeCluster:
         )
         monkeypatch.setitem(sys.modules, "distributed", distributed)
         monkeypatch.setattr(layer, "queue", SimpleNamespace(SimpleQueue=Queue, Empty=queue.Empty))
-        monkeypatch.setattr(layer, "time", SimpleNamespace(monotonic=lambda: cluster.now_s))
+
+        def sleep(seconds: float) -> None:
+            until_s = cluster.now_s + seconds
+            while cluster.advance(until_s):
+                pass
+
+        clock = SimpleNamespace(monotonic=lambda: cluster.now_s, sleep=sleep)
+        monkeypatch.setattr(layer, "time", clock)
         return self

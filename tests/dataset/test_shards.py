@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,44 @@ def test_dask_takes_over_from_lost_workers_and_names_poison(tmp_path: Path, clus
         run_all(DaskWorkers(address), ["full", "good"], tmp_path)
     with pytest.raises(ClusterError, match=r"does not see .*/elsewhere"):
         run_all(DaskWorkers(address, folder=tmp_path / "elsewhere"), ["good"], tmp_path)
+
+
+def test_a_worker_lost_after_its_job_costs_nothing(tmp_path: Path, cluster) -> None:
+    results: dict[int, str] = {}
+
+    def finished(index: int, result: str) -> None:
+        results[index] = result
+        if result == "good":
+            time.sleep(0.5)  # the scheduler is told in the background
+            os.kill(int((tmp_path / "good").read_text()), signal.SIGKILL)
+            time.sleep(1)
+            (tmp_path / "enough").touch()
+
+    jobs = [(what, tmp_path) for what in ("good", "go on")]
+    with DaskWorkers(cluster.scheduler_address) as pool:
+        pool.run(stumble, jobs, progress=lambda _: None, finished=finished)
+    assert results == {0: "good", 1: "go on"}
+    assert len((tmp_path / "good").read_text().split()) == 1, "done once"
+
+
+def test_no_job_writes_on_behind_a_run_that_has_failed(tmp_path: Path, cluster) -> None:
+    with pytest.raises(OutputError, match="no space left"):
+        run_all(DaskWorkers(cluster.scheduler_address), ["full beside another", "go on"], tmp_path)
+    assert (tmp_path / "stopped").exists()
+
+
+def test_a_worker_lost_before_its_version_is_known_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, cluster
+) -> None:
+    client = pytest.importorskip("distributed").Client
+    found: dict[str, object] = {"tcp://lost:1": OSError("timed out")}
+    asked = client.run
+    monkeypatch.setattr(client, "run", lambda *a, **k: asked(*a, **k) | found)
+    with DaskWorkers(cluster.scheduler_address):
+        pass
+    found["tcp://without:1"] = ModuleNotFoundError("eventseg")
+    with pytest.raises(ClusterError, match="worker tcp://without:1 has no eventseg"):
+        DaskWorkers(cluster.scheduler_address)
 
 
 def test_a_cluster_that_is_not_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,12 +125,14 @@ class DaskWorkers:
     def _check_versions(self) -> None:
         """Raise a ClusterError for a worker without this version of the package.
 
-        Only the standard library is called: such a worker cannot load anything of ours.
+        Only the standard library is called: such a worker cannot load anything of ours. One that
+        was lost meanwhile has no version.
         """
         mine = metadata.version("eventseg")
         found = self._client.run(metadata.version, "eventseg", on_error="return")
         for address, version in found.items():
-            if version != mine:
+            lost = isinstance(version, Exception) and not isinstance(version, ImportError)
+            if version != mine and not lost:
                 shown = "no eventseg" if isinstance(version, Exception) else f"eventseg {version}"
                 raise ClusterError(
                     f"worker {address} has {shown}, this is {mine}; install one version on all"
@@ -194,11 +196,13 @@ class DaskWorkers:
                 index = index_of.pop(future)
                 if future.status == "finished":
                     result = future.result()
+                    future.release()  # what is wanted is done again where a worker with it is lost
                     if isinstance(result, _OutputFails):
                         raise result.error
                     finished(index, result)
                 else:
                     error = self._error_of(future)
+                    future.release()
                     if ends_all(error):
                         raise error
                     yield index, error
@@ -225,8 +229,23 @@ class DaskWorkers:
             with contextlib.suppress(Exception):
                 client.cancel(list(index_of), force=True)
             with contextlib.suppress(Exception):
+                self._wait_for_end(run)
+            with contextlib.suppress(Exception):
                 client.unsubscribe_topic(run)
         raise_failures(failures, jobs=len(jobs), title=title)
+
+    def _wait_for_end(self, run: str) -> None:
+        """Wait until no worker does a job of a run any more: it would write behind its back."""
+        client = self._client
+
+        def is_under_way() -> bool:
+            assigned = client.processing().values()
+            if any(key.startswith(run) for keys in assigned for key in keys):
+                return True
+            return any(client.run(_has_job, run, on_error="ignore").values())
+
+        while client.status == "running" and is_under_way():
+            time.sleep(TICK_S / 5)
 
     def _time_of_workers(self, before_s: float) -> float:
         """Return the time when the cluster had workers; raise where that is too long ago."""
@@ -289,6 +308,11 @@ class _OutputFails:
     """Result of a job whose output cannot be written, which ends all of them."""
 
     error: OutputError
+
+
+def _has_job(run: str, dask_worker: Any) -> bool:
+    """Return whether a worker of the cluster has a job of a run, be it one that was given up."""
+    return any(str(key).startswith(run) for key in list(dask_worker.state.tasks))
 
 
 def _call(
