@@ -123,7 +123,10 @@ WORK[name](Path(root), Path(out))
 """
 
 
-@pytest.mark.parametrize("name", ["predict", "shards", "convert"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("predict", "convert")] + ["shards"],
+)
 def test_a_run_killed_at_any_write_is_completed_by_the_next(
     made: Path, tmp_path: Path, name: str
 ) -> None:
@@ -163,7 +166,11 @@ WORK[name](Path(root), Path(out))
 
 @pytest.mark.parametrize(
     ("name", "last"),
-    [("predict", "predictions.toml"), ("shards", "manifest.toml"), ("simulate", "drive.hdf5")],
+    [
+        ("predict", "predictions.toml"),
+        pytest.param("shards", "manifest.toml", marks=pytest.mark.slow),
+        pytest.param("simulate", "drive.hdf5", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_killed_after_its_last_write_leaves_nothing_that_the_next_does_not_remove(
     made: Path, tmp_path: Path, name: str, last: str

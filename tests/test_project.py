@@ -10,6 +10,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -35,7 +36,8 @@ ONLY_IN = {
 }
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Return the modules a file imports at run time, whole names."""
     found: set[str] = set()
     tree = ast.parse(path.read_text())
@@ -52,7 +54,7 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def module_name(path: Path) -> str:
@@ -73,8 +75,10 @@ def test_required_dependencies_are_the_users_list_and_what_replaces_our_own_code
 
 def test_torch_and_torchvision_import_together():
     # A mismatched pair fails only when torchvision registers its operators.
-    code = "import torch, torchvision; torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    import torch
+    import torchvision
+
+    assert len(torchvision.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5)) > 0
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -147,21 +151,6 @@ def test_every_arrow_is_a_public_name():
     assert set(arrows) <= set(dir(eventseg))
     for name in arrows:
         assert callable(getattr(eventseg, name)), name
-
-
-def test_public_names_are_the_objects_whatever_was_imported_before():
-    # A module may be named as the function in it: `eventseg.evaluation.evaluate`.
-    code = """
-import importlib, pkgutil, types
-import eventseg
-names = [found.name for found in pkgutil.walk_packages(eventseg.__path__, "eventseg.")]
-modules = [importlib.import_module(name) for name in names]
-for module in (eventseg, *modules):
-    if hasattr(module, "__path__"):
-        for name in getattr(module, "__all__", ()):
-            assert not isinstance(getattr(module, name), types.ModuleType), (module, name)
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
 
 
 def test_every_package_on_disk_is_packaged():

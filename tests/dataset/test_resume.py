@@ -61,7 +61,14 @@ def run_and_end(
     )
 
 
-@pytest.mark.parametrize(("anchor", "workers"), [("frame", 1), ("stride:20ms", 2), ("evsegnet", 1)])
+@pytest.mark.parametrize(
+    ("anchor", "workers"),
+    [
+        ("stride:20ms", 2),
+        pytest.param("frame", 1, marks=pytest.mark.slow),
+        pytest.param("evsegnet", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_run_resumes_to_the_same_bytes(tmp_path: Path, anchor: str, workers: int) -> None:
     recordings = [
         write_recording(tmp_path / f"{name}.hdf5", frames=40, seed=i)

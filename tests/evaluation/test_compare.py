@@ -266,6 +266,7 @@ def test_runs_of_other_data_have_no_common_picture(runs: Path, tmp_path: Path) -
         assert reason in page
 
 
+@pytest.mark.slow
 @pytest.mark.drawn
 def test_runs_of_other_encodings_are_compared_each_on_its_own_input(
     data: Path, runs: Path, tmp_path: Path

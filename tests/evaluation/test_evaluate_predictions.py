@@ -67,6 +67,7 @@ def test_saved_predictions_have_the_scores_of_their_evaluation(root, tmp_path, n
     )
 
 
+@pytest.mark.slow
 @pytest.mark.drawn
 def test_each_window_gets_a_folder_and_the_report_holds_them(root, tmp_path, draw_no_more):
     made = eventseg.evaluate_run(

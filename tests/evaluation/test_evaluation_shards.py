@@ -83,6 +83,7 @@ def test_what_cannot_be_shared_is_refused(made: Path) -> None:
         evaluate_shard(made / "gray.pt", made / "streets", shard="1/2", calibration=True)
 
 
+@pytest.mark.slow
 def test_data_without_training_samples_are_scored_without_baselines(
     made: Path, tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ def same_scores(one, other) -> None:
     assert json.dumps(mine) == json.dumps(theirs)
 
 
-@pytest.mark.parametrize("network", ["events", "gray"])
+@pytest.mark.parametrize("network", ["events", pytest.param("gray", marks=pytest.mark.slow)])
 def test_a_folder_of_png_has_the_scores_of_the_run_to_the_last_digit(
     no_page, root, tmp_path, network
 ):

@@ -176,7 +176,10 @@ def test_curves_of_a_run_begin_at_its_score(no_page, root, tmp_path):
     assert {one["samples"] for one in frame.lines} == {3}
 
 
-@pytest.mark.parametrize("asked", [{"protocol": "paper"}, {"size": SensorSize(24, 40)}])
+@pytest.mark.parametrize(
+    "asked",
+    [pytest.param({"protocol": "paper"}, marks=pytest.mark.slow), {"size": SensorSize(24, 40)}],
+)
 def test_curves_have_the_views_and_size_of_the_evaluation(no_page, root, tmp_path, asked):
     made = eventseg.evaluate_run(
         root / "gray.pt", root / "streets", out=tmp_path / "report", device="cpu",

@@ -87,7 +87,7 @@ def test_every_kernel_is_listed_here():
     assert set(KERNELS) == set(ATOMICS)
 
 
-@pytest.mark.parametrize("capability", [(9, 0), (7, 5)])
+@pytest.mark.parametrize("capability", [(9, 0), pytest.param((7, 5), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ATOMICS)
 def test_kernel_compiles_with_integer_atomics_and_cpu_rounding(name, capability):
     ptx = ptx_of(name, capability)

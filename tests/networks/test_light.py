@@ -194,7 +194,13 @@ def test_training_mode_differs_by_dropout_and_batch_norm_only(
 
 @pytest.mark.parametrize(
     ("make", "options"),
-    [(CGNet, FEW), (FastSCNN, {}), (FastSCNN, TRANSPOSED), (small_denseaspp, {})],
+    [
+        (FastSCNN, {}),
+        *(
+            pytest.param(make, options, marks=pytest.mark.slow)
+            for make, options in ((CGNet, FEW), (FastSCNN, TRANSPOSED), (small_denseaspp, {}))
+        ),
+    ],
 )
 def test_exported_network_gives_what_the_network_gives(make: Any, options: dict[str, Any]) -> None:
     network = make(2, 3, **options).eval()

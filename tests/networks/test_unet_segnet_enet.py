@@ -366,6 +366,7 @@ def test_memory_format_and_autocast(
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_compiles_without_a_graph_break() -> None:
     # Without its repetitions, and traced but not turned into code: either takes minutes.
@@ -375,6 +376,7 @@ def test_compiles_without_a_graph_break() -> None:
     torch.testing.assert_close(traced(x), network(x))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize(("made", "options"), [(SegNet, {}), (ENet, {"regular": False})])
 def test_export_with_any_batch(made: type[SegmentationNetwork], options: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def test_figure_has_eight_panels_and_six_colour_bars_with_units(tmp_path: Path) 
     )
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_figure_of_hardly_any_events_can_be_saved_twice_the_same(
     tmp_path: Path, number: int
 ) -> None:

@@ -90,11 +90,14 @@ RUNS = {
 }
 
 
+def test_a_run_as_it_was_trained_has_no_problem(made: Path) -> None:
+    assert check_run(made / "run") == ([], [])
+
+
 @pytest.mark.parametrize("damage", RUNS)
 def test_damage_to_a_run_is_found(made: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "run"
     shutil.copytree(made / "run", folder)
-    assert check_run(folder) == ([], [])
     harm, message = RUNS[damage]
     harm(folder)
     problems, _ = check_run(folder)

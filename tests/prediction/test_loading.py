@@ -85,6 +85,7 @@ def test_an_exported_file_keeps_inputs_and_classes(checkpoint, exported):
     assert trained.blueprint == own.blueprint
 
 
+@pytest.mark.slow
 def test_exported_files_that_cannot_predict(checkpoint, exported, tmp_path):
     # Of one size, which is exported in a fraction of the time.
     labels = export(checkpoint, tmp_path / "labels.onnx", argmax=True, size=(41, 55)).path

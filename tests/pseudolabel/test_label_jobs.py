@@ -60,6 +60,7 @@ def test_options_that_exclude_each_other_are_usage_errors(work: Path, tmp_path: 
     assert "give --teacher" in refused.output
 
 
+@pytest.mark.slow
 def test_a_damaged_frame_costs_its_frames_only_and_the_next_run_completes(
     work: Path, tmp_path: Path
 ) -> None:

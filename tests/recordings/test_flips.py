@@ -103,8 +103,8 @@ def outcome(path: Path) -> Counter[Row] | None:
         return None
 
 
-LONG = (".h5", ".db3", ".bag")
-"""Files of many bytes: cut at every byte in the slow tests, at some places otherwise."""
+LONG = (".h5", ".db3", ".bag", ".csv")
+"""Files that take long to read so often: cut at every byte in slow tests, else at some places."""
 
 
 @pytest.mark.parametrize(

@@ -303,13 +303,17 @@ FRAMES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return read(tmp_path_factory.mktemp("sound") / "sound.hdf5", frame_rows(FRAMES))
+
+
 @pytest.mark.parametrize("frame", [0, 4, 10])
 @pytest.mark.parametrize("stamp", [0, 1, 2, 3])
 @pytest.mark.parametrize("bit", [12, 13, 16, 20, 23, 24, 28, 29, 30, 31])
 def test_a_flipped_bit_in_a_stamp_of_a_frame_moves_no_frame(
-    tmp_path: Path, frame: int, stamp: int, bit: int
+    tmp_path: Path, sound: Recording, frame: int, stamp: int, bit: int
 ) -> None:
-    sound = read(tmp_path / "sound.hdf5", frame_rows(FRAMES))
     damaged = [list(four) for four in FRAMES]
     flipped = np.array([damaged[frame][stamp]], np.int32) ^ np.array([1 << bit]).astype(np.int32)
     damaged[frame][stamp] = int(flipped[0])

@@ -229,6 +229,7 @@ def learned():
         return learn_drives(sensor=STREET, drives=28, seed=0, pool=pool, bands=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "known",
     [

@@ -420,7 +420,8 @@ def killed(
     return out, words
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_run_goes_on_with_any_number_of_processes(
     data: Path,
     killed: tuple[Path, tuple[str, ...]],

@@ -193,11 +193,11 @@ kill = print
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blind")
 @pytest.mark.parametrize(
-    "when", [pytest.param(IN_A_BATCH, marks=pytest.mark.slow, id="batch"),
-             pytest.param(IN_A_SAVE, id="save")],
-)  # fmt: skip
+    "when", [pytest.param(IN_A_BATCH, id="batch"), pytest.param(IN_A_SAVE, id="save")]
+)
 def test_killed_run_resumes_to_the_same_bits(
     data: Path, tmp_path: Path, straight: Path, when: str
 ) -> None:
