@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 LARGEST_PT, SMALLEST_PT = 8.0, 4.0
@@ -15,6 +19,10 @@ HINTED = 1.05
 HANDLE, GAP, LINE, BORDER = 2.8, 2.0, 1.6, 1.2
 """Matplotlib's defaults in font sizes: handle and space after it, space between columns, height of
 a line, and space around the whole."""
+
+
+DESIGN_PT = 100
+"""Size in points in which letters are measured."""
 
 
 class LegendSize(NamedTuple):
@@ -59,6 +67,13 @@ def fit_legend(
 
 def _width_pt(text: str) -> float:
     """Return the width of a text in letters of one point."""
-    if not text.strip():
-        return 0.0
-    return HINTED * float(TextPath((0, 0), text, size=100).get_extents().width) / 100
+    font = FontProperties(size=DESIGN_PT)
+    return HINTED * _width_at(text, font, findfont(font)) / DESIGN_PT if text.strip() else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _width_at(text: str, font: FontProperties, _file: str) -> float:
+    """Return the width of the letters of a text; the file of the font may change by settings."""
+    path = TextPath((0, 0), text, prop=font)
+    # Outlines end at their control points. Their extents are the same, but found curve by curve.
+    return float(np.ptp(path.vertices[path.codes != Path.CLOSEPOLY, 0]))

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from eventseg.labels.maps import ClassTable, load_class_table
-from eventseg.plots.legends import LARGEST_PT, fit_legend
+from eventseg.plots import legends
+from eventseg.plots.legends import HINTED, LARGEST_PT, fit_legend
 from eventseg.plots.training import figure_curves, figure_panels
 
 NAMELESS = ClassTable(
@@ -82,3 +84,35 @@ def test_few_short_names_keep_their_size() -> None:
     fitted = fit_legend(TABLES["six"].names, width_pt=600)
     assert (fitted.font_pt, fitted.columns) == (LARGEST_PT, 6)
     assert fit_legend((), width_pt=10).columns == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TABLES["six"].names,
+        *TABLES["long"].names,
+        "AVA To",
+        "Wände",
+        "j",
+        "$x^2$ a",
+        "a\u200b",
+        " ",
+    ],
+)
+def test_names_are_as_wide_as_their_outlines(text: str) -> None:
+    outline = TextPath((0, 0), text, size=100).get_extents().width if text.strip() else 0
+    assert legends._width_pt(text) == pytest.approx(HINTED * outline / 100, abs=1e-6)
+
+
+def test_names_are_measured_once(monkeypatch) -> None:
+    measured = []
+    monkeypatch.setattr(
+        legends,
+        "TextPath",
+        lambda at, text, **font: measured.append(text) or TextPath(at, text, **font),
+    )
+    names = [f"{name}, measured once" for name in TABLES["six"].names]
+    first = fit_legend(names, width_pt=600)
+    assert measured == names
+    assert fit_legend(names, width_pt=600) == first
+    assert measured == names
