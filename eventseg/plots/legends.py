@@ -1,4 +1,4 @@
-"""Size and columns of a legend of classes, so that it fits beside or below its pictures."""
+"""Sizes of a legend of classes and of texts, so that they fit beside or below their pictures."""
 
 from __future__ import annotations
 
@@ -63,6 +63,12 @@ def fit_legend(
         if size <= SMALLEST_PT or (fits and (height_pt is None or needed_pt <= height_pt)):
             return LegendSize(size, columns, needed_pt)
         size -= 0.25
+
+
+def largest_letters(text: str, *, width_pt: float, most: float) -> float:
+    """Return the size in points, 4 to `most`, with which the lines of a text fit a width."""
+    widest = max(_width_pt(line) for line in text.split("\n"))
+    return min(most, max(SMALLEST_PT, width_pt / widest)) if widest else most
 
 
 def _width_pt(text: str) -> float:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
-from eventseg.plots.legends import fit_legend
+from eventseg.plots.legends import fit_legend, largest_letters
 
 Rgb = NDArray[np.uint8]
 Curve = Sequence[float]
@@ -21,6 +23,12 @@ Curve = Sequence[float]
 
 CURVES_INCHES, RIGHT = (13.5, 4.0), 0.875
 """Width and height of the learning curves, and the right end of the last panel as a share."""
+
+PAD_PT, LABEL_PAD_PT = 3.0, 4.0
+"""Space around each picture of a panel figure, and between it and its title or name."""
+
+TITLE_PT, NAME_PT, LINE_SPACING = 9.0, 7.0, 1.25
+"""Letters above and beside the pictures, and height of a line in font sizes."""
 
 TRAIN_COLOUR, VAL_COLOUR = "#9ca3af", "#1d4ed8"
 
@@ -100,6 +108,11 @@ def figure_panels(
         Beside the rows.
     table : ClassTable
         Classes of the legend; one without classes has no legend.
+
+    Returns
+    -------
+    Figure
+        All pictures, titles and names are in one axes, whose coordinates are points.
     """
     height, width = rows[0][0].shape[:2]
     entries = list(zip(table.names, table.colours, strict=True))
@@ -111,22 +124,11 @@ def figure_panels(
     figure = Figure(
         figsize=(wide, len(rows) * (panel * height / width + 0.12) + below),
         dpi=max(110, round(1.1 * width / panel)),
-        layout="constrained",
     )
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    for line, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            axes: Axes = grid[line, column]
-            axes.imshow(picture, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set_linewidth(0.4)
-            if line == 0:
-                axes.set_title(titles[column], fontsize=9, pad=4)
-            if column == 0:
-                axes.set_ylabel(names[line], fontsize=7)
+    # Side by side, pictures would become one large picture in a PDF.
+    figure.suppressComposite = True
+    _draw_panels(figure, rows, titles, names, bottom_pt=fitted.height_pt + 3 * PAD_PT)
     if not entries:
         return figure
     patches = [
@@ -135,12 +137,69 @@ def figure_panels(
     ]
     figure.legend(
         handles=patches,
-        loc="outside lower center",
+        loc="lower center",
+        borderaxespad=PAD_PT / fitted.font_pt,
         ncols=fitted.columns,
         fontsize=fitted.font_pt,
         frameon=False,
     )
     return figure
+
+
+def _draw_panels(
+    figure: Figure,
+    rows: Sequence[Sequence[Rgb]],
+    titles: Sequence[str],
+    names: Sequence[str],
+    *,
+    bottom_pt: float,
+) -> None:
+    """Draw pictures, titles and names into one axes in points; a pair for each would take long."""
+    width_pt, height_pt = figure.get_figwidth() * 72, figure.get_figheight() * 72
+    axes = figure.add_axes((0, bottom_pt / height_pt, 1, 1 - bottom_pt / height_pt))
+    axes.set_axis_off()
+    axes.set(xlim=(0, width_pt), ylim=(bottom_pt, height_pt), autoscale_on=False)
+    left = PAD_PT + _lines(names) * NAME_PT * LINE_SPACING + LABEL_PAD_PT
+    top = height_pt - PAD_PT - _lines(titles) * TITLE_PT * LINE_SPACING - LABEL_PAD_PT
+    across = (width_pt + PAD_PT - left) / len(titles)
+    down = (top - bottom_pt) / len(rows)
+    frames = []
+    for line, pictures in enumerate(rows):
+        middle = top - (line + 0.5) * down
+        for column, picture in enumerate(pictures):
+            height, width = picture.shape[:2]
+            scale = min((across - 2 * PAD_PT) / width, (down - 2 * PAD_PT) / height)
+            centre = left + (column + 0.5) * across - PAD_PT
+            x0, x1 = centre - scale * width / 2, centre + scale * width / 2
+            y0, y1 = middle - scale * height / 2, middle + scale * height / 2
+            image = AxesImage(
+                axes, interpolation="nearest", origin="upper", extent=(x0, x1, y0, y1)
+            )
+            image.set_data(picture)
+            axes.add_image(image)
+            frames.append([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
+            if line == 0:
+                size = largest_letters(titles[column], width_pt=across, most=TITLE_PT)
+                axes.text(centre, y1 + LABEL_PAD_PT, titles[column], size=size, ha="center")
+            if column == 0:
+                size = largest_letters(names[line], width_pt=down, most=NAME_PT)
+                axes.text(
+                    x0 - LABEL_PAD_PT,
+                    middle,
+                    names[line],
+                    size=size,
+                    rotation="vertical",
+                    rotation_mode="anchor",
+                    ha="center",
+                    va="bottom",
+                    multialignment="center",
+                )
+    axes.add_collection(LineCollection(frames, colors="black", linewidths=0.4), autolim=False)
+
+
+def _lines(texts: Sequence[str]) -> int:
+    """Return the most lines that a text has."""
+    return max(text.count("\n") + 1 for text in texts)
 
 
 def figure_runs(curves: Mapping[str, tuple[Sequence[int], Curve]], *, title: str) -> Figure:

@@ -43,7 +43,7 @@ def test_legends_below_panels(name: str, columns: int) -> None:
     )
     (legend,) = figure.legends
     assert_within(figure, legend, [*table.names, "ignored"])
-    panel = figure.axes[0].get_window_extent()
+    panel = figure.axes[0].images[0].get_window_extent()
     assert panel.y0 >= legend.get_window_extent().y1
     # The legend takes its room from the page, not from the panels.
     assert panel.width > 0.8 * figure.bbox.width / columns
@@ -116,3 +116,28 @@ def test_names_are_measured_once(monkeypatch) -> None:
     assert measured == names
     assert fit_legend(names, width_pt=600) == first
     assert measured == names
+
+
+@pytest.mark.parametrize("shape", [(26, 34), (20, 90), (60, 26)])
+def test_panels_are_apart_and_whole(shape: tuple[int, int]) -> None:
+    rows = [
+        [np.full((*shape, 3), 60 * line + 20 * c, np.uint8) for c in range(3)] for line in range(4)
+    ]
+    rows[1][1] = rows[1][1][: shape[0] // 2]
+    names = ["a", "of two\nlines", "drive_long_name_f000004", ""]
+    titles = ["input", "a title that is wider than pictures are, and by far", "c"]
+    figure = figure_panels(rows, titles=titles, names=names, table=TABLES["six"])
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    images = [image.get_window_extent() for image in axes.images]
+    assert len(images) == 12
+    for image, box in zip(axes.images, images, strict=True):
+        height, width = image.get_array().shape[:2]
+        assert box.width / box.height == pytest.approx(width / height)
+    texts = [text.get_window_extent() for text in axes.texts if text.get_text()]
+    boxes = [*images, *texts, figure.legends[0].get_window_extent()]
+    assert len(texts) == 6
+    for i, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[:i])

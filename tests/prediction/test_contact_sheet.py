@@ -34,11 +34,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def titles(figure) -> list[str]:
-    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+    return [text.get_text() for text in figure.axes[0].texts if text.get_rotation() == 0]
 
 
 def names(figure) -> list[str]:
-    return [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    return [text.get_text() for text in figure.axes[0].texts if text.get_rotation() == 90]
 
 
 def legend(figure) -> set[str]:
