@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import naive_metrics
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -76,3 +77,108 @@ def test_large_pictures_are_tuned_on_every_nth_pixel(monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST_TUNED_PIXELS", 400)
     thinned = counts.reshape(4, 1, -1)[:, :, ::3]
     assert tuned_weights(counts).tolist() == tuned_weights(thinned).tolist()
+
+
+def tuned_class_by_class(counts: Counts) -> NDArray[np.float64]:
+    """Return the weights of the same ascent, in which every class and rival is visited alone."""
+    columns = counts.reshape(len(counts), -1).astype(np.float64)
+    truth = columns.sum(1)
+    reciprocal = np.where(truth > 0, truth.max() / np.maximum(truth, 1), 1.0)
+    ends = [slow_ascent(columns, weights) for weights in (np.ones(len(columns)), reciprocal)]
+    return max(ends, key=lambda weights: slow_miou(columns, weights))
+
+
+def slow_ascent(columns, weights):
+    best = slow_miou(columns, weights)
+    for _ in range(module.MOST_ROUNDS):
+        before = best
+        for k in np.flatnonzero(columns.sum(1)):
+            changed = weights.copy()
+            changed[k] = slow_best_weight(columns, weights, int(k))
+            score = slow_miou(columns, changed)
+            if score > best:
+                weights, best = changed, score
+        if best == before:
+            break
+    return weights
+
+
+def slow_best_weight(columns, weights, k):
+    products = columns * weights[:, None]
+    products[k] = -1
+    rival = products.argmax(0)
+    top = products.max(0)
+    mine = np.flatnonzero(columns[k])
+    ratio = top[mine] / columns[k, mine]
+    order = np.argsort(ratio, kind="stable")
+    ratio, mine = ratio[order], mine[order]
+    pixels, truth = columns.sum(0), columns.sum(1)
+
+    def iou(hits, predicted, j):
+        return hits / (truth[j] + predicted - hits)
+
+    won, taken = columns[k, mine], pixels[mine]
+    total = iou(np.cumsum(np.r_[0, won]), np.cumsum(np.r_[0, taken]), k)
+    for j in np.flatnonzero(truth):
+        lost = np.flatnonzero(rival[mine] == j)
+        if j == k or len(lost) == 0:
+            continue
+        held = rival == j
+        hits = columns[j, held].sum() - np.cumsum(np.r_[0, columns[j, mine[lost]]])
+        predicted = pixels[held].sum() - np.cumsum(np.r_[0, taken[lost]])
+        left = iou(hits, predicted, j)
+        change = np.zeros(len(mine) + 1)
+        change[0] = left[0]
+        change[lost + 1] = np.diff(left)
+        total += np.cumsum(change)
+    between = np.r_[ratio[:1] > 0, ratio[1:] > ratio[:-1], True]
+    m = int(np.where(between, total, -np.inf).argmax())
+    if m == len(ratio):
+        return float(2 * ratio[-1]) or 1.0
+    return float(np.sqrt(ratio[m - 1] * ratio[m]) if m and ratio[m - 1] else ratio[m] / 2)
+
+
+def slow_miou(columns, weights):
+    chosen = (columns * weights[:, None]).argmax(0)
+    hits, predicted = (
+        np.bincount(chosen, weights=values, minlength=len(columns))
+        for values in (columns[chosen, np.arange(len(chosen))], columns.sum(0))
+    )
+    truth = columns.sum(1)
+    iou = hits / np.maximum(truth + predicted - hits, 1)
+    return float(np.mean(iou[truth > 0]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(COUNTS)
+def test_weights_have_the_bits_of_a_search_class_by_class(counts: Counts) -> None:
+    assert tuned_weights(counts).tolist() == tuned_class_by_class(counts).tolist()
+
+
+@pytest.mark.parametrize(("classes", "most"), [(2, 3), (6, 6), (6, 900), (12, 2), (19, 40)])
+def test_weights_of_many_pixels_have_the_bits_of_a_search_class_by_class(
+    classes: int, most: int
+) -> None:
+    rng = np.random.default_rng(classes)
+    counts = rng.integers(0, most + 1, (classes, 12, 20)) * (rng.random((classes, 12, 20)) < 0.4)
+    counts[classes // 2] = 0
+    assert tuned_weights(counts).tolist() == tuned_class_by_class(counts).tolist()
+
+
+def test_a_class_is_not_weighed_again_beside_the_same_weights(monkeypatch) -> None:
+    weighed = []
+    best = module._best_weight
+
+    def recorded(counted, k, rival, top):
+        weighed.append((k, rival.tobytes(), top.tobytes()))
+        return best(counted, k, rival, top)
+
+    monkeypatch.setattr(module, "_best_weight", recorded)
+    counts = np.random.default_rng(1).integers(0, 9, (6, 12, 20))
+    module._ascend(module._Counted(*_sums(counts)), np.ones(6))
+    assert len(weighed) == len(set(weighed)) > 6
+
+
+def _sums(counts: Counts) -> tuple[NDArray[np.float64], ...]:
+    columns = counts.reshape(len(counts), -1).astype(np.float64)
+    return columns, columns.sum(0), columns.sum(1)
