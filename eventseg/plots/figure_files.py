@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from eventseg.files.whole import write_whole
@@ -32,10 +33,9 @@ class FigureFiles:
 
     def embed(self, name: str, figure: Figure, *, alternative: str) -> str:
         """Keep a figure under a name of letters and ``-``, and return it as HTML."""
+        _find_places(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
-        # Places are found: to find them again for the PDF takes as long as to draw it.
-        figure.set_layout_engine("none")
         self.kept[name] = figure, buffer.getvalue()
         return embedded(buffer.getvalue(), alternative=alternative)
 
@@ -57,6 +57,18 @@ class FigureFiles:
         for name, (figure, png) in self.kept.items():
             write_whole(folder / f"{name}.png", lambda file, png=png: file.write(png))  # type: ignore[misc]
             write_whole(folder / f"{name}.pdf", lambda file, figure=figure: _as_pdf(file, figure))  # type: ignore[misc]
+
+
+def _find_places(figure: Figure) -> None:
+    """Let the layout engine of a figure find the places, and remove it.
+
+    With an engine, even with one that does nothing, each file is drawn twice.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
 
 
 def _as_pdf(file: io.BufferedWriter, figure: Figure) -> None:

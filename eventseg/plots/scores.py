@@ -43,6 +43,8 @@ def figure_confusion(matrix: NDArray[np.int64], *, classes: ClassTable) -> Figur
             va="center",
             fontsize=7,
             color="white" if value > 0.55 else "0.2",
+            # They lie within the axes: the layout need not measure each.
+            in_layout=False,
         )
     axes.set_title("% of the true pixels of each class", fontsize=9, loc="left")
     return figure
