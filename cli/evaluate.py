@@ -38,18 +38,6 @@ def _scales(
         raise click.BadParameter(f"{text!r} must be numbers, such as 0.75,1,1.5") from error
 
 
-def _split(
-    _ctx: click.Context, _param: click.Parameter, text: str | None
-) -> tuple[str, str] | None:
-    """Return split file and part that ``val``, ``split.csv`` or ``split.csv:val`` names."""
-    if text is None:
-        return None
-    file, csv, part = text.rpartition(".csv")
-    if not csv or (part and not part.startswith(":")):
-        return "", text
-    return f"{file}.csv", part.removeprefix(":") or str(SETTINGS["split"].default)
-
-
 def _checked_network(text: str) -> str:
     """Return the text of a run folder, a file, a shipped network, or ``NETWORK:PATH``."""
     from eventseg.networks.shipped import SHIPPED, shipped_file
@@ -106,7 +94,7 @@ Examples:
     _setting(
         "split",
         metavar="SPLIT|FILE.csv[:SPLIT]",
-        callback=_split,
+        callback=options.split,
         help="Part of the data, such as train, val or test; or a split file, of which the part "
         "test or the named one is scored. By default the split is that of the run where it was "
         f"trained with one of its own.  [default: {SETTINGS['split'].default_text}]",
@@ -240,9 +228,7 @@ def command(
     if window is not None:
         chosen["windows"] = tuple(map(format_duration, window))
     if "split" in chosen:
-        split_file, chosen["split"] = chosen["split"]
-        if split_file:
-            chosen["split_file"] = split_file
+        chosen["split_file"], chosen["split"] = chosen["split"]
     run, data = _run_and_data(names, predictions)
     request = EvaluationRequest(**chosen)
     set_threads(threads, workers=request.workers)

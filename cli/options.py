@@ -100,6 +100,16 @@ def size(_ctx: click.Context, _param: click.Parameter, text: str | None) -> Sens
     return found
 
 
+def split(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[str, str] | None:
+    """Return split file and part that ``val``, ``split.csv`` or ``split.csv:val`` names."""
+    if text is None:
+        return None
+    file, csv, part = text.rpartition(".csv")
+    if not csv or (part and not part.startswith(":")):
+        return "", text
+    return f"{file}.csv", part.removeprefix(":") or "test"
+
+
 def widths(
     _ctx: click.Context, _param: click.Parameter, text: str | None
 ) -> tuple[int, ...] | None:

@@ -40,6 +40,7 @@ Examples:
   eventseg score python:my_net:predict drives.eventseg --stress drop,shot,shift
   eventseg score maps other-maps drives.eventseg
   eventseg score runs/a-0,runs/a-1,runs/a-2 runs/b-0,runs/b-1 drives.eventseg
+  eventseg score maps pictures --split split.csv
   eventseg score maps drives.eventseg --json | jq .mistakes
 """,
 )
@@ -48,7 +49,14 @@ Examples:
     "Input",
     _setting("labels", metavar="SET"),
     _setting("classes", metavar="TABLE"),
-    _setting("split", metavar="SPLIT"),
+    _setting(
+        "split",
+        metavar="SPLIT|FILE.csv[:SPLIT]",
+        callback=options.split,
+        help="Part of the data, such as train, val or test; or a split file, of which the part "
+        "test or the named one is scored. By default the split is that of a run that was trained "
+        f"with one of its own.  [default: {SETTINGS['split'].default_text}]",
+    ),
     _setting("window", callback=options.duration, metavar="LENGTH"),
     _setting("network_classes", metavar="TABLE"),
     _setting("values"),
@@ -122,6 +130,8 @@ def command(
     chosen = {name: value for name, value in given.items() if value is not None}
     if window is not None:
         chosen["window"] = format_duration(window)
+    if "split" in chosen:
+        chosen["split_file"], chosen["split"] = chosen["split"]
     request = ScoreRequest(**chosen)
     set_threads(threads, workers=request.workers)
     options.note_left_out(data, messages)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from training_fixtures import draw_nothing, one_thread, tiny, train_tiny
 from eventseg.dataset import check_dataset, encode_dataset, open_dataset
 from eventseg.errors import DatasetError, TrainingError
 from eventseg.evaluation import evaluate_predictions, evaluate_run, score_predictions
+from eventseg.evaluation.sample_scores import read_sample_scores
 from eventseg.evaluation.scoring.contenders import open_contender
 from eventseg.evaluation.scoring.parts import scored_splits
 from eventseg.evaluation.scoring.settings import ScoreRequest
@@ -310,6 +312,11 @@ def test_a_run_keeps_its_split_and_is_scored_in_it(
     assert scored.notes[:1] == found.notes
     with pytest.raises(DatasetError, match="predictions of run are in a split that is not that of"):
         score_predictions(tmp_path / "maps", pictures, **plain)
+    of_file = score_predictions(
+        tmp_path / "maps", pictures, split_file=str(run / "split.csv"), **plain
+    )
+    assert of_file.rows[0].ids == found.rows[0].ids
+    assert of_file.scores.miou_present == found.scores.miou_present
     both = score_predictions([tmp_path / "maps", run], pictures, device="cpu", **plain)
     assert [row.ids for row in both.rows] == [found.rows[0].ids] * 2
     split.write_text("recording,split\nmon,test\ntue,train\nwed,val\nthu,test\n")
@@ -376,3 +383,31 @@ def test_contenders_of_a_score_share_the_part_of_the_runs_among_them(
     follows = split(elsewhere, one)
     assert follows.sources[0].splits == follows.sources[1].splits
     assert follows.warning.startswith("elsewhere is scored in the split of one, which is not that")
+
+
+def test_the_command_scores_the_part_of_a_split_file(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_nothing(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    source = open_source(pictures)
+    random_network(tmp_path / "gray.pt", "gray", table=source.classes)
+    Path("own.csv").write_text("recording,split\nmon,train\ntue,train\nwed,val\nthu,test\n")
+    Path("wrong.csv").write_text("recording,split\nmonday,train\n")
+    asked = [str(pictures), "--no-baselines", "--no-diagnosis", "--device", "cpu", "--json", "-q"]
+
+    def scored(split: str) -> Any:
+        return CliRunner().invoke(main, ["score", "gray.pt", *asked, "--split", split])
+
+    for words, part, drive in (("own.csv", "test", "thu"), ("own.csv:val", "val", "wed")):
+        done = scored(words)
+        assert done.exit_code == 0, done.output
+        record = json.loads(done.stdout)
+        assert record["about"]["scored as"].startswith(f"truth-{part}-clean-split@")
+        report = Path(record["report"])
+        assert report.parent.name.startswith(f"gray-{pictures.name}-truth-{part}-split@")
+        (row,) = read_sample_scores(report.parent)
+        assert {name.partition("_")[0] for name in row.ids} == {drive}
+    refused = scored("wrong.csv")
+    assert refused.exit_code == 1
+    assert "monday" in refused.stderr

@@ -38,12 +38,16 @@ class ScoredSplits:
 
 
 def scored_splits(
-    contenders: Sequence[Contender | PredictionFiles], source: Source, *, split: str
+    contenders: Sequence[Contender | PredictionFiles],
+    source: Source,
+    *,
+    split: str,
+    split_file: str = "",
 ) -> ScoredSplits:
     """Return the data of each contender in its split: that of its run, or that of the data.
 
     Functions, files and networks that were not trained on this data have no split of their own:
-    they take that of the run beside them.
+    they take that of the run beside them. A split file is the split of all.
 
     Parameters
     ----------
@@ -51,14 +55,19 @@ def scored_splits(
     source : Source
     split : str
         Part that is scored.
+    split_file : str
+        Split file in place of the splits of runs.
 
     Raises
     ------
     DatasetError
         Files were predicted in another split than that of the data, which no run here names.
     TrainingError
-        Runs were trained in splits whose parts differ.
+        Runs were trained in splits whose parts differ, or the split file cannot be read or does not
+        fit.
     """
+    if split_file:
+        return _by_file(contenders, source, split_file)
     own: dict[int, Source] = {}
     notes: list[str] = []
     for k, one in enumerate(contenders):
@@ -72,8 +81,8 @@ def scored_splits(
             if _saved_in_own_split(one):
                 raise DatasetError(
                     f"the predictions of {one.name} are in a split that is not that of the data: "
-                    f"score the run itself, or 'eventseg evaluate {source.path} --predictions "
-                    "FOLDER --split FILE.csv' with the split.csv in the folder of the run"
+                    "score the run itself, or give --split FILE.csv with the split.csv in the "
+                    "folder of the run"
                 )
         return ScoredSplits((source,) * len(contenders))
     first = min(own)
@@ -97,6 +106,18 @@ def scored_splits(
             "where it was trained on samples of the part."
         )
     return ScoredSplits(tuple(sources), tuple(notes), warning)
+
+
+def _by_file(
+    contenders: Sequence[Contender | PredictionFiles], source: Source, split_file: str
+) -> ScoredSplits:
+    sources, notes = [], []
+    for one in contenders:
+        run_split = one.file.split if isinstance(one, NetworkContender) else None
+        changed, remarks = split_source(source, split_file=split_file, run_split=run_split)
+        sources.append(changed)
+        notes += [f"{one.name}: {remark}" for remark in remarks]
+    return ScoredSplits(tuple(sources), tuple(notes))
 
 
 def _part_of(source: Source, split: str) -> NDArray[np.int64]:

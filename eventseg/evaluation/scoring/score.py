@@ -19,6 +19,7 @@ from eventseg.evaluation.measures.by_condition import ScoresByClass
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.warning import warning_of
 from eventseg.evaluation.report.write import write_report
+from eventseg.evaluation.request import split_word
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.scoring.contenders import (
@@ -131,11 +132,15 @@ def score_predictions(
         if request.stress:
             _check_stressed(contenders)
         table = _table(contenders, request)
-        splits = scored_splits(contenders, source, split=request.split)
-        folder = SCORES / _folder_name(groups, source, request) if out is None else Path(out)
+        splits = scored_splits(
+            contenders, source, split=request.split, split_file=request.split_file
+        )
+        of_file = f"-{split_word(splits.sources[0])}" if request.split_file else ""
+        name = _folder_name(groups, source, request)
+        folder = SCORES / f"{name}{of_file}" if out is None else Path(out)
         check_folder(folder)
         scored = _scored(groups, splits, request, table, progress)
-        return _report(scored, splits, request, table, folder, progress)
+        return _report(scored, splits, request, of_file, table, folder, progress)
     finally:
         source.close()
 
@@ -237,6 +242,7 @@ def _report(
     groups: Sequence[Sequence[ScoredContender]],
     splits: ScoredSplits,
     request: ScoreRequest,
+    of_file: str,
     table: ClassTable,
     folder: Path,
     progress: Report,
@@ -286,7 +292,7 @@ def _report(
         **{key: value for key, value in first.contender.about.items() if key != "trained with"},
         "data": source.path.resolve().name,
         "label set": request.labels,
-        "scored as": f"{request.labels}-{request.split}-{protocol.name}",
+        "scored as": f"{request.labels}-{request.split}-{protocol.name}{of_file}",
         "data digests": source.digests,
         FILES: table_digest(digests),
     }

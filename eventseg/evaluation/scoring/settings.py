@@ -25,6 +25,9 @@ class ScoreRequest:
         predictions.
     split : str
         Part of the data.
+    split_file : str
+        Split file (CSV) in whose part all are scored; by default the split of the run, where it has
+        one of its own, or of the data.
     window : str, optional
         Window of the events, such as ``50ms``: callables see it, and samples whose recording does
         not cover it are left out. By default that of the run or of the prediction folder; label
@@ -70,6 +73,7 @@ class ScoreRequest:
     labels: str = "truth"
     classes: str | None = None
     split: str = "test"
+    split_file: str = ""
     window: str | None = None
     network_classes: str | None = None
     values: Values = "auto"
