@@ -117,6 +117,15 @@ def test_a_folder_of_png_has_the_scores_of_the_run_to_the_last_digit(
     }
 
 
+def test_a_teacher_that_is_not_there_is_refused_before_the_scoring(root, tmp_path, monkeypatch):
+    data, maps = root / "streets", truths(root / "streets")
+    given = written(tmp_path / "given", maps)
+    monkeypatch.setattr("eventseg.evaluation.scoring.score.score_contender", None)
+    with pytest.raises(TrainingError, match="has no label set 'guess'; it has truth"):
+        eventseg.score_predictions(given, data, out=tmp_path / "out", teacher="guess")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_report_has_every_table_and_the_digest_of_every_file(root, tmp_path):
     data, maps = root / "streets", truths(root / "streets")
     given = written(tmp_path / "given", {name: nearly(m) for name, m in maps.items()})

@@ -127,6 +127,8 @@ def score_predictions(
     request = request or _request_of(settings)
     source = open_source(data, label_set=request.labels)
     try:
+        if request.teacher:  # before minutes of scoring
+            open_source(data, label_set=request.teacher).close()
         groups = _opened(predictions, source, request)
         contenders = [one for group in groups for one in group]
         if request.stress:
