@@ -117,6 +117,15 @@ def test_the_predictor_loads_no_training_and_no_simulator() -> None:
     assert not rooms(modules) & {"simulate", "training", "evaluation", "pseudolabel", "demo"}
 
 
+def test_checks_and_label_files_do_without_torch() -> None:
+    modules = loaded(
+        "import eventseg.training.check_path, eventseg.sources.own_labels.importing, "
+        "eventseg.sources.own_labels.exporting, eventseg.sources.selection"
+    )
+    assert "eventseg.sources.leagues.league" in modules
+    assert "torch" not in modules
+
+
 @pytest.mark.parametrize(
     "code",
     [

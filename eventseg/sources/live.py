@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventseg.augmentation.event_changes import UNCHANGED, EventChange
 from eventseg.augmentation.events import change_events
-from eventseg.augmentation.sample import OUTSIDE
 from eventseg.encoding.settings import Encoding, Tensor
 from eventseg.encoding.tensors import encode
 from eventseg.events import EventStream
+
+if TYPE_CHECKING:  # `eventseg check` loads this module without torch, which takes seconds
+    import torch
 
 DrawChange = Callable[[int], EventChange]
 """Draws what happens to the events of a window, from how many there are."""
@@ -130,6 +132,8 @@ class EventBatch:
 
 def batch_windows(windows: Sequence[LiveWindow]) -> EventBatch:
     """Return the windows of samples as one batch; their encoding and border are the same."""
+    import torch
+
     streams = [window.events for window in windows]
     counts = np.array([len(events) for events in streams], np.int64)
     ends = np.cumsum(counts)
@@ -170,6 +174,8 @@ def moved(x: torch.Tensor, pixels: torch.Tensor, *, border: Sequence[float]) -> 
     -------
     float32 (K, C, h, w)
     """
+    from eventseg.augmentation.sample import OUTSIDE
+
     windows, channels = x.shape[:2]
     numbers = pixels.long().view(windows, 1, -1)
     taken = x.view(windows, channels, -1).gather(2, numbers.clamp(min=0).expand(-1, channels, -1))
@@ -184,6 +190,8 @@ def moved(x: torch.Tensor, pixels: torch.Tensor, *, border: Sequence[float]) -> 
 
 def _pixels(windows: Sequence[LiveWindow]) -> torch.Tensor | None:
     """Return where the pixels of all samples come from, or None where all stay in their place."""
+    import torch
+
     given = [window.pixels for window in windows]
     some = next((pixels for pixels in given if pixels is not None), None)
     if some is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import LabelError, TrainingError
@@ -12,6 +13,9 @@ from eventseg.labels.tables import described
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
+
+if TYPE_CHECKING:
+    import torch
 
 
 def part(
@@ -75,6 +79,8 @@ def truth_of(source: Source, i: int, *, merge: tuple[int, ...] | None) -> torch.
     LabelError
         Labels outside the classes.
     """
+    import torch
+
     labels = source.labels(i)
     unknown = unknown_labels(labels, len(source.classes))
     if unknown:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError, MissingExtraError
 from eventseg.images import read_picture
 from eventseg.recordings.table.dsec import SENSOR
 from eventseg.sources.leagues.listing import LeagueSample
+
+if TYPE_CHECKING:
+    import torch
 
 FRAME_SIZE = (1080, 1440)
 """Height and width of the rectified frames."""
@@ -49,6 +51,8 @@ def event_grid(calibration: Path) -> torch.Tensor:
 
     Places are scaled to -1 to 1 between the centres of the outer pixels.
     """
+    import torch
+
     y, x = np.mgrid[0 : SENSOR.height, 0 : SENSOR.width].astype(np.float64)
     u, v, w = np.tensordot(homography(calibration), np.stack([x, y, np.ones_like(x)]), axes=1)
     height, width = FRAME_SIZE
@@ -58,6 +62,8 @@ def event_grid(calibration: Path) -> torch.Tensor:
 
 def sampled(picture: NDArray[np.uint8], grid: torch.Tensor) -> NDArray[np.uint8]:
     """Return a picture sampled at the places of a grid, cubic, black outside; uint8."""
+    import torch
+
     values = torch.from_numpy(picture.reshape(*picture.shape[:2], -1)).permute(2, 0, 1).float()
     found = torch.nn.functional.grid_sample(
         values[None], grid[None], mode="bicubic", padding_mode="zeros", align_corners=True
