@@ -43,6 +43,8 @@ class InitialWeights:
         Names of its classes; None where the file does not name them.
     network : str, optional
         Name of the network; None where the file does not tell it.
+    frame_channels : int
+        Channels of the frame, for tensors of late fusion.
     """
 
     state: State
@@ -52,6 +54,7 @@ class InitialWeights:
     inputs: InputSpec | None = None
     classes: tuple[str, ...] | None = None
     network: str | None = None
+    frame_channels: int = 1
 
 
 def read_initial(
@@ -111,6 +114,7 @@ def _of_own(trained: TrainedNetwork, file: Path) -> InitialWeights:
         trained.inputs,
         trained.classes.names,
         trained.blueprint.name,
+        trained.blueprint.frame_channels,
     )
 
 

@@ -2,7 +2,7 @@
 
 A tensor of the same name and shape is loaded. Tensors that depend on the classes, the heads, are
 left at random where the classes differ. Tensors that depend on the input's channels are inflated
-where their number differs, see :mod:`eventseg.networks.blocks.inflate`. All others stay at random,
+where these differ, see :mod:`eventseg.networks.blocks.inflate`. All others stay at random,
 and nothing happens in silence: every tensor has a line in the report.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from eventseg.errors import CheckpointError
 from eventseg.files.extensions import is_extension
-from eventseg.networks.blocks.inflate import inflated, shared_channels
+from eventseg.networks.blocks.inflate import ChannelGroup, channel_groups, inflated, is_repeated
 from eventseg.networks.checkpoints import Blueprint
 from eventseg.networks.converters.layout import State
 from eventseg.networks.initial_weights import InitialWeights
@@ -95,14 +95,16 @@ class Part(NamedTuple):
         Channels that it sees.
     kind : str
         Kind of these channels, as :class:`eventseg.networks.InputSpec` has it.
-    of_input, of_classes : frozenset of str
-        Tensors whose shapes depend on its channels, and on the classes.
+    of_input : mapping of str to tuple of int
+        Tensors whose shapes depend on its channels, with the axes that grow by one with each.
+    of_classes : frozenset of str
+        Tensors whose shapes depend on the classes.
     """
 
     prefix: str
     channels: int
     kind: str
-    of_input: frozenset[str]
+    of_input: Mapping[str, tuple[int, ...]]
     of_classes: frozenset[str]
 
 
@@ -155,8 +157,10 @@ def transfer(
             if bare.endswith(COUNTER):
                 taken |= {} if theirs is None else {name: theirs}
                 continue
+            of_same_half = found == name != bare
+            groups = _groups(weights, part, of_same_half=of_same_half)
             outcome, value = _decide(
-                bare, own[name], theirs, part, weights, other_classes=other_classes
+                bare, own[name], theirs, part, groups, other_classes=other_classes
             )
             outcomes.append(TensorOutcome(name, *outcome))
             if value is not None:
@@ -173,12 +177,28 @@ def transfer(
     return TransferReport(weights.source, tuple(outcomes), share, notes)
 
 
+def _groups(weights: InitialWeights, part: Part, *, of_same_half: bool) -> list[ChannelGroup]:
+    """Return how the channels of a file become those of a part.
+
+    Parameters
+    ----------
+    of_same_half : bool
+        Whether the tensor of the file is of the same half of late fusion.
+    """
+    kind: str = "" if weights.inputs is None else weights.inputs.kind
+    before = weights.in_channels
+    if of_same_half:
+        frame = weights.frame_channels
+        kind, before = part.kind, frame if part.kind == "gray" else before - frame
+    return channel_groups(kind, part.kind, before=before, channels=part.channels)
+
+
 def _decide(
     name: str,
     own: Tensor,
     theirs: Tensor | None,
     part: Part,
-    weights: InitialWeights,
+    groups: list[ChannelGroup],
     *,
     other_classes: bool,
 ) -> tuple[tuple[Outcome, str], Tensor | None]:
@@ -188,30 +208,39 @@ def _decide(
     shapes = f"{_text(theirs.shape)} in the file, {_text(own.shape)} here"
     if name in part.of_classes and (other_classes or theirs.shape != own.shape):
         return ("replaced", "other classes" if theirs.shape == own.shape else shapes), None
-    if theirs.shape == own.shape:
+    axes = part.of_input.get(name, ())
+    in_place = all(group.name == "input" or group.theirs == group.own for group in groups)
+    if theirs.shape == own.shape and (not axes or in_place):
         return ("loaded", ""), theirs
     if name in part.of_input:
-        before, channels = weights.in_channels, part.channels
-        kind = "" if weights.inputs is None else weights.inputs.kind
-        places = shared_channels(kind, part.kind, before=before, channels=channels)
-        first = (own.shape[0], before, *own.shape[2:]) == tuple(theirs.shape)
-        if places is not None and first and own.shape[1] == channels:
-            padded = torch.cat([theirs, torch.zeros_like(theirs[:, :1])], dim=1)
-            note = f"channels of {kind} copied, others 0" if -1 in places else f"those of {kind}"
-            return ("inflated", note), padded[:, places]
-        value = inflated(theirs, own.shape, before=before, channels=channels)
+        # A tensor of the same shape may still have its channels in other places.
+        value = inflated(
+            theirs, own, groups=groups, axes=axes if theirs.shape == own.shape else None
+        )
         if value is not None:
-            return ("inflated", _rule(theirs, own, before=before, channels=part.channels)), value
+            return ("inflated", _rule(theirs, own, groups, axes)), value
     return ("random", shapes), None
 
 
-def _rule(theirs: Tensor, own: Tensor, *, before: int, channels: int) -> str:
+def _rule(theirs: Tensor, own: Tensor, groups: list[ChannelGroup], axes: tuple[int, ...]) -> str:
     """Return the rule of :func:`inflated` for a tensor in words."""
-    sizes = zip(theirs.shape, own.shape, strict=True)
-    joined = any(old != new and new > channels for old, new in sizes)
-    if joined and channels >= before:
-        return f"{before} input channels in turn for {channels}"
-    return f"mean of {before} input channels x {before}/{channels}"
+    channels = sum(len(group.own) for group in groups)
+    joined = any(own.shape[axis] > channels for axis in axes)
+    rules = []
+    for name, group, ours in groups:
+        before, now = len(group), len(ours)
+        of = "" if name == "input" else f"{name}: "
+        if before == now:
+            rules.append(f"{name} copied")
+        elif not before:
+            rules.append(f"{name} {'0' if theirs.dim() > 1 else 'as initialised'}")
+        elif not now:
+            rules.append(f"{name} left out")
+        elif is_repeated(before, now, joined=joined):
+            rules.append(f"{of}{before} input channels in turn for {now}")
+        else:
+            rules.append(f"{of}mean of {before} input channels x {before}/{now}")
+    return ", ".join(rules)
 
 
 def network_parts(blueprint: Blueprint, inputs: InputSpec) -> Iterator[Part]:
@@ -232,9 +261,16 @@ def network_parts(blueprint: Blueprint, inputs: InputSpec) -> Iterator[Part]:
             prefix,
             channels,
             kind,
-            frozenset(n for n in one if one[n] != more_input.get(n)),
+            {n: _grown(one[n], more_input.get(n)) for n in one if one[n] != more_input.get(n)},
             frozenset(n for n in one if one[n] != more_classes.get(n)),
         )
+
+
+def _grown(one: torch.Size, more: torch.Size | None) -> tuple[int, ...]:
+    """Return the axes that are longer by one."""
+    if more is None or len(one) != len(more):
+        return ()
+    return tuple(axis for axis, size in enumerate(one) if more[axis] == size + 1)
 
 
 def _shapes(blueprint: Blueprint) -> dict[str, torch.Size]:

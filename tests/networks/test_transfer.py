@@ -23,7 +23,7 @@ from eventseg.networks import (
     TrainedNetwork,
     save_network,
 )
-from eventseg.networks.blocks.inflate import inflated
+from eventseg.networks.blocks.inflate import ChannelGroup, inflated
 from eventseg.networks.converters.unet import RULES
 from eventseg.networks.initial_weights import InitialWeights, read_initial
 from eventseg.networks.inputs import IMAGENET
@@ -122,9 +122,7 @@ def test_frame_that_joins_events_changes_nothing_and_one_that_leaves_is_0() -> N
     alone, both, report = moved("fastscnn", ("events", 6), ("both", 7))
     assert torch.equal(logits(both, x), logits(both, torch.cat([x[:, :1] * 0, x[:, 1:]], 1)))
     torch.testing.assert_close(logits(both, x), logits(alone, x[:, 1:]))
-    assert [t.note for t in report.tensors if t.outcome == "inflated"] == [
-        "channels of events copied, others 0"
-    ]
+    assert [t.note for t in report.tensors if t.outcome == "inflated"] == ["frame 0, events copied"]
     together, events, _ = moved("fastscnn", ("both", 7), ("events", 6))
     without = torch.cat([x[:, :1] * 0, x[:, 1:]], 1)
     torch.testing.assert_close(logits(events, x[:, 1:]), logits(together, without))
@@ -133,6 +131,76 @@ def test_frame_that_joins_events_changes_nothing_and_one_that_leaves_is_0() -> N
     _, frame, _ = moved("fastscnn", ("both", 7), ("gray", 1))
     only = torch.cat([x[:, :1], x[:, 1:] * 0], 1)
     torch.testing.assert_close(logits(frame, x[:, :1]), logits(together, only))
+
+
+@torch.no_grad()
+def test_frame_that_joins_changes_no_response_of_cgnet_which_shows_its_input_later() -> None:
+    x = random(2, 7, 48, 64)
+    alone, both, report = moved("cgnet", ("events", 6), ("both", 7))
+    torch.testing.assert_close(logits(both, x), logits(alone, x[:, 1:]))
+    assert report.share == 1.0
+    notes = {tensor.note for tensor in report.tensors if tensor.outcome == "inflated"}
+    assert notes == {"frame 0, events copied", "frame as initialised, events copied"}
+    gray, joined, _ = moved("cgnet", ("gray", 1), ("both", 7))
+    torch.testing.assert_close(logits(joined, x), logits(gray, x[:, :1]))
+    # One that leaves takes its own weights alone.
+    together, events, _ = moved("cgnet", ("both", 7), ("events", 6))
+    kept, before = events.state_dict(), together.state_dict()
+    for name in ("inject1.bn.running_mean", "inject2.act.weight", "down2.reduce.conv.weight"):
+        axis = before[name].dim() > 1
+        fixed = before[name].shape[axis] - 7
+        for part, old in ((slice(fixed), slice(fixed)), (slice(-6, None), slice(-6, None))):
+            places = (slice(None),) * axis
+            assert torch.equal(kept[name][*places, part], before[name][*places, old]), name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [11, 4, 7])
+def test_frame_keeps_its_weights_where_the_events_are_of_another_representation(
+    channels: int,
+) -> None:
+    x = random(2, channels, 48, 64)
+    alike = torch.cat([x[:, :1], x[:, 1:2].expand(-1, channels - 1, -1, -1)], 1)
+    before = torch.cat([x[:, :1], x[:, 1:2].expand(-1, 6, -1, -1)], 1)
+    source, network, _ = moved("fastscnn", ("both", 7), ("both", channels))
+    first = "learning_to_downsample.0.conv.weight"
+    assert torch.equal(network.state_dict()[first][:, 0], source.state_dict()[first][:, 0])
+    torch.testing.assert_close(logits(network, alike), logits(source, before))
+
+
+@torch.no_grad()
+def test_channels_of_another_kind_are_not_taken_for_others_of_the_same_number() -> None:
+    x = random(2, 7, 48, 64)
+    events = x[:, 1:2].expand(-1, 7, -1, -1)
+    before = torch.cat([x[:, :1] * 0, events[:, 1:]], 1)
+    source, network, _ = moved("fastscnn", ("both", 7), ("events", 7))
+    torch.testing.assert_close(logits(network, events), logits(source, before))
+    source, network, _ = moved("fastscnn", ("events", 7), ("both", 7))
+    torch.testing.assert_close(
+        logits(network, torch.cat([x[:, :1], events[:, 1:]], 1)), logits(source, events)
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fusion", ["early", "late"])
+def test_halves_of_late_fusion_take_the_channels_of_their_kind(fusion: str) -> None:
+    _, source = built("fastscnn", 7, seed=1, fusion=fusion)
+    blueprint, network = built("fastscnn", 11, seed=2, fusion="late")
+    report = transfer(
+        network, weights_of(source, "both"), blueprint=blueprint,
+        inputs=InputSpec("both", 11), classes=NAMES,
+    )  # fmt: skip
+    assert report.share == 1.0
+    x = random(2, 2, 48, 64)
+    frame, events = x[:, :1], x[:, 1:]
+    if fusion == "late":
+        before = (source.of_frame(frame), source.of_events(events.expand(-1, 6, -1, -1)))
+    else:
+        of_frame = torch.cat([frame, events.expand(-1, 6, -1, -1) * 0], 1)
+        of_events = torch.cat([frame * 0, events.expand(-1, 6, -1, -1)], 1)
+        before = (source(of_frame), source(of_events))
+    torch.testing.assert_close(network.of_frame(frame), before[0])
+    torch.testing.assert_close(network.of_events(events.expand(-1, 10, -1, -1)), before[1])
 
 
 @pytest.mark.parametrize(
@@ -152,7 +220,8 @@ def test_inflated_equals_loops(
     theirs: tuple[int, ...], ours: tuple[int, ...], before: int, channels: int
 ) -> None:
     tensor = torch.randn(theirs, dtype=torch.float64)
-    got = inflated(tensor, torch.Size(ours), before=before, channels=channels)
+    groups = [ChannelGroup("input", range(before), range(channels))]
+    got = inflated(tensor, torch.zeros(ours, dtype=torch.float64), groups=groups)
     assert got is not None
     np.testing.assert_allclose(
         got.numpy(), naive_inflated(tensor.numpy(), ours, before=before, channels=channels)
@@ -161,7 +230,8 @@ def test_inflated_equals_loops(
 
 def test_shapes_that_no_rule_fits_stay_random() -> None:
     def tried(theirs: tuple[int, ...], ours: tuple[int, ...]) -> Tensor | None:
-        return inflated(torch.zeros(theirs), torch.Size(ours), before=3, channels=6)
+        groups = [ChannelGroup("input", range(3), range(6))]
+        return inflated(torch.zeros(theirs), torch.zeros(ours), groups=groups)
 
     assert (
         tried((13, 3, 3, 3), (10, 6, 3, 3)) is None
