@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from eventseg.pseudolabel.teacher import Teacher
+from eventseg.pseudolabel.teacher import Teacher, has_fixed_input
 
 TRAINING_FRAMES: dict[str, tuple[int, int]] = {
     "cityscapes19": (1024, 2048),
@@ -39,7 +39,8 @@ def training_frame(teacher: Teacher) -> tuple[int, int]:
 def tile_size(teacher: Teacher, size: tuple[int, int], *, most: int | None) -> tuple[int, int]:
     """Return height and width of the parts in which a picture is shown.
 
-    A picture of no more pixels than the training frames is shown whole, whatever its shape.
+    A picture of no more pixels than the training frames is shown whole, whatever its shape; to a
+    teacher that resizes pictures itself, every one is, since its parts would be enlarged.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def tile_size(teacher: Teacher, size: tuple[int, int], *, most: int | None) -> t
     most : int, optional
         Largest number of pixels of a part; by default those of a training frame.
     """
+    if has_fixed_input(teacher):
+        return size
     height, width = training_frame(teacher)
     if (size[0] > size[1]) != (height > width):
         height, width = width, height

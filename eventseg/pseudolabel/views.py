@@ -120,7 +120,8 @@ def plan_views(
         f"frame{'s' * (batch > 1)} at once"
     )
     pixels = frame.height * frame.width * largest**2
-    if pixels > _tile_pixels(chosen, trained):
+    in_parts = not all(has_fixed_input(teacher) for teacher in teachers)
+    if in_parts and pixels > _tile_pixels(chosen, trained):
         first += (
             f"; {round(frame.width * largest)}x{round(frame.height * largest)} is shown in tiles "
             f"of {_tile_pixels(chosen, trained) / 1e6:.2g} million pixels"
@@ -224,7 +225,8 @@ def _fit_memory(
     budget = math.inf if free is None else SHARE_OF_MEMORY * free / BYTES_PER_PIXEL
     tile = float(_tile_pixels(test_time, trained))
     shown = min(largest, tile) * (batch or 1)
-    while shown > budget and tile > SMALLEST_TILE:
+    in_parts = not all(has_fixed_input(teacher) for teacher in teachers)
+    while in_parts and shown > budget and tile > SMALLEST_TILE:
         tile /= 2
         shown = min(largest, tile) * (batch or 1)
         test_time = replace(test_time, tile_pixels=max(SMALLEST_TILE, int(tile)))

@@ -18,7 +18,10 @@ from torch.nn import functional
 from eventseg.errors import LabelError
 from eventseg.events import SensorSize
 from eventseg.labels.maps import merge_of
+from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, save_network
+from eventseg.prediction.predictor import probabilities
 from eventseg.pseudolabel import views
+from eventseg.pseudolabel.loading import load_teacher
 from eventseg.pseudolabel.test_time import TestTimeAugmentation, passes
 from eventseg.pseudolabel.tiles import tile_size, tile_starts, tiled_probabilities
 from eventseg.pseudolabel.views import plan_views, scales_for
@@ -167,6 +170,30 @@ def test_teacher_of_fixed_size_gets_one_scale():
 
     plan = plan_views([Fixed(by_gray)], DAVIS, test_time=CHOICE)
     assert plan.test_time == TestTimeAugmentation((1.0,), flip=True)
+
+
+@torch.inference_mode()
+def test_teacher_of_fixed_size_sees_whole_pictures_as_predict_shows_them(tmp_path):
+    torch.manual_seed(0)
+    blueprint = Blueprint("fastscnn", 1, len(SIX))
+    inputs = InputSpec("gray", 1, size=(24, 32))
+    trained = TrainedNetwork(blueprint.build().eval(), blueprint, inputs, SIX)
+    save_network(tmp_path / "half.pt", trained)
+    teacher = load_teacher(str(tmp_path / "half.pt"), device=torch.device("cpu"))
+    plan = plan_views([teacher], SensorSize(48, 64), test_time=CHOICE)
+    assert "tiles" not in plan.lines[0]
+    assert plan.lines[0].endswith("(trained on about 32x24)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(views, "free_memory", lambda _: 1)
+        patch.setattr(views, "SMALLEST_TILE", 1)
+        little = plan_views([teacher], SensorSize(48, 64), test_time=CHOICE)
+    assert little.test_time == plan.test_time
+    gray = torch.rand(1, 1, 48, 64)
+    (view,) = passes(
+        teacher, 255 * gray.expand(-1, 3, -1, -1), test_time=TestTimeAugmentation((1.0,), False)
+    )
+    expected = probabilities(trained, gray, size=(48, 64))
+    torch.testing.assert_close(view, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_little_memory_gives_smaller_tiles_and_says_so(monkeypatch):
