@@ -37,6 +37,7 @@ class ViewJob:
     """Choice of the views on the device of a worker; fields as of :func:`plan_views`."""
 
     teachers: tuple[PortableTeacher, ...]
+    digests: tuple[str, ...]
     device: str
     threads: int
     frame: SensorSize
@@ -99,7 +100,7 @@ def plan_views_alone(job: ViewJob, tick: Tick) -> ViewPlan:
     """Choose the views in a process of the cluster, whose device may differ from this machine's."""
     set_threads(job.threads)
     tick(0.0)
-    loaded = _loaded_teachers(job.teachers, job.device)
+    loaded = _loaded_teachers(job.teachers, job.digests, job.device)
     teachers, arithmetic = with_arithmetic(loaded, job.arithmetic)
     return plan_views(
         teachers,
@@ -114,13 +115,7 @@ def plan_views_alone(job: ViewJob, tick: Tick) -> ViewPlan:
 def label_frames(job: LabelJob, tick: Tick) -> LabelledFrames:
     """Predict the raw labels of the frames of a job that have none; ticks in frames."""
     set_threads(job.threads)
-    teachers = _loaded_teachers(job.teachers, job.device)
-    for teacher, digest in zip(teachers, job.digests, strict=True):
-        if teacher.digest != digest:
-            raise CheckpointError(
-                f"teacher {teacher.name} has changed since labelling began: its sha256 was "
-                f"{digest[:12]}..., now {teacher.digest[:12]}...; restore it, or begin again"
-            )
+    teachers = _loaded_teachers(job.teachers, job.digests, job.device)
     ready, _ = with_arithmetic(teachers, job.recipe.arithmetic)
     with open_pictures(job.data) as target:
         plan = LabelPlan(
@@ -154,17 +149,35 @@ _loading = threading.Lock()
 """Lets the threads of a worker load its teachers once."""
 
 
-def _loaded_teachers(teachers: Sequence[PortableTeacher], device: str) -> list[Teacher]:
-    """Return teachers on the device of this process, from its last job where they are the same."""
-    if not any(isinstance(teacher, TeacherSource) for teacher in teachers):
-        return [teacher for teacher in teachers if not isinstance(teacher, TeacherSource)]
-    own = choose_own_device(device)
-    key = tuple(teacher for teacher in teachers if isinstance(teacher, TeacherSource)), own
-    with _loading:
-        if _loaded.get("key") != key:
-            _loaded.update(key=key, teachers=[load_source(source, device=own) for source in key[0]])
-        found = iter(_loaded["teachers"])
-    return [next(found) if isinstance(one, TeacherSource) else one for one in teachers]
+def _loaded_teachers(
+    teachers: Sequence[PortableTeacher], digests: Sequence[str], device: str
+) -> list[Teacher]:
+    """Return teachers on the device of this process, from its last job where they are the same.
+
+    Raises
+    ------
+    CheckpointError
+        Teachers of other digests than those of the plan.
+    """
+    pairs = list(zip(teachers, digests, strict=True))
+    sources = {one: digest for one, digest in pairs if isinstance(one, TeacherSource)}
+    loaded: dict[TeacherSource, Teacher] = {}
+    if sources:
+        own = choose_own_device(device)
+        with _loading:
+            # A worker outlives runs, and a file may hold other weights in the next one.
+            loaded = _loaded.get("teachers", {}) if _loaded.get("device") == own else {}
+            if {source: teacher.digest for source, teacher in loaded.items()} != sources:
+                loaded = {source: load_source(source, device=own) for source in sources}
+                _loaded.update(device=own, teachers=loaded)
+    ready = [loaded[one] if isinstance(one, TeacherSource) else one for one in teachers]
+    for teacher, digest in zip(ready, digests, strict=True):
+        if teacher.digest != digest:
+            raise CheckpointError(
+                f"teacher {teacher.name} has changed since labelling began: its sha256 was "
+                f"{digest[:12]}..., now {teacher.digest[:12]}...; restore it, or begin again"
+            )
+    return ready
 
 
 class LabelWorkers:
@@ -209,6 +222,7 @@ class LabelWorkers:
         _, arithmetic = with_arithmetic(self._given, recipe.arithmetic)
         job = ViewJob(
             self._teachers,
+            self._digests,
             self._device,
             self._threads,
             frame,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from recording_fixtures import tree, write_recording
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import CheckpointError, JobsError
-from eventseg.pseudolabel import label_dataset, load_teacher
+from eventseg.pseudolabel import label_dataset, label_jobs, load_teacher
 from eventseg.pseudolabel.label_jobs import LabelJob, label_frames
 from eventseg.pseudolabel.raw_labels import plan_labels
 from eventseg.pseudolabel.recipes import LabelRecipe
@@ -97,6 +98,25 @@ def test_a_teacher_that_has_changed_is_refused(work: Path) -> None:
     )  # fmt: skip
     with pytest.raises(CheckpointError, match=r"gray.pt has changed since labelling began"):
         label_frames(job, lambda _: None)
+
+
+def test_a_worker_that_outlives_a_run_loads_a_retrained_teacher_anew(work: Path) -> None:
+    path = work / "gray.pt"
+    first = load_teacher(str(path), device=CPU)
+
+    def digest_at(teacher: Any) -> str:
+        (loaded,) = label_jobs._loaded_teachers((teacher.source,), (teacher.digest,), "cpu")
+        return str(loaded.digest)
+
+    assert digest_at(first) == first.digest
+    before = path.read_bytes()
+    random_network(path, "gray", table=SIX, name="fastscnn")
+    second = load_teacher(str(path), device=CPU)
+    assert digest_at(second) == second.digest != first.digest
+    with pytest.raises(CheckpointError, match="has changed since labelling began"):
+        digest_at(first)
+    path.write_bytes(before)
+    assert digest_at(first) == first.digest
 
 
 def test_no_job_is_an_error(work: Path) -> None:
