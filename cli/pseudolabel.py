@@ -358,6 +358,10 @@ def _teachers(
         )
         if teacher.classes.name:
             say(f"  classes: {teacher.classes.name}")
+        if class_table is not None:
+            given_names = list(class_table.names)
+            if [n for n in teacher.classes.names if n in class_table.names] != given_names:
+                say("  --teacher-classes has no effect on it: its file names its classes")
         say(f"  weights: {teacher.licence}")
         teachers.append(teacher)
     return teachers

@@ -127,7 +127,7 @@ def _load(
     if kind == "hf" and rest:
         return load_huggingface(rest, device=device, class_table=class_table)
     if (Path(spec) / RUN).is_file():
-        return load_own(find_checkpoint(spec).path, device=device, class_table=class_table)
+        return load_own(find_checkpoint(spec).path, device=device)
     if Path(spec).is_dir():
         if not (Path(spec) / CONFIG).is_file():
             raise CheckpointError(
@@ -152,4 +152,4 @@ def _load(
         )
     if not Path(spec).is_file():
         raise CheckpointError(f"no teacher {spec!r}: it must be {SYNTAX}")
-    return load_own(Path(spec), device=device, class_table=class_table)
+    return load_own(Path(spec), device=device)

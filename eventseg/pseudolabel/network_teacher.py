@@ -108,21 +108,15 @@ class NetworkTeacher:
         return scores
 
 
-def load_own(
-    path: Path, *, device: torch.device, class_table: ClassTable | None = None
-) -> NetworkTeacher:
+def load_own(path: Path, *, device: torch.device) -> NetworkTeacher:
     """Load a checkpoint that training wrote; it states classes and scaling.
 
     Raises
     ------
     CheckpointError
         No such file, one of another project, or a network that does not see pictures.
-    LabelError
-        It has another number of classes than the given table.
     """
-    return _own(
-        restore_network(load_file(path), path=path), path, device=device, class_table=class_table
-    )
+    return _own(restore_network(load_file(path), path=path), path, device=device)
 
 
 def load_foreign(
@@ -143,7 +137,8 @@ def load_foreign(
         The checkpoint; one of our own is taken as such.
     device : torch.device
     class_table : ClassTable, optional
-        Classes of the teacher; 19 without names are taken for those of Cityscapes.
+        Classes of the teacher; 19 without names are taken for those of Cityscapes. A file of
+        ours states its own, and keeps them.
     unsafe_pickle : bool
         Also read a file that can run any code on loading.
 
@@ -158,7 +153,7 @@ def load_foreign(
     """
     published = load_named(network, path, unsafe_pickle=unsafe_pickle)
     if isinstance(published, TrainedNetwork):
-        return _own(published, path, device=device, class_table=class_table)
+        return _own(published, path, device=device)
     name = f"{network}:{path.name}"
     return _teacher(
         published.network,
@@ -259,23 +254,17 @@ class _MainOutput(nn.Module):
         return logits
 
 
-def _own(
-    trained: TrainedNetwork, path: Path, *, device: torch.device, class_table: ClassTable | None
-) -> NetworkTeacher:
+def _own(trained: TrainedNetwork, path: Path, *, device: torch.device) -> NetworkTeacher:
     inputs, blueprint = trained.inputs, trained.blueprint
     if inputs.kind not in ("gray", "rgb"):
         raise CheckpointError(
             f"{path} holds a network that sees {inputs.kind}: a teacher must see gray or rgb "
             "pictures"
         )
-    name = f"{blueprint.name}:{path.name}"
-    classes = trained.classes
-    if class_table is not None:
-        classes = table_by_number(len(classes), owner=f"teacher {name}", class_table=class_table)
     return _teacher(
         trained.network,
-        name=name,
-        classes=classes,
+        name=f"{blueprint.name}:{path.name}",
+        classes=trained.classes,
         licence=OURS,
         device=device,
         scaling=inputs.scaling,

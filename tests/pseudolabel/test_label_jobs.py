@@ -119,6 +119,13 @@ def test_a_worker_that_outlives_a_run_loads_a_retrained_teacher_anew(work: Path)
     assert digest_at(first) == first.digest
 
 
+def test_given_classes_of_a_teacher_that_states_its_own_are_noted(work: Path) -> None:
+    done = run(work, "--teacher-classes", "cityscapes19")
+    assert done.exit_code == 0, done.output
+    assert "--teacher-classes has no effect on it: its file names its classes" in done.stderr
+    assert "no effect" not in run(work, "--teacher-classes", "evsegnet6").stderr
+
+
 def test_no_job_is_an_error(work: Path) -> None:
     with pytest.raises(JobsError, match="must be 1 or more"):
         label_dataset(

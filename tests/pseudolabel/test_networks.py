@@ -137,6 +137,14 @@ def test_size_that_a_network_was_trained_at_is_kept(tmp_path: Path) -> None:
     torch.testing.assert_close(made, logits.softmax(1), atol=1e-4, rtol=1e-3)
 
 
+def test_classes_that_a_file_states_are_kept(tmp_path: Path) -> None:
+    save_stated(tmp_path / "best.pt", "fastscnn")
+    other = ClassTable(MINE.names[::-1], MINE.colours)
+    for spec in (str(tmp_path / "best.pt"), f"fastscnn:{tmp_path / 'best.pt'}"):
+        assert load(spec, class_table=other).classes == MINE
+        assert load(spec, class_table=CITYSCAPES).classes == MINE  # beside a published teacher
+
+
 @torch.inference_mode()
 def test_pictures_are_resized_by_the_rule_of_training(tmp_path: Path) -> None:
     digests = set()
