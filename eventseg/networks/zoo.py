@@ -242,6 +242,11 @@ def architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
+def is_foreign(name: str) -> bool:
+    """Return whether the code of a network is not of this project: a user's own, or ``smp:``."""
+    return is_extension(name) or name.startswith("smp:")
+
+
 def usual_learning_rate(name: str, *, optimiser: str) -> float:
     """Return the learning rate that a network is trained at where none is given.
 
