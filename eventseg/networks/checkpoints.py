@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from eventseg.networks.inputs import InputSpec, Scaling
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.networks.shipped import shipped_file
 from eventseg.networks.weights import load_file
+from eventseg.networks.zoo import is_foreign
 
 FORMAT = "eventseg network 1"
 """What a file of ours holds under ``format``."""
@@ -49,8 +49,15 @@ class Blueprint:
             object.__setattr__(self, "name", absolute_extension(self.name))
             object.__setattr__(self, "code_sha256", load_extension(self.name).sha256)
 
-    def build(self, *, init: str = "random") -> SegmentationNetwork:
+    def build(self, *, init: str = "random", weights_follow: bool = False) -> SegmentationNetwork:
         """Build the network.
+
+        Parameters
+        ----------
+        init : str
+            As for :func:`eventseg.networks.build_network`.
+        weights_follow : bool
+            Whether weights are loaded next, so that those of ``smp:`` encoders are not fetched.
 
         Raises
         ------
@@ -61,6 +68,9 @@ class Blueprint:
         if self.code_sha256:
             own = load_extension(name, sha256=self.code_sha256)
             name = f"{own.path}:{own.name}"
+        options = dict(self.options)
+        if weights_follow and name.startswith("smp:"):
+            options.pop("weights", None)
         return build_network(
             name,
             in_channels=self.in_channels,
@@ -69,8 +79,19 @@ class Blueprint:
             fusion=self.fusion,
             frame_channels=self.frame_channels,
             frozen_batch_norm=self.frozen_batch_norm,
-            **self.options,
+            **options,
         )
+
+    def build_for_shapes(self) -> SegmentationNetwork:
+        """Build the network for the names and shapes of its tensors; their values mean nothing.
+
+        They are on the device meta, which holds none; those of foreign code, which may compute with
+        its weights when it is built, are on the CPU. No random number is drawn from torch's own
+        generator.
+        """
+        device = "cpu" if is_foreign(self.name) else "meta"
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            return self.build(weights_follow=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -221,10 +242,7 @@ def restore_network(loaded: Any, *, path: Path, values: bool = True) -> TrainedN
     try:
         blueprint = Blueprint(**loaded["blueprint"])
         inputs = loaded["inputs"]
-        # Initial values are not drawn where none are kept; code of a user's own may need them.
-        blank = not values and not blueprint.code_sha256
-        with torch.device("meta") if blank else nullcontext():
-            network = blueprint.build()
+        network = blueprint.build(weights_follow=True) if values else blueprint.build_for_shapes()
         network.load_state_dict(loaded["state_dict"], assign=not values)
         classes = table_of_entries(loaded["classes"])
         if not len(classes.names) == len(classes.colours) == network.classes:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eventseg.errors import CheckpointError
-from eventseg.networks.build import build_network
+from eventseg.errors import CheckpointError, NetworkError
 from eventseg.networks.checkpoints import (
     Blueprint,
     TrainedNetwork,
@@ -246,8 +245,7 @@ def _layout(name: str, state: State, *, path: Path) -> Layout:
 
 
 def _names(name: str) -> frozenset[str]:
-    with torch.device("meta"):
-        return frozenset(build_network(name, in_channels=3, classes=2).state_dict())
+    return frozenset(Blueprint(name, 3, 2).build_for_shapes().state_dict())
 
 
 def sizes_of(name: str, state: State, options: dict[str, Any]) -> tuple[int, int]:
@@ -257,11 +255,14 @@ def sizes_of(name: str, state: State, options: dict[str, Any]) -> tuple[int, int
     """
 
     def shapes(in_channels: int, classes: int) -> dict[str, torch.Size]:
-        with torch.device("meta"):
-            network = build_network(name, in_channels=in_channels, classes=classes, **options)
+        network = Blueprint(name, in_channels, classes, options=options).build_for_shapes()
         return {n: tensor.shape for n, tensor in network.state_dict().items()}
 
-    base, more_channels, more_classes = shapes(3, 19), shapes(4, 19), shapes(3, 20)
+    base, more_classes = shapes(3, 19), shapes(3, 20)
+    try:
+        more_channels = shapes(4, 19)
+    except NetworkError:  # it takes no other number of channels
+        more_channels = base
     return _solve(base, more_channels, state, 3), _solve(base, more_classes, state, 19)
 
 

@@ -15,8 +15,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from eventseg.errors import CheckpointError
-from eventseg.files.extensions import is_extension
+from eventseg.errors import CheckpointError, NetworkError
 from eventseg.networks.blocks.inflate import ChannelGroup, channel_groups, inflated, is_repeated
 from eventseg.networks.checkpoints import Blueprint
 from eventseg.networks.converters.layout import State
@@ -255,7 +254,10 @@ def network_parts(blueprint: Blueprint, inputs: InputSpec) -> Iterator[Part]:
     single = replace(blueprint, fusion="early")
     for prefix, (channels, kind) in halves.items():
         one = _shapes(replace(single, in_channels=channels))
-        more_input = _shapes(replace(single, in_channels=channels + 1))
+        try:
+            more_input = _shapes(replace(single, in_channels=channels + 1))
+        except NetworkError:  # it takes no other number of channels
+            more_input = one
         more_classes = _shapes(replace(single, in_channels=channels, classes=blueprint.classes + 1))
         yield Part(
             prefix,
@@ -274,10 +276,7 @@ def _grown(one: torch.Size, more: torch.Size | None) -> tuple[int, ...]:
 
 
 def _shapes(blueprint: Blueprint) -> dict[str, torch.Size]:
-    # Code of a user's own may compute with its weights, which the device meta does not hold.
-    device = "cpu" if is_extension(blueprint.name) else "meta"
-    with torch.random.fork_rng(devices=[]), torch.device(device):
-        return {n: tensor.shape for n, tensor in blueprint.build().state_dict().items()}
+    return {n: tensor.shape for n, tensor in blueprint.build_for_shapes().state_dict().items()}
 
 
 def _share(network: SegmentationNetwork, taken: State) -> float:

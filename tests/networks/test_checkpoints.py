@@ -26,9 +26,14 @@ from eventseg.networks import (
     build_network,
     load_network,
     load_published,
+    parameter_count,
     save_network,
 )
+from eventseg.networks.checkpoints import load_without_values
+from eventseg.networks.initial_weights import read_initial
 from eventseg.networks.inputs import Scaling
+from eventseg.networks.published import sizes_of
+from eventseg.networks.transfer import transfer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -86,6 +91,29 @@ def saved_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "best.pt"
     save_network(path, trained(OWN_TABLE))
     return path
+
+
+def test_a_library_network_is_described_and_initialised_from_without_values(
+    tmp_path: Path,
+) -> None:
+    # Its encoder computes with numbers when it is built, and takes three channels alone.
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    assert "mit_b0" in smp.encoders.get_encoder_names()
+    table = load_class_table("evsegnet6")
+    blueprint = Blueprint("smp:Segformer/mit_b0", 3, len(table))
+    network = blueprint.build().eval()
+    path = tmp_path / "mit.pt"
+    save_network(path, TrainedNetwork(network, blueprint, InputSpec("rgb", 3), table, "a test"))
+    stated = load_without_values(path)
+    assert (stated.blueprint, stated.classes) == (blueprint, table)
+    assert parameter_count(stated.network) == parameter_count(network)
+    weights = read_initial(str(path), network=blueprint.name, options={})
+    other = blueprint.build()
+    report = transfer(
+        other, weights, blueprint=blueprint, inputs=InputSpec("rgb", 3), classes=table.names
+    )
+    assert report.share == 1.0
+    assert sizes_of(blueprint.name, network.state_dict(), {}) == (3, len(table))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
