@@ -101,7 +101,7 @@ def _build(
     _check_options(name, options, signature(make).parameters)
     try:
         return make(in_channels, classes, **{**chosen.options, **options})
-    except NetworkError:
+    except (NetworkError, CheckpointError):
         raise
     except (TypeError, ValueError) as error:
         given = ", ".join(f"{option}={value!r}" for option, value in options.items())

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from eventseg.errors import MissingExtraError, NetworkError
+from eventseg.errors import CheckpointError, MissingExtraError, NetworkError
 from eventseg.networks.network import SegmentationNetwork
 
 STRIDE = 32
@@ -40,6 +40,8 @@ class LibraryNetwork(SegmentationNetwork):
         The extra ``smp`` is not installed.
     NetworkError
         The library has no such architecture, encoder or option.
+    CheckpointError
+        Encoder weights that cannot be fetched.
     """
 
     def __init__(
@@ -69,6 +71,12 @@ class LibraryNetwork(SegmentationNetwork):
                 classes=classes,
                 **options,
             )
+        except OSError as error:  # of the hub and of downloads
+            first = str(error).strip().partition("\n")[0]
+            raise CheckpointError(
+                f"cannot fetch the weights {weights!r} of encoder {encoder}: {first}; leave "
+                "weights out to begin at random"
+            ) from error
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise NetworkError(f"smp:{architecture}/{encoder} cannot be built: {error}") from error
 
@@ -76,5 +84,11 @@ class LibraryNetwork(SegmentationNetwork):
         """Return the logits at the input's size."""
         height, width = x.shape[-2:]
         padded = functional.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        logits: Tensor = self.network(padded)
+        try:
+            logits: Tensor = self.network(padded)
+        except AssertionError as error:  # encoders of one size, such as those of ViT
+            raise NetworkError(
+                f"{type(self.network).__name__} of segmentation-models-pytorch takes no input of "
+                f"{width}x{height}: {error}; size.resize sets a size"
+            ) from error
         return [logits[..., :height, :width]]

@@ -141,9 +141,9 @@ def prepare_run(
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
     inputs = _inputs_of(config, source, blueprint)
-    network = blueprint.build()
     # A run that goes on has its own weights: the file that it began with may be gone.
     goes_on = _sees_run(root)
+    network = blueprint.build(weights_follow=goes_on)
     initial = (
         None
         if goes_on

@@ -104,6 +104,20 @@ def test_library_networks_take_any_size(size: tuple[int, int]) -> None:
         assert torch.equal(found, network.network(x))
 
 
+def test_library_networks_of_one_size_say_so() -> None:
+    pytest.importorskip("segmentation_models_pytorch")
+    network = build_network("smp:Unet/resnet18", in_channels=3, classes=2).eval()
+
+    def refuse(_: Tensor) -> Tensor:
+        raise AssertionError("Input height (64) doesn't match model (224).")
+
+    network.network.encoder.forward = refuse
+    with pytest.raises(
+        NetworkError, match=r"Unet .* takes no input of 96x64: Input .*size\.resize"
+    ):
+        network(torch.zeros(1, 3, 64, 96))
+
+
 def test_cost_is_what_a_hand_counts() -> None:
     class Tiny(SegmentationNetwork):
         def __init__(self) -> None:

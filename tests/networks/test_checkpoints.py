@@ -116,6 +116,37 @@ def test_a_library_network_is_described_and_initialised_from_without_values(
     assert sizes_of(blueprint.name, network.state_dict(), {}) == (3, len(table))
 
 
+def test_encoder_weights_are_fetched_for_a_new_network_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smp = pytest.importorskip("segmentation_models_pytorch")
+    create = smp.create_model
+    asked: list[str | None] = []
+
+    def create_offline(*names: Any, encoder_weights: str | None, **options: Any) -> Any:
+        asked.append(encoder_weights)
+        if encoder_weights is not None:
+            raise FileNotFoundError("no outgoing traffic\nand more of it")
+        return create(*names, encoder_weights=None, **options)
+
+    monkeypatch.setattr(smp, "create_model", create_offline)
+    table = load_class_table("evsegnet6")
+    blueprint = Blueprint("smp:Unet/resnet18", 3, len(table), options={"weights": "imagenet"})
+    network = blueprint.build(weights_follow=True).eval()
+    path = tmp_path / "unet.pt"
+    save_network(path, TrainedNetwork(network, blueprint, InputSpec("rgb", 3), table, "a test"))
+    assert load_network(path).blueprint == blueprint
+    load_without_values(path)
+    torch.save(network.state_dict(), tmp_path / "bare.pth")
+    read_initial(str(tmp_path / "bare.pth"), network=blueprint.name, options=blueprint.options)
+    assert set(asked) == {None}
+    with pytest.raises(
+        CheckpointError,
+        match=r"fetch the weights 'imagenet' of encoder resnet18: no outgoing traffic; leave",
+    ):
+        blueprint.build()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
 def test_a_truncated_file_is_refused(saved_file: Path, tmp_path: Path, share: float) -> None:
     content = saved_file.read_bytes()
