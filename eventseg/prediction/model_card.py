@@ -8,6 +8,7 @@ import io
 import json
 import math
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ from eventseg.errors import OutputError
 from eventseg.files.texts import read_text
 from eventseg.files.whole import write_whole
 from eventseg.networks import TrainedNetwork, parameter_count
+from eventseg.networks.weights import load_file
 from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.fast import bench_file
 from eventseg.prediction.layout import RUN
+
+METRICS = "metrics.csv"
+"""In a run folder: scores by epoch."""
 
 WORST_CLASSES = 3
 LOW_IOU = 30.0
@@ -58,7 +63,7 @@ def write_card(
     inputs, classes = trained.inputs, trained.classes
     folder = found.path.parent
     run, config = _json(folder / RUN), _toml(folder / "config.toml")
-    best = _best_epoch(folder / "metrics.csv")
+    scores = _scores_of(found.path)
     any_size = "any height and width" if size is None else f"{size[1]}x{size[0]} pixels"
     compared = (
         [] if math.isnan(difference) else [f"logits differ by {difference:.1e} of the largest"]
@@ -87,24 +92,26 @@ def write_card(
     lines += ["", "## Classes", "", "| id | class | colour | IoU on the validation part, % |",
               "|---|---|---|---|"]  # fmt: skip
     for k, (name, colour) in enumerate(zip(classes.names, classes.colours, strict=True)):
-        iou = best.get(f"val_iou_{name}")
+        iou = scores.get(f"val_iou_{name}")
         shown = "-" if iou is None else f"{iou:.1f}"
         lines.append(f"| {k} | {name} | {tuple(map(int, colour))} | {shown} |")
-    lines += ["", *_scores(best), "", "## Training", "", *_training(trained, run, config, found)]
+    lines += ["", *_scores(scores), "", "## Training", "", *_training(trained, run, config, found)]
     lines += ["", "## Time", "", *_times(found)]
     lines += ["", "## Licences", "", *_licences(found, config)]
-    lines += ["", "## Known failures", "", *_failures(best, inputs.kind)]
+    lines += ["", "## Known failures", "", *_failures(scores, inputs.kind)]
     content = "\n".join(lines) + "\n"
     write_whole(path, lambda opened: opened.write(content.encode()))
     return path
 
 
-def _scores(best: dict[str, float]) -> list[str]:
-    if not best:
-        return ["No scores: the checkpoint lies in no run folder."]
+def _scores(row: dict[str, float]) -> list[str]:
+    if not row:
+        return ["No scores: the checkpoint is of no epoch of a run folder."]
+    of_truth = row.get("val_miou_truth", math.nan)
+    miou = row["val_miou"] if math.isnan(of_truth) else of_truth
     return [
-        f"Mean IoU {best['val_miou']:.1f} %, accuracy {best['val_accuracy']:.1f} % on the "
-        f"validation part, at epoch {best['epoch']:.0f}; `eventseg evaluate` scores a test part."
+        f"Mean IoU {miou:.1f} %, accuracy {row['val_accuracy']:.1f} % on the validation part, at "
+        f"epoch {row['epoch']:.0f}; `eventseg evaluate` scores a test part."
     ]
 
 
@@ -141,6 +148,8 @@ def _times(found: CheckpointFile) -> list[str]:
         machines = _json(bench_file(found.path)).get("machines", {})
     lines = []
     for measured in machines.values():
+        if measured.get("checkpoint_sha256") != found.sha256:  # of an earlier training in its place
+            continue
         chosen = next(
             (row for row in measured["rows"] if row["setting"] == measured["recommended"]), None
         )
@@ -173,11 +182,11 @@ def _licences(found: CheckpointFile, config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _failures(best: dict[str, float], kind: str) -> list[str]:
+def _failures(row: dict[str, float], kind: str) -> list[str]:
     lines = []
     ious = {
         name.removeprefix("val_iou_"): value
-        for name, value in best.items()
+        for name, value in row.items()
         if name.startswith("val_iou_") and not math.isnan(value)
     }
     worst = sorted(ious, key=ious.__getitem__)[:WORST_CLASSES]
@@ -186,7 +195,7 @@ def _failures(best: dict[str, float], kind: str) -> list[str]:
         lines.append(f"- Classes it hardly finds, by IoU: {', '.join(low)}.")
     absent = [
         name.removeprefix("val_iou_")
-        for name, value in best.items()
+        for name, value in row.items()
         if name.startswith("val_iou_") and math.isnan(value)
     ]
     if absent:
@@ -199,15 +208,26 @@ def _failures(best: dict[str, float], kind: str) -> list[str]:
     return lines
 
 
-def _best_epoch(path: Path) -> dict[str, float]:
-    """Return the scores of the epoch with the best validation score."""
+def _scores_of(checkpoint: Path) -> dict[str, float]:
+    """Return the scores of the epoch whose network a checkpoint of a run holds, if it tells."""
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path))))
-    except (OSError, ValueError):
+        rows = list(csv.DictReader(io.StringIO(read_text(checkpoint.with_name(METRICS)))))
+        epoch = _epoch_of(load_file(checkpoint, values=False))
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    key = "val_miou_truth" if rows and rows[0].get("val_miou_truth") else "val_miou"
-    found = [{name: _number(value) for name, value in row.items()} for row in rows]
-    return max(found, key=lambda row: -math.inf if math.isnan(row[key]) else row[key], default={})
+    by_epoch = {row["epoch"]: row for row in rows if row.get("epoch")}
+    row = by_epoch.get(str(epoch), {})
+    return {name: _number(value) for name, value in row.items()}
+
+
+def _epoch_of(held: Any) -> int | None:
+    """Return the epoch that a checkpoint states; ``last.pt`` holds all until its own."""
+    if not isinstance(held, Mapping):
+        return None
+    if "training" in held:
+        return len(json.loads(held["training"]["history"]))
+    epoch = held.get("epoch")
+    return epoch if isinstance(epoch, int) else None
 
 
 def _number(text: str | None) -> float:
