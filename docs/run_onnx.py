@@ -46,14 +46,14 @@ def main(network, events_file, t1_us, out):
     """Write the labels of one window as a picture."""
     session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
     metadata = json.loads(session.get_modelmeta().custom_metadata_map["eventseg"])
-    encoding, window = metadata["input"]["encoding"], metadata["input"]["windows_us"][-1]
-    if encoding["representation"] != "mean-std" or encoding["filters"]:
+    inputs, encoding, t1 = metadata["input"], metadata["input"]["encoding"], int(t1_us)
+    if inputs["channels"] != 6 or encoding["representation"] != "mean-std" or encoding["filters"]:
         sys.exit("this script has the six channels of mean-std alone, and no filters")
-    loaded, t0 = np.load(events_file), int(t1_us) - window
+    loaded, t0 = np.load(events_file), t1 - inputs["windows_us"][-1]
     events = np.rec.fromarrays([loaded[name] for name in "txyp"], names="t,x,y,p")
-    if not ((events.t >= t0) & (events.t < t0 + window)).any():
+    if not ((events.t >= t0) & (events.t < t1)).any():
         sys.exit(f"no event in [{t0}, {t1_us}) us; they lie from {events.t[0]} to {events.t[-1]}")
-    (output,) = session.run(None, {"input": encode(events, t0, window, encoding)})
+    (output,) = session.run(None, {"input": encode(events, t0, t1 - t0, encoding)})
     labels = output[0] if output.ndim == 3 else output[0].argmax(0)
     picture = np.array(metadata["colours"], np.uint8)[labels].tobytes()
     Path(out).write_bytes(b"P6 %d %d 255\n" % labels.shape[::-1] + picture)

@@ -51,6 +51,11 @@ class InputSpec:
     encoding: Encoding | None = None
     resize: ResizeRule = "centres"
 
+    @property
+    def event_windows(self) -> tuple[str, ...]:
+        """Windows of its events; none for an input without events, whatever the run's were."""
+        return self.windows if self.kind in ("events", "both") else ()
+
     def check_encoding(self, encoding: Encoding | None, *, source: str) -> None:
         """Raise a NetworkError where event tensors are not those the network was trained on.
 

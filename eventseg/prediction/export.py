@@ -186,8 +186,8 @@ def metadata_of(found: CheckpointFile, trained: TrainedNetwork) -> dict[str, Any
         "input": {
             "kind": inputs.kind,
             "channels": inputs.channels,
-            "windows": list(inputs.windows),
-            "windows_us": [to_us(window) for window in inputs.windows],
+            "windows": list(inputs.event_windows),
+            "windows_us": [to_us(window) for window in inputs.event_windows],
             "scaling": asdict(inputs.scaling),
             "encoding": None if encoding is None else encoding.to_dict(),
             "channel_names": [] if encoding is None else [c.name for c in encoding.channels],

@@ -79,7 +79,7 @@ def write_card(
         "## Input",
         "",
         f"float32 (batch, {inputs.channels}, height, width): {inputs.kind}, windows "
-        f"{', '.join(inputs.windows) or '-'}.",
+        f"{', '.join(inputs.event_windows) or '-'}.",
     ]
     if encoding is not None:
         channels = ", ".join(channel.name for channel in encoding.channels)

@@ -1,16 +1,20 @@
-"""Model cards: scores of the epoch that is exported and times of these weights."""
+"""Model cards: scores of the epoch that is exported, times of these weights, windows of events."""
 
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prediction_fixtures import TABLE
 
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, load_network, save_network
-from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.checkpoint_file import CheckpointFile, find_checkpoint
+from eventseg.prediction.export import metadata_of
 from eventseg.prediction.model_card import write_card
 
 METRICS = """\
@@ -19,6 +23,7 @@ epoch,val_accuracy,val_miou,val_miou_truth,val_iou_a,val_iou_b,val_iou_c
 2,52.0,31.0,40.5,41,42,43
 3,53.0,32.0,39.5,51,52,nan
 """
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.fixture
@@ -71,3 +76,27 @@ def test_times_are_of_the_weights_that_were_measured(run: Path) -> None:
     machine["checkpoint_sha256"] = "0" * 64  # of an earlier training in its place
     (run / "bench.json").write_text(json.dumps({"machines": {"m": machine}}))
     assert "Not measured: `eventseg bench RUN`." in card_of(run / "best.pt")
+
+
+def test_networks_of_frames_have_no_windows_and_no_script(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "gray, windows -." in card_of(run / "best.pt")
+    found = CheckpointFile(run / "best.pt", "run")
+    metadata = metadata_of(found, load_network(run / "best.pt"))
+    assert metadata["input"]["windows"] == metadata["input"]["windows_us"] == []
+    held = SimpleNamespace(custom_metadata_map={"eventseg": json.dumps(metadata)})
+    session = SimpleNamespace(get_modelmeta=lambda: held)
+    onnxruntime = SimpleNamespace(InferenceSession=lambda *_, **__: session)
+    monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime)  # type: ignore[arg-type]
+    script = runpy.run_path(str(DOCS / "run_onnx.py"))
+    with pytest.raises(SystemExit, match="this script has the six channels of mean-std alone"):
+        script["main"]("net.onnx", "events.npz", "50000", "labels.ppm")
+    metadata["input"] |= {
+        "kind": "both",
+        "channels": 7,
+        "encoding": {"representation": "mean-std", "filters": []},
+    }
+    held.custom_metadata_map["eventseg"] = json.dumps(metadata)
+    with pytest.raises(SystemExit, match="mean-std alone"):
+        script["main"]("net.onnx", "events.npz", "50000", "labels.ppm")
