@@ -136,6 +136,7 @@ def draw_no_more(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             drawn(Figure((0.2, 0.2), layout="none"), *args, **settings)
 
         monkeypatch.setattr(Figure, "savefig", blank)
+        monkeypatch.setattr("eventseg.plots.figure_files._find_places", lambda _figure: None)
 
     return draw_no_more
 
