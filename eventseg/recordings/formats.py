@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -140,8 +141,8 @@ def open_recording(
         Size of the sensor; by default that of the header or of the frames, or else the smallest
         well-known sensor that holds all events. Events and frames outside are dropped and counted.
     likely : SensorSize, optional
-        Size to take in place of an inferred one, if all but strays lie on it: files of DDD17 do
-        not tell their own.
+        Size to take in place of one that is guessed from the events, if all but strays lie on it.
+        A size that the file or full frames state stays.
     rotate180 : bool, default False
         Turn events and frames by 180 degrees: for DDD20, whose camera hung upside down.
     camera : str or int, optional
@@ -195,14 +196,10 @@ def open_recording(
     more = {"camera": None if camera is None else str(camera), "time_unit": time_unit}
     for candidate in candidates:
         if candidate.recognises(path):
-            opened = candidate.open(
-                path, sensor=sensor or likely, rotate180=rotate180, progress=report, **more
-            )
-            if sensor is None and likely is not None and _is_cut(opened):
-                opened.close()
-                opened = candidate.open(
-                    path, sensor=None, rotate180=rotate180, progress=report, **more
-                )
+            open_with = partial(candidate.open, path, rotate180=rotate180, progress=report, **more)
+            opened = open_with(sensor=sensor)
+            if likely not in (None, opened.sensor) and opened.report.sensor_guessed:
+                opened = _opened_as(likely, opened, open_with)
             opened.shift_frames(shift_frames_us)
             opened.rotated180 = rotate180
             return opened
@@ -218,6 +215,22 @@ def _owner_name(truth: Path) -> str:
     with contextlib.suppress(RecordingError):
         owner = owner_of(truth)
     return f"{truth.name.removesuffix('.truth.h5')}.hdf5" if owner is None else owner.name
+
+
+def _opened_as(
+    likely: SensorSize | None, guessed: Recording, open_with: Callable[..., Recording]
+) -> Recording:
+    """Return a recording opened with a likely size, or as it is where events lie outside that."""
+    try:
+        other = open_with(sensor=likely)
+    except RecordingError:  # nothing lies on it
+        return guessed
+    except BaseException:
+        guessed.close()
+        raise
+    kept, unused = (guessed, other) if _is_cut(other) else (other, guessed)
+    unused.close()
+    return kept
 
 
 def _is_cut(recording: Recording) -> bool:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from eventseg.files.digests import fingerprint_of, state_of
 from eventseg.files.whole import replace_file
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Raise it whenever an index gets other contents."""
 
 

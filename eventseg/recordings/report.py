@@ -25,6 +25,9 @@ class ReadingReport:
         Number of repairs of each kind.
     notes : tuple of str
         Inferred facts and their origin (sensor size, clock, cache).
+    sensor_guessed : bool, default False
+        The size of the sensor is stated neither by the file nor by full frames nor by the caller,
+        but was guessed from the places of the events.
     """
 
     found: Mapping[str, int]
@@ -32,6 +35,7 @@ class ReadingReport:
     skipped: Mapping[str, Mapping[str, int]]
     repaired: Mapping[str, int]
     notes: tuple[str, ...]
+    sensor_guessed: bool = False
 
     def lines(self) -> list[str]:
         """Return the report as lines for people."""
@@ -65,6 +69,7 @@ class Tally:
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
     repaired: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    sensor_guessed: bool = False
 
     def skip(self, kind: str, reason: str, count: int = 1) -> None:
         """Count things left out; a count of zero leaves no trace."""
@@ -83,6 +88,7 @@ class Tally:
             "skipped": {kind: dict(reasons) for kind, reasons in self.skipped.items()},
             "repaired": dict(self.repaired),
             "notes": list(self.notes),
+            "sensor_guessed": self.sensor_guessed,
         }
 
     @classmethod
@@ -93,7 +99,13 @@ class Tally:
             {kind: Counter(reasons) for kind, reasons in counts["skipped"].items()},
             Counter(counts["repaired"]),
             list(counts["notes"]),
+            bool(counts["sensor_guessed"]),
         )
+
+    def guess_sensor(self, note: str) -> None:
+        """Record that the size of the sensor was guessed from events, with a note on how."""
+        self.sensor_guessed = True
+        self.notes.append(note)
 
     def kept(self, kind: str) -> int:
         """Return how many things of a kind were found and not skipped."""
@@ -108,4 +120,5 @@ class Tally:
             skipped=counts["skipped"],
             repaired=counts["repaired"],
             notes=tuple(self.notes),
+            sensor_guessed=self.sensor_guessed,
         )

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from prediction_fixtures import TABLE, random_network
-from recording_fixtures import tree
+from recording_fixtures import tree, write_recording
 from training_fixtures import SENSOR, street_dataset
 
 import eventseg
@@ -247,6 +247,22 @@ def test_another_sensor_works_and_is_noted(root, tmp_path):
     )  # fmt: skip
     assert made.folder.labels(made.folder.ids[0]).shape == (72, 80)
     assert "sensor of 80x72, the network was trained on rows 0 to 47 of 64x48" in said[0]
+
+
+@pytest.mark.parametrize("suffix", ["hdf5", "npz"])
+def test_the_sensor_of_the_training_never_replaces_the_recordings_own(root, tmp_path, suffix):
+    small = eventseg.SensorSize(24, 32)
+    write_recording(tmp_path / "small.hdf5", sensor=small)
+    path = tmp_path / f"small.{suffix}"
+    if suffix != "hdf5":
+        with eventseg.open_recording(tmp_path / "small.hdf5") as recording:
+            eventseg.convert(recording, path)
+    said: list[str] = []
+    made = eventseg.predict_into(
+        root / "events.pt", path, tmp_path / "out", every="50ms", device="cpu", say=said.append
+    )
+    assert made.folder.labels(made.folder.ids[0]).shape == small
+    assert "small has a sensor of 32x24, the network was trained on rows 0 to 47" in said[0]
 
 
 def test_windows_without_events_are_predicted_and_counted(root, tmp_path):

@@ -17,7 +17,7 @@ from ddd17_files import HOST_T0, Row, frame_bytes, frames, imu, polarity, write_
 from eventseg.errors import EventsError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.kernels import reused
-from eventseg.recordings import Recording, open_recording
+from eventseg.recordings import Recording, convert, open_recording
 from eventseg.recordings.index_cache import cache_folder
 from eventseg.recordings.progress import Progress
 
@@ -303,3 +303,31 @@ def test_a_likely_size_is_taken_where_nothing_lies_outside(tmp_path: Path) -> No
         assert (recording.sensor, recording.n_events) == (SensorSize(180, 240), 2)
     with open_recording(tmp_path / "outside.npz", likely=small, sensor=small) as recording:
         assert (recording.sensor, recording.n_events) == (small, 1)
+
+
+def test_a_likely_size_never_replaces_one_that_the_recording_states(tmp_path: Path) -> None:
+    body = frame_bytes(np.full((4, 6), 256 * 9), (10, 40, 15, 35), size=36 + 48)
+    write_file(tmp_path / "frames.hdf5", [*packets(), frames([body])])
+    np.savez(tmp_path / "told.npz", t_us=[1, 2], x=[0, 5], y=[0, 3], p=[0, 1], width=6, height=4)
+    with open_recording(tmp_path / "frames.hdf5") as recording:
+        for name in ("rec.raw", "rec.aedat4", "rec.h5"):
+            convert(recording, tmp_path / name)
+    for name in ("frames.hdf5", "told.npz", "rec.raw", "rec.aedat4", "rec.h5"):
+        for _ in range(2):  # read, and from the cache
+            with open_recording(tmp_path / name, likely=SensorSize(260, 346)) as recording:
+                assert recording.sensor == SENSOR, name
+                assert not recording.report.sensor_guessed
+
+
+def test_a_guess_is_known_from_the_cache_too(tmp_path: Path) -> None:
+    likely = SensorSize(50, 100)
+    np.savez(tmp_path / "rec.npz", t_us=[1, 2], x=[0, 63], y=[0, 3], p=[0, 1])
+    write_file(tmp_path / "rec.hdf5", packets())
+    for name in ("rec.npz", "rec.hdf5"):
+        with open_recording(tmp_path / name) as recording:
+            assert recording.report.sensor_guessed
+        with open_recording(tmp_path / name, likely=likely) as recording:
+            assert recording.sensor == likely
+    for name in ("rec.npz", "rec.hdf5"):
+        with open_recording(tmp_path / name) as recording:
+            assert recording.report.sensor_guessed

@@ -37,6 +37,7 @@ class Aedat2Recording(PacketRecording):
         index = load_index(self._file, sensor=self.sensor, progress=progress)
         tally = index.tally
         tally.notes += self._file.notes
+        tally.sensor_guessed = self._file.sensor_guessed
         if self._rotate:
             tally.notes.append("events and frames are turned by 180 degrees, as asked")
         back = int((index.blocks["t_min"][1:] < index.blocks["t_max"][:-1]).sum())

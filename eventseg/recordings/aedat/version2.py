@@ -35,6 +35,8 @@ class Aedat2File:
         Size of the camera's sensor, which addresses are mirrored about.
     notes : list of str
         Origin of both.
+    sensor_guessed : bool
+        Whether the size was guessed from the addresses of the events.
     words : int
         Number of complete words.
     tail : int
@@ -49,6 +51,7 @@ class Aedat2File:
     def __init__(self, path: Path, *, given: SensorSize | None) -> None:
         self.path = path
         self.notes: list[str] = []
+        self.sensor_guessed = False
         self._bytes = FileBytes(path)
         try:
             header = parse_header(self._bytes.read(0, MOST_BYTES))
@@ -105,6 +108,7 @@ class Aedat2File:
                 break
         else:
             size = SensorSize(max(event_y, frame_y) + 1, max(event_x, frame_x) + 1)
+        self.sensor_guessed = True
         self.notes.append(
             f"the header names no camera; sensor {size} inferred from the largest addresses, and "
             "columns are mirrored about it: give the size if it is another"

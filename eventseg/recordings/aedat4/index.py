@@ -139,7 +139,7 @@ def _stored_sensor(file: ContainerFile, chosen: Mapping[str, int], tally: Tally)
             tally.notes.append(f"sensor {size} from the header")
             return size
     size = SensorSize(*largest_sensor(file, chosen))
-    tally.notes.append(f"sensor {size} inferred from the largest coordinates of the events")
+    tally.guess_sensor(f"sensor {size} inferred from the largest coordinates of the events")
     return size
 
 

@@ -44,13 +44,13 @@ def infer_sensor(
     height, width = (int(np.concatenate(ends).max(initial=1)) for ends in (bottoms, rights))
     for name, size in SENSORS.items():
         if height <= size.height and width <= size.width:
-            tally.notes.append(
+            tally.guess_sensor(
                 f"sensor {size} ({name}) inferred: the smallest well-known one that holds "
                 f"x to {width - 1} and y to {height - 1}; give the size if it is another"
             )
             return size
     size = SensorSize(height, width)
-    tally.notes.append(f"sensor {size} inferred: no well-known one holds the largest x and y")
+    tally.guess_sensor(f"sensor {size} inferred: no well-known one holds the largest x and y")
     return size
 
 

@@ -217,11 +217,11 @@ def _inferred(counts: NDArray[np.int64], tally: Tally) -> SensorSize:
     height, width = int(counts[state.Y_MAX]) + 1, int(counts[state.X_MAX]) + 1
     for size in SENSORS:
         if height <= size.height and width <= size.width:
-            tally.notes.append(
+            tally.guess_sensor(
                 f"sensor {size} inferred: the smallest of this maker that holds x to {width - 1} "
                 f"and y to {height - 1}; give the size if it is another"
             )
             return size
     size = SensorSize(height, width)
-    tally.notes.append(f"sensor {size} inferred: no known one holds the largest x and y")
+    tally.guess_sensor(f"sensor {size} inferred: no known one holds the largest x and y")
     return size

@@ -221,7 +221,7 @@ class RosbagRecording(PacketRecording):
                 )
         if size is None:
             size = SensorSize(*(max(1, int(n)) for n in spans))
-            tally.notes.append(f"sensor {size} inferred from the largest row and column")
+            tally.guess_sensor(f"sensor {size} inferred from the largest row and column")
         return np.array(rows, BLOCK_DTYPE), size
 
     def _decode(self, block: np.void) -> EventColumns:

@@ -187,14 +187,14 @@ def _size_of(frames: StoredFrames) -> SensorSize | None:
 def _inferred(least: SensorSize, tally: Tally) -> SensorSize:
     for size in SENSORS:
         if least.height <= size.height and least.width <= size.width:
-            tally.notes.append(
+            tally.guess_sensor(
                 f"sensor {size} inferred: the smallest well-known one that holds x to "
                 f"{least.width - 1} and y to {least.height - 1}; give the size if it is another"
             )
             break
     else:
         size = least
-        tally.notes.append(f"sensor {size} inferred: no well-known one holds the largest x and y")
+        tally.guess_sensor(f"sensor {size} inferred: no well-known one holds the largest x and y")
     if least.height > least.width:
         tally.notes.append("y reaches further than x: are the two swapped?")
     return size
