@@ -26,6 +26,7 @@ from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.instants import window_us_of
 from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
 from eventseg.prediction.moments import (
+    STORED_WINDOW,
     DatasetMoments,
     FolderMoments,
     LeagueMoments,
@@ -93,7 +94,9 @@ def contact_sheet(
     Raises
     ------
     DatasetError
-        A folder of another kind, or samples that are not there.
+        A folder of another kind, or samples or a label set of a data set that are not there.
+    TrainingError
+        Pictures or a league without that label set.
     CheckpointError, NetworkError, WindowError
         A run that cannot predict the data.
 
@@ -173,8 +176,11 @@ def _of_data(
         source = folder  # type: ignore[assignment]
         moments = LeagueMoments.of(folder, window=length, label_set=labels)
     else:
-        length, source = "50ms", folder  # type: ignore[assignment]
-        moments = FolderMoments(folder, {name: i for i, name in enumerate(folder.ids)})
+        length = STORED_WINDOW if window is None else format_duration(to_us(window))
+        source = folder  # type: ignore[assignment]
+        moments = FolderMoments.of(
+            folder, window=None if window is None else length, label_set=labels
+        )
     rows = []
     try:
         if chosen is not None:

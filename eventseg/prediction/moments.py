@@ -31,6 +31,9 @@ from eventseg.windows import parse_duration
 
 Rgb = NDArray[np.uint8]
 
+STORED_WINDOW = "50ms"
+"""Window of the tensors of image folders."""
+
 
 class Moment(NamedTuple):
     """A moment of an input: pictures uint8 (H, W, 3) and labels uint8 (H, W), None where missing.
@@ -210,15 +213,36 @@ class DatasetMoments:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FolderMoments:
-    """Samples of an image folder."""
+    """Samples of an image folder, with the labels of one of its sets."""
 
     folder: Folder
+    window: str
     places: Mapping[str, int]
-    label_set: str = TRUTH
+
+    @classmethod
+    def of(cls, folder: Folder, *, window: str | None, label_set: str | None) -> Self:
+        """Return the moments of a folder; by default with its own labels.
+
+        Raises
+        ------
+        DatasetError
+            A window of pictures without events.
+        TrainingError
+            It has no such label set.
+        """
+        if window is not None and all(item.events is None for item in folder.items):
+            raise DatasetError(f"{folder.path} holds no events: leave the window out")
+        labelled = folder.with_labels(label_set or TRUTH)
+        return cls(labelled, window or STORED_WINDOW, {n: i for i, n in enumerate(folder.ids)})
+
+    @property
+    def label_set(self) -> str:
+        """Name of the label set."""
+        return self.folder.label_set
 
     @property
     def classes(self) -> ClassTable | None:
-        """Classes of the folder."""
+        """Classes of the label set."""
         return self.folder.classes
 
     def moment(self, sample: PredictedSample) -> Moment:
@@ -229,9 +253,9 @@ class FolderMoments:
             values = self.folder.image(i, colour=True) * 255 + np.float32(0.5)
             frame = np.ascontiguousarray(values.astype(np.uint8).transpose(1, 2, 0))
         if self.folder.items[i].events is not None:
-            tensor = self.folder.events(i, "50ms", normalise="evsegnet")
+            tensor = self.folder.events(i, self.window, normalise="evsegnet")
             events = paint_tensor(tensor, channels=mean_std.EVSEGNET)
-        return Moment(frame, events, self.folder.labels(i))
+        return Moment(frame, events, self.folder.labels(i) if self.folder.labelled[i] else None)
 
     def close(self) -> None:
         """Close nothing."""
@@ -311,12 +335,15 @@ def open_moments(
     name : str
         Name of the input.
     label_set : str, optional
-        Label set of a data set; by default the truth, or the only one.
+        Label set of a data set, labelled pictures or a league; by default the truth, or the only
+        one.
 
     Raises
     ------
     DatasetError
-        The input is gone.
+        The input is gone, or a data set without that label set.
+    TrainingError
+        Labelled pictures or a league without that label set.
     """
     manifest = predicted.manifest
     entry = next(entry for entry in manifest.inputs if entry["name"] == name)
@@ -341,7 +368,7 @@ def open_moments(
     if isinstance(folder, League):
         return LeagueMoments.of(folder, window=str(entry["window"]), label_set=label_set)
     if folder is not None:
-        return FolderMoments(folder, {name: i for i, name in enumerate(folder.ids)})
+        return FolderMoments.of(folder, window=None, label_set=label_set)
     files = list_pictures(path).files if path.is_dir() else (path,)
     return PictureMoments({**{f.name: f for f in files}, **{f.stem: f for f in files}})
 

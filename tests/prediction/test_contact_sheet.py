@@ -14,7 +14,7 @@ from prediction_fixtures import TABLE, random_network
 from training_fixtures import street_dataset
 
 import eventseg
-from eventseg.errors import CheckpointError, DatasetError, NetworkError, WindowError
+from eventseg.errors import CheckpointError, DatasetError, NetworkError, TrainingError, WindowError
 from eventseg.labels.maps import CITYSCAPES_19, EVSEGNET_6
 from eventseg_cli.main import main
 
@@ -109,6 +109,34 @@ def test_what_cannot_be_shown_is_named(root, tmp_path):
     assert titles(eventseg.contact_sheet(pictures)) == ["frame", "labels"]
     with pytest.raises(NetworkError, match=r"sees events, and .* holds none"):
         eventseg.contact_sheet(pictures, run=root / "events.pt", device="cpu")
+
+
+def test_sheets_of_pictures_show_the_label_set_that_is_asked_for(root, tmp_path):
+    pictures, own = tmp_path / "CamVid", tmp_path / "own"
+    for folder in (pictures / "test", pictures / "testannot", own):
+        folder.mkdir(parents=True)
+    for name in ("a_1", "a_2"):
+        Image.new("L", (24, 16)).save(pictures / "test" / f"{name}.png")
+        Image.new("L", (24, 16)).save(pictures / "testannot" / f"{name}.png")
+    Image.new("L", (24, 16), 5).save(own / "a_1.png")
+    eventseg.import_labels(pictures, own, name="own", classes=CITYSCAPES_19)
+
+    def label_map(**asked):
+        figure = eventseg.contact_sheet(pictures, count=1, device="cpu", **asked)
+        (axes,) = (a for a in figure.axes if a.get_title() == "labels")
+        return tuple(axes.images[0].get_array()[0, 0])
+
+    assert label_map() != label_map(labels="own") == CITYSCAPES_19.colours[5]
+    both = eventseg.contact_sheet(pictures, labels="own")  # one of the samples has none
+    assert titles(both) == ["frame", "labels"]
+    eventseg.predict_into(root / "six.pt", pictures, tmp_path / "maps", device="cpu")
+    predicted = eventseg.contact_sheet(tmp_path / "maps", count=1, labels="own")
+    assert legend(predicted) == {*EVSEGNET_6.names, "ignored"}
+    for place in (pictures, tmp_path / "maps"):
+        with pytest.raises(TrainingError, match="no label set 'nosuch'; it has truth, own"):
+            eventseg.contact_sheet(place, labels="nosuch")
+    with pytest.raises(DatasetError, match="holds no events: leave the window out"):
+        eventseg.contact_sheet(pictures, window="10ms")
 
 
 def test_view_and_info_take_every_folder(root, tmp_path, monkeypatch):
