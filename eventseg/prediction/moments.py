@@ -175,8 +175,8 @@ class DatasetMoments:
         rows = slice(*self.dataset.manifest.settings.rows)
         image = self.dataset.frame(i) if self.dataset.samples.frame[i] >= 0 else None
         labels = None
-        if self.label_set is not None and image is not None:
-            with suppress(DatasetError):  # not every frame has labels
+        if self.label_set is not None:
+            with suppress(DatasetError):  # not every sample has labels
                 labels = self.dataset.labels(i, self.label_set)[rows]
         t_us = self.dataset.samples.t_us[i]
         first_us = self.dataset.manifest.recording(self.dataset.samples.recording[i]).t_first_us

@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from prediction_fixtures import TABLE, random_network
+from recording_fixtures import SMALL, write_recording
 from training_fixtures import street_dataset
 
 import eventseg
@@ -109,6 +110,20 @@ def test_what_cannot_be_shown_is_named(root, tmp_path):
     assert titles(eventseg.contact_sheet(pictures)) == ["frame", "labels"]
     with pytest.raises(NetworkError, match=r"sees events, and .* holds none"):
         eventseg.contact_sheet(pictures, run=root / "events.pt", device="cpu")
+
+
+def test_labels_of_samples_without_a_frame_are_shown(tmp_path):
+    write_recording(tmp_path / "plain.hdf5", frames=0)
+    eventseg.encode_dataset(
+        [tmp_path / "plain.hdf5"], tmp_path / "plain", anchor="stride:250ms", sensor=SMALL
+    )
+    with eventseg.open_dataset(tmp_path / "plain") as dataset:
+        name = dataset.ids[0]
+    (tmp_path / "own").mkdir()
+    Image.new("L", (SMALL.width, SMALL.height), 5).save(tmp_path / "own" / f"{name}.png")
+    eventseg.import_labels(tmp_path / "plain", tmp_path / "own", name="own", classes=CITYSCAPES_19)
+    figure = eventseg.contact_sheet(tmp_path / "plain", samples=[name])
+    assert titles(figure) == ["events", "labels"]
 
 
 def test_sheets_of_pictures_show_the_label_set_that_is_asked_for(root, tmp_path):
