@@ -26,6 +26,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.classes import class_rows, same_data_note
 from eventseg.evaluation.compare.encodings import align_encodings
+from eventseg.evaluation.compare.picture import same_samples
 from eventseg.evaluation.compare.published import (
     CAMVID,
     CITYSCAPES,
@@ -49,9 +50,9 @@ from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.sample_scores import write_sample_scores
 from eventseg.files.digests import digest_of
 from eventseg.labels.maps import load_class_table
-from eventseg.splits import EVSEGNET_ROWS
+from eventseg.splits import EVSEGNET_ROWS, SplitRule
 from eventseg.training import epoch_files
-from eventseg.training.config.config import TrainConfig, recipe_names
+from eventseg.training.config.config import TrainConfig, recipe_names, to_toml
 from eventseg.windows import parse_anchor
 from eventseg_cli.main import main
 
@@ -264,6 +265,30 @@ def test_runs_of_other_data_have_no_common_picture(runs: Path, tmp_path: Path) -
         page = (tmp_path / "c/compare.html").read_text()
         assert "predictions of each run" not in page
         assert reason in page
+
+
+def test_the_common_picture_takes_the_split_that_the_runs_hold(
+    data: Path, runs: Path, tmp_path: Path
+) -> None:
+    with eventseg.open_dataset(data) as dataset:
+        ids = dataset.ids
+    lines = [f"{name},{'val' if k in (4, 7) else 'train'}" for k, name in enumerate(ids)]
+    paths = [runs / name for name in ("first", "second")]
+    for path in paths:
+        summary = read_run_summary(path)
+        gone = replace(summary.config, split=SplitRule(file=str(tmp_path / "gone.csv")))
+        record = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps({**record, "config": to_toml(gone)}))
+        (path / "split.csv").write_text("\n".join(["id,split", *lines]))
+    summaries = [read_run_summary(path) for path in paths]
+    figure, _ = same_samples(paths, summaries)
+    assert figure is not None
+    shown = {axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()}
+    assert shown == {ids[4], ids[7]}
+    (paths[0] / "split.csv").unlink()
+    figure, reason = same_samples(paths, summaries)
+    assert figure is None
+    assert reason.startswith("No sample is shown: cannot read the split file")
 
 
 @pytest.mark.slow

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.runs import RunSummary
 from eventseg.evaluation.request import recordings_of, windows_of
 from eventseg.labels.common import common_table, union_table
@@ -18,8 +20,9 @@ from eventseg.plots.events import Figure
 from eventseg.plots.training import figure_panels
 from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.sources.source import Source, open_source
+from eventseg.splits import SplitRule
 from eventseg.training.parts import parts_of
-from eventseg.training.run_folder import BEST, RUN, read_run
+from eventseg.training.run_folder import BEST, RUN, SPLIT, read_run
 
 SHOWN = 3
 """Samples in the picture."""
@@ -58,7 +61,10 @@ def same_samples(
         for place, summary in zip(places, summaries, strict=True):
             sources.append(open_source(place, label_set=summary.config.labels.set))
             opened.callback(sources[-1].close)
-        shared = _shared(sources, summaries)
+        try:
+            shared = _shared(sources, runs, summaries)
+        except TrainingError as error:
+            return None, f"No sample is shown: {error}."
         if not shared:
             return None, "The runs were judged on other samples: none is shown for all of them."
         spread = np.linspace(0, len(shared) - 1, min(SHOWN, len(shared)))
@@ -95,11 +101,16 @@ def same_samples(
     )
 
 
-def _shared(sources: Sequence[Source], summaries: Sequence[RunSummary]) -> list[str]:
+def _shared(
+    sources: Sequence[Source], runs: Sequence[Path], summaries: Sequence[RunSummary]
+) -> list[str]:
     """Return the samples that judged every run, in the order of the first."""
     rows = []
-    for source, summary in zip(sources, summaries, strict=True):
-        _, indices = parts_of(source, summary.config).values()
+    for source, run, summary in zip(sources, runs, summaries, strict=True):
+        config = summary.config
+        if (run / SPLIT).is_file():  # the file that the settings name may be gone or changed
+            config = replace(config, split=SplitRule(file=str(run / SPLIT)))
+        _, indices = parts_of(source, config).values()
         rows.append([source.ids[i] for i in indices])
     common = set(rows[0]).intersection(*rows[1:])
     return [name for name in rows[0] if name in common]
