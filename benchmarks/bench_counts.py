@@ -10,6 +10,8 @@ would, and ours writes into a ring of outputs as a loader does; new outputs are 
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 from bench_encoding import ROUNDS, WINDOWS_US
 from paired import machine, ratio, rounds, save
@@ -42,6 +44,10 @@ def ours(
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     events = edges_and_noise(10_000_000, duration_us=10_000_000)
     few = edges_and_noise(2_000_000, duration_us=2_000_000)
     ring = np.zeros((RING, 2, *SENSOR), np.uint8)

@@ -9,6 +9,7 @@ transfers and the latency of a single window are timed by themselves.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 
@@ -203,6 +204,10 @@ def latency_us(events: EventStream, columns: Columns, windows: Windows) -> float
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     try:
         choice = choose_encoder("cuda")
     except DeviceError as error:

@@ -7,6 +7,7 @@ Rates are million event contributions a second: an event counts once for each wi
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 
 import numpy as np
@@ -55,6 +56,10 @@ def one_pass(events: EventStream, cuts: list[Windows], *, threads: int) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     events = edges_and_noise(10_000_000, duration_us=10_000_000)
     few = edges_and_noise(2_000_000, duration_us=2_000_000)
     ring = np.zeros((RING, 6, *SENSOR), np.float32)

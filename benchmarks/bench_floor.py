@@ -13,7 +13,7 @@ three parts predicts the time of the encoder; where it is right, the parts say w
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -140,7 +140,12 @@ def terms(sensor: SensorSize, n_events: int, *, threads: int) -> dict[str, Calla
 
 
 def main() -> None:
-    quick = "--quick" in sys.argv
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="A short run, which is not saved.")
+    arguments = parser.parse_args()
+    quick = arguments.quick
     result: dict[str, object] = {"machine": machine()}
     bandwidth = {threads: bandwidth_gb_s(threads) for threads in (1, 2)}
     result["bandwidth_gb_s"] = bandwidth

@@ -9,6 +9,7 @@ network on events that are 50 ms too old, and one trained on permuted labels. Sy
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -133,6 +134,10 @@ def predict(model: nn.Sequential, events: torch.Tensor) -> torch.Tensor:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     begin = time.perf_counter()
     result: dict[str, object] = {"machine": machine(), "data": "synthetic, 6 classes, 176x128"}
     with tempfile.TemporaryDirectory() as folder:

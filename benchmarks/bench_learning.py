@@ -12,7 +12,7 @@ that are there. Synthetic data.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -223,8 +223,15 @@ def picture(data: Path, runs: Path, out: Path) -> None:
 
 
 def main() -> None:
-    folder, *wanted = sys.argv[1:]
-    root = Path(folder)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="Folder for recordings, data and runs.")
+    parser.add_argument(
+        "runs", nargs="*", help="Runs to train, such as NAME-seed0.  [default: all]"
+    )
+    arguments = parser.parse_args()
+    root, wanted = arguments.folder, arguments.runs
     (root / "recordings").mkdir(parents=True, exist_ok=True)
     data = root / "drives.eventseg"
     recordings = drive(root / "recordings", TRAIN_SEEDS)

@@ -8,6 +8,7 @@ none. Times are of warm files; memory is the peak of a fresh process.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -86,13 +87,23 @@ def peak_mb(path: Path) -> float:
 
 
 def main() -> None:
-    if sys.argv[1] == "--peak":
-        encode(Path(sys.argv[2]), 10_000, 50_000, 250_000)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="Folder for the recordings.")
+    parser.add_argument(
+        "--peak",
+        action="store_true",
+        help="Print the peak memory in MB of encoding the recording FOLDER.",
+    )
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder
+    if arguments.peak:
+        encode(folder, 10_000, 50_000, 250_000)
         # Not ru_maxrss, which a child inherits from the process that started it.
         status = Path("/proc/self/status").read_text()
         print(json.dumps(int(status.partition("VmHWM:")[2].split()[0]) / 1024))
         return
-    folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     result: dict[str, object] = {"machine": machine(), "stream": "synthetic, 1 Mev/s, 346x260"}
     for name, frames in (("events only", False), ("events and 34 frames a second", True)):

@@ -11,8 +11,8 @@ the time of the reader alone in that of all: above 1 where workers read side by 
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 from pathlib import Path
 
 import h5py
@@ -47,8 +47,13 @@ def bytes_alone(path: Path) -> None:
 
 
 def main() -> None:
-    quick = "--quick" in sys.argv
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="Folder for the recordings.")
+    parser.add_argument("--quick", action="store_true", help="A short run, which is not saved.")
+    arguments = parser.parse_args()
+    quick, folder = arguments.quick, arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("EVENTSEG_CACHE", str(folder / "cache"))
     source = folder / "formats.hdf5"

@@ -10,9 +10,9 @@ and count.
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -133,14 +133,20 @@ def run(root: Path, samples: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("samples", nargs="?", type=int, default=20_000, help="Number of samples.")
+    parser.add_argument("folder", nargs="?", type=Path, help="Folder for the label maps.")
+    arguments = parser.parse_args()
+    samples: int = arguments.samples
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(sys.argv[2] if len(sys.argv) > 2 else temporary)
+        root = arguments.folder or Path(temporary)
         make(root, samples)
         result = {**machine(), "size": f"{WIDTH}x{HEIGHT}", "threads": WORKERS}
         result |= run(root, samples)
     print(result)
-    if len(sys.argv) < 2 or samples >= 20_000:
+    if samples >= 20_000:
         save("score", result)
 
 

@@ -13,7 +13,9 @@ events of a step is stated here in NumPy, to compare its times, not its speed.
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
 import numpy as np
-from paired import machine, save
+from paired import RESULTS, machine, save
 
 from eventseg.events import SensorSize
 from eventseg.simulate.sensor.dvs import DvsSensor
@@ -201,7 +203,18 @@ def exactness(events: Events, truth: list[list[tuple[float, int]]]) -> dict[str,
     }
 
 
+def stored_competitors() -> set[str]:
+    """Return the names of the competitors in the stored result."""
+    path = RESULTS / "simulators.json"
+    return set(json.loads(path.read_text())["competitors"]) if path.is_file() else set()
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--no-save", action="store_true", help="Print the numbers alone.")
+    arguments = parser.parse_args()
     truth = [list(crossings(float(phase))) for phase in phases()]
     result: dict[str, object] = {
         "machine": machine(),
@@ -214,6 +227,11 @@ def main() -> None:
         try:
             versions[name] = None if package is None else metadata.version(package)
         except metadata.PackageNotFoundError:
+            if not arguments.no_save and name in stored_competitors():
+                parser.error(
+                    f"{package} is not installed, and results/simulators.json has its rows: "
+                    f"install it (uv run --with {package}), or give --no-save"
+                )
             print(f"{name} is not installed: left out")
     result["competitors"] = versions
     for step_us in STEPS_US:
@@ -240,7 +258,8 @@ def main() -> None:
                 del numbers["cpu_seconds_per_simulated_second"]
             result[f"{name}, {step_us // 1000} ms"] = numbers
             print(name, step_us, numbers, flush=True)
-    save("simulators", result)
+    if not arguments.no_save:
+        save("simulators", result)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ working tree with an environment of its own, is timed in turn and gives the rati
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -47,7 +47,15 @@ def seconds(command: list[str], *, cache: Path, folder: Path) -> tuple[float, fl
 
 
 def main() -> None:
-    trees = {"this": HERE, **({"other": Path(sys.argv[1]).resolve()} if sys.argv[1:] else {})}
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkout", nargs="?", type=Path, help="Another checkout to compare with.")
+    arguments = parser.parse_args()
+    trees = {
+        "this": HERE,
+        **({"other": arguments.checkout.resolve()} if arguments.checkout else {}),
+    }
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         simulate_street(

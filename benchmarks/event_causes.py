@@ -8,6 +8,7 @@ recording's statistics are those of ``results/event_statistics.json``.
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +39,10 @@ def changes(drawn: StreetSettings) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     rows: dict[str, list[dict[str, float]]] = {}
     with TemporaryDirectory() as folder:
         for seed in SEEDS:

@@ -7,7 +7,7 @@ Twelve drives of each kind, whose seeds are others than those that version 2 was
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -71,8 +71,13 @@ def draw(rows: list[tuple[str, list[np.ndarray]]]) -> Figure:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recording", help="Recording of a real camera.")
+    arguments = parser.parse_args()
     rows = []
-    with open_recording(sys.argv[1]) as recording:
+    with open_recording(arguments.recording) as recording:
         columns = {"real": measure_recording(recording)}
         rows.append(panel(recording, "real, a cradle indoors", None))
     with TemporaryDirectory() as folder:

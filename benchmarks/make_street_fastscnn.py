@@ -11,9 +11,9 @@ Synthetic data.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,15 @@ def learnt(data: Path, run: Path, settings: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    root, tiny = Path(sys.argv[1]), "--tiny" in sys.argv
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="Folder for drives, data and the run.")
+    parser.add_argument(
+        "--tiny", action="store_true", help="Two short drives and updates; nothing is installed."
+    )
+    arguments = parser.parse_args()
+    root, tiny = arguments.folder, arguments.tiny
     seeds = (range(5000, 5002), range(6000, 6002)) if tiny else (TRAIN_SEEDS, TEST_SEEDS)
     settings = {**SETTINGS, **({"iterations": 2} if tiny else {})}
     data = encoded(root, seeds, duration_us=400_000 if tiny else DURATION_US)
