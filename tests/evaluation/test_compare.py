@@ -24,6 +24,7 @@ import eventseg
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
+from eventseg.evaluation.compare import picture
 from eventseg.evaluation.compare.classes import class_rows, same_data_note
 from eventseg.evaluation.compare.encodings import align_encodings
 from eventseg.evaluation.compare.picture import same_samples
@@ -50,6 +51,7 @@ from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.sample_scores import write_sample_scores
 from eventseg.files.digests import digest_of
 from eventseg.labels.maps import load_class_table
+from eventseg.sources.source import Source, open_source
 from eventseg.splits import EVSEGNET_ROWS, SplitRule
 from eventseg.training import epoch_files
 from eventseg.training.config.config import TrainConfig, recipe_names, to_toml
@@ -265,6 +267,27 @@ def test_runs_of_other_data_have_no_common_picture(runs: Path, tmp_path: Path) -
         page = (tmp_path / "c/compare.html").read_text()
         assert "predictions of each run" not in page
         assert reason in page
+
+
+def test_data_that_a_file_names_is_not_gone(
+    data: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    league = tmp_path / "league.toml"
+    league.touch()
+    paths = [runs / name for name in ("first", "second")]
+    for path in paths:
+        record = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps({**record, "data": str(league)}))
+    opened: list[Path] = []
+
+    def open_instead(place: Path, *, label_set: str) -> Source:
+        opened.append(place)
+        return open_source(data, label_set=label_set)
+
+    monkeypatch.setattr(picture, "open_source", open_instead)
+    figure, _ = same_samples(paths, [read_run_summary(path) for path in paths])
+    assert opened == [league, league]
+    assert figure is not None
 
 
 def test_the_common_picture_takes_the_split_that_the_runs_hold(

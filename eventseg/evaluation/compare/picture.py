@@ -53,7 +53,7 @@ def same_samples(
     if len({str(recordings_of(one["inputs"])) for one in records}) > 1:
         return None, "The runs are of other recordings: no sample is shown for all of them."
     places = [Path(one["data"]) for one in records]
-    gone = [place for place in places if not place.is_dir()]
+    gone = [place for place in places if not place.exists()]
     if gone:
         return None, f"The data is no longer at {gone[0]}: no sample is shown."
     with ExitStack() as opened:
