@@ -170,7 +170,7 @@ Examples:
     ),
     click.option(
         "--fps",
-        type=click.FloatRange(min=0, min_open=True, max=1000),
+        type=click.FloatRange(min=0.1, max=1000),
         help="Pictures a second.  [default: as the moments follow each other, at most 60]",
     ),
     click.option(

@@ -34,7 +34,7 @@ def write_film(
     names: tuple[str, ...] = (),
     fps: Fraction,
     colours: Iterable[tuple[int, int, int]] = (),
-) -> None:
+) -> Fraction:
     """Write an MP4 (H.264) or a GIF, or PNG into a new folder where the name ends in neither.
 
     Parameters
@@ -49,6 +49,11 @@ def write_film(
     colours : iterable of (red, green, blue)
         Colours that a GIF, which has 256, shows exactly.
 
+    Returns
+    -------
+    Fraction
+        Pictures a second as the file has them: times of a GIF are whole hundredths of a second.
+
     Raises
     ------
     OutputError
@@ -60,14 +65,16 @@ def write_film(
     check_out(out)
     if out.suffix.lower() == ".mp4":
         write_whole(out, lambda file: _encode(file, pictures, fps=fps, path=out))
-        return
+        return fps
     if out.suffix.lower() == ".gif":
-        write_whole(out, lambda file: _write_gif(file, pictures, fps, tuple(colours), out))
-        return
+        duration_ms = _gif_duration_ms(fps)
+        write_whole(out, lambda file: _write_gif(file, pictures, duration_ms, tuple(colours), out))
+        return Fraction(1000, duration_ms)
     for i, picture in enumerate(pictures):
         image = Image.fromarray(picture)
         name = names[i] if names else f"{i:06d}"
         write_whole(out / f"{name}.png", lambda file, image=image: image.save(file, format="PNG"))  # type: ignore[misc]
+    return fps
 
 
 def check_out(out: Path) -> None:
@@ -126,10 +133,15 @@ def _encode(file: BinaryIO, pictures: Iterable[Picture], *, fps: Fraction, path:
         raise OutputError(f"cannot write video {path}: {error}") from error
 
 
+def _gif_duration_ms(fps: Fraction) -> int:
+    """Return the time of each picture: hundredths in 16 bits; browsers slow those below 2 down."""
+    return 10 * min(max(2, round(100 / fps)), 2**16 - 1)
+
+
 def _write_gif(
     file: BinaryIO,
     pictures: Iterable[Picture],
-    fps: Fraction,
+    duration_ms: int,
     colours: tuple[tuple[int, int, int], ...],
     path: Path,
 ) -> None:
@@ -148,8 +160,6 @@ def _write_gif(
     first = next(images, None)
     if first is None:
         raise OutputError(f"{path} has no pictures to show")
-    # Times of a GIF are hundredths of a second, and browsers slow those below 2 down.
-    duration_ms = max(20, 10 * round(100 / fps))
     first.save(
         file,
         format="GIF",

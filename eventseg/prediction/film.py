@@ -35,6 +35,9 @@ from eventseg.recordings.progress import Progress, Report, no_report
 MOST_FPS, STILL_FPS = 60, Fraction(4)
 """Most pictures a second by default, and those of pictures without times."""
 
+FPS_LIMITS = 0.1, 1_000
+"""Fewest and most pictures a second that can be asked for."""
+
 WIDTHS = {".mp4": 1600, ".gif": 960}
 """Default width of a film in pixels; that of an MP4 for a folder of PNG too."""
 
@@ -51,7 +54,7 @@ class FilmOfPredictions:
     path : Path
     pictures : int
     fps : float
-        Pictures a second.
+        Pictures a second as the film has them: a GIF shows each for whole hundredths of a second.
     left_out : int
         Samples that not every folder has.
     note : str
@@ -96,7 +99,7 @@ def film_predictions(
         Label set of data sets; by default the truth, or the only one. Recordings show the truth
         beside them.
     fps : float, optional
-        Pictures a second; by default as the moments follow each other, at most 60.
+        Pictures a second, 0.1 to 1000; by default as the moments follow each other, at most 60.
     width : int, optional
         Width in pixels; by default 1600, of a GIF 960.
     progress : callable
@@ -121,13 +124,12 @@ def film_predictions(
         folders = [folders]
     opened = [f if isinstance(f, PredictionFolder) else open_predictions(f) for f in folders]
     path = Path(out)
-    if fps is not None and not 0 < fps <= 1_000:
-        raise OutputError(f"a film has more than 0 and at most 1000 pictures a second, not {fps}")
+    check_fps(fps)
     columns = film_width(path, width)
     check_out(path)
     check_folder(path.parent if path.suffix else path)
     chosen, left_out = _samples_of_all(opened)
-    rate = film_rate(chosen) if fps is None else Fraction(fps).limit_denominator(1001)
+    rate = film_rate(chosen, fps)
     with ExitStack() as files:
         sources: dict[str, MomentSource] = {}
         for name in dict.fromkeys(sample.input for sample in chosen):
@@ -140,7 +142,7 @@ def film_predictions(
                 yield film.picture(sample)
                 progress(Progress("film", number, len(chosen), "picture"))
 
-        write_film(
+        rate = write_film(
             path,
             pictures(),
             names=tuple(sample.id for sample in chosen),
@@ -321,8 +323,23 @@ def film_width(path: Path, width: int | None) -> int:
     return width or WIDTHS.get(path.suffix.lower(), WIDTHS[".mp4"])
 
 
-def film_rate(samples: Sequence[PredictedSample]) -> Fraction:
-    """Return the pictures a second at which the moments pass as they did."""
+def check_fps(fps: float | None) -> None:
+    """Refuse pictures a second that no film has.
+
+    Raises
+    ------
+    OutputError
+        A rate out of range.
+    """
+    fewest, most = FPS_LIMITS
+    if fps is not None and not fewest <= fps <= most:
+        raise OutputError(f"a film has {fewest} to {most} pictures a second, not {fps}")
+
+
+def film_rate(samples: Sequence[PredictedSample], fps: float | None) -> Fraction:
+    """Return the pictures a second: the given ones, or those at which the moments passed."""
+    if fps is not None:
+        return Fraction(fps).limit_denominator(1001)
     steps = [
         after.t_us - before.t_us
         for before, after in pairwise(samples)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from eventseg.labels.maps import paint_labels
 from eventseg.plots.events import OFF_RGB, ON_RGB
 from eventseg.plots.film import Picture, check_out, write_film
 from eventseg.plots.film_frame import EXACT, FilmLayout, Panel
-from eventseg.prediction.film import FilmOfPredictions, film_rate, film_width
+from eventseg.prediction.film import FilmOfPredictions, check_fps, film_rate, film_width
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.moments import RecordedMoments
 from eventseg.recordings import open_recording
@@ -59,7 +58,7 @@ def film_recording(
     begin, end : str or int
         Part of the recording, after its first event; by default all of it.
     fps : float, optional
-        Pictures a second; by default as the moments follow each other, at most 60.
+        Pictures a second, 0.1 to 1000; by default as the moments follow each other, at most 60.
     width : int, optional
         Width in pixels; by default 1600, of a GIF 960.
     sensor, rotate180, camera, time_unit
@@ -84,6 +83,7 @@ def film_recording(
     6
     """
     target, window_us = Path(out), check_window(to_us(window))
+    check_fps(fps)
     columns = film_width(target, width)
     check_out(target)
     check_folder(target.parent if target.suffix else target)
@@ -116,7 +116,7 @@ def film_recording(
         )
         for i in chosen
     ]
-    rate = film_rate(samples) if fps is None else Fraction(fps).limit_denominator(1001)
+    rate = film_rate(samples, fps)
     entry = {
         "size": str(size),
         "rows": [0, size.height],
@@ -143,7 +143,7 @@ def film_recording(
                 progress(Progress("film", number, len(samples), "picture"))
 
         colours = (*EXACT, ON_RGB, OFF_RGB)
-        write_film(
+        rate = write_film(
             target,
             pictures(),
             names=tuple(sample.id for sample in samples),

@@ -81,8 +81,9 @@ def test_a_gif_shows_every_panel_in_exact_colours(root, tmp_path):
         error = picture[place(layout, 1, 1)]
         red = (error == WRONG).all(-1).mean()
         assert red == pytest.approx(wrong_share(labels, truth), abs=0.05)
-    assert made.fps == pytest.approx(30, abs=0.2)
+    assert made.fps == pytest.approx(100 / 3)  # of 30 frames a second, in hundredths of a second
     with Image.open(tmp_path / "film.gif") as image:
+        assert image.info["duration"] == 30
         assert image.info["loop"] == 0
 
 
@@ -216,8 +217,11 @@ def test_what_cannot_be_filmed_is_refused(root, tmp_path, monkeypatch):
             eventseg.film_predictions(root / "nineteen", tmp_path / out)
     with pytest.raises(OutputError, match="160 to 7680 pixels wide, not 20"):
         eventseg.film_predictions(root / "nineteen", tmp_path / "x.gif", width=20)
-    with pytest.raises(OutputError, match="pictures a second, not 0"):
-        eventseg.film_predictions(root / "nineteen", tmp_path / "x.gif", fps=0)
+    for fps in (0, 0.0001, 0.099, 1001, float("nan")):
+        with pytest.raises(OutputError, match=r"0\.1 to 1000 pictures a second, not"):
+            eventseg.film_predictions(root / "nineteen", tmp_path / "x.gif", fps=fps)
+        with pytest.raises(OutputError, match=r"0\.1 to 1000 pictures a second, not"):
+            eventseg.film_recording(root / "other.hdf5", tmp_path / "x.gif", fps=fps)
     random_network(tmp_path / "abc.pt", "events")
     eventseg.predict_into(
         tmp_path / "abc.pt", root / "other.hdf5", tmp_path / "abc", at=["0.2s"], device="cpu"
@@ -307,6 +311,26 @@ def test_gifs_that_are_too_long_are_refused(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="no pictures"):
         write_film(tmp_path / "x.gif", [], fps=Fraction(5))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown_ms"), [(60, 20), (40, 20), (30, 30), (12, 80), (Fraction(1, 10), 10_000)]
+)
+def test_the_rate_of_a_gif_is_the_one_that_it_has(asked, shown_ms, tmp_path):
+    pictures = [np.full((8, 8, 3), value, np.uint8) for value in (0, 255)]
+    rate = write_film(tmp_path / "x.gif", pictures, fps=Fraction(asked))
+    with Image.open(tmp_path / "x.gif") as image:
+        assert image.info["duration"] == shown_ms
+    assert rate == Fraction(1000, shown_ms)
+    assert write_film(tmp_path / "folder", pictures, fps=Fraction(asked)) == asked
+
+
+def test_the_slowest_mp4_can_be_written(tmp_path):
+    av = pytest.importorskip("av")
+    pictures = [np.full((8, 8, 3), value, np.uint8) for value in (0, 255)]
+    write_film(tmp_path / "x.mp4", pictures, fps=Fraction(1, 10))
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        assert container.streams.video[0].average_rate == Fraction(1, 10)
 
 
 def test_the_command_films_runs_beside_each_other(root, tmp_path, monkeypatch):
