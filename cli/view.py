@@ -157,6 +157,9 @@ def command(
         if title_of(param) in wrong and _is_given(context, param):
             kind = "a folder" if is_recording else "a recording"
             raise click.UsageError(f"{param.opts[0]} is for {kind}; {path} is none")
+    is_film = out is not None and out.suffix.lower() in FILMS
+    if not is_film and (every is not None or begin_us is not None or end_us is not None):
+        raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
     if interactive:
         if out is not None or as_json or (windows_us is not None and len(windows_us) > 1):
             raise click.UsageError("--interactive takes one --window, no --out and no --json")
@@ -171,8 +174,7 @@ def command(
             shift_frames_us=shift_frames,
         )
         return
-    is_film = out is not None and out.suffix.lower() in FILMS
-    if path.is_file() and is_film:
+    if is_recording and is_film:
         from eventseg.prediction.recording_film import film_recording
 
         if at_us is not None or (windows_us is not None and len(windows_us) > 1):
@@ -194,8 +196,6 @@ def command(
                 progress=bar.update,
             )
         target = out
-    elif every is not None or begin_us is not None or end_us is not None:
-        raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")
     elif is_recording:
         choices: dict[str, Any] = {
             "rotate180": rotate180,
@@ -205,6 +205,7 @@ def command(
         }
         target = _draw_recording(path, at_us, windows_us, out, sensor=sensor, **choices)
     else:
+        _check_predictions(context, path)
         target = _draw_folder(path, windows_us, sample_ids, count, split, labels, run, out, device)
     if as_json:
         from eventseg.windows import format_duration
@@ -219,6 +220,19 @@ def command(
 
 def _is_given(context: click.Context, param: click.Parameter) -> bool:
     return context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
+
+
+def _check_predictions(context: click.Context, path: Path) -> None:
+    """Refuse options that choose what predicts where the predictions are there already."""
+    from eventseg.prediction.layout import is_prediction_folder
+
+    for param in context.command.params:
+        chooses = param.name in ("windows_us", "run", "split", "device")
+        if chooses and _is_given(context, param) and is_prediction_folder(path):
+            raise click.UsageError(
+                f"{path} holds predictions, which are shown as they were made: leave "
+                f"{param.opts[0]} out"
+            )
 
 
 def _explore(

@@ -14,6 +14,7 @@ from eventseg.encoding.representation import MEAN_STD, Representation, to_repres
 from eventseg.encoding.tensors import encode
 from eventseg.errors import OutputError, WindowError
 from eventseg.plots.events import render_events
+from eventseg.plots.moments import window_end_us
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
 
@@ -187,7 +188,7 @@ def explore(
     OutputError
         No screen, or no package that draws on it.
     WindowError
-        An invalid duration, or a recording that is shorter than the window.
+        An invalid duration, a moment outside the recording, or a window longer than it.
     """
     from matplotlib import pyplot
 
@@ -198,6 +199,7 @@ def explore(
             f"the window must be 1ms to 1s and no longer than {recording.name} "
             f"({span_us / 1e6:g} s), got {format_duration(window_us)}"
         )
+    t1_us = window_end_us(recording, at, window_us=window_us)
     figure = pyplot.figure(figsize=(9.0, 6.4))
     if get_backend().lower() in ("agg", "pdf", "svg", "ps", "template"):
         pyplot.close(figure)
@@ -205,12 +207,11 @@ def explore(
             "there is no screen to open a window on, or neither tkinter nor Qt to draw it: write "
             "a picture with --out moment.png or a film with --out film.mp4"
         )
-    after_us = (span_us + window_us) // 2 if at is None else to_us(at)
     return Explorer(
         recording,
         figure,
         window_us=window_us,
-        t1_us=recording.t_first_us + after_us,
+        t1_us=t1_us,
         representation=to_representation(representation),
     )
 

@@ -48,7 +48,7 @@ def figure_moment(
     >>> figure = figure_moment(recording, at="100ms", window="50ms")
     """
     window_us = check_window(to_us(window))
-    t1_us = _end_us(recording, at, window_us=window_us)
+    t1_us = window_end_us(recording, at, window_us=window_us)
     events = recording.events(t1_us - window_us, t1_us)
     place = f"{recording.name}, {format_duration(window_us)} up to {_after_s(recording, t1_us):g} s"
     frame, words = _frame(recording, t1_us)
@@ -86,7 +86,7 @@ def figure_windows(
     lengths_us = [check_window(to_us(window)) for window in windows]
     if not lengths_us:
         raise WindowError("give at least one window, such as 50ms")
-    t1_us = _end_us(recording, at, window_us=max(lengths_us))
+    t1_us = window_end_us(recording, at, window_us=max(lengths_us))
     frame, words = _frame(recording, t1_us)
     height, width = recording.sensor
     figure = Figure(
@@ -109,8 +109,14 @@ def figure_windows(
     return figure
 
 
-def _end_us(recording: Recording, at: str | int | None, *, window_us: int) -> int:
-    """Return the end of a window on the recording's clock."""
+def window_end_us(recording: Recording, at: str | int | None, *, window_us: int) -> int:
+    """Return the end of a window on the recording's clock, by default of one in the middle.
+
+    Raises
+    ------
+    WindowError
+        A moment outside the recording, or a window longer than it.
+    """
     span_us = recording.t_last_us + 1 - recording.t_first_us
     if window_us > span_us:
         raise WindowError(

@@ -24,7 +24,7 @@ from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.instants import window_us_of
-from eventseg.prediction.layout import MANIFEST, RUN, UNFINISHED
+from eventseg.prediction.layout import RUN, is_prediction_folder
 from eventseg.prediction.moments import (
     STORED_WINDOW,
     DatasetMoments,
@@ -94,7 +94,8 @@ def contact_sheet(
     Raises
     ------
     DatasetError
-        A folder of another kind, or samples or a label set of a data set that are not there.
+        A folder of another kind, samples or a label set of a data set that are not there, or a
+        run, split or window for predictions, which are shown as they were made.
     TrainingError
         Pictures or a league without that label set.
     CheckpointError, NetworkError, WindowError
@@ -107,7 +108,13 @@ def contact_sheet(
     root = Path(path)
     if count < 1:
         raise DatasetError(f"a contact sheet shows 1 sample or more, not {count}")
-    if any((root / name).is_file() for name in (MANIFEST, UNFINISHED)):
+    if is_prediction_folder(root):
+        asked = {"run": run, "split": split, "window": window}
+        if given := [name for name, value in asked.items() if value is not None]:
+            raise DatasetError(
+                f"{root} holds predictions, which are shown as they were made: leave "
+                f"{' and '.join(given)} out"
+            )
         rows = _of_predictions(open_predictions(root), samples, count, labels)
     else:
         if not (root / DATASET_MANIFEST).is_file() and open_layout(root) is None:

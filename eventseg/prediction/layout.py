@@ -19,6 +19,11 @@ MANIFEST, UNFINISHED, SAMPLES = "predictions.toml", "unfinished.toml", "samples.
 LABELS, PROBABILITIES = "labels", "probabilities"
 
 
+def is_prediction_folder(path: Path) -> bool:
+    """Return whether a folder holds predictions, or some of an unfinished prediction."""
+    return any((path / name).is_file() for name in (MANIFEST, UNFINISHED))
+
+
 def label_file(root: Path, sample_id: str) -> Path:
     """Return the file of a sample's label map."""
     return root / LABELS / checked_name(f"{sample_id}.png")

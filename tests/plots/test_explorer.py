@@ -99,6 +99,8 @@ def test_without_a_screen_a_picture_is_named(recording, tmp_path):
         explore(recording)
     with pytest.raises(WindowError, match="must be 1ms to 1s"):
         explore(recording, window="2s")
+    with pytest.raises(WindowError, match=r"nothing is at 100\.000000 s"):
+        explore(recording, at="100s")
     result = CliRunner().invoke(main, ["view", str(recording.path), "--interactive"])
     assert result.exit_code == 1
     assert "write a picture with --out" in result.output
@@ -106,3 +108,8 @@ def test_without_a_screen_a_picture_is_named(recording, tmp_path):
         main, ["view", str(recording.path), "--interactive", "--out", str(tmp_path / "a.png")]
     )
     assert both.exit_code == 2
+    for option in ("--from", "--until", "--every"):
+        part = ["view", str(recording.path), "--interactive", option, "100ms"]
+        refused = CliRunner().invoke(main, part)
+        assert refused.exit_code == 2
+        assert "are for films" in refused.output

@@ -97,6 +97,9 @@ def test_what_cannot_be_shown_is_named(root, tmp_path):
     ):
         with pytest.raises(error, match=match):
             eventseg.contact_sheet(root / "streets", device="cpu", **asked)
+    for asked in ({"window": "10ms"}, {"split": "test"}, {"run": root / "six.pt"}):
+        with pytest.raises(DatasetError, match=f"as they were made: leave {min(asked)} out"):
+            eventseg.contact_sheet(root / "maps", **asked)
     with pytest.raises(DatasetError, match="is no data set, image folder, run or prediction"):
         eventseg.contact_sheet(tmp_path, device="cpu")
     (tmp_path / "windows").mkdir()
@@ -175,6 +178,10 @@ def test_view_and_info_take_every_folder(root, tmp_path, monkeypatch):
         ((root / "other.hdf5", "--device", "cpu"), "--device is for a folder"),
         ((root / "maps", "--out", "film.gif", "--count", "2"), "a film shows all samples"),
         ((root / "streets", "--window", "10ms,50ms"), "several windows are for recordings"),
+        ((root / "maps", "--window", "10ms"), "as they were made: leave --window out"),
+        ((root / "maps", "--run", root / "six.pt"), "as they were made: leave --run out"),
+        ((root / "maps", "--split", "test"), "as they were made: leave --split out"),
+        ((root / "maps", "--device", "cpu"), "as they were made: leave --device out"),
     ):
         refused = call("view", *wrong)
         assert refused.exit_code == 2, refused.output
