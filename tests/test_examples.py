@@ -67,8 +67,11 @@ def test_readme_code_runs(beside_a_recording):
     street_dataset(beside_a_recording, name="drives", recordings=("first", "second"))
     exec(compile(second, "README.md", "exec"), names)
     assert 0 <= names["evaluation"].scores.miou_present <= 1
+    given = [shlex.split(command) for command in COMMANDS]
+    outs = {words[words.index("--out") + 1] for words in given if "--out" in words}
+    assert not outs & set(re.findall(r'out="(.*?)"', second))  # all of it may run in one folder
     frames = len(eventseg.open_recording("second.hdf5").frames)
-    assert len(list((beside_a_recording / "maps").glob("*.png"))) == frames > 0
+    assert len(list((beside_a_recording / "label_maps").glob("*.png"))) == frames > 0
     assert names["prediction"].labels.shape == (48, 64)
     assert len(names["run"].history) == 1
 

@@ -13,6 +13,7 @@ from eventseg.encoding.settings import Encoding
 from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork
 from eventseg.prediction.instants import Instants, place_instants
+from eventseg.prediction.layout import check_no_prediction_folder
 from eventseg.prediction.prediction import Prediction as Prediction
 from eventseg.prediction.predictor import SINGLE, Predictor, TestTimeAugmentation, predictor
 from eventseg.recordings import Recording, open_recording
@@ -80,8 +81,9 @@ class Predictions:
         Raises
         ------
         OutputError
-            A file cannot be written.
+            A file cannot be written, or the folder is one of :func:`eventseg.predict_into`.
         """
+        check_no_prediction_folder(Path(folder))
         return [each.save(Path(folder) / f"{each.id}.png") for each in self]
 
     def __repr__(self) -> str:

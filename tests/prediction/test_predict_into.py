@@ -28,6 +28,7 @@ from eventseg.events import EventStream
 from eventseg.labels.files import read_labels
 from eventseg.prediction import part
 from eventseg.prediction.checkpoint_file import find_checkpoint
+from eventseg.prediction.live.outputs import LabelFolder
 from eventseg.recordings import DDD17Writer
 from eventseg_cli.main import main
 
@@ -247,6 +248,18 @@ def test_another_sensor_works_and_is_noted(root, tmp_path):
     )  # fmt: skip
     assert made.folder.labels(made.folder.ids[0]).shape == (72, 80)
     assert "sensor of 80x72, the network was trained on rows 0 to 47 of 64x48" in said[0]
+
+
+def test_single_label_maps_never_lie_among_predictions(root, tmp_path):
+    eventseg.predict_into(
+        root / "events.pt", root / "other.hdf5", tmp_path / "maps", at=["0.2s"], device="cpu"
+    )
+    before = tree(tmp_path / "maps")
+    predictions = eventseg.predict(root / "events.pt", root / "other.hdf5", device="cpu")
+    for write in (predictions.save, LabelFolder):
+        with pytest.raises(OutputError, match="maps holds predictions, whose label maps lie in"):
+            write(tmp_path / "maps")
+    assert tree(tmp_path / "maps") == before
 
 
 @pytest.mark.parametrize("suffix", ["hdf5", "npz"])

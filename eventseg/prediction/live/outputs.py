@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import OutputError
 from eventseg.files.whole import check_folder
+from eventseg.prediction.layout import check_no_prediction_folder
 from eventseg.prediction.live.sources import loopback_address
 from eventseg.prediction.live.stream import LivePrediction
 from eventseg.prediction.live.summary import StreamSummary
@@ -61,11 +62,12 @@ class LabelFolder:
     Raises
     ------
     OutputError
-        The folder cannot be written.
+        The folder cannot be written, or holds predictions of :func:`eventseg.predict_into`.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        check_no_prediction_folder(self.folder)
         check_folder(self.folder)
 
     def __call__(self, prediction: LivePrediction) -> None:
