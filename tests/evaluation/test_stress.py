@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -17,12 +19,16 @@ from training_fixtures import SENSOR, street_dataset
 import eventseg
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
+from eventseg.evaluation.report.sections import write_csv_files
 from eventseg.evaluation.settings import StressName
+from eventseg.evaluation.stress import curves
 from eventseg.evaluation.stress.axes import AXES, HOT_HZ
 from eventseg.evaluation.stress.changes import changed
+from eventseg.evaluation.stress.curves import StressCurve, curve_section, summary_section
 from eventseg.evaluation.stress.streets import simulated_again, why_not_again
 from eventseg.events import SensorSize
 from eventseg.labels.maps import CITYSCAPES_19
+from eventseg.metrics.scores import scores
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg_cli.main import main
@@ -193,6 +199,38 @@ def test_curves_have_the_views_and_size_of_the_evaluation(no_page, root, tmp_pat
         scores.miou_truth,
         scores.pixel_accuracy,
     )
+
+
+def test_a_recording_named_all_is_not_the_group_of_all_samples(
+    no_page, root, tmp_path, monkeypatch
+):
+    street_dataset(tmp_path, recordings=("all", "other"))
+    monkeypatch.setattr(curves, "missing", lambda *_a, **_k: "no scenario is known")
+    made = eventseg.evaluate_run(
+        root / "gray.pt", tmp_path / "streets", split="val", out=tmp_path / "report",
+        device="cpu", baselines=False, stress="frame", stress_samples=2,
+    )  # fmt: skip
+    lines = {one.key: one for one in made.sections}["stress_frame"].lines
+    assert {one["scene"] for one in lines} == {"all", "recording all"}
+    by_level = [[one for one in lines if one["frame"] == level] for level in AXES["frame"].levels]
+    for one, other in by_level:
+        assert {**one, "scene": ""} == pytest.approx({**other, "scene": ""}, nan_ok=True)
+        assert one["samples"] == 2
+
+
+def test_curves_without_true_pixels_have_a_section_and_no_numbers(tmp_path):
+    axis = AXES["drop"]
+    nothing = scores(np.zeros((2, 2), np.int64), names=("a", "b"))
+    curve = StressCurve(axis, {"all": (nothing,) * len(axis.levels)}, {"all": 3})
+    summary, section = summary_section([curve], seed=0), curve_section(curve)
+    assert summary.table.lines[0][-2:] == ["-", "-"]
+    assert math.isnan(summary.lines[0]["worst"])
+    assert section.facts == {"area": None, "kept": None}
+    assert "NaN" not in json.dumps([section.to_dict(), summary.to_dict()])
+    write_csv_files(tmp_path, [section, summary])
+    assert len(list(tmp_path.iterdir())) == 2
+    write_csv_files(tmp_path, [replace(section, lines=[]), summary])
+    assert [path.name for path in tmp_path.iterdir()] == ["measure-stress.csv"]
 
 
 def test_the_commands_and_what_they_refuse(no_page, root, tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ class Section:
 
 
 def write_csv_files(folder: Path, sections: Sequence[Section]) -> None:
-    """Write ``measure-KEY.csv`` of each section, and remove those of an earlier report.
+    """Write ``measure-KEY.csv`` of each section with lines, and remove those of an earlier report.
 
     Floats have the digits that read back the same.
 
@@ -83,7 +83,11 @@ def write_csv_files(folder: Path, sections: Sequence[Section]) -> None:
     OutputError
         A file cannot be written.
     """
-    names = {f"{PREFIX}{section.key.replace('_', '-')}.csv": section for section in sections}
+    names = {
+        f"{PREFIX}{section.key.replace('_', '-')}.csv": section
+        for section in sections
+        if section.lines
+    }
     for path in folder.glob(f"{PREFIX}*.csv"):
         if path.name not in names:
             path.unlink()

@@ -205,12 +205,16 @@ def stress_curve(predictor: StressedPredictor, name: StressName) -> StressCurve:
 
 
 def _groups(predictor: StressedPredictor) -> list[str]:
-    """Return the scene of each sample: the scenario of its drive, or else its recording."""
+    """Return the scene of each sample: the scenario of its drive, or else its recording.
+
+    A recording whose name is that of the group of all samples gets another one.
+    """
     chosen = predictor.chosen
     if not missing("scenario", predictor.source, chosen, window=predictor.window):
         values = sample_values("scenario", predictor.source, chosen, window=predictor.window)
         return [str(value) for value in values]
-    return [predictor.source.sequences[i] for i in chosen.tolist()]
+    names = [predictor.source.sequences[i] for i in chosen.tolist()]
+    return [f"recording {name}" if name == ALL else name for name in names]
 
 
 def curve_section(curve: StressCurve) -> Section:
@@ -249,7 +253,7 @@ def curve_section(curve: StressCurve) -> Section:
             f"{axis.rule}; {curve.samples[ALL]:,} samples; area under the curve "
             f"{percent(curve.area)} %, {percent(curve.kept)} % of the unchanged score"
         ),
-        facts={"area": curve.area, "kept": None if np.isnan(curve.kept) else curve.kept},
+        facts={"area": _known(curve.area), "kept": _known(curve.kept)},
         lines=lines,
         table=Table(f"Stress: {axis.title}", header, cells),
         figure=lambda: figure_groups(
@@ -266,7 +270,7 @@ def summary_section(curves: Sequence[StressCurve], *, seed: int) -> Section:
     """Return the section of all axes, with the mean share of the score that is kept."""
     known = [curve.kept for curve in curves if not np.isnan(curve.kept)]
     mean = statistics.fmean(known) if known else float("nan")
-    worst = {curve.axis.name: int(np.nanargmin(curve.miou)) for curve in curves}
+    worst = [_worst(curve) for curve in curves]
     return Section(
         key="stress",
         title="Under stress, %",
@@ -275,17 +279,17 @@ def summary_section(curves: Sequence[StressCurve], *, seed: int) -> Section:
             "levels are evenly spaced in the area; random numbers follow from the seed "
             f"{seed}; mIoU of true classes"
         ),
-        facts={"kept": None if np.isnan(mean) else mean, "seed": seed},
+        facts={"kept": _known(mean), "seed": seed},
         lines=[
             {
                 "stress": curve.axis.name,
                 "unchanged": curve.unchanged,
                 "area": curve.area,
                 "kept": curve.kept,
-                "worst_level": curve.axis.levels[worst[curve.axis.name]],
-                "worst": curve.miou[worst[curve.axis.name]],
+                "worst_level": level,
+                "worst": miou,
             }
-            for curve in curves
+            for curve, (level, miou) in zip(curves, worst, strict=True)
         ],
         table=Table(
             "Under stress",
@@ -296,13 +300,26 @@ def summary_section(curves: Sequence[StressCurve], *, seed: int) -> Section:
                     percent(curve.unchanged),
                     percent(curve.area),
                     percent(curve.kept),
-                    percent(curve.miou[worst[curve.axis.name]]),
-                    f"{curve.axis.levels[worst[curve.axis.name]]:g}",
+                    percent(miou),
+                    "-" if np.isnan(level) else f"{level:g}",
                 ]
-                for curve in curves
+                for curve, (level, miou) in zip(curves, worst, strict=True)
             ],
         ),
     )
+
+
+def _worst(curve: StressCurve) -> tuple[float, float]:
+    """Return the level with the least score and that score; NaN where no level has one."""
+    if np.isnan(curve.miou).all():
+        return float("nan"), float("nan")
+    place = int(np.nanargmin(curve.miou))
+    return curve.axis.levels[place], curve.miou[place]
+
+
+def _known(value: float) -> float | None:
+    """Return a number, None for NaN, which JSON does not have."""
+    return None if np.isnan(value) else value
 
 
 def _line(curve: StressCurve, group: str) -> Line:
