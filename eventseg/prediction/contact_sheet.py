@@ -33,6 +33,7 @@ from eventseg.prediction.moments import (
     Moment,
     MomentSource,
     open_moments,
+    without_label_set,
 )
 from eventseg.prediction.prediction import labels_of
 from eventseg.prediction.predictor import Predictor, network_input, predictor
@@ -156,6 +157,7 @@ def _of_predictions(
             source = sources[sample.input]
             moment = source.moment(sample)
             rows.append(_Row(name, moment, source.classes, folder.labels(name), folder.classes))
+        without_label_set(sources, labels)
     return rows
 
 

@@ -29,7 +29,7 @@ from eventseg.plots.film_frame import (
 )
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
-from eventseg.prediction.moments import Moment, MomentSource, open_moments
+from eventseg.prediction.moments import Moment, MomentSource, open_moments, without_label_set
 from eventseg.recordings.progress import Progress, Report, no_report
 
 MOST_FPS, STILL_FPS = 60, Fraction(4)
@@ -108,7 +108,7 @@ def film_predictions(
     Raises
     ------
     DatasetError
-        Folders without a sample in common, or inputs that are gone.
+        Folders without a sample in common, inputs that are gone, or none with that label set.
     OutputError
         The film cannot be written.
     MissingExtraError
@@ -135,6 +135,7 @@ def film_predictions(
         for name in dict.fromkeys(sample.input for sample in chosen):
             sources[name] = open_moments(opened[0], name, label_set=labels)
             files.callback(sources[name].close)
+        lacking = without_label_set(sources, labels)
         film = _Film.of(opened, sources, chosen, columns)
 
         def pictures() -> Iterator[Picture]:
@@ -152,7 +153,9 @@ def film_predictions(
                 *film.common.classes.colours,
             ],
         )
-    return FilmOfPredictions(path, len(chosen), float(rate), left_out, film.note)
+    no_labels = f"{', '.join(lacking)} without labels {labels}" if lacking else ""
+    note = "; ".join(filter(None, (film.note, no_labels)))
+    return FilmOfPredictions(path, len(chosen), float(rate), left_out, note)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -373,6 +373,29 @@ def open_moments(
     return PictureMoments({**{f.name: f for f in files}, **{f.stem: f for f in files}})
 
 
+def without_label_set(sources: Mapping[str, MomentSource], label_set: str | None) -> list[str]:
+    """Return the names of the inputs without the label set that is asked for.
+
+    Raises
+    ------
+    DatasetError
+        None of them has it.
+    """
+    if label_set is None:
+        return []
+    lacking = [
+        name
+        for name, source in sources.items()
+        if source.label_set != label_set or source.classes is None
+    ]
+    if lacking and len(lacking) == len(sources):
+        raise DatasetError(
+            f"no input has labels {label_set!r}: recordings have the truth beside them alone, and "
+            "pictures without labels none; leave the label set out"
+        )
+    return lacking
+
+
 def _rgb(gray: NDArray[np.uint8]) -> Rgb:
     return np.repeat(gray[:, :, None], 3, axis=2)
 

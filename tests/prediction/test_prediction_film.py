@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image, ImageSequence
 from prediction_fixtures import random_network
+from recording_fixtures import write_recording
 from training_fixtures import street_dataset
 
 import eventseg
@@ -163,6 +164,20 @@ def test_data_sets_show_a_label_set_and_pictures_themselves(root, tmp_path):
         assert np.array_equal(*pictures)
     with pytest.raises(DatasetError, match="no label set 'taught'; it has truth"):
         eventseg.film_predictions(tmp_path / "test", tmp_path / "c", labels="taught")
+    for show in (
+        lambda: eventseg.film_predictions(root / "nineteen", tmp_path / "c", labels="own"),
+        lambda: eventseg.contact_sheet(root / "nineteen", labels="own"),
+    ):
+        with pytest.raises(DatasetError, match="no input has labels 'own': recordings have the"):
+            show()
+    assert not (tmp_path / "c").exists()
+    plain = write_recording(tmp_path / "plain.hdf5", sensor=eventseg.SensorSize(48, 64), frames=2)
+    eventseg.predict_into(
+        root / "nineteen.pt", [root / "other.hdf5", plain], tmp_path / "two", at=["0.2s"],
+        device="cpu",
+    )  # fmt: skip
+    some = eventseg.film_predictions(tmp_path / "two", tmp_path / "e", labels="truth", width=320)
+    assert some.note == "plain without labels truth"
     picture = tmp_path / "x.png"
     Image.fromarray(np.full((40, 60), 90, np.uint8)).save(picture)
     eventseg.predict_into(root / "six.pt", picture, tmp_path / "pictures", device="cpu")
