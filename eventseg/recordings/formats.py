@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
@@ -196,10 +195,15 @@ def open_recording(
     more = {"camera": None if camera is None else str(camera), "time_unit": time_unit}
     for candidate in candidates:
         if candidate.recognises(path):
-            open_with = partial(candidate.open, path, rotate180=rotate180, progress=report, **more)
-            opened = open_with(sensor=sensor)
-            if likely not in (None, opened.sensor) and opened.report.sensor_guessed:
-                opened = _opened_as(likely, opened, open_with)
+            opened = _opened(
+                candidate,
+                path,
+                sensor=sensor,
+                likely=likely,
+                rotate180=rotate180,
+                progress=report,
+                **more,
+            )
             opened.shift_frames(shift_frames_us)
             opened.rotated180 = rotate180
             return opened
@@ -217,12 +221,20 @@ def _owner_name(truth: Path) -> str:
     return f"{truth.name.removesuffix('.truth.h5')}.hdf5" if owner is None else owner.name
 
 
-def _opened_as(
-    likely: SensorSize | None, guessed: Recording, open_with: Callable[..., Recording]
+def _opened(
+    candidate: Format,
+    path: Path,
+    *,
+    sensor: SensorSize | None,
+    likely: SensorSize | None,
+    **settings: Any,
 ) -> Recording:
-    """Return a recording opened with a likely size, or as it is where events lie outside that."""
+    """Open a recording, with the likely size in place of a guess that all events allow."""
+    guessed = candidate.open(path, sensor=sensor, **settings)
+    if likely in (None, guessed.sensor) or not guessed.report.sensor_guessed:
+        return guessed
     try:
-        other = open_with(sensor=likely)
+        other = candidate.open(path, sensor=likely, **settings)
     except RecordingError:  # nothing lies on it
         return guessed
     except BaseException:
