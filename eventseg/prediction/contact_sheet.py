@@ -25,18 +25,17 @@ from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.instants import window_us_of
 from eventseg.prediction.layout import RUN, is_prediction_folder
+from eventseg.prediction.moment import Moment, MomentSource
 from eventseg.prediction.moments import (
     STORED_WINDOW,
-    DatasetMoments,
     FolderMoments,
     LeagueMoments,
-    Moment,
-    MomentSource,
     open_moments,
     without_label_set,
 )
 from eventseg.prediction.prediction import labels_of
 from eventseg.prediction.predictor import Predictor, network_input, predictor
+from eventseg.prediction.recorded_moments import DatasetMoments
 from eventseg.sources.layouts import open_layout
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource

@@ -29,7 +29,8 @@ from eventseg.plots.film_frame import (
 )
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.inputs import PredictedSample
-from eventseg.prediction.moments import Moment, MomentSource, open_moments, without_label_set
+from eventseg.prediction.moment import Moment, MomentSource
+from eventseg.prediction.moments import open_moments, without_label_set
 from eventseg.recordings.progress import Progress, Report, no_report
 
 MOST_FPS, STILL_FPS = 60, Fraction(4)

@@ -16,7 +16,7 @@ from eventseg.plots.film import Picture, check_out, write_film
 from eventseg.plots.film_frame import EXACT, FilmLayout, Panel
 from eventseg.prediction.film import FilmOfPredictions, check_fps, film_rate, film_width
 from eventseg.prediction.inputs import PredictedSample
-from eventseg.prediction.moments import RecordedMoments
+from eventseg.prediction.recorded_moments import RecordedMoments
 from eventseg.recordings import open_recording
 from eventseg.recordings.choices import FileChoices, TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
