@@ -68,9 +68,14 @@ class StreetsFolder:
                 f"simulate without them remove {root / SHARDS}"
             )
         differs = None if found is None else difference(found[0], settings)
+        if overwrite and differs is not None:
+            remove_streets(root, (STREETS, UNFINISHED), {*self.before, *seeds})
+            self.before = ()
+            return
         if overwrite:
-            remove_streets(root, seeds if differs is None else {*self.before, *seeds})
-            self.before = self.before if differs is None else ()
+            # The streets of other seeds stay listed if this is stopped before all are removed.
+            self.begin()
+            remove_streets(root, (STREETS,), seeds)
             return
         if differs is not None:
             raise OutputError(
@@ -90,40 +95,51 @@ class StreetsFolder:
         return path.is_file() and truth_path(path).is_file()
 
     def begin(self) -> None:
-        """Mark the streets as on their way; those of an earlier run stay listed."""
-        self._write(UNFINISHED, self.before)
+        """List the streets as on their way, beside those of earlier runs.
+
+        A later run for other seeds finds those that this one has completed by this list.
+        """
+        self._write(UNFINISHED, {*self.before, *self.seeds})
 
     def finish(self) -> None:
-        """Remove what killed processes left, and list all streets, which completes the folder."""
+        """Remove what killed processes left, and list all streets, which completes the folder.
+
+        Streets of earlier runs that are not there, as of one that was stopped, are not listed.
+        """
         for path in self.root.glob(LEFTOVERS):
             path.unlink(missing_ok=True)
-        self._write(STREETS, sorted({*self.before, *self.seeds}))
+        self._write(STREETS, filter(self.is_done, {*self.before, *self.seeds}))
         (self.root / UNFINISHED).unlink(missing_ok=True)
 
     def _write(self, name: str, seeds: Iterable[int]) -> None:
-        text = tomli_w.dumps({"seeds": list(seeds), "settings": dict(self.settings)})
+        text = tomli_w.dumps({"seeds": sorted(seeds), "settings": dict(self.settings)})
         write_whole(self.root / name, lambda file: file.write(text.encode()))
 
 
 def read_streets(root: Path) -> tuple[dict[str, Any], tuple[int, ...]] | None:
     """Return settings and seeds of a folder of streets, complete or not; None for another folder.
 
+    The seeds are those of all runs; the streets of one that was stopped may not be there.
+
     Raises
     ------
     OutputError
         A manifest that cannot be read.
     """
-    for name in (STREETS, UNFINISHED):
+    settings: dict[str, Any] | None = None
+    seeds: set[int] = set()
+    for name in (UNFINISHED, STREETS):
         if not (root / name).is_file():
             continue
         try:
             table = read_toml(root / name)
-            return dict(table["settings"]), tuple(map(int, table["seeds"]))
+            settings = dict(table["settings"])
+            seeds.update(map(int, table["seeds"]))
         except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise OutputError(
                 f"{root / name} is no list of streets ({error}); remove it, or give another folder"
             ) from error
-    return None
+    return None if settings is None else (settings, tuple(sorted(seeds)))
 
 
 def difference(made: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
@@ -135,10 +151,10 @@ def difference(made: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
     return None
 
 
-def remove_streets(root: Path, seeds: Iterable[int]) -> None:
-    """Remove the manifests of a folder of streets, then the recordings of some seeds."""
+def remove_streets(root: Path, manifests: Iterable[str], seeds: Iterable[int]) -> None:
+    """Remove manifests of a folder of streets, then the recordings of some seeds."""
     try:
-        for name in (STREETS, UNFINISHED):
+        for name in manifests:
             (root / name).unlink(missing_ok=True)
         for seed in seeds:
             path = street_file(root, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,12 @@ from eventseg.simulate import (
     simulate_street,
     simulate_streets,
     simulate_streets_shard,
+    streets,
+    streets_folder,
 )
-from eventseg.simulate.streets_folder import UNFINISHED
+from eventseg.simulate.files import Summary
+from eventseg.simulate.street_job import StreetJob, make_street
+from eventseg.simulate.streets_folder import STREETS, UNFINISHED
 from eventseg.training.check_path import check_path
 from eventseg_cli.main import main
 
@@ -106,6 +112,68 @@ def test_a_stopped_run_is_completed_and_seeds_are_added(straight: Path, tmp_path
     assert len(simulate_streets(out, [7], **SETTINGS).made) == 1
     assert (out / "street-000003.hdf5").stat().st_mtime_ns == first
     assert tree(out) == tree(straight)
+
+
+def listed(out: Path) -> list[int]:
+    """Return the seeds of a complete folder, each of which has its two files."""
+    seeds: list[int] = tomllib.loads((out / STREETS).read_text())["seeds"]
+    for end in ("hdf5", "truth.h5"):
+        assert {path.name for path in out.glob(f"street-??????.{end}")} == {
+            f"street-{seed:06d}.{end}" for seed in seeds
+        }
+    return seeds
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Let a run end, as by Ctrl-C, where it comes to a seed."""
+
+    def make_or_stop(job: StreetJob, tick: Callable[[float], None]) -> Summary:
+        if job.seed == seed:
+            raise KeyboardInterrupt
+        return make_street(job, tick)
+
+    monkeypatch.setattr(streets, "make_street", make_or_stop)
+
+
+def test_a_stopped_run_lists_the_streets_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            simulate_streets(tmp_path, range(2), **SETTINGS)
+    simulate_streets(tmp_path, [5], **SETTINGS)
+    assert listed(tmp_path) == [0, 5], "the completed street of the stopped run is listed"
+    for overwrite, there in ((False, [0, 1, 3, 5]), (True, [0, 3, 5])):
+        with monkeypatch.context() as patch:
+            stop_at(patch, 1 if overwrite else 2)
+            with pytest.raises(KeyboardInterrupt):
+                simulate_streets(tmp_path, (1, 2), overwrite=overwrite, **SETTINGS)
+        simulate_streets(tmp_path, [3], **SETTINGS)
+        assert listed(tmp_path) == there, f"after a stopped run with overwrite={overwrite}"
+
+
+def test_streets_of_other_seeds_stay_listed_when_they_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate_streets(tmp_path, range(2), **SETTINGS)
+    with monkeypatch.context() as patch:
+        patch.setattr(streets_folder, "truth_path", lambda path: tmp_path)
+        with pytest.raises(OutputError, match="cannot remove streets"):
+            simulate_streets(tmp_path, [1], overwrite=True, **SETTINGS)
+    simulate_streets(tmp_path, [1], **SETTINGS)
+    assert listed(tmp_path) == [0, 1]
+
+
+def test_overwrite_removes_streets_of_a_stopped_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            simulate_streets(tmp_path, range(2), **{**SETTINGS, "duration_us": 10_000})
+    simulate_streets(tmp_path, [1], overwrite=True, **SETTINGS)
+    assert listed(tmp_path) == [1], "the street of the other duration is gone"
 
 
 def test_what_is_there_is_kept_unless_told(straight: Path, tmp_path: Path) -> None:
