@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -185,6 +186,14 @@ def test_a_pause_does_not_count_for_the_validation_part():
     split = hold_back_validation(paused, longest_window_us=50_000)
     assert 0.09 < (split == "val").mean() < 0.11
     assert (split[: len(t)] == "train").all()
+
+
+@pytest.mark.parametrize(
+    "t_us", [[50_000], [33_000, 66_000], [70_000] * 3, range(0, 250_000, 50_000)], ids=str
+)
+def test_a_recording_too_short_to_keep_a_training_sample_trains(t_us: Sequence[int]) -> None:
+    split = hold_back_validation(np.array(t_us), longest_window_us=250_000)
+    assert split.tolist() == ["train"] * len(t_us)
 
 
 @pytest.mark.parametrize(

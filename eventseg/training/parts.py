@@ -81,9 +81,10 @@ def pick(source: Source, config: TrainConfig, *, split: str) -> NDArray[np.int64
         found = np.sort(found[order[: max(1, round(config.fraction * len(found)))]])
     if len(found) == 0:
         have = ", ".join(f"{name} {int((of == name).sum())}" for name in sorted(set(of.tolist())))
+        whole = "let whole recordings validate (--hold-back recordings or --val NAME)"
         advice = {
-            "train": "encode recordings for training, or lower min_covered",
-            "val": "use longer recordings, set validation_share, or choose protocol paper",
+            "train": f"encode recordings for training, {whole}, or lower min_covered",
+            "val": f"{whole}, use longer ones, set validation_share, or choose protocol paper",
             "test": "encode a recording for test with --test",
         }[split]
         raise TrainingError(f"{source.path} has no samples of split {split} ({have}); {advice}")

@@ -453,7 +453,10 @@ def test_parts_that_are_empty_are_named(copied: Path, tmp_path: Path) -> None:
     table = copied / "samples.csv"
     assert table.is_file()
     table.write_text(table.read_text().replace(",val,", ",gap,"))
-    with pytest.raises(TrainingError, match=r"no samples of split val .*set validation_share"):
+    cures = r"\(--hold-back recordings or --val NAME\)"
+    with pytest.raises(
+        TrainingError, match=rf"no samples of split val .*{cures}.* set validation_share"
+    ):
         train_tiny(copied, tmp_path / "out")
     source = open_source(copied)
     config = tiny(validation_share=0.25)
