@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ class StatisticsReport:
     Parameters
     ----------
     columns : dict
-        Statistics by name: of each recording, and of streets as drawn and as fitted.
+        Statistics by name: of each recording, and of streets as drawn and as fitted. Of
+        recordings of one name, and of one named as the streets are, the others have their path.
     fit : Fit, optional
         Settings fitted to the mean of the recordings.
     """
@@ -136,7 +138,7 @@ def report_statistics(
     for path in recordings:
         with open_recording(path, sensor=sensor, **choices.arguments) as recording:
             sizes.add(recording.sensor)
-            name = recording.name if recording.name not in columns else str(path)
+            name = _column_name(recording.name, path, {*columns, USUAL, FITTED})
             columns[name] = measure_recording(recording, progress=progress)
     if not columns:
         raise SimulationError("there is no recording to measure: give one or more")
@@ -157,6 +159,12 @@ def report_statistics(
         progress=progress,
     )
     return StatisticsReport({**columns, USUAL: fit.usual, FITTED: fit.fitted}, fit)
+
+
+def _column_name(name: str, path: str | Path, taken: Set[str]) -> str:
+    """Return a name that no other column has: the recording's, its path, or a numbered one."""
+    numbered = (f"{path} ({number})" for number in count(2))
+    return next(one for one in chain([name, str(path)], numbered) if one not in taken)
 
 
 def _shown(key: str, one: EventStatistics) -> str:

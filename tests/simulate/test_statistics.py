@@ -9,14 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from recording_fixtures import write_recording
 
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.plots import figure_statistics
 from eventseg.recordings import open_recording
+from eventseg.simulate import report
 from eventseg.simulate.fit import (
     LEAST_EXPLAINED,
     RANGES,
+    Fit,
     as_settings,
     estimate_quantities,
     fit_street,
@@ -304,6 +307,24 @@ def test_the_command_prints_a_table_json_and_a_picture(tmp_path):
         1,
         "error: 5 drives are too few to fit: give 24 or more\n",
     )
+
+
+def test_every_recording_has_a_column_of_its_own(tmp_path, monkeypatch):
+    one = measure_events([random_stretch(1)])
+    monkeypatch.setattr(report, "fit_street", lambda *_, **__: Fit({}, {}, one, one))
+    (tmp_path / "other").mkdir()
+    paths = [
+        write_recording(tmp_path / name, events=400, frames=1, duration_us=600_000)
+        for name in ("streets.hdf5", "fitted streets.hdf5", "drive.hdf5", "other/drive.hdf5")
+    ]
+    paths.append(paths[-1])
+    found = report_statistics(paths)
+    assert list(found.columns) == [
+        str(paths[0]), str(paths[1]), "drive", str(paths[3]), f"{paths[3]} (2)",
+        "streets", "fitted streets",
+    ]  # fmt: skip
+    assert found.columns["streets"] is one
+    assert {one.n_stretches for one in list(found.columns.values())[:5]} == {1}
 
 
 def test_the_figure_draws_every_column():
