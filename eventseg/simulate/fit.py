@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,12 +49,18 @@ RANGES: dict[str, tuple[float, float]] = {
 """What is drawn for the fit, evenly on a logarithmic scale: the geometric mean of both thresholds,
 ON divided by OFF, the rate of noise in the dark, and settings of a street."""
 
+OWN_STATISTIC = ("noise_hz", "refractory_us")
+"""Quantities that are a statistic as well, which a recording may lack."""
+
 LEAST_EXPLAINED = 0.3
 """Share of the variance that left-out drives must show for a setting to be proposed."""
 
 FEWEST_DRIVES = 24
 SETTLE_US, STEP_US, CHUNK = 60_000, 2_000, 25
 REFERENCE_DRIVES = 4
+CUMULATED = [10, 20, 30, 40, 55]
+"""Bins of the intervals up to which their shares are added up for the fit."""
+
 _LEAK_SHARE = 0.2
 
 
@@ -70,7 +76,8 @@ class Estimate:
         Root mean square error of left-out drives, as a factor: most lie within
         ``value / factor`` to ``value * factor``.
     explained : float
-        Share of the variance of the logarithm that the statistics explain in left-out drives.
+        Share of the variance of the logarithm that the statistics explain in left-out drives; 0
+        for noise and dead time of a recording in which they could not be measured.
     """
 
     value: float
@@ -211,12 +218,20 @@ def learn_drives(
 
 
 def estimate_quantities(learned: LearnedDrives, target: EventStatistics) -> dict[str, Estimate]:
-    """Return the estimate of each quantity in ``RANGES`` from the statistics of a recording."""
-    wanted = _features(target)
-    return {
-        name: _regress(learned.features, learned.drawn[:, k], wanted, RANGES[name])
+    """Return the estimate of each quantity in ``RANGES`` from the statistics of a recording.
+
+    Statistics that the recording lacks, such as noise where no pixel is quiet, are not used, and
+    nothing explains a quantity whose own statistic is lacking: the drives to learn from have it,
+    so their error without it is not that of such a recording.
+    """
+    has = _measured(target)
+    features, wanted = learned.features[:, has], _features(target)[has]
+    found = {
+        name: _regress(features, learned.drawn[:, k], wanted, RANGES[name])
         for k, name in enumerate(RANGES)
     }
+    lacking = [name for name in OWN_STATISTIC if math.isnan(getattr(target, name))]
+    return found | {name: replace(found[name], explained=0.0) for name in lacking}
 
 
 def simulate_statistics(
@@ -303,7 +318,7 @@ def _features(found: EventStatistics) -> NDArray[np.float64]:
     # Where nothing is counted, a rate is that of one event in a small sensor.
     rates = [math.log(max(_number(getattr(found, name)), 1e-3)) for name in RATES]
     shortest = math.log(max(_number(found.refractory_us), 1.0))
-    cumulated = np.cumsum(found.intervals)[[10, 20, 30, 40, 55]]
+    cumulated = np.cumsum(found.intervals)[CUMULATED]
     return np.array(
         [
             *(odds(getattr(found, name)) for name in SHARES),
@@ -312,6 +327,13 @@ def _features(found: EventStatistics) -> NDArray[np.float64]:
             *(odds(float(share)) for share in cumulated),
         ]
     )
+
+
+def _measured(found: EventStatistics) -> NDArray[np.bool_]:
+    """Return which of the features come from statistics that there are, bool (F,)."""
+    times = math.isfinite(found.refractory_us)  # there are intervals between events of a pixel
+    rates = [math.isfinite(getattr(found, name)) for name in RATES]
+    return np.array([*(True for _ in SHARES), *rates, *[times] * (1 + len(CUMULATED))])
 
 
 def _number(value: float) -> float:

@@ -7,7 +7,7 @@ costs the same memory. None depends on the scene's classes: a real recording has
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -219,22 +219,32 @@ def distances(one: EventStatistics, other: EventStatistics) -> dict[str, float]:
         found[name] = abs(math.log(ratio)) if ratio > 0.0 else math.nan
     # Between two histograms on a line it is the area between the cumulated shares.
     apart = np.abs(np.cumsum(np.subtract(one.intervals, other.intervals)))
-    found["intervals"] = float(apart.sum() * math.log10(INTERVALS_US[1] / INTERVALS_US[0]))
+    moved = float(apart.sum() * math.log10(INTERVALS_US[1] / INTERVALS_US[0]))
+    found["intervals"] = moved if any(one.intervals) and any(other.intervals) else math.nan
     return found
 
 
 def mean_statistics(several: list[EventStatistics]) -> EventStatistics:
-    """Return the mean of each statistic over recordings of equal weight."""
+    """Return the mean of each statistic over recordings of equal weight that have it.
+
+    A statistic that none has is nan.
+    """
     mean = {
-        name: float(np.nanmean([getattr(one, name) for one in several]))
+        name: _mean_of_numbers([getattr(one, name) for one in several])
         for name in (*SHARES, *RATES, "refractory_us")
     }
+    intervals = [one.intervals for one in several if any(one.intervals)]
     return EventStatistics(
         **mean,
-        intervals=tuple(np.mean([one.intervals for one in several], axis=0).tolist()),
+        intervals=tuple(np.mean(intervals or [several[0].intervals], axis=0).tolist()),
         n_pixels=several[0].n_pixels,
         n_stretches=sum(one.n_stretches for one in several),
     )
+
+
+def _mean_of_numbers(values: Sequence[float]) -> float:
+    numbers = [value for value in values if not math.isnan(value)]
+    return float(np.mean(numbers)) if numbers else math.nan
 
 
 class _Totals:

@@ -17,9 +17,11 @@ from eventseg.plots import figure_statistics
 from eventseg.recordings import open_recording
 from eventseg.simulate import report
 from eventseg.simulate.fit import (
+    CUMULATED,
     LEAST_EXPLAINED,
     RANGES,
     Fit,
+    LearnedDrives,
     as_settings,
     estimate_quantities,
     fit_street,
@@ -268,7 +270,8 @@ def test_the_fit_recovers_known_settings(learned, known):
 def test_a_fit_proposes_settings_that_a_street_takes(tmp_path):
     tiny = SensorSize(20, 27)
     seen: list[float] = []
-    target = measure_events([random_stretch(1)])
+    target = measure_events([random_stretch(1, count=60)])
+    assert math.isfinite(target.noise_hz), "noise is proposed where it was measured"
     fit = fit_street(
         target, sensor=tiny, drives=24, threads=2, progress=lambda now: seen.append(now.share)
     )
@@ -307,6 +310,48 @@ def test_the_command_prints_a_table_json_and_a_picture(tmp_path):
         1,
         "error: 5 drives are too few to fit: give 24 or more\n",
     )
+
+
+def made_up_drives(seed=0):
+    """Return drives to learn from whose features follow from the quantities, with some noise."""
+    rng = np.random.default_rng(seed)
+    low, high = np.log(np.array(list(RANGES.values()))).T
+    drawn = rng.uniform(low, high, (30, len(RANGES)))
+    width = len(SHARES) + len(RATES) + 1 + len(CUMULATED)
+    features = drawn @ rng.normal(size=(len(RANGES), width))
+    return LearnedDrives(drawn, features + rng.normal(size=features.shape) / 10)
+
+
+def test_a_statistic_that_a_recording_lacks_decides_nothing():
+    dense = measure_events([random_stretch(1, count=4_000)])
+    lone = measure_events([stretch([(1_000, 3, 3, 1), (300_000, 9, 9, 0)])])
+    assert math.isnan(dense.noise_hz), "no pixel is quiet"
+    assert math.isnan(lone.refractory_us), "no pixel has two events"
+    learned = made_up_drives()
+    intervals = [*range(len(SHARES) + len(RATES) - 1, learned.features.shape[1])]
+    for target, columns, own in (
+        (dense, [len(SHARES) + RATES.index("noise_hz")], "noise_hz"),
+        (lone, intervals, "refractory_us"),
+    ):
+        estimates = estimate_quantities(learned, target)
+        other = learned.features.copy()
+        other[:, columns] = np.random.default_rng(1).normal(size=(len(other), len(columns)))
+        assert estimate_quantities(LearnedDrives(learned.drawn, other), target) == estimates
+        assert [name for name, one in estimates.items() if one.explained == 0.0] == [own]
+    known = estimate_quantities(learned, measure_events([random_stretch(1, count=60)]))
+    assert min(one.explained for one in known.values()) > LEAST_EXPLAINED
+
+
+def test_what_recordings_lack_has_no_mean_and_no_distance():
+    dense = measure_events([random_stretch(1, count=4_000)])
+    lone = measure_events([stretch([(1_000, 3, 3, 1), (300_000, 9, 9, 0)])])
+    assert math.isnan(mean_statistics([dense, dense]).noise_hz)
+    mean = mean_statistics([dense, lone])
+    assert mean.noise_hz == lone.noise_hz
+    assert mean.intervals == dense.intervals
+    for name in ("noise_hz", "interval_us", "intervals"):
+        assert math.isnan(distances(dense, lone)[name])
+        assert math.isnan(distances(lone, dense)[name])
 
 
 def test_every_recording_has_a_column_of_its_own(tmp_path, monkeypatch):
