@@ -81,12 +81,17 @@ def check_numbers(*, duration_us: int, seed: int, sensor: SensorSize, step_us: i
         raise SimulationError(
             f"a duration of {duration_us} us is too short: give at least {SHORTEST_US} us"
         )
-    if seed < 0:
-        raise SimulationError(f"seed {seed} is negative: give 0 or more")
+    check_seed(seed)
     if min(sensor) < 8 or max(sensor) > 2048:
         raise SimulationError(f"sensor {sensor} must be 8 to 2048 pixels high and wide")
     if not 50 <= step_us <= SHORTEST_US:
         raise SimulationError(f"a step of {step_us} us is out of range: 50 to {SHORTEST_US} us")
+
+
+def check_seed(seed: int) -> None:
+    """Raise an error for a seed that no random numbers have."""
+    if seed < 0:
+        raise SimulationError(f"seed {seed} is negative: give 0 or more")
 
 
 def check_tolerance(tolerance: float | None) -> None:

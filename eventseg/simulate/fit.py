@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eventseg.events import EventStream, SensorSize
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.simulate.files import thread_count
+from eventseg.simulate.files import check_seed, thread_count
 from eventseg.simulate.scene.scenarios import SimulationError, scenario_named
 from eventseg.simulate.scene.scenes import street_scene
 from eventseg.simulate.scene.settings import (
@@ -144,9 +144,9 @@ def fit_street(
     Raises
     ------
     SimulationError
-        Too few drives.
+        Too few drives, or a negative seed.
     """
-    check_drives(drives)
+    check_fit(drives=drives, seed=seed)
     total = drives + 2 * REFERENCE_DRIVES
     done = 0
 
@@ -176,10 +176,11 @@ def fit_street(
     return Fit(estimates, settings, both[0], both[1])
 
 
-def check_drives(drives: int) -> None:
-    """Raise an error for fewer drives than a fit needs."""
+def check_fit(*, drives: int, seed: int) -> None:
+    """Raise an error for fewer drives than a fit needs, or a seed that none can have."""
     if drives < FEWEST_DRIVES:
         raise SimulationError(f"{drives} drives are too few to fit: give {FEWEST_DRIVES} or more")
+    check_seed(seed)
 
 
 def learn_drives(

@@ -13,7 +13,7 @@ from eventseg.html import markdown
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.formats import open_recording
 from eventseg.recordings.progress import Report, no_report
-from eventseg.simulate.fit import LEAST_EXPLAINED, Fit, check_drives, fit_street
+from eventseg.simulate.fit import LEAST_EXPLAINED, Fit, check_fit, fit_street
 from eventseg.simulate.scene.scenarios import SimulationError
 from eventseg.simulate.statistics import (
     INTERVALS_US,
@@ -127,12 +127,13 @@ def report_statistics(
     Raises
     ------
     SimulationError
-        Recordings of several sensor sizes are to be fitted, none is given, or too few drives.
+        Recordings of several sensor sizes are to be fitted, none is given, too few drives,
+        or a negative seed.
     RecordingError, WindowError
         A recording cannot be read, or is shorter than 0.5 s.
     """
     if drives:
-        check_drives(drives)
+        check_fit(drives=drives, seed=seed)
     columns: dict[str, EventStatistics] = {}
     sizes = set()
     for path in recordings:

@@ -354,6 +354,18 @@ def test_what_recordings_lack_has_no_mean_and_no_distance():
         assert math.isnan(distances(lone, dense)[name])
 
 
+def test_a_negative_seed_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    real = write_recording(tmp_path / "real.hdf5", frames=1, duration_us=600_000)
+    monkeypatch.setattr(report, "measure_recording", None)
+    result = CliRunner().invoke(main, ["simulate", "fit", str(real), "--seed", "-1"])
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "error: seed -1 is negative: give 0 or more\n",
+    )
+    with pytest.raises(SimulationError, match="seed -1 is negative"):
+        fit_street(measure_events([random_stretch(1)]), sensor=SENSOR, seed=-1)
+
+
 def test_every_recording_has_a_column_of_its_own(tmp_path, monkeypatch):
     one = measure_events([random_stretch(1)])
     monkeypatch.setattr(report, "fit_street", lambda *_, **__: Fit({}, {}, one, one))
