@@ -226,3 +226,12 @@ def test_anchors_and_lengths_may_be_texts():
     for wrong in (None, 1.5, b"30ms", (30_000,)):
         with pytest.raises(WindowError, match="must be a text"):
             cut_windows(rec, anchor="frame", window_us=wrong)
+
+
+@pytest.mark.parametrize("value_us", [0, -1, 2**53 + 1, 10**30])
+def test_a_stride_that_places_no_windows_is_refused(value_us):
+    with pytest.raises(WindowError, match=f"a stride must last 1 us to .*, got {value_us} us"):
+        cut_windows(recording(), anchor=Anchor("stride", value_us), window_us=20_000)
+    if value_us > 0:
+        with pytest.raises(WindowError, match="a stride must last 1 us to"):
+            parse_anchor(f"stride:{value_us}us")

@@ -10,6 +10,9 @@ from eventseg.windows.durations import format_duration, parse_duration
 
 AnchorKind = Literal["frame", "centre", "stride", "count", "evsegnet"]
 
+MAX_STRIDE_US = 2**53
+"""Longest stride: 285 years, so that a time and a stride more fit 64 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -31,7 +34,7 @@ def parse_anchor(text: str) -> Anchor:
     Raises
     ------
     WindowError
-        Another word, or a stride or count that is missing or not positive.
+        Another word, a stride or count that is missing or not positive, or a stride of centuries.
 
     Examples
     --------
@@ -40,7 +43,7 @@ def parse_anchor(text: str) -> Anchor:
     """
     kind, colon, value = text.partition(":")
     if kind == "stride" and value:
-        return Anchor("stride", parse_duration(value))
+        return _checked(Anchor("stride", parse_duration(value)))
     if kind == "count" and value.isdecimal() and int(value) > 0:
         return Anchor("count", int(value))
     if not colon and kind in get_args(AnchorKind) and kind not in ("stride", "count"):
@@ -59,7 +62,14 @@ def to_anchor(anchor: str | Anchor) -> Anchor:
         As :func:`parse_anchor`, and a value that is neither a text nor an anchor.
     """
     if isinstance(anchor, Anchor):
-        return anchor
+        return _checked(anchor)
     if isinstance(anchor, str):
         return parse_anchor(anchor)
     raise WindowError(f"an anchor must be a text such as 'frame' or an Anchor, got {anchor!r}")
+
+
+def _checked(anchor: Anchor) -> Anchor:
+    """Return an anchor whose stride, if it has one, places windows."""
+    if anchor.kind == "stride" and not 0 < anchor.value <= MAX_STRIDE_US:
+        raise WindowError(f"a stride must last 1 us to {MAX_STRIDE_US} us, got {anchor.value} us")
+    return anchor
