@@ -235,3 +235,14 @@ def test_a_stride_that_places_no_windows_is_refused(value_us):
     if value_us > 0:
         with pytest.raises(WindowError, match="a stride must last 1 us to"):
             parse_anchor(f"stride:{value_us}us")
+
+
+def test_a_stride_past_the_last_event_is_refused():
+    rec = recording()  # lasts 500 ms
+    kept = cut_windows(rec, anchor="stride:519999us", window_us=20_000)
+    assert kept.t0_us.tolist() == [rec.t_last_us], "a window with the last event alone"
+    beside = cut_windows(rec, anchor="stride:600ms", window_us=20_000, longest_us=200_000)
+    assert len(beside) == 1, "the longest window of the sample has events"
+    message = "steps of 520ms place no window of 20ms within rec, which lasts 0.500000 s"
+    with pytest.raises(WindowError, match=message):
+        cut_windows(rec, anchor="stride:520ms", window_us=20_000)

@@ -64,8 +64,9 @@ def cut_windows(
     Raises
     ------
     WindowError
-        No frames where the anchor needs them, a window longer than the recording, more windows
-        than 2^24, or a length the ``evsegnet`` protocol does not define.
+        No frames where the anchor needs them, a window longer than the recording, a stride whose
+        first window begins after the last event, more windows than 2^24, or a length the
+        ``evsegnet`` protocol does not define.
 
     Examples
     --------
@@ -99,6 +100,12 @@ def cut_windows(
     if anchor.kind == "stride":
         steps = -(-span_us // anchor.value)
         first = recording.t_first_us + anchor.value
+        if first - longest_us > recording.t_last_us:
+            raise WindowError(
+                f"steps of {format_duration(anchor.value)} place no window of "
+                f"{format_duration(longest_us)} within {recording.name}, which lasts "
+                f"{span_us / 1e6:.6f} s: take shorter steps"
+            )
         numbers = _numbers(first, anchor.value, steps, longest_us=longest_us, stretches=stretches)
         ends = first + anchor.value * numbers
         latest = np.searchsorted(frames.t_us, ends, side="right") - 1
