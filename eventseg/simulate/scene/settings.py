@@ -240,7 +240,7 @@ def settings_with(settings: StreetSettings, given: Mapping[str, Any]) -> StreetS
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in kinds:
-            listed = "docs/simulator.md lists all"
+            listed = "the table of settings in docs/simulator.md lists all"
             raise SimulationError(
                 f"unknown setting {name!r} of a street"
                 f"{known_names(name, list(kinds), listed=listed)}"
