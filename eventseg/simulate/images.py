@@ -111,7 +111,16 @@ def simulate_images(
     if limit is not None and limit < 1:
         raise SimulationError(f"a limit of {limit} leaves no image: give 1 or more")
     images = find_images(Path(folder), layout, classes=classes)
-    total = sum(len(items[:limit]) for items in images.parts.values())
+    shots = {part: _spread(items, limit) for part, items in images.parts.items()}
+    # All parts are looked through before the first is recorded, which takes minutes.
+    depths = {
+        part: [depth_files(item, images.layout) for item in chosen] if depth else []
+        for part, chosen in shots.items()
+    }
+    depth_recipes = {
+        part: _depth_recipe(chosen, depths[part]) for part, chosen in shots.items() if depth
+    }
+    total = sum(map(len, shots.values()))
     summaries: list[Summary] = []
     done = 0
 
@@ -120,10 +129,7 @@ def simulate_images(
         done += 1
         progress(Progress("simulate", done, total, "image"))
 
-    for part, items in images.parts.items():
-        count = len(items) if limit is None else min(limit, len(items))
-        chosen = [items[i * len(items) // count] for i in range(count)]
-        files = [depth_files(item, images.layout) for item in chosen] if depth else []
+    for part, chosen in shots.items():
         summaries.append(
             _simulate_part(
                 chosen,
@@ -140,7 +146,7 @@ def simulate_images(
                     "names": [item.image.name for item in chosen if item.image],
                     "t0_us": START_US,
                     "t1_us": START_US + shot_us * len(chosen),
-                    **({"depth": _depth_recipe(chosen, files)} if depth else {}),
+                    **({"depth": depth_recipes[part]} if depth else {}),
                     # Colours of a table that comes with the package follow from its names.
                     **(
                         {"class_table": _table_recipe(images.classes)}
@@ -148,7 +154,7 @@ def simulate_images(
                         else {}
                     ),
                 },
-                files=files,
+                files=depths[part],
                 sensor=sensor,
                 dvs=dvs or DvsModel(),
                 packets=packets,
@@ -157,6 +163,12 @@ def simulate_images(
             )
         )
     return summaries
+
+
+def _spread(items: list[Item], limit: int | None) -> list[Item]:
+    """Return the items, or so many of them at equal distances."""
+    count = len(items) if limit is None else min(limit, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _simulate_part(

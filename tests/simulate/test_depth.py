@@ -260,6 +260,26 @@ def test_depth_that_cannot_be_used_is_one_error_and_leaves_nothing(tmp_path, dee
     assert not out.exists() or list(out.iterdir()) == []
 
 
+def test_depth_that_a_later_part_lacks_is_seen_before_the_first_is_recorded(tmp_path, deep):
+    (deep / "classes.toml").write_text(
+        'classes = [{ id = 0, name = "a", colour = [0, 0, 0] },'
+        ' { id = 1, name = "b", colour = [9, 9, 9] }]'
+    )
+    for part, name in (("train", "a.png"), ("val", "b.png")):
+        for kind in ("images", "labels", "disparity"):
+            (deep / kind / part).mkdir()
+            (deep / kind / name).rename(deep / kind / part / name)
+    settings = {"layout": "own", "sensor": SENSOR, "shot_us": 40_000, "depth": True}
+    lost = deep / "disparity/val/b.png"
+    lost.rename(tmp_path / "b.png")
+    with pytest.raises(SimulationError, match=r"b\.png has no disparity"):
+        simulate_images(deep, tmp_path / "out", **settings)
+    assert not list(tmp_path.glob("out/*"))
+    (tmp_path / "b.png").rename(lost)
+    made = simulate_images(deep, tmp_path / "out", **settings)
+    assert [one.recording.name for one in made] == ["train.hdf5", "val.hdf5"]
+
+
 def test_the_command_takes_depth_and_refuses_layouts_without(tmp_path, deep):
     arguments = ["simulate", "images", str(deep), str(tmp_path / "out"), "--sensor", "52x40"]
     arguments += ["--shot", "40ms", "--limit", "1", "--depth"]
