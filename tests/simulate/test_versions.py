@@ -117,6 +117,7 @@ def test_settings_differ_from_seed_to_seed_and_lie_within_their_limits():
         ({"settings": {"threshold_on": 9.0}}, r"must be a number, 0\.05 to 2"),
         ({"settings": {"threshold_on": "low"}}, "must be a number"),
         ({"settings": {"threshold_on": float("nan")}}, "must be a number"),
+        ({"settings": {"threshold_on": True}}, "threshold_on = True must be a number"),
         ({"settings": {"wires": 1.5}}, "whole number"),
         ({"version": 1, "settings": {"wires": 1}}, "are of version 2"),
         ({"version": 1, "mounting": "roof"}, "are of version 2"),

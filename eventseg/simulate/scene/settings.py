@@ -246,7 +246,9 @@ def settings_with(settings: StreetSettings, given: Mapping[str, Any]) -> StreetS
                 f"{known_names(name, list(kinds), listed=listed)}"
             )
         low, high = LIMITS[name]
-        if not isinstance(value, int | float) or not low <= value <= high:
+        # True is 1 to Python, yet no contrast of an event.
+        switch = isinstance(value, bool) and kinds[name] is not bool
+        if switch or not isinstance(value, int | float) or not low <= value <= high:
             raise SimulationError(
                 f"setting {name} = {value!r} must be a number, {low:g} to {high:g}"
             )
