@@ -20,7 +20,7 @@ from eventseg.encoding.representation import MEAN_STD, Representation
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding_of
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
-from eventseg.windows import Windows, parse_duration
+from eventseg.windows import Windows, to_us
 
 Job = Callable[[], None]
 
@@ -95,12 +95,7 @@ def encode(
     >>> encode(recording.events(), window="50ms").shape
     (6, 48, 64)
     """
-    if isinstance(window, tuple):
-        t0_us, t1_us = int(window[0]), int(window[1])
-    else:
-        t0_us, t1_us = events.t0_us, events.t1_us
-        if window is not None:
-            t0_us = t1_us - (parse_duration(window) if isinstance(window, str) else int(window))
+    t0_us, t1_us = _bounds(events, window)
     if t0_us < events.t0_us or t1_us > events.t1_us:
         raise WindowError(
             f"window [{t0_us}, {t1_us}) us reaches outside the stream's span "
@@ -120,6 +115,19 @@ def encode(
     job()
     tensor: Tensor = made[0]
     return tensor
+
+
+def _bounds(
+    events: EventStream, window: str | int | tuple[int, int] | list[int] | None
+) -> tuple[int, int]:
+    """Return a window as :func:`encode` takes it, in us of the stream's clock."""
+    if window is None:
+        return events.t0_us, events.t1_us
+    if not isinstance(window, tuple | list):
+        return events.t1_us - to_us(window), events.t1_us
+    if len(window) != 2:
+        raise WindowError(f"a window must be a length or (t0_us, t1_us), got {window!r}")
+    return to_us(window[0]), to_us(window[1])
 
 
 def encode_windows(

@@ -176,6 +176,14 @@ def test_threads_and_slices_give_the_same_bits():
         )
 
 
+def test_bounds_of_a_window_may_be_a_list():
+    events = random_stream()
+    bounds = [events.t0_us + 10_000, events.t0_us + 50_000]
+    np.testing.assert_array_equal(
+        encode(events, window=bounds), encode(events, window=(bounds[0], bounds[1]))
+    )
+
+
 def test_every_event_is_in_exactly_one_of_adjoining_windows():
     events = random_stream(9_999, span_us=100_000)
     for width in (1_000, 3_333, 50_000, 99_999):
@@ -446,6 +454,11 @@ def test_an_interrupted_loan_of_the_sums_is_not_lent_again():
     [
         ({"window": "500ms"}, "outside the stream's span"),
         ({"window": (0, 10)}, "outside the stream's span"),
+        ({"window": [0, 10]}, "outside the stream's span"),
+        ({"window": (80_000,)}, "must be a length or "),
+        ({"window": (80_000.5, 90_000)}, "whole microseconds"),
+        ({"window": 1.5}, "whole microseconds"),
+        ({"window": {"length": 5}}, "whole microseconds"),
         ({"window": (80_000, 80_000)}, "must last"),
         ({"window": 0}, "must last"),
         ({"window": "50"}, "a number and a unit"),
