@@ -21,6 +21,7 @@ from eventseg.windows import MAX_WINDOW_US, format_duration, parse_duration
 DEFAULT_HOT_FACTOR = 3.0
 DEFAULT_REFRACTORY_US = 1_000
 DEFAULT_SUPPORT_US = 10_000
+NO_FILTERS = "none"
 FORMS = "hot[:FACTOR], refractory[:LENGTH], background[:LENGTH]"
 
 FATES = ("kept", "hot", "refractory", "background")
@@ -74,7 +75,7 @@ class Filters:
 
     def __str__(self) -> str:
         """Return the filters as :func:`parse_filters` reads them."""
-        return ",".join(self.names.values()) or "none"
+        return ",".join(self.names.values()) or NO_FILTERS
 
     @property
     def names(self) -> dict[str, str]:
@@ -103,7 +104,7 @@ def parse_filters(texts: str | Iterable[str]) -> Filters:
     """Return the filters that texts such as ``hot`` or ``refractory:1ms,background:5ms`` name.
 
     By default ``hot:3``, ``refractory:1ms`` and ``background:10ms``. They apply in this order, in
-    whatever order they are given.
+    whatever order they are given. ``none`` alone is no filter, as is no text at all.
 
     Raises
     ------
@@ -117,12 +118,15 @@ def parse_filters(texts: str | Iterable[str]) -> Filters:
     >>> parse_filters("refractory:1ms").refractory_us
     1000
     """
-    values: dict[str, float] = {}
-    for word in (
+    words = [
         part.strip()
         for text in ([texts] if isinstance(texts, str) else texts)
         for part in text.split(",")
-    ):
+    ]
+    if words == [NO_FILTERS]:
+        return Filters()
+    values: dict[str, float] = {}
+    for word in words:
         name, colon, value = word.partition(":")
         if name in values:
             raise EventsError(f"filter {name} is given twice")

@@ -231,8 +231,8 @@ def test_filters_read_and_written_are_the_same(texts, written):
     filters = parse_filters(texts)
     assert str(filters) == written
     assert bool(filters) == bool(texts)
+    assert parse_filters([written]) == parse_filters(written) == filters
     if filters:
-        assert parse_filters([written]) == filters
         assert parse_filters(filters.names.values()) == filters
     assert filters.lead_us == filters.refractory_us + filters.support_us
 
@@ -241,6 +241,7 @@ def test_filters_read_and_written_are_the_same(texts, written):
     ("text", "error", "message"),
     [
         ("", EventsError, "filter '' must be one of hot"),
+        ("none,hot", EventsError, "filter 'none' must be one of hot"),
         ("hotpixel", EventsError, "filter 'hotpixel' must be one of hot"),
         ("hot,hot:4", EventsError, "filter hot is given twice"),
         ("hot:1", EventsError, "a factor above 1"),
