@@ -17,13 +17,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=700, check=False)
 
 
-def test_a_rehearsal_runs_its_parts_and_names_those_without_time(tmp_path):
+def test_a_rehearsal_runs_its_parts(tmp_path):
     out = tmp_path / "gpu.json"
     ended = run("--rehearse", "--parts", "kernels", "--out", str(out))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(out.read_text())
     assert found["rehearsal"]
     assert [(part["part"], part["state"]) for part in found["parts"]] == [("kernels", "done")]
+
+
+@pytest.mark.slow
+def test_a_part_without_time_is_named(tmp_path):
+    out = tmp_path / "gpu.json"
     short = run("--rehearse", "--parts", "training", "--out", str(out), "--minutes", "0.01")
     assert short.returncode == 1
     assert "training: out of time" in short.stdout

@@ -89,6 +89,7 @@ def test_a_turned_conversion_encodes_as_its_source_turned(drives: Path, tmp_path
     assert {name: digest for name, digest in found.items() if name.startswith(PIXELS)} == kept
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_bytes(drives: Path, straight: Path) -> None:
     out = drives.parent / "two"
     shown = []

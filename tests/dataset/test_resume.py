@@ -107,6 +107,7 @@ def test_interrupted_run_says_nothing_of_its_workers_and_resumes(
     assert check_dataset(out, deep=True) == []
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_bytes(tmp_path: Path) -> None:
     recordings = [write_recording(tmp_path / f"{n}.hdf5", seed=i) for i, n in enumerate("ba")]
     for workers in (1, 2):

@@ -92,6 +92,7 @@ def test_scores_equal_scikit_learn(pair):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(pairs())
 def test_scores_equal_torchmetrics(pair):

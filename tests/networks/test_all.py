@@ -68,7 +68,10 @@ def test_parameters_are_those_of_the_acceptance_table(name: str) -> None:
     assert parameter_count(on_meta(name, 6, 6)) == events
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in DEEPER)) for name in ARCHITECTURES],
+)
 def test_late_fusion_has_both_networks_and_the_inputs_size(name: str) -> None:
     fused = on_meta(name, 7, 6, fusion="late", frame_channels=1)
     assert fused.in_channels == 7

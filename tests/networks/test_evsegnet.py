@@ -289,6 +289,7 @@ def test_auxiliary_must_be_known():
         EvSegNet(6, 6, auxiliary="two")
 
 
+@pytest.mark.slow
 def test_export_computes_the_same():
     torch.manual_seed(0)
     network = EvSegNet(6, 4, width=0.25).eval()

@@ -128,6 +128,7 @@ def test_labels_of_a_fixed_size_in_half(run, tmp_path):
     assert (labels.dtype, labels.shape) == (np.uint8, (1, 41, 55))
 
 
+@pytest.mark.slow
 def test_a_program_of_torch(run, tmp_path):
     made = export(run, tmp_path / "net.pt2", format="torch")
     told = {"eventseg": ""}
@@ -225,6 +226,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_faster_arithmetic_gives_nearly_the_same_labels(setting, small):
     trained = network(small)

@@ -91,6 +91,7 @@ def test_open_run_reads_what_train_returned(run, tmp_path):
         eventseg.open_run(tmp_path)
 
 
+@pytest.mark.slow
 def test_evaluate(run):
     evaluation = run.evaluate(device="cpu", baselines=False, window="10ms,50ms")
     page, rows = evaluation
@@ -176,6 +177,7 @@ def test_a_prediction_can_be_looked_at(root, run):
     assert prediction.confidence.max() <= 1
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_predicted_in_constant_memory(run, root):
     few, many = (
         run.predict(root / "drive.hdf5", every=step, device="cpu") for step in ("50ms", "4ms")

@@ -115,6 +115,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(root, tmp_path, monkeypatch, kin
     assert again.predicted == 0
 
 
+@pytest.mark.slow
 def test_jobs_write_the_same_bytes(root, tmp_path):
     given = [root / "drive.hdf5", root / "other.hdf5"]
     for jobs in (1, 2):

@@ -213,6 +213,7 @@ label_dataset(sys.argv[1], [StubTeacher(by_gray)], name="stub", classes=SIX, rec
 """
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
     straight = tmp_path / "straight"
     shutil.copytree(data, straight)

@@ -322,7 +322,6 @@ def test_licence_of_weights_is_unknown_unless_given(tmp_path: Path) -> None:
     save_own(tmp_path / "best.pt")
     # Names of a project's code tell nothing of who made the weights.
     for words in (
-        f"deeplabv3_resnet50:{tmp_path / 'a.pth'}",
         f"torchvision:deeplabv3_resnet50:{tmp_path / 'a.pth'}",
         str(tmp_path / "best.pt"),
     ):

@@ -554,7 +554,7 @@ def test_a_stray_pixel_does_not_choose_the_best_epoch(tmp_path: Path) -> None:
 
 
 @pytest.mark.drawn
-@pytest.mark.parametrize("age_s", [0.0, 1000.0])
+@pytest.mark.parametrize("age_s", [pytest.param(0.0, marks=pytest.mark.slow), 1000.0])
 def test_short_epochs_do_not_wait_for_the_curves(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float
 ) -> None:
