@@ -153,10 +153,10 @@ def test_five_merged_shards(
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Yield a Dask cluster of two processes, whose working folder is not that of the tests."""
+    """Yield a Dask cluster of four processes, whose working folder is not that of the tests."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as cluster:
         yield cluster
 
@@ -176,8 +176,8 @@ def killer(cluster: Any) -> tuple[Report, list[int]]:
 def test_a_dask_cluster_that_loses_a_worker(
     name: str, made: Path, straight: dict[str, str], tmp_path: Path, cluster: Any
 ) -> None:
-    cluster.scale(2)  # one may have been killed before
-    cluster.wait_for_workers(2)
+    cluster.scale(4)  # one may have been killed before
+    cluster.wait_for_workers(4)
     report, killed = killer(cluster)
     out = tmp_path / "out"
     WORK[name][0](made, out, scheduler=cluster.scheduler_address, progress=report)

@@ -58,10 +58,10 @@ def straight(recordings: list[Path], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Yield a Dask cluster of three small workers."""
+    """Yield a Dask cluster of four small workers."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=3, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as cluster:
         yield cluster
 
