@@ -27,8 +27,10 @@ if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
-# Machines are noisy: no test fails for being slow.
-settings.register_profile("eventseg", deadline=None)
+# Machines are noisy: no test fails for being slow. Each run draws other examples; before a release
+# --hypothesis-profile thorough draws many, in tests without a number of their own.
+settings.register_profile("eventseg", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("eventseg")
 
 LIBRARIES = (

@@ -167,8 +167,8 @@ WORK[name](Path(root), Path(out))
 @pytest.mark.parametrize(
     ("name", "last"),
     [
-        ("predict", "predictions.toml"),
-        pytest.param("shards", "manifest.toml", marks=pytest.mark.slow),
+        pytest.param("predict", "predictions.toml", marks=pytest.mark.slow),
+        ("shards", "manifest.toml"),
         pytest.param("simulate", "drive.hdf5", marks=pytest.mark.slow),
     ],
 )

@@ -149,9 +149,11 @@ def test_logits_have_the_size_of_any_input(make: Any, options: dict[str, Any]) -
     [
         (PSPNet, {"depth": 50, "auxiliary": True}),
         (DeepLabV3, {"auxiliary": True}),
-        (DeepLabV3Plus, {**MMSEG_PLUS, "auxiliary": True}),
         (DeepLabV3Plus, {**XCEPTION, "auxiliary": True}),
-        (DeepLabV3Plus, MOBILE),
+        *(
+            pytest.param(DeepLabV3Plus, options, marks=pytest.mark.slow)
+            for options in ({**MMSEG_PLUS, "auxiliary": True}, MOBILE)
+        ),
     ],
 )
 def test_one_picture_trains_every_parameter(make: Any, options: dict[str, Any]) -> None:

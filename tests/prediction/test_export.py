@@ -118,6 +118,7 @@ def test_the_file_has_logits_of_any_size_and_all_that_is_needed(run, made):
         assert words in card
 
 
+@pytest.mark.slow
 def test_labels_of_a_fixed_size_in_half(run, tmp_path):
     made = export(run, tmp_path / "labels.onnx", argmax=True, size=(41, 55), numbers="float16")
     assert made.changed <= 0.01

@@ -83,7 +83,7 @@ class Stopped(Exception):
     """Stands for the end of a killed process."""
 
 
-@pytest.mark.parametrize("kind", ["recording", "data set"])
+@pytest.mark.parametrize("kind", ["recording", pytest.param("data set", marks=pytest.mark.slow)])
 def test_a_stopped_run_ends_with_the_same_bytes(root, tmp_path, monkeypatch, kind):
     given = root / ("drive.hdf5" if kind == "recording" else "streets")
     asked = {"probabilities": True, "device": "cpu"}

@@ -68,7 +68,11 @@ def strays(rec: Recording) -> int:
     return sum(count for reason, count in skipped.items() if "time stamp" in reason)
 
 
-@pytest.mark.parametrize("shift", [2**20, 2**25, 2**30, -(2**20), -(2**25)])
+@pytest.mark.parametrize(
+    "shift",
+    [2**20, -(2**25)]
+    + [pytest.param(shift, marks=pytest.mark.slow) for shift in (2**25, 2**30, -(2**20))],
+)
 @pytest.mark.parametrize("packet", [0, 1, 20, PACKETS - 1])
 @pytest.mark.parametrize("event", [0, 4, EVENTS - 1])
 def test_an_event_alone_is_skipped(tmp_path: Path, packet: int, event: int, shift: int) -> None:
@@ -189,7 +193,9 @@ def test_a_sparse_packet_keeps_its_pause(tmp_path: Path) -> None:
     assert read(tmp_path / "rec.hdf5", rows).events().t.tolist() == [0, 5_000_000, 9_000_000]
 
 
-@pytest.mark.parametrize("shift", [2**k for k in range(13, 17)])
+@pytest.mark.parametrize(
+    "shift", [2**13, 2**15, *(pytest.param(2**k, marks=pytest.mark.slow) for k in (14, 16))]
+)
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("packet", [1, 20, PACKETS - 2])
 @pytest.mark.parametrize("event", [0, 4, EVENTS - 1])
@@ -310,7 +316,13 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 @pytest.mark.parametrize("frame", [0, 4, 10])
 @pytest.mark.parametrize("stamp", [0, 1, 2, 3])
-@pytest.mark.parametrize("bit", [12, 13, 16, 20, 23, 24, 28, 29, 30, 31])
+@pytest.mark.parametrize(
+    "bit",
+    [
+        pytest.param(bit, marks=[pytest.mark.slow] * (bit not in (12, 24, 30, 31)))
+        for bit in (12, 13, 16, 20, 23, 24, 28, 29, 30, 31)
+    ],
+)
 def test_a_flipped_bit_in_a_stamp_of_a_frame_moves_no_frame(
     tmp_path: Path, sound: Recording, frame: int, stamp: int, bit: int
 ) -> None:

@@ -21,7 +21,7 @@ TRUNK = ("stem.", "down1.", "stage1.")
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+@pytest.mark.parametrize("ema_decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
 def test_frozen_parts_leave_a_run_as_they_came(
     data: Path, tmp_path: Path, ema_decay: float
 ) -> None:
