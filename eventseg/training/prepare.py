@@ -17,7 +17,6 @@ from eventseg.labels.maps import ClassTable, Labels, merge_labels
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
 from eventseg.networks.memory_format import in_memory_format
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.zoo import is_foreign
 from eventseg.sources.source import Source
 from eventseg.sources.split_file import write_split_file
 from eventseg.training.arithmetic import arithmetic_of
@@ -185,9 +184,7 @@ def prepare_run(
         if not goes_on and (root / RUN).is_file():
             check_initial_file(read_run(root / RUN).get("init"), root=root)
     history = RunHistory()
-    # Heads without weight get no gradient; of foreign code nothing is known.
-    some_unused = config.loss.auxiliary_weight == 0 or is_foreign(config.network.name)
-    forward = parallel(network, device, some_unused=some_unused)
+    forward = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
     training = NetworkInTraining(
         network=network,
         forward=torch.compile(forward) if config.compile else forward,

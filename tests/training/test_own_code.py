@@ -16,7 +16,7 @@ from eventseg.files.extensions import load_extension, short_extension
 from eventseg.networks import Blueprint, build_network, load_network, parameter_count
 from eventseg.networks.checkpoints import load_without_values
 from eventseg.sources.source import open_source
-from eventseg.training import epoch_files, prepare
+from eventseg.training import epoch_files
 from eventseg.training.losses.losses import LossSpec, segmentation_loss
 from eventseg.training.progress import EpochEnd
 from eventseg.training.reproduce import reproduce
@@ -91,22 +91,6 @@ def nets(tmp_path: Path) -> Path:
 def losses(tmp_path: Path) -> Path:
     (tmp_path / "my_losses.py").write_text(LOSS)
     return tmp_path / "my_losses.py"
-
-
-def test_processes_look_for_parameters_without_gradient_in_foreign_code(
-    data: Path, nets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked: list[bool] = []
-
-    def noted(*_: Any, some_unused: bool) -> None:
-        looked.append(some_unused)
-        raise InterruptedError
-
-    monkeypatch.setattr(prepare, "parallel", noted)
-    for name in (f"{nets}:Net", "smp:Unet/resnet18", "enet"):
-        with pytest.raises(InterruptedError):
-            train_tiny(data, tmp_path / name[-4:], network__name=name, loss__auxiliary_weight=0.4)
-    assert looked == [True, True, False]
 
 
 def test_own_network_is_trained_kept_and_scored(
