@@ -118,7 +118,9 @@ def training_of(config: TrainConfig, *, channels: int = 6, classes: int = 4) -> 
         synchronise(network)
     return NetworkInTraining(
         network=network,
-        forward=parallel(network, device, some_unused=False),
+        forward=parallel(
+            network, device, size=SensorSize(16, 24), auxiliary_weight=config.loss.auxiliary_weight
+        ),
         optimiser=build_optimiser(network, spec=config.optimiser),
         config=config,
         device=device,

@@ -8,6 +8,7 @@ the same functions run: tensors are exchanged on the device that they are on.
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eventseg.errors import TrainingError
+from eventseg.events import SensorSize
+from eventseg.networks.network import SegmentationNetwork
 
 Value = TypeVar("Value")
 
@@ -59,24 +62,58 @@ def check_share(batch_size: int, *, world: int) -> None:
         )
 
 
-def parallel(network: nn.Module, device: torch.device, *, some_unused: bool) -> nn.Module:
+def parallel(
+    network: SegmentationNetwork, device: torch.device, *, size: SensorSize, auxiliary_weight: float
+) -> nn.Module:
     """Return the network, its gradients averaged over the processes with each backward pass.
 
     Parameters
     ----------
-    network : nn.Module
+    network : SegmentationNetwork
         All processes go on with the weights of the first one.
     device : torch.device
-    some_unused : bool
-        Whether some parameters may get no gradient; torch must look for them then.
+    size : SensorSize
+        Size of training samples.
+    auxiliary_weight : float
+        Weight of auxiliary heads in the loss.
     """
     if not joined():
         return network
+    # Torch waits for the gradient of every parameter, unless it looks for those without one with
+    # each step, which it warns of where there are none.
+    some_unused = has_unused_parameters(network, size=size, auxiliary_weight=auxiliary_weight)
     return DistributedDataParallel(
         network,
         device_ids=[device] if device.type == "cuda" else None,
-        find_unused_parameters=some_unused,
+        find_unused_parameters=any(gathered(some_unused)),
     )
+
+
+def has_unused_parameters(
+    network: SegmentationNetwork, *, size: SensorSize, auxiliary_weight: float
+) -> bool:
+    """Return whether some trained parameter gets no gradient in a step on random inputs.
+
+    Parameters
+    ----------
+    network : SegmentationNetwork
+        The network on its device; it and the random numbers are left as they are.
+    size : SensorSize
+        Height and width of the inputs.
+    auxiliary_weight : float
+        Weight of auxiliary heads in the loss; with 0 they get no gradient.
+    """
+    copy = deepcopy(network).train()
+    like = next(copy.parameters())
+    device = like.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Batch norms need two values.
+        shape = (2, copy.in_channels, size.height, size.width)
+        outputs = copy(torch.randn(shape, dtype=like.dtype, device=device))
+    heads = (outputs,) if isinstance(outputs, Tensor) else outputs
+    counted = heads if auxiliary_weight else heads[:1]
+    torch.stack([head.logsumexp(1).mean() for head in counted]).sum().backward()  # type: ignore[no-untyped-call]
+    return any(each.requires_grad and each.grad is None for each in copy.parameters())
 
 
 def share_buffers(network: nn.Module) -> None:

@@ -155,10 +155,11 @@ def prepare_run(
         )
     )
     network = network.freeze(config.network.frozen).to(device)
+    size = config.size.crop or config.size.resized(source.size)
     arithmetic = arithmetic_of(
         config,
         network,
-        size=config.size.crop or config.size.resized(source.size),
+        size=size,
         updates=updates,
         held=held_arithmetic(root),
     )
@@ -184,7 +185,7 @@ def prepare_run(
         if not goes_on and (root / RUN).is_file():
             check_initial_file(read_run(root / RUN).get("init"), root=root)
     history = RunHistory()
-    forward = parallel(network, device, some_unused=config.loss.auxiliary_weight == 0)
+    forward = parallel(network, device, size=size, auxiliary_weight=config.loss.auxiliary_weight)
     training = NetworkInTraining(
         network=network,
         forward=torch.compile(forward) if config.compile else forward,

@@ -33,13 +33,14 @@ from training_fixtures import (
 
 from eventseg.device import choose_device
 from eventseg.errors import DatasetError, TrainingError
+from eventseg.events import SensorSize
 from eventseg.files.whole import write_whole
 from eventseg.metrics.scores import scores
-from eventseg.networks import load_network
+from eventseg.networks import build_network, load_network
 from eventseg.sources.source import EventSource, open_source
 from eventseg.training import passes
 from eventseg.training.config.config import load_config, to_toml
-from eventseg.training.distributed import rank, summed, world
+from eventseg.training.distributed import has_unused_parameters, rank, summed, world
 from eventseg.training.epoch_tables import read_metrics
 from eventseg.training.loading import EpochBatches, each_batch, load_batches
 from eventseg.training.losses.losses import segmentation_loss
@@ -75,6 +76,14 @@ class Net(nn.Sequential):
         )
 """
 """A network of a second for fifty updates."""
+
+SPARE = """
+        self.spare = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return nn.Sequential(*list(self)[:7])(x)
+"""
+"""End of NET with parameters that get no gradient."""
 
 TERMS = {"cross_entropy": 1.0, "dice": 1.0, "ohem": 1.0, "focal": 1.0}
 
@@ -171,6 +180,11 @@ def child(data_folder: str, out_folder: str) -> None:
     found = train_pass(training, shares, updates=1)
     told |= {"loss": found.loss, "pixels": int(found.confusion.sum())}
     torch.save(training.network.state_dict(), out / f"updated{rank()}.pt")
+
+    (out / "spare").mkdir(exist_ok=True)
+    write_whole(out / "spare/net.py", lambda file: file.write((NET + SPARE).encode()))
+    spared = settings_of(out / "spare", batch_size=4)
+    told["spare"] = len(train_tiny(data, out / "spare/run", **spared | {"epochs": 1}).history)
 
     told["curve"] = losses_of_training(data, out)
     told["float64"] = losses_in_float64(out)
@@ -323,6 +337,34 @@ def test_processes_train_one_network_in_one_folder(
         EpochBatches(parts_of(open_source(data), tiny(**TOGETHER))["train"], batch_size=4, seed=0)
     )
     assert (first["images"], second["images"]) == (4 * batches, 0)
+
+
+def test_parameters_without_gradient_are_waited_for_by_no_process(
+    done: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    assert [told["spare"] for told in done[1]] == [1, 1]
+
+
+def test_only_parameters_without_gradient_are_looked_for(tmp_path: Path) -> None:
+    def unused(network: str, auxiliary_weight: float, **options: Any) -> bool:
+        built = build_network(network, in_channels=6, classes=4, **options)
+        before = deepcopy(built.state_dict())
+        state = torch.get_rng_state()
+        found = has_unused_parameters(
+            built, size=SensorSize(32, 32), auxiliary_weight=auxiliary_weight
+        )
+        assert torch.equal(torch.get_rng_state(), state)
+        assert all(torch.equal(value, before[key]) for key, value in built.state_dict().items())
+        assert all(each.grad is None for each in built.parameters())
+        return found
+
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "spare.py").write_text(NET + SPARE)
+    assert not unused(f"{tmp_path / 'net.py'}:Net", 0.0)
+    assert unused(f"{tmp_path / 'spare.py'}:Net", 0.4)
+    assert not unused("fastscnn", 0.4, auxiliary=True)
+    assert unused("fastscnn", 0.0, auxiliary=True)
+    assert not unused("fastscnn", 0.0)
 
 
 def test_two_processes_have_the_losses_of_one(
