@@ -156,7 +156,7 @@ def cluster() -> Iterator[Any]:
     """Yield a Dask cluster of four processes, whose working folder is not that of the tests."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=4, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
         yield cluster
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -61,7 +63,7 @@ def cluster():
     """Yield a Dask cluster of four small workers."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=4, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
         yield cluster
 
@@ -332,3 +334,24 @@ def test_a_process_is_started_for_recordings_that_are_worth_it(tmp_path, monkeyp
     assert job_workers.usual_workers([tmp_path, paths[1]]) == 2, "a folder counts as large"
     monkeypatch.setattr(job_workers, "processors", lambda: 2)
     assert job_workers.usual_workers(paths) == 2
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_runs_beside_another(
+    tmp_path: Path, recordings: list[Path], straight: dict[str, Path]
+) -> None:
+    pytest.importorskip("distributed")
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # in use: as well
+            other.bind(("", 8787))
+            other.listen()
+        out = tmp_path / "data"
+        encode_dataset(
+            recordings,
+            out,
+            anchor="count:300",
+            scheduler="local",
+            workers=2,
+            **ANCHORS["count:300"],
+        )
+    assert tree(out) == tree(straight["count:300"])

@@ -53,7 +53,7 @@ def test_merged_shards_are_the_run_of_one_process(root, inputs, straight, of):
 def test_a_dask_cluster_gives_the_same_bytes(root, inputs, straight):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as cluster:
         out, address = root / "dask", cluster.scheduler_address
         eventseg.predict_into(root / "events.pt", inputs, out, scheduler=address, **SETTINGS)

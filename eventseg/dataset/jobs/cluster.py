@@ -101,7 +101,7 @@ class DaskWorkers:
                     distributed.LocalCluster(
                         n_workers=workers,
                         threads_per_worker=1,
-                        dashboard_address=None,
+                        dashboard_address="127.0.0.1:0",
                         silence_logs=logging.CRITICAL,
                     )
                 )
