@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -129,18 +129,9 @@ def draw_no_more(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     They are made and saved all the same: drawing them takes most of the time of a report.
     """
 
-    def draw_no_more() -> None:
-        from matplotlib.figure import Figure
+    from blank_figures import save_blank
 
-        drawn = Figure.savefig
-
-        def blank(_figure: Figure, *args: Any, **settings: Any) -> None:
-            drawn(Figure((0.2, 0.2), layout="none"), *args, **settings)
-
-        monkeypatch.setattr(Figure, "savefig", blank)
-        monkeypatch.setattr("eventseg.plots.figure_files._find_places", lambda _figure: None)
-
-    return draw_no_more
+    return partial(save_blank, monkeypatch)
 
 
 @pytest.fixture(autouse=True)

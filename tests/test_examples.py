@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import nbformat
 import pytest
 from click.testing import CliRunner
@@ -37,8 +38,13 @@ def beside_a_recording(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("sensor", ["64x48", pytest.param("346x260", marks=pytest.mark.slow)])
 @pytest.mark.drawn
-def test_readme_commands_run_in_order(beside_a_recording, draw_no_more):
+def test_readme_commands_run_in_order(beside_a_recording, draw_no_more, monkeypatch, sensor):
+    streets = main.get_command(click.Context(main), "simulate").commands["street"]
+    (camera,) = (parameter for parameter in streets.params if parameter.name == "sensor")
+    assert camera.default == "346x260"
+    monkeypatch.setattr(camera, "default", sensor)
     assert len(COMMANDS) >= 4
     for command in COMMANDS:
         program, *arguments = shlex.split(command)
@@ -76,7 +82,22 @@ def test_readme_code_runs(beside_a_recording):
     assert len(names["run"].history) == 1
 
 
-def test_notebook_runs_and_uses_only_the_public_names(beside_a_recording):
+BLANK = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import pytest
+from blank_figures import save_blank
+save_blank(pytest.MonkeyPatch())
+sys.path.pop(0)
+"""
+"""What the kernel does first."""
+
+
+def test_notebook_runs_and_uses_only_the_public_names(beside_a_recording, monkeypatch):
+    startup = beside_a_recording / "ipython/profile_default/startup"
+    startup.mkdir(parents=True)
+    (startup / "blank.py").write_text(BLANK)
+    monkeypatch.setenv("IPYTHONDIR", str(beside_a_recording / "ipython"))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":

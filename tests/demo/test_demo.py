@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,12 +152,15 @@ def test_command_says_where_the_page_is(tmp_path: Path, monkeypatch: pytest.Monk
     assert seen["plan"] == demo.QUICK
 
 
-def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(tmp_path: Path) -> None:
+def test_whole_job_learns_labels_and_scores_on_a_drive_it_never_saw(
+    tmp_path: Path, draw_no_more: Callable[[], None]
+) -> None:
+    draw_no_more()
     lesson = Lesson(
         SensorSize(48, 64),
         teacher_drives=(Drive("day", 101, 700_000),),
         drives=streets(("day", "glare"), count=2, seed=7, duration_us=900_000),
-        unseen=(Drive("crossing", 5, 400_000),),
+        unseen=(Drive("crossing", 5, 300_000),),
         teacher_iterations=2,
         iterations=2,
     )

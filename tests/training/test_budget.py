@@ -128,7 +128,7 @@ def test_a_length_or_no_room_is_refused(plan: Callable[..., BudgetPlan]) -> None
 
 @pytest.mark.usefixtures("blind")
 def test_the_command_plans_prints_and_trains(data: Path, tmp_path: Path) -> None:
-    called = ["train", str(data), "--device", "cpu", "--workers", "0", "--network", "enet"]
+    called = ["train", str(data), "--device", "cpu", "--workers", "0", "--network", "fastscnn"]
     out = tmp_path / "run"
     planned = CliRunner().invoke(
         main, [*called, "--recipe", "auto", "--budget", "8s", "--print-config"]
@@ -139,7 +139,7 @@ def test_the_command_plans_prints_and_trains(data: Path, tmp_path: Path) -> None
     wrong = CliRunner().invoke(main, [*called, "--budget", "8s"])
     assert wrong.exit_code == 2
     assert "--budget is for --recipe auto" in wrong.output
-    run = eventseg.train(data, out, network="enet", workers=0, device="cpu", budget="4s")
+    run = eventseg.train(data, out, network="fastscnn", workers=0, device="cpu", budget="2s")
     assert run.config.epochs == 0
     assert run.history[-1].iteration == run.config.iterations > 0
     with pytest.raises(TrainingError, match="settings budget beside a complete configuration"):
