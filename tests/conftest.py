@@ -142,6 +142,17 @@ def _blank_figures(request: pytest.FixtureRequest, draw_no_more: Callable[[], No
         draw_no_more()
 
 
+@pytest.fixture(scope="module")
+def single_thread() -> Iterator[None]:
+    """Let torch compute on one thread in a module whose results are equal to the bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Folder with real recordings, which lies beside the repository where there is one."""
