@@ -1,76 +1,25 @@
-"""Six-channel tensors against the specification in loops, and against themselves any way made."""
+"""Six-channel tensors against the specification in loops, up to the limits of exact sums."""
 
 from __future__ import annotations
 
 import math
-import multiprocessing
 import tracemalloc
-from functools import partial
-from itertools import pairwise
 
 import naive
 import numpy as np
 import pytest
+from encoding.tensor_fixtures import SIZE, assert_as_naive, random_stream, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import streams
 
-from eventseg.encoding import tensors
 from eventseg.encoding.normalise import normalise_evsegnet
-from eventseg.encoding.one_pass import encode_counted, encode_recording
 from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import WindowError
 from eventseg.events import EventStream, SensorSize
 from eventseg.kernels import accumulate, bands, scratch
 from eventseg.kernels.accumulate import BLOCK, PACKED_MAX_EVENTS, PACKED_MAX_WINDOW_US
 from eventseg.kernels.cells import EXACT_LIMIT
-from eventseg.windows import Windows
-
-SIZE = SensorSize(7, 9)
-
-
-def windows(t0_us, t1_us):
-    t0, t1 = np.asarray(t0_us, np.int64), np.asarray(t1_us, np.int64)
-    none = np.full(len(t0), -1, np.int64)
-    return Windows("w", t0, t1, none, none)
-
-
-def random_stream(n=5_000, *, span_us=400_000, sensor=SIZE, seed=0, t0_us=77_000):
-    rng = np.random.default_rng(seed)
-    return EventStream.from_arrays(
-        np.sort(rng.integers(t0_us, t0_us + span_us, n)),
-        rng.integers(0, sensor.width, n),
-        rng.integers(0, sensor.height, n),
-        rng.integers(0, 2, n),
-        sensor=sensor,
-        t0_us=t0_us,
-        t1_us=t0_us + span_us,
-        t_unit="us",
-    )
-
-
-class Memory:
-    """A recording in memory, streamed in pieces as a reader would."""
-
-    def __init__(self, events, pieces=7):
-        self.events = events
-        self.pieces = pieces
-        self.sensor = events.sensor
-        self.n_events = len(events)
-        self.t_first_us, self.t_last_us = int(events.t[0]), int(events.t[-1])
-
-    def stream(self, *, max_events=0, t0_us=None, t1_us=None):
-        begin = self.events.t0_us if t0_us is None else t0_us
-        end = self.events.t1_us if t1_us is None else t1_us
-        edges = np.linspace(begin, end, self.pieces + 1).astype(np.int64)
-        for a, b in pairwise(edges):
-            yield self.events.between(int(a), int(b))
-
-
-def assert_as_naive(made, expected):
-    assert made.dtype == np.float32
-    np.testing.assert_array_equal(made[:2], expected[:2])
-    np.testing.assert_allclose(made[2:], expected[2:], rtol=0, atol=2e-7)
 
 
 @given(events=streams(), ddof=st.sampled_from([0, 1]))
@@ -161,21 +110,6 @@ def test_sums_are_exact_integers_in_any_split_and_order(events, data):
             word[:] = 0
 
 
-def test_threads_and_slices_give_the_same_bits():
-    events = random_stream(60_000)
-    t1 = events.t0_us + np.arange(1, 41) * 10_000
-    for width in (4_000, 10_000, 50_000, 250_000):
-        cut = windows(t1 - width, t1)
-        one = encode_windows(events, cut)
-        for threads in (2, 3, 64):
-            np.testing.assert_array_equal(one, encode_windows(events, cut, threads=threads))
-        alone = [encode_windows(events, windows([a], [a + width]))[0] for a in cut.t0_us]
-        np.testing.assert_array_equal(one, alone)
-        np.testing.assert_array_equal(
-            one[30], encode(events, window=(int(cut.t0_us[30]), int(cut.t1_us[30])))
-        )
-
-
 def test_bounds_of_a_window_may_be_a_list():
     events = random_stream()
     bounds = [events.t0_us + 10_000, events.t0_us + 50_000]
@@ -190,114 +124,6 @@ def test_every_event_is_in_exactly_one_of_adjoining_windows():
         t0 = np.arange(events.t0_us, events.t1_us, width)
         made = encode_windows(events, windows(t0, t0 + width))
         assert made[:, :2].sum() == len(events)
-
-
-def test_recording_in_one_pass_equals_each_window_alone(monkeypatch):
-    events = random_stream(40_000, span_us=900_000)
-    ends = events.t0_us + np.arange(1, 60) * 17_001
-    cuts = [windows(ends - width, ends) for width in (10_000, 50_000, 250_000)]
-    skip = np.arange(59) % 3 == 1
-    expected = [encode_windows(events, cut, rows=(1, 6)) for cut in cuts]
-    # Small batches, so that events are carried over from one to the next.
-    monkeypatch.setattr("eventseg.encoding.batches.BATCH_BYTES", 50_000)
-    for pieces in (1, 7, 90):
-        seen = []
-        for sample in encode_recording(
-            Memory(events, pieces), cuts, rows=(1, 6), threads=2, skip=skip
-        ):
-            seen.append(sample.index)
-            if skip[sample.index]:
-                assert sample.tensors == ()
-            for made, whole in zip(sample.tensors, expected, strict=bool(sample.tensors)):
-                np.testing.assert_array_equal(made, whole[sample.index])
-            assert sample.counts == tuple(
-                len(events.between(int(cut.t0_us[sample.index]), int(cut.t1_us[sample.index])))
-                for cut in cuts
-            )
-        assert seen == list(range(59))
-
-
-class Packets(Memory):
-    """A recording whose spans threads may read side by side; it cannot be streamed."""
-
-    packet_events = 500
-
-    def __init__(self, events):
-        super().__init__(events)
-        self.whole, self.asked = events, []
-        self.events = self.between
-
-    def between(self, t0_us, t1_us):
-        self.asked.append((t0_us, t1_us))
-        return self.whole.between(t0_us, t1_us)
-
-    def stream(self, **_):
-        raise AssertionError("read in one stream")
-
-
-def test_workers_read_the_events_of_their_own_windows(monkeypatch):
-    events = random_stream(40_000, span_us=900_000)
-    # Some windows begin before the first event or end after the last one, and some hold none.
-    t1 = events.t0_us + np.arange(-200, 290) * 10_007
-    cut = windows(t1 - 10_000, t1)
-    skip = np.arange(len(t1)) % 7 == 3
-    expected = encode_windows(events, cut)
-    held = np.searchsorted(events.t, cut.t1_us) - np.searchsorted(events.t, cut.t0_us)
-    monkeypatch.setattr("eventseg.encoding.batches.RUN_EVENTS", 1_000)
-    recording = Packets(events)
-    samples = encode_recording(recording, [cut], threads=2, skip=skip)
-    for i, sample in enumerate(samples):
-        assert sample.index == i
-        assert sample.counts == (held[i],)
-        assert len(sample.tensors) == (not skip[i])
-        for tensor in sample.tensors:
-            np.testing.assert_array_equal(tensor, expected[i])
-    assert i == len(t1) - 1
-    assert 10 < len(recording.asked) < len(t1) / 2
-    assert min(a for a, _ in recording.asked) == recording.t_first_us
-
-
-def test_windows_that_share_events_are_read_once():
-    events = random_stream(4_000)
-    ends = events.t0_us + np.arange(1, 20) * 10_000
-    with pytest.raises(AssertionError, match="in one stream"):
-        next(encode_recording(Packets(events), [windows(ends - 20_000, ends)]))
-
-
-def test_a_reader_that_fails_ends_the_encoding(monkeypatch):
-    monkeypatch.setattr("eventseg.encoding.batches.RUN_EVENTS", 1_000)
-
-    class Failing(Packets):
-        def between(self, t0_us, t1_us):
-            if t0_us > self.whole.t0_us + 100_000:
-                raise OSError("the disk is gone")
-            return super().between(t0_us, t1_us)
-
-    events = random_stream(40_000)
-    ends = events.t0_us + np.arange(1, 40) * 10_000
-    with pytest.raises(OSError, match="the disk is gone"):
-        list(encode_recording(Failing(events), [windows(ends - 10_000, ends)], threads=2))
-
-
-def test_windows_of_a_fixed_count_hold_every_event_once():
-    rng = np.random.default_rng(3)
-    t = np.sort(rng.integers(0, 3_000, 10_000))  # many events a microsecond
-    events = EventStream.from_arrays(
-        t, rng.integers(0, 9, 10_000), rng.integers(0, 7, 10_000), t % 2, sensor=SIZE
-    )
-    made = [
-        (s.index, s.t0_us, s.t1_us, s.count, s.tensor.copy())
-        for s in encode_counted(Memory(events), events_per_window=777)
-    ]
-    assert [row[3] for row in made] == [777] * 12 + [10_000 - 12 * 777]
-    assert [row[0] for row in made] == list(range(13))
-    for index, t0_us, t1_us, count, tensor in made:
-        part = slice(index * 777, index * 777 + count)
-        assert (t0_us, t1_us) == (t[part][0], t[part][-1] + 1)
-        alone = EventStream.from_arrays(
-            t[part], events.x[part], events.y[part], events.p[part], sensor=SIZE
-        )
-        np.testing.assert_array_equal(tensor, encode(alone))
 
 
 def test_rows_outside_are_cut_and_nothing_else():
@@ -410,34 +236,6 @@ def test_no_array_the_size_of_a_window_is_made_when_out_is_given():
     np.testing.assert_array_equal(out, encode(events))
 
 
-def _encode_in_child(queue):
-    queue.put(
-        encode_windows(random_stream(), windows([77_000, 80_000], [90_000, 93_000]), threads=2)
-    )
-
-
-def test_a_forked_worker_encodes_after_its_parent_did():
-    cut = windows([77_000, 80_000], [90_000, 93_000])
-    expected = encode_windows(random_stream(), cut, threads=2)
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=_encode_in_child, args=(queue,))
-    child.start()
-    made = queue.get(timeout=60)
-    child.join(60)
-    assert child.exitcode == 0
-    np.testing.assert_array_equal(made, expected)
-
-
-def test_kernels_release_the_lock_and_are_cached_on_disk():
-    from eventseg.kernels import encode as loops
-
-    encode(random_stream())
-    for kernel in (loops.encode_packed, loops.encode_wide):
-        assert kernel.targetoptions["nogil"] is True
-        assert kernel._cache.cache_path
-
-
 def test_an_interrupted_loan_of_the_sums_is_not_lent_again():
     class Interrupted(Exception):
         pass
@@ -479,19 +277,3 @@ def test_a_staging_block_more_or_less_makes_no_difference():
     for n in (BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK):
         events = random_stream(n, seed=n)
         assert_as_naive(encode(events), naive.tensor(events, events.t0_us, events.t1_us))
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_every_job_is_done_once_and_an_error_of_any_is_raised(threads: int) -> None:
-    done: list[int] = []
-    tensors._share([partial(done.append, k) for k in range(20)], threads=threads)
-    assert sorted(done) == list(range(20))
-
-    def fail() -> None:
-        raise IndexError("of the job")
-
-    for place in (0, 10, 19):
-        jobs = [partial(done.append, k) for k in range(19)]
-        jobs.insert(place, fail)
-        with pytest.raises(IndexError, match="of the job"):
-            tensors._share(jobs, threads=threads)
