@@ -1,11 +1,7 @@
-"""Live encoding: the bits of the dump whichever path, bad samples, order of the samples."""
+"""Live encoding: the bits of the dump whichever path, and the order of the samples."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,22 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from sources.live.live_fixtures import CPU, MOVING, ON_DEVICE, loaded, opened
 from torch.utils.data._utils.pin_memory import pin_memory
-from training_fixtures import one_thread, street_dataset, tiny, train_tiny
+from training_fixtures import tiny, train_tiny
 
-from eventseg.dataset import reader
-from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.representation import MEAN_STD, parse_representation
 from eventseg.encoding.settings import Encoding
 from eventseg.encoding.tensors import encode
-from eventseg.errors import DatasetError, RecordingError, TrainingError
+from eventseg.errors import TrainingError
 from eventseg.events import EventStream, SensorSize
 from eventseg.sources.live import LiveWindow, batch_windows
-from eventseg.sources.source import Source, open_source
-from eventseg.training.config.config import TrainConfig
-from eventseg.training.epoch_tables import read_skipped, write_skipped
+from eventseg.sources.source import Source
 from eventseg.training.loading import (
     EpochBatches,
     each_batch,
@@ -39,66 +31,12 @@ from eventseg.training.loading import (
 from eventseg.training.parts import pick
 from eventseg.training.passes import memory_advice
 from eventseg.training.samples import Samples
-from eventseg_cli.main import main
-
-CPU = torch.device("cpu")
 
 # Torch thinks more workers than cores unwise; here they are to be right, not fast.
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    one_thread()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recordings, of which both have samples to train on."""
-    root = tmp_path_factory.mktemp("data")
-    street_dataset(root)
-    encode_dataset(
-        [root / "drive.hdf5", root / "other.hdf5"], root / "both", windows_us=(10_000, 50_000)
-    )
-    return root / "both"
-
-
-def opened(path: Path) -> closing[Source]:
-    return closing(open_source(path))
-
-
-@pytest.fixture
-def source(data: Path):
-    with opened(data) as found:
-        yield found
-
-
-def loaded(
-    source: Source,
-    config: TrainConfig,
-    *,
-    workers: int = 0,
-    start: Any = None,
-    training: bool = True,
-    epoch: int = 1,
-    device: torch.device = CPU,
-    **order: Any,
-) -> list[dict[str, Any]]:
-    """Return the batches of an epoch with their input as the network gets it."""
-    samples = Samples(source, config, 19, training=training)
-    part = pick(source, config, split="train")
-    batches = EpochBatches(part, batch_size=4, seed=config.seed if training else None, **order)
-    batches.epoch = epoch
-    loader = load_batches(samples, batches, workers=workers, start=start, device=device)
-    found = []
-    for batch in each_batch(loader):
-        x, labels = to_device(batch, device, memory_format="contiguous")
-        assert x.device.type == labels.device.type == device.type
-        found.append({**batch, "x": x.cpu(), "labels": labels.cpu()})
-    return found
+pytestmark = [
+    pytest.mark.usefixtures("single_thread"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create"),
+]
 
 
 def assert_same_batches(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
@@ -110,11 +48,10 @@ def assert_same_batches(one: list[dict[str, Any]], other: list[dict[str, Any]]) 
         assert a["x"].numpy().tobytes() == b["x"].numpy().tobytes()
 
 
-MOVING: dict[str, Any] = {"input__windows": ["10ms", "50ms"], "augmentation__placement": "random"}
 RESIZED: dict[str, Any] = {
     **MOVING, "size__resize": "72x40", "size__crop": "80x48", "size__validation_crop": "96x24",
 }  # fmt: skip
-ON_DEVICE: dict[str, Any] = {"input__live": True, "input__encode": "device"}
+
 STILL: dict[str, Any] = {
     f"augmentation__{name}": value
     for name, value in {"flip": 0, "scale": [1.0, 1.0], "shift": 0, "rotation_deg": 0}.items()
@@ -275,176 +212,12 @@ def test_windows_beyond_the_recording_are_as_stored(data: Path, tmp_path: Path) 
             assert made.tobytes() == source.events(i, "700ms", normalise="raw").tobytes()
 
 
-@pytest.fixture
-def damaged(data: Path, tmp_path: Path) -> tuple[Path, str]:
-    """A copy of the data set in which the labels of one sample are cut short."""
-    for path in data.parent.glob("*.h*5"):
-        shutil.copy(path, tmp_path)
-    copied = Path(shutil.copytree(data, tmp_path / "both"))
-    with opened(copied) as source:
-        bad = source.ids[int(pick(source, tiny(), split="train")[3])]
-    image = copied / "labels/truth" / f"{bad}.png"
-    image.write_bytes(image.read_bytes()[:60])
-    return copied, bad
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_sample_that_cannot_be_read_is_named(damaged: tuple[Path, str], workers: int) -> None:
-    path, bad = damaged
-    with (
-        opened(path) as source,
-        pytest.raises(DatasetError, match=rf"^sample {bad}: cannot read image .*\.png") as caught,
-    ):
-        loaded(source, tiny(**ON_DEVICE), workers=workers)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_sample_that_cannot_be_read_is_left_out(
-    damaged: tuple[Path, str], workers: int, tmp_path: Path
-) -> None:
-    path, bad = damaged
-    with opened(path) as source:
-        config = tiny(**ON_DEVICE, bad_samples="skip")
-        part = pick(source, config, split="train")
-        batches = EpochBatches(part, batch_size=3)
-        samples = Samples(source, config, 19, training=True)
-        loader = load_batches(samples, batches, workers=workers)
-        skipped: dict[int, str] = {}
-        sizes, seen = [], []
-        for _ in range(2):
-            for batch in each_batch(loader, skipped=skipped):
-                x, labels = to_device(batch, CPU, memory_format="contiguous")
-                assert len(x) == len(labels) == len(batch["index"])
-                sizes.append(len(x))
-                seen += batch["index"].tolist()
-        (index,) = skipped
-        assert source.ids[index] == bad
-        assert "cannot read image" in skipped[index]
-        assert Counter(seen) == {int(i): 2 for i in part if i != index}
-        assert sizes[1] == 2
-    write_skipped(tmp_path, {bad: skipped[index]})
-    write_skipped(tmp_path, {bad: "again", "other": 'of "another", run'})
-    assert read_skipped(tmp_path) == {bad: skipped[index], "other": 'of "another", run'}
-
-
-def test_run_goes_on_without_a_sample_and_says_so(
-    damaged: tuple[Path, str], tmp_path: Path
-) -> None:
-    path, bad = damaged
-    called = [
-        "train", str(path), "--network", "enet", "--encode", "live", "--epochs", "1",
-        "--batch-size", "4", "--workers", "0", "--device", "cpu", "-q", "--out",
-    ]  # fmt: skip
-    refused = CliRunner().invoke(main, [*called, str(tmp_path / "raise")])
-    assert refused.exit_code == 1
-    assert f"sample {bad}: cannot read image" in refused.stderr
-    # Class weights count the labels before.
-    asked = [str(tmp_path / "skip"), "--bad-samples", "skip", "--set", "loss.class_weights=enet"]
-    done = CliRunner().invoke(main, [*called, *asked])
-    assert done.exit_code == 0, done.stderr
-    assert f"went on without samples that cannot be read: 1, see {tmp_path / 'skip'}" in done.stderr
-    assert list(read_skipped(tmp_path / "skip")) == [bad]
-
-
 def test_training_live_is_training_from_the_dump(data: Path, tmp_path: Path) -> None:
     asked = {**MOVING, "epochs": 1, "input__kind": "both"}
     train_tiny(data, tmp_path / "stored", **asked)
     train_tiny(data, tmp_path / "device", **asked, **ON_DEVICE)
     metrics = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("stored", "device")]
     assert metrics[0] == metrics[1]
-
-
-def test_recordings_are_checked_once_for_all_workers(
-    damaged: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, _ = damaged
-    checked: list[str] = []
-    digest = reader.digest_of
-    monkeypatch.setattr(
-        reader, "digest_of", lambda file: (checked.append(file.name), digest(file))[1]
-    )
-    (path.parent / "other.hdf5").unlink()
-    with opened(path) as source:
-        config = tiny(**ON_DEVICE, bad_samples="skip")
-        samples = Samples(source, config, 19, training=True)
-        batches = EpochBatches(pick(source, config, split="train"), batch_size=4)
-        loader = load_batches(samples, batches, workers=1, start="fork")
-        assert checked == ["drive.hdf5"]
-        # A recording that is gone is not told before a sample of it is read.
-        skipped: dict[int, str] = {}
-        seen = [i for batch in each_batch(loader, skipped=skipped) for i in batch["index"].tolist()]
-        assert {source.sequences[i] for i in seen} == {"drive"}
-        assert {source.sequences[i] for i in skipped} == {"drive", "other"}
-        load_batches(replace(samples, config=tiny()), batches, workers=1)
-        assert checked == ["drive.hdf5"]
-
-
-def test_recording_that_changes_under_the_reader_is_left_out(damaged: tuple[Path, str]) -> None:
-    path, _ = damaged
-    with opened(path) as source:
-        config = tiny(**ON_DEVICE, bad_samples="skip")
-        samples = Samples(source, config, 19, training=False)
-        part = pick(source, config, split="train")
-        loader = load_batches(samples, EpochBatches(part, batch_size=4), workers=0)
-        assert len(list(each_batch(loader))) == len(loader)
-        file = path.parent / "other.hdf5"
-        os.truncate(file, file.stat().st_size - 1)
-        skipped: dict[int, str] = {}
-        list(each_batch(loader, skipped=skipped))
-        changed = {i for i, why in skipped.items() if "changed since it was opened" in why}
-        assert changed == {i for i in part.tolist() if source.sequences[i] == "other"}
-
-
-def broken_reader(monkeypatch: pytest.MonkeyPatch, broken: set[int]) -> None:
-    """Let a packet inside the windows of some samples be damaged since the recording was opened."""
-    read = EventDataset.events_of
-
-    def events_of(self: EventDataset, i: int, span_us: tuple[int, int]) -> EventStream:
-        if i in broken:
-            raise RecordingError(f"row {i} cannot be read")
-        return read(self, i, span_us)
-
-    monkeypatch.setattr(EventDataset, "events_of", events_of)
-
-
-@pytest.mark.parametrize("path", [{"input__live": True}, ON_DEVICE], ids=["workers", "device"])
-def test_batches_without_any_sample_are_passed_over(
-    source: Source, monkeypatch: pytest.MonkeyPatch, path: dict[str, Any]
-) -> None:
-    config = tiny(bad_samples="skip", **path)
-    part = pick(source, config, split="train")
-    samples = Samples(source, config, 19, training=False)
-    broken_reader(monkeypatch, set(part[2:4].tolist()))
-    loader = load_batches(samples, EpochBatches(part, batch_size=2), workers=0)
-    found = [i for batch in each_batch(loader) for i in batch["index"].tolist()]
-    assert found == [*part[:2], *part[4:]]
-    shared = EpochBatches(part, batch_size=4, world=2, seed=0)
-    mine = [place.index for place in next(iter(shared))]
-    broken_reader(monkeypatch, {mine[0]})
-    loader = load_batches(samples, shared, workers=0)
-    assert next(batch["index"].tolist() for batch in each_batch(loader)) == mine[1:]
-    broken_reader(monkeypatch, set(mine) | {int(part[0])})
-    loader = load_batches(samples, shared, workers=0)
-    with pytest.raises(TrainingError, match="leave the others waiting: row"):
-        list(each_batch(loader))
-    with pytest.raises(RecordingError, match=rf"sample {source.ids[part[0]]}: row"):
-        loaded(source, tiny(**path), training=False)
-
-
-def test_more_than_half_that_cannot_be_read_is_an_error(
-    source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tiny(bad_samples="skip", **ON_DEVICE)
-    part = pick(source, config, split="train")
-    half = len(part) // 2
-    samples = Samples(source, config, 19, training=False)
-    loader = load_batches(samples, EpochBatches(part, batch_size=2), workers=0)
-    broken_reader(monkeypatch, set(part[:half].tolist()))
-    assert sum(len(batch["index"]) for batch in each_batch(loader)) == len(part) - half
-    broken_reader(monkeypatch, set(part.tolist()))
-    with pytest.raises(TrainingError, match=rf"^{len(part)} of {len(part)} samples cannot be read"):
-        list(each_batch(loader))
 
 
 def test_where_events_are_encoded(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
