@@ -16,7 +16,7 @@ from .progress import Messages
 if TYPE_CHECKING:
     from eventseg.dataset.jobs.shard import Shard
     from eventseg.dataset.plan import Crop
-    from eventseg.dataset.writer import Summary
+    from eventseg.dataset.summary import Summary
     from eventseg.encoding.representation import Representation
     from eventseg.events import SensorSize
     from eventseg.filters.rules import Filters

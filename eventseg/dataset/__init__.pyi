@@ -7,5 +7,5 @@ from .reader import EventDataset as EventDataset
 from .reader import open_dataset as open_dataset
 from .sample import DatasetSample as DatasetSample
 from .sample import TorchSamples as TorchSamples
-from .writer import DatasetSummary as DatasetSummary
+from .summary import DatasetSummary as DatasetSummary
 from .writer import encode_dataset as encode_dataset

@@ -22,9 +22,9 @@ from eventseg.dataset.request import (
     truth_tables,
 )
 from eventseg.dataset.shards import KIND
+from eventseg.dataset.summary import DatasetSummary
 from eventseg.dataset.table import Row, read_rows
 from eventseg.dataset.truth import TRUTH
-from eventseg.dataset.writer import DatasetSummary
 from eventseg.errors import DatasetError
 from eventseg.files.locks import locked
 from eventseg.files.whole import temporary_files

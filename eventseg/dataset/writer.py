@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from eventseg.dataset.encode import Survey, encode_into
 from eventseg.dataset.folder import DatasetFolder, claim, release
 from eventseg.dataset.jobs.job import TRIES, cut_work
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.jobs.workers import Workers, open_workers, pieces_for
-from eventseg.dataset.manifest import Manifest, RecordingEntry, Store
+from eventseg.dataset.manifest import Manifest, Store
 from eventseg.dataset.plan import Crop
 from eventseg.dataset.request import (
     EncodeRequest,
@@ -26,7 +25,8 @@ from eventseg.dataset.request import (
     survey,
     truth_tables,
 )
-from eventseg.dataset.table import Row, SampleTable
+from eventseg.dataset.summary import DatasetSummary, Summary
+from eventseg.dataset.table import Row
 from eventseg.device import Device, thread_count
 from eventseg.encoding.element_type import ElementType
 from eventseg.encoding.representation import MEAN_STD, Representation
@@ -39,82 +39,6 @@ from eventseg.filters.rules import Filters
 from eventseg.recordings.choices import TimeUnit
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.windows import MAX_FRAME_AGE_US, Anchor
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class DatasetSummary:
-    """Summary of a complete data set; ``already`` is true where it was complete before."""
-
-    path: Path
-    manifest: Manifest
-    samples: SampleTable
-    already: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON holds it."""
-        return {
-            "data": str(self.path),
-            "already": self.already,
-            "samples": len(self.samples),
-            "splits": dict(sorted(Counter(self.samples.split).items())),
-            "shape": list(self.manifest.settings.encoding.shape),
-            "settings": self.manifest.settings.to_dict(),
-            "labels": {name: len(table) for name, table in self.manifest.labels.items()},
-            "recordings": {
-                entry.name: {
-                    "events": entry.events,
-                    "frames": entry.frames,
-                    "dropped": dict(entry.dropped),
-                }
-                for entry in self.manifest.recordings
-            },
-        }
-
-    def lines(self) -> list[str]:
-        """Return the summary as lines of text."""
-        settings = self.manifest.settings
-        row0, row1 = settings.rows
-        split = ", ".join(f"{n} {name}" for name, n in sorted(Counter(self.samples.split).items()))
-        state = "already whole, left alone" if self.already else "done"
-        return [
-            f"{self.path}: {state}",
-            f"  {len(self.samples):,} samples ({split or 'no split'}), "
-            f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
-            f"  tensors {' x '.join(map(str, settings.encoding.shape))} "
-            f"{settings.encoding.normalise} {settings.encoding.array_dtype}, "
-            f"rows {row0}-{row1 - 1} of {settings.sensor}, store {settings.store}",
-            *(
-                f"  labels {name}, {len(table)} classes"
-                for name, table in self.manifest.labels.items()
-            ),
-            *(
-                f"  {entry.name}: {entry.events:,} events in "
-                f"{(entry.t_last_us - entry.t_first_us) / 1e6:.3f} s, {entry.frames:,} frames"
-                f"{dropped_words(entry)}"
-                for entry in self.manifest.recordings
-            ),
-        ]
-
-
-def dropped_words(entry: RecordingEntry) -> str:
-    """Return the number of events that each filter dropped, as text; empty without filters."""
-    if not entry.dropped:
-        return ""
-    share = sum(entry.dropped.values()) / max(1, entry.events)
-    pixels = f" of {len(entry.hot_pixels):,} pixels" if "hot" in entry.dropped else ""
-    each = ", ".join(
-        f"{count:,} {name}{pixels if name == 'hot' else ''}"
-        for name, count in entry.dropped.items()
-    )
-    return f"; dropped {each} ({share:.1%} of all events)"
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Summaries of the data sets of one run, and the notes of reading each recording."""
-
-    datasets: tuple[DatasetSummary, ...]
-    notes: dict[str, tuple[str, ...]]
 
 
 def encode_dataset(

@@ -14,7 +14,7 @@ from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards, shard_kind
 from eventseg.dataset.layout import MANIFEST, PARTIAL_LABELS
 from eventseg.dataset.merge import merge_dataset
 from eventseg.dataset.shards import KIND as DATASET
-from eventseg.dataset.writer import DatasetSummary
+from eventseg.dataset.summary import DatasetSummary
 from eventseg.errors import DatasetError, EventsegError, OutputError
 from eventseg.files.whole import temporary_files
 from eventseg.images import read_image, write_image
