@@ -16,7 +16,7 @@ from .progress import Messages
 
 if TYPE_CHECKING:
     from eventseg.dataset.jobs.shard import Shard
-    from eventseg.evaluation.run_evaluation import Evaluation
+    from eventseg.evaluation.evaluation import Evaluation
 
 SETTINGS = describe_settings(EvaluationRequest)
 

@@ -6,9 +6,9 @@ from .compare.results import results as results
 from .evaluate import Protocol as Protocol
 from .evaluate import evaluate as evaluate
 from .evaluate_predictions import evaluate_predictions as evaluate_predictions
+from .evaluation import Evaluation as Evaluation
 from .report.sections import Section as Section
 from .rows import Row as Row
-from .run_evaluation import Evaluation as Evaluation
 from .run_evaluation import evaluate_run as evaluate_run
 from .sample_scores import read_sample_scores as read_sample_scores
 from .scoring.score import Score as Score

@@ -14,11 +14,11 @@ from eventseg.errors import DatasetError, EventsegError, LabelError
 from eventseg.evaluation.baselines import baselines_or_note
 from eventseg.evaluation.counting import row_of
 from eventseg.evaluation.evaluate import Protocol
+from eventseg.evaluation.evaluation import Evaluation
 from eventseg.evaluation.label_maps import LabelMaps, open_label_maps, some
 from eventseg.evaluation.report.warning import warning_of
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import FOLDER, classes_word, split_word
-from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.saved_predictions import NATIVE
 from eventseg.evaluation.scored_split import split_source
 from eventseg.events import SensorSize

@@ -17,17 +17,13 @@ from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
 from eventseg.errors import DatasetError, OutputError
 from eventseg.evaluation.counter import Counter
+from eventseg.evaluation.evaluation import Evaluation
 from eventseg.evaluation.late_clock import CLOCK_SHIFT_US, unreadable
 from eventseg.evaluation.measures.plan import plan_measures
 from eventseg.evaluation.plan import EvaluationPlan, open_evaluation
 from eventseg.evaluation.request import EvaluationRequest, request_of
-from eventseg.evaluation.run_evaluation import (
-    Evaluation,
-    check_countable,
-    needs_maps,
-    report_of,
-    scoring_of,
-)
+from eventseg.evaluation.run_evaluation import check_countable, needs_maps
+from eventseg.evaluation.run_report import report_of, scoring_of
 from eventseg.evaluation.score_jobs import LocalCounter, score_workers
 from eventseg.evaluation.scored_part import ScoredPart, joined
 from eventseg.events import SensorSize

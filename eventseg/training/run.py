@@ -38,7 +38,7 @@ from eventseg.windows import MAX_FRAME_AGE_US, to_us
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from eventseg.evaluation.run_evaluation import Evaluation
+    from eventseg.evaluation.evaluation import Evaluation
     from eventseg.prediction.live.packets import PacketSource
     from eventseg.prediction.live.stream import LiveStream
 

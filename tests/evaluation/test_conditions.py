@@ -382,7 +382,7 @@ def test_nothing_is_scored_or_written_where_a_condition_is_missing(
     # Without the recordings beside it.
     copied = Path(shutil.copytree(tiny_drive_folder / "drives", tmp_path / "drives"))
     monkeypatch.setattr(
-        "eventseg.evaluation.run_evaluation.evaluate", lambda *_a, **_k: pytest.fail("scored")
+        "eventseg.evaluation.run_report.evaluate", lambda *_a, **_k: pytest.fail("scored")
     )
     with pytest.raises(DatasetError, match="recording other is gone"):
         eventseg.evaluate_run(

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from eventseg.errors import DatasetError, LabelError, TrainingError, known_names
 from eventseg.evaluation.baselines import teacher_row
 from eventseg.evaluation.evaluate_predictions import frame_picture
+from eventseg.evaluation.evaluation import Evaluation
 from eventseg.evaluation.measures.by_condition import ScoresByClass
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.warning import warning_of
 from eventseg.evaluation.report.write import write_report
 from eventseg.evaluation.request import split_word
 from eventseg.evaluation.rows import Row
-from eventseg.evaluation.run_evaluation import Evaluation
 from eventseg.evaluation.scoring.contenders import (
     Contender,
     FolderContender,
