@@ -11,8 +11,8 @@ from .report.sections import Section as Section
 from .rows import Row as Row
 from .run_evaluation import evaluate_run as evaluate_run
 from .sample_scores import read_sample_scores as read_sample_scores
-from .scoring.score import Score as Score
 from .scoring.score import score_predictions as score_predictions
+from .scoring.score_report import Score as Score
 from .scoring.settings import ScoreRequest as ScoreRequest
 from .settings import EvaluationRequest as EvaluationRequest
 from .significance import PairedTest as PairedTest
