@@ -27,7 +27,7 @@ from eventseg.evaluation.request import EvaluationRequest
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.evaluation.significance import paired_test
-from eventseg.training.run_folder import BEST
+from eventseg.training.layout import BEST
 
 UPDATES = {0.01: 60, 0.1: 150, 1.0: 250}
 """Updates of a training by the fraction of the labels."""

@@ -39,7 +39,7 @@ from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.epoch_tables import read_timing
-from eventseg.training.run_folder import BEST
+from eventseg.training.layout import BEST
 from eventseg.training.trainer import train
 
 SENSOR = SensorSize(128, 176)

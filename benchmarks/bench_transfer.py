@@ -49,7 +49,7 @@ from eventseg.sources.selection import part
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
 from eventseg.training.epoch_tables import read_timing
-from eventseg.training.run_folder import BEST, LAST
+from eventseg.training.layout import BEST, LAST
 from eventseg.training.trainer import train
 
 WINDOW = "50ms"

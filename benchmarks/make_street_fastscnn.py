@@ -31,8 +31,8 @@ from eventseg.recordings.truth import truth_path
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
+from eventseg.training.layout import BEST
 from eventseg.training.progress import TrainingProgress
-from eventseg.training.run_folder import BEST
 from eventseg.training.trainer import train
 from eventseg.windows import parse_duration
 

@@ -64,7 +64,7 @@ from eventseg.html import markdown
 from eventseg.networks import SegmentationNetwork, build_network, cost, parameter_count
 from eventseg.networks.zoo import usual_learning_rate
 from eventseg.training.config.config import load_config
-from eventseg.training.run_folder import CONFIG
+from eventseg.training.layout import CONFIG
 
 CHANNELS, CLASSES = 6, 6
 PYRAMIDS = Path(__file__).resolve().parent / "pyramids.py"

@@ -61,7 +61,7 @@ from eventseg.plots.events import save_figure
 from eventseg.recordings.truth import truth_path
 from eventseg.simulate.images import simulate_images
 from eventseg.training.config.config import load_config
-from eventseg.training.run_folder import CONFIG
+from eventseg.training.layout import CONFIG
 
 
 @dataclass(frozen=True)

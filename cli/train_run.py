@@ -57,8 +57,10 @@ def train_run(
     from eventseg.training.config.config import with_absolute_paths
     from eventseg.training.distributed import rank
     from eventseg.training.epoch_tables import read_skipped
+    from eventseg.training.layout import CONFIG, SKIPPED
     from eventseg.training.loading import encoded_where
-    from eventseg.training.run_folder import CONFIG, SKIPPED, held_arithmetic, resume_notes
+    from eventseg.training.run_folder import resume_notes
+    from eventseg.training.run_record import held_arithmetic
     from eventseg.training.trainer import train
 
     notes = resume_notes(root, with_absolute_paths(config), device=device) if resume else ()
@@ -126,7 +128,7 @@ def described(root: Path, trained: TrainingResult) -> dict[str, Any]:
 def print_best(root: Path, trained: TrainingResult) -> None:
     """Print the scores of the best epoch and its checkpoint."""
     from eventseg.training.config.config import load_config
-    from eventseg.training.run_folder import CONFIG
+    from eventseg.training.layout import CONFIG
 
     best = trained.best
     part = "validation" if load_config(root / CONFIG).protocol == "clean" else "test"
@@ -141,7 +143,8 @@ def print_best(root: Path, trained: TrainingResult) -> None:
 
 def _note_init(root: Path, messages: Messages) -> None:
     """Print which tensors a run that begins has from where; its folder lists all of them."""
-    from eventseg.training.run_folder import INIT, RUN, read_run
+    from eventseg.training.layout import INIT, RUN
+    from eventseg.training.run_record import read_run
 
     init = read_run(root / RUN).get("init") if (root / RUN).is_file() else None
     if not init:
@@ -157,7 +160,8 @@ def _note_init(root: Path, messages: Messages) -> None:
 
 def _note_split(root: Path, messages: Messages) -> None:
     """Print the samples of each split where they are not those of the data, and samples alike."""
-    from eventseg.training.run_folder import RUN, SPLIT, read_run
+    from eventseg.training.layout import RUN, SPLIT
+    from eventseg.training.run_record import read_run
 
     split = read_run(root / RUN).get("split") if (root / RUN).is_file() else None
     if not split:

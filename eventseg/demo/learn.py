@@ -26,7 +26,7 @@ from eventseg.pseudolabel.confidence import LabelFilters
 from eventseg.recordings.progress import Report, in_stage, no_report
 from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config
-from eventseg.training.run_folder import BEST
+from eventseg.training.layout import BEST
 from eventseg.training.trainer import train
 from eventseg.windows import parse_duration
 

@@ -30,7 +30,7 @@ from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.networks import TrainedNetwork
 from eventseg.sources.selection import merge_into
 from eventseg.sources.source import Source, open_source
-from eventseg.training.run_folder import BEST
+from eventseg.training.layout import BEST
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

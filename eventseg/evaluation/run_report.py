@@ -38,9 +38,9 @@ from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 from eventseg.training.epoch_tables import best_of, read_metrics
+from eventseg.training.layout import METRICS
 from eventseg.training.parts import published_parts
 from eventseg.training.pictures import history_figure, sample_panels
-from eventseg.training.run_folder import METRICS
 
 
 def scoring_of(plan: EvaluationPlan, *, progress: Report = no_report) -> Scoring:

@@ -13,7 +13,8 @@ from eventseg.networks.shipped import shipped_file
 from eventseg.prediction.checkpoint_file import CheckpointFile, find_checkpoint
 from eventseg.prediction.loading import load_trained
 from eventseg.training.config.config import TrainConfig, load_config
-from eventseg.training.run_folder import CONFIG, METRICS, RUN, SPLIT, check_is_run, read_run
+from eventseg.training.layout import CONFIG, METRICS, RUN, SPLIT
+from eventseg.training.run_record import check_is_run, read_run
 
 PUBLISHED_FOLDER = Path("runs")
 """Folder that holds one folder of reports for each published checkpoint."""

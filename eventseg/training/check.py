@@ -15,7 +15,7 @@ from eventseg.sources.source import open_source
 from eventseg.training.config.config import load_config, with_learning_rate
 from eventseg.training.epoch_tables import read_metrics
 from eventseg.training.layout import BEST, CONFIG, LAST, METRICS, RUN
-from eventseg.training.run_folder import check_is_run, read_run, recorded_config
+from eventseg.training.run_record import check_is_run, read_run, recorded_config
 
 
 def check_run(path: str | Path) -> tuple[list[str], list[str]]:

@@ -10,9 +10,9 @@ from eventseg.errors import EventsegError, TrainingError
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.networks.checkpoints import load_without_values
 from eventseg.training.config.config import TrainConfig, load_config
-from eventseg.training.layout import CONFIG
+from eventseg.training.layout import BEST, CONFIG, METRICS, RUN
 from eventseg.training.run import open_run
-from eventseg.training.run_folder import BEST, METRICS, RUN, read_run, recorded_config
+from eventseg.training.run_record import read_run, recorded_config
 
 
 def describe_run(path: str | Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from eventseg.networks import save_network
 from eventseg.training.epoch_tables import write_metrics, write_skipped, write_timing
+from eventseg.training.layout import BEST, FAILED, KEPT, LAST
 from eventseg.training.pictures import picture_curves, picture_samples
 from eventseg.training.prepare import PreparedRun
-from eventseg.training.run_folder import BEST, FAILED, KEPT, LAST
 from eventseg.training.state import training_state
 
 CURVES_AGE_S = 10.0

@@ -18,7 +18,7 @@ from eventseg.plots.tensors import paint_input
 from eventseg.plots.training import figure_curves, figure_panels
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.training.epoch_tables import EpochScores
-from eventseg.training.run_folder import CURVES, METRICS, SAMPLES
+from eventseg.training.layout import CURVES, METRICS, SAMPLES
 from eventseg.training.samples import Batch
 
 

@@ -23,23 +23,14 @@ from eventseg.training.arithmetic import arithmetic_of
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.distributed import check_share, gathered, parallel, rank, summed, world
 from eventseg.training.initial import check_initial_file, initialise, write_initial
+from eventseg.training.layout import LAST, RUN, SPLIT
 from eventseg.training.loading import EpochBatches, load_batches
 from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.losses.losses import own_losses, segmentation_loss
 from eventseg.training.optimisers import averaged_copy, build_optimiser
 from eventseg.training.parts import own_split, parts_of
-from eventseg.training.run_folder import (
-    LAST,
-    RUN,
-    SPLIT,
-    check_run_folder,
-    claim_run,
-    describe_run,
-    held_arithmetic,
-    ids_digest,
-    read_run,
-    write_run,
-)
+from eventseg.training.run_folder import check_run_folder, claim_run, write_run
+from eventseg.training.run_record import describe_run, held_arithmetic, ids_digest, read_run
 from eventseg.training.samples import (
     UNREADABLE,
     Batch,

@@ -16,11 +16,10 @@ from eventseg.sources.source import open_source
 from eventseg.training.distributed import world
 from eventseg.training.epoch_tables import check_has_epoch
 from eventseg.training.initial import check_initial_file
+from eventseg.training.layout import METRICS, RUN
 from eventseg.training.parts import parts_of
 from eventseg.training.progress import TrainingProgress
-from eventseg.training.run_folder import (
-    METRICS,
-    RUN,
+from eventseg.training.run_record import (
     changed_code,
     describe_run,
     differing_data,

@@ -29,9 +29,10 @@ from eventseg.training.budget import fit_to_budget
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.config.options import overrides_of
 from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics
+from eventseg.training.layout import BEST, CONFIG, RUN
 from eventseg.training.pictures import history_figure
 from eventseg.training.progress import EpochCallback, TrainingProgress
-from eventseg.training.run_folder import BEST, CONFIG, RUN, check_is_run, read_run
+from eventseg.training.run_record import check_is_run, read_run
 from eventseg.training.together import ending_together
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
 

@@ -19,6 +19,7 @@ from eventseg.training.config.config import TrainConfig, with_absolute_paths, wi
 from eventseg.training.distributed import gathered, rank, share_buffers, wait_for_all
 from eventseg.training.epoch_files import write_epoch_files, write_failed_network
 from eventseg.training.epoch_tables import EpochCost, EpochScores
+from eventseg.training.layout import FAILED
 from eventseg.training.loading import each_batch, loading_advice
 from eventseg.training.passes import (
     LossError,
@@ -29,13 +30,7 @@ from eventseg.training.passes import (
 )
 from eventseg.training.pictures import curves_are_drawn, picture_curves
 from eventseg.training.prepare import PreparedRun, prepare_run
-from eventseg.training.progress import (
-    EpochCallback,
-    EpochEnd,
-    TrainingProgress,
-    TrainingResult,
-)
-from eventseg.training.run_folder import FAILED
+from eventseg.training.progress import EpochCallback, EpochEnd, TrainingProgress, TrainingResult
 from eventseg.training.tensorboard import check_tensorboard, write_epoch
 from eventseg.training.together import ending_together
 

@@ -24,8 +24,9 @@ from eventseg.training.check_path import check_path
 from eventseg.training.config.config import load_config, to_toml
 from eventseg.training.config.settings import NetworkSettings
 from eventseg.training.initial import initialise
+from eventseg.training.layout import RUN
 from eventseg.training.reproduce import reproduce
-from eventseg.training.run_folder import RUN, read_run, recorded_config
+from eventseg.training.run_record import read_run, recorded_config
 from eventseg_cli.main import main
 
 SOUND: dict[str, Any] = {

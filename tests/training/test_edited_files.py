@@ -22,7 +22,8 @@ from eventseg.training.epoch_tables import (
     write_timing,
 )
 from eventseg.training.layout import CONFIG, METRICS, RUN, SKIPPED, TIMING
-from eventseg.training.run_folder import RUN_KEYS, TYPES, check_run_folder, claim_run, read_run
+from eventseg.training.run_folder import check_run_folder, claim_run
+from eventseg.training.run_record import RUN_KEYS, TYPES, read_run
 
 SAVED_AS = {
     "mark": lambda text: b"\xef\xbb\xbf" + text.encode(),

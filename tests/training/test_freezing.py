@@ -13,7 +13,7 @@ from training_fixtures import train_tiny
 from eventseg.errors import EventsegError, NetworkError
 from eventseg.networks import build_network, load_network
 from eventseg.training.config.config import load_config, to_toml
-from eventseg.training.run_folder import read_run
+from eventseg.training.run_record import read_run
 
 TRUNK = ("stem.", "down1.", "stage1.")
 

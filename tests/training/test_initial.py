@@ -23,7 +23,7 @@ from eventseg.training.initial import initial_file
 from eventseg.training.prepare import prepare_run
 from eventseg.training.reproduce import reproduce
 from eventseg.training.run import train
-from eventseg.training.run_folder import read_run
+from eventseg.training.run_record import read_run
 from eventseg_cli.main import main
 
 pytestmark = pytest.mark.usefixtures("quick")

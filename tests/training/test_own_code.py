@@ -20,7 +20,7 @@ from eventseg.training import epoch_files
 from eventseg.training.losses.losses import LossSpec, segmentation_loss
 from eventseg.training.progress import EpochEnd
 from eventseg.training.reproduce import reproduce
-from eventseg.training.run_folder import read_run
+from eventseg.training.run_record import read_run
 
 NET = """
 from torch import nn

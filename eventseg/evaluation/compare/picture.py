@@ -21,8 +21,9 @@ from eventseg.plots.training import figure_panels
 from eventseg.prediction.predictor import network_input, probabilities
 from eventseg.sources.source import Source, open_source
 from eventseg.splits import SplitRule
+from eventseg.training.layout import BEST, RUN, SPLIT
 from eventseg.training.parts import parts_of
-from eventseg.training.run_folder import BEST, RUN, SPLIT, read_run
+from eventseg.training.run_record import read_run
 
 SHOWN = 3
 """Samples in the picture."""

@@ -12,7 +12,7 @@ from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.runs import RunSummary, read_run_summary
 from eventseg.evaluation.request import FOLDER
 from eventseg.files.texts import read_text
-from eventseg.training.run_folder import RUN
+from eventseg.training.layout import RUN
 
 Record = dict[str, Any]
 

@@ -21,7 +21,8 @@ from eventseg.files.texts import read_text
 from eventseg.networks.checkpoints import read_inputs
 from eventseg.training.config.config import TrainConfig, to_toml
 from eventseg.training.epoch_tables import EpochScores, best_of, read_metrics, read_timing
-from eventseg.training.run_folder import BEST, METRICS, RUN, read_run, recorded_config
+from eventseg.training.layout import BEST, METRICS, RUN
+from eventseg.training.run_record import read_run, recorded_config
 from eventseg.windows import format_duration, parse_duration
 
 
