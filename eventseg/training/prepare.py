@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,32 +13,26 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from eventseg.errors import TrainingError
-from eventseg.labels.maps import ClassTable, Labels, merge_labels
+from eventseg.labels.maps import ClassTable
 from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, parameter_count
 from eventseg.networks.memory_format import in_memory_format
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.sources.source import Source
 from eventseg.sources.split_file import write_split_file
+from eventseg.training.agreement import check_alike, sees_run
 from eventseg.training.arithmetic import arithmetic_of
-from eventseg.training.config.config import TrainConfig, to_toml
-from eventseg.training.distributed import check_share, gathered, parallel, rank, summed, world
+from eventseg.training.config.config import TrainConfig
+from eventseg.training.distributed import check_share, gathered, parallel, rank, world
 from eventseg.training.initial import check_initial_file, initialise, write_initial
+from eventseg.training.label_weights import class_weights
 from eventseg.training.layout import LAST, RUN, SPLIT
 from eventseg.training.loading import EpochBatches, load_batches
-from eventseg.training.losses.class_weights import count_labels, enet_weights, median_frequency
 from eventseg.training.losses.losses import own_losses, segmentation_loss
 from eventseg.training.optimisers import averaged_copy, build_optimiser
 from eventseg.training.parts import own_split, parts_of
 from eventseg.training.run_folder import check_run_folder, claim_run, write_run
-from eventseg.training.run_record import describe_run, held_arithmetic, ids_digest, read_run
-from eventseg.training.samples import (
-    UNREADABLE,
-    Batch,
-    EpochSample,
-    Samples,
-    channels_of,
-    class_table_of,
-)
+from eventseg.training.run_record import describe_run, held_arithmetic, read_run
+from eventseg.training.samples import Batch, EpochSample, Samples, channels_of, class_table_of
 from eventseg.training.schedules import learning_rate
 from eventseg.training.state import NetworkInTraining, RunHistory, restore
 from eventseg.training.synced_batch_norm import synchronise
@@ -120,19 +114,17 @@ def prepare_run(
     split = own_split(source, config)
     parts = parts_of(source, config)
     training_part, validation_part = parts.values()
-    _check_alike(source, parts, config)
+    check_alike(source, parts, config)
     training_order, validation_order = _orders(source, training_part, validation_part, config)
     updates_per_epoch = -(-len(training_order) // config.accumulation)
     updates = config.iterations or config.epochs * updates_per_epoch
-    weights = _class_weights(
-        source, training_part, merge, config, classes=len(table), device=device
-    )
+    weights = class_weights(source, training_part, merge, config, classes=len(table), device=device)
 
     torch.manual_seed(config.seed)
     blueprint = blueprint_of(config, source, table)
     inputs = _inputs_of(config, source, blueprint)
     # A run that goes on has its own weights: the file that it began with may be gone.
-    goes_on = _sees_run(root)
+    goes_on = sees_run(root)
     network = blueprint.build(weights_follow=goes_on)
     initial = (
         None
@@ -230,49 +222,6 @@ def prepare_run(
     )
 
 
-def _sees_run(root: Path) -> bool:
-    """Return whether the folder holds a run that goes on.
-
-    Raises
-    ------
-    TrainingError
-        Some processes see it and others do not.
-    """
-    seen = gathered((root / LAST).is_file())
-    if len(set(seen)) > 1:
-        blind = [str(k) for k, sees in enumerate(seen) if not sees]
-        raise TrainingError(
-            f"processes {', '.join(blind)} of {len(seen)} see no {root / LAST}, which others see: "
-            "give a run folder on storage that all machines share"
-        )
-    return seen[0]
-
-
-def _check_alike(
-    source: Source, parts: Mapping[str, NDArray[np.int64]], config: TrainConfig
-) -> None:
-    """Check that all processes train on the same samples with the same settings.
-
-    Raises
-    ------
-    TrainingError
-        Names the processes that differ from the first one.
-    """
-    digests = gathered(
-        {
-            "settings": to_toml(replace(config, workers=0)),
-            "samples": ids_digest([source.ids[i] for part in parts.values() for i in part]),
-        }
-    )
-    for name, first in digests[0].items():
-        others = [str(k) for k, digest in enumerate(digests) if digest[name] != first]
-        if others:
-            raise TrainingError(
-                f"processes {', '.join(others)} have other {name} than the first one: give all "
-                "of them the same command and the same data"
-            )
-
-
 def _orders(
     source: Source,
     training_part: NDArray[np.int64],
@@ -344,48 +293,3 @@ def _pictured(samples: Samples, part: NDArray[np.int64]) -> list[Batch]:
     places = np.linspace(0, len(part) - 1, min(PICTURED, len(part)))
     spread = [samples[EpochSample(0, int(part[round(place)]))] for place in places]
     return [sample for sample in spread if "x" in sample]
-
-
-def _class_weights(
-    source: Source,
-    part: NDArray[np.int64],
-    merge: tuple[int, ...] | None,
-    config: TrainConfig,
-    *,
-    classes: int,
-    device: torch.device,
-) -> torch.Tensor | None:
-    """Return the class weights that the configuration derives from the training labels.
-
-    Each process counts the labels of its share.
-    """
-    if config.loss.class_weights == "none":
-        return None
-    maps = _readable_labels(source, part[rank() :: world()], config)
-    own = count_labels(
-        (labels if merge is None else merge_labels(labels, merge) for labels in maps),
-        classes=classes,
-    )
-    pixels, around = (
-        summed(torch.from_numpy(counts).to(device)).cpu().numpy()
-        for counts in (own.pixels_of_class, own.pixels_of_images_with_class)
-    )
-    if config.loss.class_weights == "enet":
-        weights = enet_weights(pixels, c=config.loss.enet_c)
-    else:
-        weights = median_frequency(pixels, pixels_of_images_with_class=around)
-    return torch.tensor(weights, dtype=torch.float32)
-
-
-def _readable_labels(
-    source: Source, part: NDArray[np.int64], config: TrainConfig
-) -> Iterator[Labels]:
-    """Yield the labels of a part, without those that are damaged where such samples are skipped."""
-    for i in part:
-        try:
-            labels = source.labels(int(i))
-        except UNREADABLE:
-            if config.bad_samples == "raise":
-                raise
-        else:
-            yield labels

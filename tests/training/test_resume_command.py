@@ -36,7 +36,7 @@ def test_an_interrupt_names_resume_where_there_is_a_run(
     def stop(*_args: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
-    module, name = (trainer, "_train_epoch") if begun else (prepare, "_class_weights")
+    module, name = (trainer, "_train_epoch") if begun else (prepare, "class_weights")
     monkeypatch.setattr(module, name, stop)
     ended = train(data, tmp_path / "run")
     assert ended.exit_code == 130, ended.output
