@@ -27,7 +27,9 @@ from paired import machine, save
 
 from eventseg.dataset.labelled import IMPORTED, ORIGIN, SAMPLES_DIGEST, ids_digest
 from eventseg.dataset.layout import MANIFEST, SAMPLES, write_tensor
-from eventseg.dataset.manifest import Manifest, RecordingEntry, Settings
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.recording_entry import RecordingEntry
+from eventseg.dataset.settings import Settings
 from eventseg.dataset.table import Row, write_rows
 from eventseg.encoding.settings import Encoding
 from eventseg.events import SensorSize

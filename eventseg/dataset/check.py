@@ -30,14 +30,14 @@ from eventseg.dataset.layout import (
     read_tensor,
     tensor_file,
 )
-from eventseg.dataset.manifest import Settings
 from eventseg.dataset.mistaken import refusal
 from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
+from eventseg.dataset.settings import Settings
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.files.whole import temporary_files
 from eventseg.images import list_pictures, read_image
 from eventseg.labels.maps import ClassTable, shown_ids, unknown_labels

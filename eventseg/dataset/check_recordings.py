@@ -17,13 +17,13 @@ from eventseg.dataset.layout import (
     read_tensor,
     tensor_file,
 )
-from eventseg.dataset.manifest import RecordingEntry
 from eventseg.dataset.reader import EventDataset
+from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.samples import encoded_samples
 from eventseg.dataset.truth import TRUTH, true_labels
 from eventseg.errors import DatasetError, EventsegError
 from eventseg.files.digests import digest_of
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.filters.filtered import survey_filters
 from eventseg.images import read_image
 from eventseg.recordings import open_recording

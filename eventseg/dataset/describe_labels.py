@@ -8,7 +8,7 @@ import numpy as np
 
 from eventseg.dataset.reader import EventDataset
 from eventseg.errors import DatasetError
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.images import picture_names, read_image
 from eventseg.labels.maps import IGNORED
 from eventseg.labels.shares import LabelCounts, label_warnings, total_counts

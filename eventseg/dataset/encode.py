@@ -12,8 +12,9 @@ from typing import Self
 
 from eventseg.dataset.jobs.job import Tick
 from eventseg.dataset.layout import frame_file, label_file, tensor_file, write_tensor
-from eventseg.dataset.manifest import RecordingEntry, Settings
+from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.samples import encoded_samples, placing_notes, sample_count, with_splits
+from eventseg.dataset.settings import Settings
 from eventseg.dataset.table import Row
 from eventseg.dataset.truth import TRUTH, find_truth, true_labels
 from eventseg.device import Device

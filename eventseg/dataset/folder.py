@@ -17,7 +17,8 @@ from eventseg.dataset.layout import (
     label_file,
     tensor_file,
 )
-from eventseg.dataset.manifest import Manifest, Settings, difference
+from eventseg.dataset.manifest import Manifest, difference
+from eventseg.dataset.settings import Settings
 from eventseg.dataset.table import Row, SampleTable, read_rows, write_rows
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, OutputError

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.layout import PARTIAL_LABELS
 from eventseg.dataset.truth import TRUTH
-from eventseg.files.texts import composed, read_toml
+from eventseg.files.paths import composed
+from eventseg.files.texts import read_toml
 from eventseg.images import picture_names
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import DatasetError
-from eventseg.files.texts import on_disk
+from eventseg.files.paths import on_disk
 from eventseg.files.whole import write_whole
 
 MANIFEST = "manifest.toml"

@@ -9,18 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eventseg.dataset.folder import (
-    DatasetFolder,
-    sample_files,
-)
+from eventseg.dataset.folder import DatasetFolder, sample_files
 from eventseg.dataset.jobs.shard import SHARDS, read_shards
 from eventseg.dataset.layout import MANIFEST, SAMPLES
-from eventseg.dataset.manifest import Manifest, RecordingEntry, difference
-from eventseg.dataset.request import (
-    different_files,
-    one_sensor,
-    truth_tables,
-)
+from eventseg.dataset.manifest import Manifest, difference
+from eventseg.dataset.recording_entry import RecordingEntry
+from eventseg.dataset.request import different_files, one_sensor, truth_tables
 from eventseg.dataset.shards import KIND
 from eventseg.dataset.summary import DatasetSummary
 from eventseg.dataset.table import Row, read_rows

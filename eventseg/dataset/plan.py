@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from eventseg.dataset.layout import checked_name
-from eventseg.dataset.manifest import Store
+from eventseg.dataset.settings import Store
 from eventseg.errors import DatasetError, WindowError, known_names
 from eventseg.events import SensorSize
 from eventseg.windows import Anchor, check_window, format_duration, to_us

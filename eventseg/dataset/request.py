@@ -9,8 +9,9 @@ from typing import Literal
 
 from eventseg.dataset.encode import EncodeJob, Survey, SurveyJob, survey_recording
 from eventseg.dataset.jobs.workers import Workers
-from eventseg.dataset.manifest import RecordingEntry, Settings, Store, canonical, relative_to
 from eventseg.dataset.plan import Crop, crop_rows, recording_names, window_groups
+from eventseg.dataset.recording_entry import RecordingEntry
+from eventseg.dataset.settings import Settings, Store
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import Device, choose_encoder
 from eventseg.encoding.element_type import ElementType
@@ -18,6 +19,7 @@ from eventseg.encoding.representation import MEAN_STD, Representation, to_repres
 from eventseg.encoding.settings import Normalisation, encoding_of
 from eventseg.errors import DatasetError, DeviceError, JobsError, OutputError, RecordingError
 from eventseg.events import SensorSize
+from eventseg.files.paths import canonical, relative_to
 from eventseg.filters.rules import Filters, to_filters
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.tables import described

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.layout import Tensor
-from eventseg.dataset.manifest import Settings
+from eventseg.dataset.settings import Settings
 from eventseg.dataset.table import Row
 from eventseg.device import Device, choose_encoder
 from eventseg.encoding.batches import Source

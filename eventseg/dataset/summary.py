@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventseg.dataset.manifest import Manifest, RecordingEntry
+from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.table import SampleTable
 
 

@@ -13,7 +13,7 @@ from eventseg.dataset.folder import DatasetFolder, claim, release
 from eventseg.dataset.jobs.job import TRIES, cut_work
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.jobs.workers import Workers, open_workers, pieces_for
-from eventseg.dataset.manifest import Manifest, Store
+from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.plan import Crop
 from eventseg.dataset.request import (
     EncodeRequest,
@@ -25,6 +25,7 @@ from eventseg.dataset.request import (
     survey,
     truth_tables,
 )
+from eventseg.dataset.settings import Store
 from eventseg.dataset.summary import DatasetSummary, Summary
 from eventseg.dataset.table import Row
 from eventseg.device import Device, thread_count

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventseg.dataset.manifest import canonical
 from eventseg.errors import DatasetError
 from eventseg.evaluation.evaluate import Protocol
 from eventseg.evaluation.scored_network import NetworkFile
 from eventseg.events import SensorSize
 from eventseg.files.digests import digest_of
+from eventseg.files.paths import canonical
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import ClassTable
 from eventseg.networks import TrainedNetwork

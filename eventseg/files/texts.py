@@ -1,14 +1,11 @@
-"""Texts that a person may have edited, and names that a person may have typed."""
+"""Texts that a person may have edited: plain ones, TOML and CSV."""
 
 from __future__ import annotations
 
 import codecs
-import contextlib
 import csv
 import io
-import os
 import tomllib
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -64,25 +61,3 @@ def read_csv(path: Path) -> dict[int, list[str]]:
     except csv.Error as error:
         raise ValueError(f"it is no CSV: {error}") from error
     return rows
-
-
-def on_disk(path: Path) -> Path:
-    """Return a path as it is spelled on disk, where letters with marks may be one character or two.
-
-    Unicode has two forms of such letters; file systems and programs that copy files choose either.
-    A path that is there, or in neither form, is returned as given.
-    """
-    if str(path).isascii() or path.exists():
-        return path
-    parent = path.parent if path.parent == path else on_disk(path.parent)
-    wanted = composed(path.name)
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(parent)):  # noqa: PTH208 - names only
-            if composed(name) == wanted:
-                return parent / name
-    return path
-
-
-def composed(name: str) -> str:
-    """Return a name in the form in which a letter and its marks are one character (NFC)."""
-    return unicodedata.normalize("NFC", name)

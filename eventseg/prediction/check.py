@@ -11,7 +11,7 @@ import numpy as np
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.errors import EventsegError
 from eventseg.files.digests import digest_of
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.files.whole import temporary_files
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.layout import (

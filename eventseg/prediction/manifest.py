@@ -11,9 +11,9 @@ from typing import Any
 
 import tomli_w
 
-from eventseg.dataset.manifest import canonical, relative_to
 from eventseg.errors import DatasetError, EventsegError
-from eventseg.files.texts import on_disk, read_toml
+from eventseg.files.paths import canonical, on_disk, relative_to
+from eventseg.files.texts import read_toml
 from eventseg.files.whole import write_whole
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.tables import table_of

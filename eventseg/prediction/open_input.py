@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.layout import MANIFEST
-from eventseg.dataset.manifest import canonical
 from eventseg.dataset.reader import dataset_folders, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError, NetworkError, RecordingError, WindowError
+from eventseg.files.paths import canonical
 from eventseg.images import PICTURES, list_pictures
 from eventseg.networks import InputSpec
 from eventseg.prediction.inputs import OpenInput, PictureInput, RecordedInput, StoredInput

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.jobs.workers import Workers
-from eventseg.dataset.manifest import canonical
 from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
+from eventseg.files.paths import canonical
 from eventseg.files.whole import check_folder
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.networks import InputSpec, TrainedNetwork

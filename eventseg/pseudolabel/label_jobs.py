@@ -11,10 +11,10 @@ from typing import Any
 
 from eventseg.dataset.jobs.job import Tick, cut_work
 from eventseg.dataset.jobs.workers import Workers, open_workers, pieces_for
-from eventseg.dataset.manifest import canonical
 from eventseg.device import choose_own_device, peak_memory_mib, set_threads, thread_count
 from eventseg.errors import CheckpointError
 from eventseg.events import SensorSize
+from eventseg.files.paths import canonical
 from eventseg.labels.maps import ClassTable, merge_of
 from eventseg.pseudolabel.arithmetic import with_arithmetic
 from eventseg.pseudolabel.label_set_folder import LabelSetFolder

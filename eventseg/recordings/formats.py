@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
-from eventseg.files.texts import on_disk
+from eventseg.files.paths import on_disk
 from eventseg.recordings.base import Recording
 from eventseg.recordings.progress import Progress, Report, no_report
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from eventseg.errors import RecordingError
 from eventseg.events import SensorSize
 from eventseg.files.digests import digest_of
-from eventseg.files.texts import on_disk
+from eventseg.files.paths import on_disk
 from eventseg.recordings.hdf5.datasets import attributes, open_table
 from eventseg.recordings.hdf5.disk import Disk
 from eventseg.recordings.hdf5.objects import Hdf5File, UnsupportedError

@@ -18,7 +18,7 @@ from eventseg.encoding.settings import Encoding, Normalisation, Tensor, encoding
 from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
 from eventseg.files.digests import table_digest
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.images import picture_size, read_image, read_picture, read_wide_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples

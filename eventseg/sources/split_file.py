@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventseg.errors import TrainingError
-from eventseg.files.texts import composed, read_csv
+from eventseg.files.paths import composed
+from eventseg.files.texts import read_csv
 from eventseg.files.whole import write_whole
 from eventseg.sources.source import Source
 

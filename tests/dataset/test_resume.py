@@ -14,8 +14,9 @@ from recording_fixtures import tree, write_recording
 from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset import writer as dataset_writer
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.manifest import Manifest, Settings, difference
+from eventseg.dataset.manifest import Manifest, difference
 from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.settings import Settings
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding import encoding_of
 from eventseg.errors import DatasetError, EventsegError, OutputError

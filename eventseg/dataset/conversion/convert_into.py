@@ -17,9 +17,9 @@ from eventseg.dataset.conversion.request import ConvertSetting, Source, find_sou
 from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import Shard
 from eventseg.dataset.jobs.workers import Workers, open_workers
-from eventseg.dataset.manifest import relative_to
 from eventseg.events import SensorSize
 from eventseg.files.locks import locked
+from eventseg.files.paths import relative_to
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.writers.conversion import loss_line, truth_lines

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.layout import checked_name
-from eventseg.dataset.manifest import canonical
 from eventseg.dataset.mistaken import recordings_in
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
-from eventseg.files.texts import composed
+from eventseg.files.paths import canonical, composed
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import seconds
 from eventseg.recordings.writers.aedat4 import compressor

@@ -16,7 +16,7 @@ from eventseg.dataset.labelled import (
 )
 from eventseg.dataset.layout import PARTIAL_LABELS, confidence_file, label_file
 from eventseg.errors import EventsegError
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.files.whole import temporary_files
 from eventseg.images import picture_size, read_image
 from eventseg.labels.maps import ClassTable, shown_ids, unknown_labels

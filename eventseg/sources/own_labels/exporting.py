@@ -11,7 +11,7 @@ import numpy as np
 
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError, LabelError, OutputError
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.files.whole import write_whole
 from eventseg.labels.files import encoded_labels
 from eventseg.labels.maps import ClassTable

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from eventseg.errors import LabelError
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.sources.own_labels.labelled_data import LabelledData
 from eventseg.windows import format_duration
 

@@ -18,7 +18,7 @@ from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, LabelError
 from eventseg.events import SensorSize
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.images import picture_size
 from eventseg.labels.files import read_labels
 from eventseg.labels.folder_items import SPLITS

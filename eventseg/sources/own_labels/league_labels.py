@@ -8,7 +8,7 @@ import numpy as np
 
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import LabelError
-from eventseg.files.texts import composed
+from eventseg.files.paths import composed
 from eventseg.labels.maps import IGNORED, Labels
 from eventseg.sources.leagues.league import League
 from eventseg.sources.own_labels.labelled_data import SetsBeside, Timeline
