@@ -24,14 +24,9 @@ from eventseg.kernels import reused
 from eventseg.recordings.beside import NOTHING, Beside
 from eventseg.recordings.cameras import ONE_CAMERA, choose_camera
 from eventseg.recordings.file_bytes import FileBytes
-from eventseg.recordings.table.columns import (
-    Meaning,
-    RawColumns,
-    Unit,
-    columns_of,
-    order_of,
-    unit_of,
-)
+from eventseg.recordings.table.column_order import columns_of, order_of
+from eventseg.recordings.table.columns import Meaning, RawColumns
+from eventseg.recordings.table.units import Unit, unit_of
 
 ROWS = 2**16
 

@@ -22,16 +22,11 @@ from eventseg.recordings.hdf5.storage import DamageError
 from eventseg.recordings.hdf5.tables import Table
 from eventseg.recordings.packet_recording import MOST_PIXELS
 from eventseg.recordings.prophesee.header import sensor_of
-from eventseg.recordings.table.columns import (
-    Meaning,
-    RawColumns,
-    Unit,
-    order_of,
-    unit_of,
-    unit_of_layout,
-)
+from eventseg.recordings.table.column_order import order_of
+from eventseg.recordings.table.columns import Meaning, RawColumns
 from eventseg.recordings.table.hdf5_beside import beside
 from eventseg.recordings.table.layouts import LAYOUTS, Layout
+from eventseg.recordings.table.units import Unit, unit_of, unit_of_layout
 
 ROWS = 2**16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventseg.recordings.table.columns import Unit
+from eventseg.recordings.table.units import Unit
 
 Order = dict[str, int]
 

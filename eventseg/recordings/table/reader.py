@@ -19,9 +19,10 @@ from eventseg.recordings.packets import PACKET_DTYPE, PacketReader, packet_row
 from eventseg.recordings.pixels import StoredFrames
 from eventseg.recordings.report import Tally
 from eventseg.recordings.table.arrays import ArrayColumns, names_arrays
-from eventseg.recordings.table.columns import ColumnFile, checked_unit, put_events
+from eventseg.recordings.table.columns import ColumnFile, put_events
 from eventseg.recordings.table.hdf5 import Hdf5Columns, holds_datasets
 from eventseg.recordings.table.text import TextColumns, names_columns
+from eventseg.recordings.table.units import checked_unit
 
 FILES: dict[str, Callable[..., ColumnFile]] = {
     ".hdf5": Hdf5Columns,

@@ -22,16 +22,10 @@ from eventseg.kernels import reused
 from eventseg.recordings.beside import NOTHING, Beside
 from eventseg.recordings.cameras import ONE_CAMERA, choose_camera
 from eventseg.recordings.file_bytes import FileBytes
-from eventseg.recordings.table.columns import (
-    PER_US,
-    Meaning,
-    RawColumns,
-    Unit,
-    columns_of,
-    order_of,
-    unit_of,
-)
+from eventseg.recordings.table.column_order import columns_of, order_of
+from eventseg.recordings.table.columns import Meaning, RawColumns
 from eventseg.recordings.table.text_lines import PADDING, POWERS, parse_lines
+from eventseg.recordings.table.units import PER_US, Unit, unit_of
 
 BLOCK_BYTES = 2**20
 MOST_LINE = 2**12
