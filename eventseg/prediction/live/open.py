@@ -11,10 +11,11 @@ from eventseg.encoding import Encoding
 from eventseg.events import SensorSize
 from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork
+from eventseg.prediction.live.byte_sources import Note
 from eventseg.prediction.live.packets import PacketSource
 from eventseg.prediction.live.queue import QueueRule
+from eventseg.prediction.live.replay import PACKET_US
 from eventseg.prediction.live.setup import no_note, set_up
-from eventseg.prediction.live.sources import PACKET_US, Note
 from eventseg.prediction.live.stream import LiveStream
 from eventseg.prediction.predictor import Predictor
 from eventseg.recordings import Recording

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eventseg.errors import OutputError
 from eventseg.files.whole import check_folder
 from eventseg.prediction.layout import check_no_prediction_folder
-from eventseg.prediction.live.sources import loopback_address
+from eventseg.prediction.live.byte_sources import loopback_address
 from eventseg.prediction.live.stream import LivePrediction
 from eventseg.prediction.live.summary import StreamSummary
 

@@ -22,9 +22,11 @@ from eventseg.networks.inputs import scaled
 from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
 from eventseg.prediction.fast import fast_predictor
 from eventseg.prediction.instants import window_us_of
+from eventseg.prediction.live.byte_sources import Note
 from eventseg.prediction.live.packets import PacketSource
 from eventseg.prediction.live.queue import QueueRule
-from eventseg.prediction.live.sources import Note, Replay, open_packet_source
+from eventseg.prediction.live.replay import Replay
+from eventseg.prediction.live.sources import open_packet_source
 from eventseg.prediction.loading import load_trained
 from eventseg.prediction.predictor import Predictor, predictor
 from eventseg.recordings import Recording, open_recording

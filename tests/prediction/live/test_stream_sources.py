@@ -20,26 +20,15 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_fixtures import SMALL, write_recording
-from stream_fixtures import (
-    SENSOR,
-    Given,
-    events_at,
-    packet,
-    pixel_network,
-    save_random_network,
-)
+from stream_fixtures import SENSOR, Given, events_at, packet, pixel_network, save_random_network
 from training_fixtures import SENSOR as STREET
 
 from eventseg.errors import NetworkError, OutputError, RecordingError
 from eventseg.labels.files import read_labels
 from eventseg.prediction import Packet, predict, stream
+from eventseg.prediction.live.byte_sources import StandardInput, TcpSource, UdpSource
 from eventseg.prediction.live.outputs import LABEL_HEADER, LabelFolder, LabelSender
-from eventseg.prediction.live.sources import (
-    StandardInput,
-    TcpSource,
-    UdpSource,
-    open_packet_source,
-)
+from eventseg.prediction.live.sources import open_packet_source
 from eventseg.prediction.live.wire import Unpacker, header, pack_events, pack_time
 from eventseg_cli.main import main
 
