@@ -8,46 +8,25 @@ statistics counts as noise; the error of drives that are left out says how well 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eventseg.events import EventStream, SensorSize
+from eventseg.events import SensorSize
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.simulate.drives import (
+    RANGES,
+    LearnedDrives,
+    as_settings,
+    learn_drives,
+    simulate_statistics,
+    street_seed,
+    usual_settings,
+)
 from eventseg.simulate.files import check_seed, thread_count
-from eventseg.simulate.scene.scenarios import SimulationError, scenario_named
-from eventseg.simulate.scene.scenes import street_scene
-from eventseg.simulate.scene.settings import (
-    StreetSettings,
-    draw_settings,
-    dvs_of,
-    settings_with,
-)
-from eventseg.simulate.sensor.dvs import DvsEvents, DvsSensor
-from eventseg.simulate.statistics import (
-    RATES,
-    SHARES,
-    STRETCH_US,
-    EventStatistics,
-    mean_statistics,
-    measure_events,
-)
-
-RANGES: dict[str, tuple[float, float]] = {
-    "threshold": (0.1, 0.7),
-    "balance": (0.7, 1.4),
-    "noise_hz": (0.01, 3.0),
-    "vibration_deg": (0.02, 0.8),
-    "speed_m_s": (1.0, 18.0),
-    "texture": (0.02, 1.0),
-    "refractory_us": (200.0, 4000.0),
-}
-"""What is drawn for the fit, evenly on a logarithmic scale: the geometric mean of both thresholds,
-ON divided by OFF, the rate of noise in the dark, and settings of a street."""
+from eventseg.simulate.regression import Estimate, features_of, measured_features, regress
+from eventseg.simulate.scene.scenarios import SimulationError
+from eventseg.simulate.scene.settings import StreetSettings, settings_with
+from eventseg.simulate.statistics import EventStatistics, mean_statistics
 
 OWN_STATISTIC = ("noise_hz", "refractory_us")
 """Quantities that are a statistic as well, which a recording may lack."""
@@ -56,33 +35,7 @@ LEAST_EXPLAINED = 0.3
 """Share of the variance that left-out drives must show for a setting to be proposed."""
 
 FEWEST_DRIVES = 24
-SETTLE_US, STEP_US, CHUNK = 60_000, 2_000, 25
 REFERENCE_DRIVES = 4
-CUMULATED = [10, 20, 30, 40, 55]
-"""Bins of the intervals up to which their shares are added up for the fit."""
-
-_LEAK_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Estimate of one quantity of the sensor or the drive.
-
-    Parameters
-    ----------
-    value : float
-        The proposal, within the range that was drawn from.
-    factor : float
-        Root mean square error of left-out drives, as a factor: most lie within
-        ``value / factor`` to ``value * factor``.
-    explained : float
-        Share of the variance of the logarithm that the statistics explain in left-out drives; 0
-        for noise and dead time of a recording in which they could not be measured.
-    """
-
-    value: float
-    factor: float
-    explained: float
 
 
 @dataclass(frozen=True)
@@ -103,17 +56,6 @@ class Fit:
     settings: dict[str, float]
     usual: EventStatistics
     fitted: EventStatistics
-
-
-class LearnedDrives(NamedTuple):
-    """Simulated drives to learn from.
-
-    drawn : float64 (N, Q), logarithms of the quantities in the order of ``RANGES``.
-    features : float64 (N, F), statistics on additive scales.
-    """
-
-    drawn: NDArray[np.float64]
-    features: NDArray[np.float64]
 
 
 def fit_street(
@@ -168,10 +110,13 @@ def fit_street(
         )
         estimates = estimate_quantities(learned, target)
         settings = _proposal(estimates)
-        reference = [_street(seed, drives + k) for k in range(REFERENCE_DRIVES)]
+        reference = [street_seed(seed, drives + k) for k in range(REFERENCE_DRIVES)]
         both = [
             mean_statistics([measured(change(street), street) for street in reference])
-            for change in (_usual, lambda street: settings_with(_usual(street), settings))
+            for change in (
+                usual_settings,
+                lambda street: settings_with(usual_settings(street), settings),
+            )
         ]
     return Fit(estimates, settings, both[0], both[1])
 
@@ -183,41 +128,6 @@ def check_fit(*, drives: int, seed: int) -> None:
     check_seed(seed)
 
 
-def learn_drives(
-    *,
-    sensor: SensorSize,
-    drives: int,
-    seed: int,
-    pool: Executor,
-    bands: int,
-    done: Callable[[], None] = lambda: None,
-) -> LearnedDrives:
-    """Simulate drives with quantities drawn from ``RANGES`` and measure them.
-
-    Parameters
-    ----------
-    sensor : SensorSize
-    drives : int
-    seed : int
-    pool, bands : Executor, int
-        As in :func:`simulate_statistics`.
-    done : callable
-        Called after each drive.
-    """
-    rng = np.random.default_rng([seed, 11])
-    low, high = np.log(np.array(list(RANGES.values()))).T
-    drawn = rng.uniform(low, high, (drives, len(RANGES)))
-    features = []
-    for k, row in enumerate(drawn):
-        street = _street(seed, k)
-        given = as_settings(dict(zip(RANGES, np.exp(row).tolist(), strict=True)))
-        settings = settings_with(_usual(street), given)
-        found = simulate_statistics(settings, street, sensor=sensor, pool=pool, bands=bands)
-        features.append(_features(found))
-        done()
-    return LearnedDrives(drawn, np.array(features))
-
-
 def estimate_quantities(learned: LearnedDrives, target: EventStatistics) -> dict[str, Estimate]:
     """Return the estimate of each quantity in ``RANGES`` from the statistics of a recording.
 
@@ -225,78 +135,14 @@ def estimate_quantities(learned: LearnedDrives, target: EventStatistics) -> dict
     nothing explains a quantity whose own statistic is lacking: the drives to learn from have it,
     so their error without it is not that of such a recording.
     """
-    has = _measured(target)
-    features, wanted = learned.features[:, has], _features(target)[has]
+    has = measured_features(target)
+    features, wanted = learned.features[:, has], features_of(target)[has]
     found = {
-        name: _regress(features, learned.drawn[:, k], wanted, RANGES[name])
+        name: regress(features, learned.drawn[:, k], wanted, RANGES[name])
         for k, name in enumerate(RANGES)
     }
     lacking = [name for name in OWN_STATISTIC if math.isnan(getattr(target, name))]
     return found | {name: replace(found[name], explained=0.0) for name in lacking}
-
-
-def simulate_statistics(
-    settings: StreetSettings, seed: int, *, sensor: SensorSize, pool: Executor, bands: int
-) -> EventStatistics:
-    """Return the statistics of half a second of a drive by day, without writing a recording.
-
-    Parameters
-    ----------
-    settings : StreetSettings
-    seed : int
-        Seed of the street, the pixels and their noise.
-    sensor : SensorSize
-    pool, bands : Executor, int
-        Where work runs, and into how many parts the sensor is cut.
-    """
-    day = scenario_named("day")
-    film, _ = street_scene(seed, "day", sensor, rare=True, settings=settings)
-    dvs = DvsSensor(sensor, dvs_of(settings, day), seed=seed)
-    luminance = np.empty((CHUNK, *sensor), np.float32)
-    label = np.empty((CHUNK, *sensor), np.uint8)
-    film.pictures(np.zeros(1, np.int64), luminance[:1], label[:1], pool)
-    dvs.start(luminance[0], label[0], 0)
-    parts: list[DvsEvents] = []
-    end_us = SETTLE_US + STRETCH_US
-    times = np.arange(STEP_US, end_us + STEP_US, STEP_US, dtype=np.int64)
-    for start in range(0, len(times), CHUNK):
-        part = times[start : start + CHUNK]
-        film.pictures(part, luminance[: len(part)], label[: len(part)], pool)
-        parts.append(
-            dvs.step(luminance[: len(part)], label[: len(part)], part, pool=pool, bands=bands)
-        )
-    # Stamps are rounded up, so the stretch is (SETTLE_US, end_us].
-    t, x, y, p = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("t", "x", "y", "p")
-    )
-    kept = t > SETTLE_US
-    span = (SETTLE_US + 1, end_us + 1)
-    return measure_events([EventStream(t[kept], x[kept], y[kept], p[kept], sensor, *span)])
-
-
-def _usual(street: int) -> StreetSettings:
-    return draw_settings(street, scenario_named("day"))
-
-
-def _street(seed: int, k: int) -> int:
-    """Return the seed of the street of drive ``k`` of a fit."""
-    return 1_000_003 + 1_000 * seed + k
-
-
-def as_settings(quantities: Mapping[str, float]) -> dict[str, float]:
-    """Return quantities as settings of a street; the balance needs the threshold beside it."""
-    given: dict[str, float] = {}
-    for name, value in quantities.items():
-        if name == "threshold":
-            half = math.sqrt(quantities.get("balance", 1.0))
-            given |= {"threshold_on": value * half, "threshold_off": value / half}
-        elif name == "noise_hz":
-            given |= {"shot_hz": value * (1.0 - _LEAK_SHARE), "leak_hz": value * _LEAK_SHARE}
-        elif name == "refractory_us":
-            given[name] = round(value)
-        elif name != "balance":
-            given[name] = value
-    return given
 
 
 def _proposal(estimates: dict[str, Estimate]) -> dict[str, float]:
@@ -307,70 +153,3 @@ def _proposal(estimates: dict[str, Estimate]) -> dict[str, float]:
         if estimate.explained >= LEAST_EXPLAINED
     }
     return {name: float(f"{value:.3g}") for name, value in as_settings(known).items()}
-
-
-def _features(found: EventStatistics) -> NDArray[np.float64]:
-    """Return statistics on scales on which they add up: logarithms and log odds."""
-
-    def odds(share: float) -> float:
-        share = min(max(share, 1e-4), 1.0 - 1e-4)
-        return math.log(share / (1.0 - share))
-
-    # Where nothing is counted, a rate is that of one event in a small sensor.
-    rates = [math.log(max(_number(getattr(found, name)), 1e-3)) for name in RATES]
-    shortest = math.log(max(_number(found.refractory_us), 1.0))
-    cumulated = np.cumsum(found.intervals)[CUMULATED]
-    return np.array(
-        [
-            *(odds(getattr(found, name)) for name in SHARES),
-            *rates,
-            shortest,
-            *(odds(float(share)) for share in cumulated),
-        ]
-    )
-
-
-def _measured(found: EventStatistics) -> NDArray[np.bool_]:
-    """Return which of the features come from statistics that there are, bool (F,)."""
-    times = math.isfinite(found.refractory_us)  # there are intervals between events of a pixel
-    rates = [math.isfinite(getattr(found, name)) for name in RATES]
-    return np.array([*(True for _ in SHARES), *rates, *[times] * (1 + len(CUMULATED))])
-
-
-def _number(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
-
-
-def _regress(
-    features: NDArray[np.float64],
-    drawn: NDArray[np.float64],
-    wanted: NDArray[np.float64],
-    within: tuple[float, float],
-) -> Estimate:
-    """Return the estimate of a quantity whose logarithms are ``drawn``, (N,) for (N, F) features.
-
-    Ridge regression; its strength is the one with the least error of left-out drives.
-    """
-    mean, spread = features.mean(0), features.std(0) + 1e-9
-    x = (features - mean) / spread
-    y = drawn - drawn.mean()
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
-
-    def solved(ridge: float) -> tuple[float, NDArray[np.float64]]:
-        weight = s**2 / (s**2 + ridge)
-        answer = u @ (weight * (u.T @ y))
-        # The error of a drive that is left out follows from the fit to all, in closed form.
-        leverage = np.minimum((u**2 * weight).sum(1) + 1.0 / len(y), 0.99)
-        error = (y - answer) / (1.0 - leverage)
-        return float(np.mean(error**2)), vt.T @ (s / (s**2 + ridge) * (u.T @ y))
-
-    error, slope = min((solved(ridge) for ridge in np.geomspace(0.1, 1e3, 13)), key=_first)
-    # What lies far outside of all drives is taken to their rim, not carried on in a straight line.
-    at = np.clip((wanted - mean) / spread, x.min(0), x.max(0))
-    value = math.exp(float(at @ slope + drawn.mean()))
-    value = min(max(value, within[0]), within[1])
-    return Estimate(value, math.exp(math.sqrt(error)), max(0.0, 1.0 - error / float(np.var(drawn))))
-
-
-def _first(pair: tuple[float, NDArray[np.float64]]) -> float:
-    return pair[0]

@@ -16,18 +16,15 @@ from eventseg.events import EventStream, SensorSize
 from eventseg.plots import figure_statistics
 from eventseg.recordings import open_recording
 from eventseg.simulate import report
-from eventseg.simulate.fit import (
-    CUMULATED,
-    LEAST_EXPLAINED,
+from eventseg.simulate.drives import (
     RANGES,
-    Fit,
     LearnedDrives,
     as_settings,
-    estimate_quantities,
-    fit_street,
     learn_drives,
     simulate_statistics,
 )
+from eventseg.simulate.fit import LEAST_EXPLAINED, Fit, estimate_quantities, fit_street
+from eventseg.simulate.regression import CUMULATED
 from eventseg.simulate.report import report_statistics
 from eventseg.simulate.scene.scenarios import SCENARIOS, SimulationError
 from eventseg.simulate.scene.settings import draw_settings
