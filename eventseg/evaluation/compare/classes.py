@@ -6,12 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from eventseg.evaluation.compare.published import PUBLISHED_ON
-from eventseg.evaluation.compare.runs import (
-    Evaluation,
-    RunSummary,
-    by_length,
-    spread,
-)
+from eventseg.evaluation.compare.runs import RunSummary
+from eventseg.evaluation.compare.scores import Evaluation, by_length, spread
 from eventseg.training.config.config import load_config, recipe_names
 from eventseg.training.config.recipes import load_recipe
 

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from eventseg.evaluation.compare.runs import Evaluation, RunSummary
+from eventseg.evaluation.compare.runs import RunSummary
+from eventseg.evaluation.compare.scores import Evaluation
 
 
 def align_encodings(runs: Sequence[RunSummary]) -> list[RunSummary]:

@@ -8,12 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventseg.errors import TrainingError
-from eventseg.evaluation.compare.runs import (
-    Evaluation,
-    RunSummary,
-    by_length,
-    pick_evaluation,
-)
+from eventseg.evaluation.compare.evaluations import pick_evaluation
+from eventseg.evaluation.compare.runs import RunSummary
+from eventseg.evaluation.compare.scores import Evaluation, by_length
 from eventseg.evaluation.report.tables import percent
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.sample_scores import read_sample_scores

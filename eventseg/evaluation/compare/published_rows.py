@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from eventseg.evaluation.compare.evaluations import pick_evaluation
 from eventseg.evaluation.compare.published import DDD17, PUBLISHED_ON
-from eventseg.evaluation.compare.runs import RunSummary, by_length, pick_evaluation, spread
+from eventseg.evaluation.compare.runs import RunSummary
+from eventseg.evaluation.compare.scores import by_length, spread
 from eventseg.training.config.config import TrainConfig, load_config, recipe_names
 from eventseg.training.config.recipes import Published, load_recipe
 

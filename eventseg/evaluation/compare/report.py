@@ -11,29 +11,18 @@ from typing import Any
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.classes import class_rows, same_data_note
 from eventseg.evaluation.compare.encodings import align_encodings
-from eventseg.evaluation.compare.formats import (
-    ComparedTable,
-    Format,
-    as_csv,
-    as_latex,
-    as_markdown,
+from eventseg.evaluation.compare.evaluations import (
+    PICK,
+    evaluation_names,
+    other_samples,
+    pick_evaluation,
 )
+from eventseg.evaluation.compare.formats import ComparedTable, Format, as_csv, as_latex, as_markdown
 from eventseg.evaluation.compare.paired import paired_lines, paired_table, paired_tests
 from eventseg.evaluation.compare.picture import same_samples
 from eventseg.evaluation.compare.published_rows import PUBLISHED_HEADER, published_rows
-from eventseg.evaluation.compare.runs import (
-    PICK,
-    Evaluation,
-    RunSummary,
-    Score,
-    by_length,
-    evaluation_names,
-    group_seeds,
-    other_samples,
-    pick_evaluation,
-    read_run_summary,
-    spread,
-)
+from eventseg.evaluation.compare.runs import RunSummary, group_seeds, read_run_summary
+from eventseg.evaluation.compare.scores import Evaluation, Score, by_length, spread
 from eventseg.html import page, paragraph, table, write_text
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.events import Figure
