@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 from .group import TitledCommand, option_group
 from .paths import PicturePath, RecordingPath
 from .progress import Messages
@@ -34,7 +34,7 @@ Examples:
         metavar="LENGTH",
         default="100ms",
         show_default=True,
-        callback=options.duration,
+        callback=callbacks.duration,
         help="Largest shift of the frames, either way.",
     ),
     click.option(
@@ -43,7 +43,7 @@ Examples:
         metavar="LENGTH",
         default="20ms",
         show_default=True,
-        callback=options.duration,
+        callback=callbacks.duration,
         help="Length of the windows of events.",
     ),
     click.option(
@@ -102,6 +102,6 @@ def command(
 
         save_figure(figure_alignment(found, name=recording.name), out)
     if as_json:
-        options.print_json({"recording": str(recording), **found.to_dict()})
+        printing.print_json({"recording": str(recording), **found.to_dict()})
     else:
         click.echo("\n".join([*found.lines(), *([str(out)] if out else [])]))

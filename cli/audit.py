@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import options, printing
 from .group import TitledCommand, option_group
 from .progress import Messages
 
@@ -119,7 +119,7 @@ def command(
         found = audit(pair, against="truth" if truth else "teacher", progress=bar.update)
     page = write_audit(folder, found, pair)
     if as_json:
-        options.print_json({"report": str(page), **options.read_json(folder / "audit.json")})
+        printing.print_json({"report": str(page), **printing.read_json(folder / "audit.json")})
         return
     click.echo(markdown(class_header(found), class_rows(found)), nl=False)
     click.echo("\n".join(summary(found)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 from .paths import RecordingPath
 from .progress import Messages
 
@@ -46,13 +46,13 @@ Examples:
 @click.option(
     "--window",
     "window_us",
-    callback=options.duration,
+    callback=callbacks.duration,
     metavar="LENGTH",
     help="Length of the windows.  [default: that of the training]",
 )
 @click.option(
     "--size",
-    callback=options.size,
+    callback=callbacks.size,
     metavar="WIDTHxHEIGHT",
     help="Sensor of made-up windows, without RECORDING.  [default: that of the training]",
 )
@@ -138,7 +138,7 @@ def command(
             progress=bar.update,
         )
     if as_json:
-        options.print_json(report.to_dict())
+        printing.print_json(report.to_dict())
     else:
         for line in report.lines():
             click.echo(line)

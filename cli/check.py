@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import options, printing
 
 SHOWN = 50
 
@@ -74,7 +74,7 @@ def command(
             f"--{'deep' if deep else 'quick'} is for data sets: a {report.kind} has no tensors."
         )
     if as_json:
-        options.print_json(report.to_dict())
+        printing.print_json(report.to_dict())
         ctx.exit(1 if report.problems else 0)
     for line in report.repaired:
         click.echo(f"repaired: {line}", err=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from . import options
+from . import options, printing
 
 FORMATS = ("md", "csv", "latex")
 
@@ -84,7 +84,7 @@ def command(
     set_threads(threads)
     page, words = compare_runs(runs, out=out, tests=tests, formats=formats)
     if as_json:
-        options.print_json({"report": str(page), **options.read_json(out / "compare.json")})
+        printing.print_json({"report": str(page), **printing.read_json(out / "compare.json")})
         return
     click.echo(words, nl=False)
     click.echo(f"{page}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from . import options
+from . import options, printing
 from .convert_folder import convert_folder
 from .group import TitledCommand, option_group
 from .paths import RecordingPath
@@ -160,7 +160,7 @@ def command(
             progress=bar.update,
         )
     if as_json:
-        options.print_json(found.to_dict())
+        printing.print_json(found.to_dict())
     else:
         click.echo("\n".join(found.lines()))
 

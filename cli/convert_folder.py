@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import printing
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -40,4 +40,4 @@ def convert_folder(
             summary = convert_into(
                 sources, out, scheduler=scheduler, overwrite=overwrite, **setting
             )
-    options.print_summary(summary, as_json=as_json)
+    printing.print_summary(summary, as_json=as_json)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import options, printing
 from .progress import Messages
 
 
@@ -50,6 +50,6 @@ def command(out: Path, quick: bool, threads: int | None, as_json: bool, messages
             say=say,
         )
     if as_json:
-        options.print_json({"page": str(page)})
+        printing.print_json({"page": str(page)})
         return
     click.echo(f"The demo is ready: open {page} in a browser")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from .options import json_option, print_json
+from .options import json_option
+from .printing import print_json
 
 
 @click.command(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 from .group import TitledCommand, option_group
 from .paths import RecordingPath
 from .progress import Messages
@@ -48,7 +48,7 @@ def _representation(_ctx: click.Context, _param: click.Parameter, text: str) -> 
 
 def _frame_age(ctx: click.Context, param: click.Parameter, text: str) -> int | None:
     """Return ``1s`` in microseconds, or None for ``any``."""
-    return None if text == "any" else options.duration(ctx, param, text)
+    return None if text == "any" else callbacks.duration(ctx, param, text)
 
 
 def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> Filters:
@@ -75,13 +75,13 @@ def _filters(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...
     click.option(
         "--window",
         "windows_us",
-        callback=options.durations,
+        callback=callbacks.durations,
         metavar="LENGTH[,LENGTH...]",
         help="Window lengths such as 50ms.  [default: 50ms; none with --anchor count:N]",
     ),
     click.option(
         "--anchor",
-        callback=options.anchor,
+        callback=callbacks.anchor,
         default="frame",
         show_default=True,
         metavar="frame|centre|stride:LENGTH|count:N|evsegnet",
@@ -280,6 +280,6 @@ def command(
     parts = (summary,) if isinstance(summary, ShardSummary) else summary.datasets
     for part in parts:
         if as_json:
-            options.print_json(part.to_dict())
+            printing.print_json(part.to_dict())
         else:
             click.echo("\n".join(part.lines()))

@@ -10,7 +10,7 @@ import click
 from eventseg.evaluation.settings import ConditionName, EvaluationRequest
 from eventseg.training.config.describe import describe_settings
 
-from . import options
+from . import callbacks, options, printing
 from .group import Decorator, TitledCommand, option_group
 from .progress import Messages
 
@@ -88,13 +88,13 @@ Examples:
 @click.argument("names", metavar="RUN DATA", nargs=-1, required=True)
 @option_group(
     "Input",
-    _setting("window", path="windows", callback=options.durations, metavar="LENGTH[,LENGTH...]"),
+    _setting("window", path="windows", callback=callbacks.durations, metavar="LENGTH[,LENGTH...]"),
     _setting("labels", metavar="SET"),
     _setting("classes", metavar="TABLE"),
     _setting(
         "split",
         metavar="SPLIT|FILE.csv[:SPLIT]",
-        callback=options.split,
+        callback=callbacks.split,
         help="Part of the data, such as train, val or test; or a split file, of which the part "
         "test or the named one is scored. By default the split is that of the run where it was "
         f"trained with one of its own.  [default: {SETTINGS['split'].default_text}]",
@@ -108,8 +108,8 @@ Examples:
     _setting("protocol"),
     _setting("scales", callback=_scales, metavar="S[,S...]"),
     click.option("--flip/--no-flip", default=None, help=SETTINGS["flip"].text),
-    _setting("size", callback=options.size, metavar="WIDTHxHEIGHT"),
-    _setting("input_size", callback=options.size, metavar="WIDTHxHEIGHT"),
+    _setting("size", callback=callbacks.size, metavar="WIDTHxHEIGHT"),
+    _setting("input_size", callback=callbacks.size, metavar="WIDTHxHEIGHT"),
 )
 @option_group(
     "Baselines",
@@ -124,10 +124,10 @@ Examples:
 @option_group(
     "Further measures",
     _setting("by", callback=_conditions, metavar="CONDITION[,CONDITION...]"),
-    _setting("boundary", callback=options.widths, metavar="PIXELS[,PIXELS...]"),
+    _setting("boundary", callback=callbacks.widths, metavar="PIXELS[,PIXELS...]"),
     _setting("calibration"),
     _setting("flicker"),
-    _setting("stress", callback=options.stress_axes, metavar="AXIS[,AXIS...]"),
+    _setting("stress", callback=callbacks.stress_axes, metavar="AXIS[,AXIS...]"),
     _setting("stress_samples"),
     _setting("seed"),
     _setting("time"),
@@ -232,7 +232,7 @@ def command(
     run, data = _run_and_data(names, predictions)
     request = EvaluationRequest(**chosen)
     set_threads(threads, workers=request.workers)
-    options.note_left_out(data, messages)
+    printing.note_left_out(data, messages)
     with messages.bar() as bar:
         if predictions is not None:
             found = evaluate_predictions(
@@ -253,7 +253,7 @@ def command(
             }
             if shard is not None:
                 part = evaluate_shard(run, data, shard=shard, **common)
-                options.print_json(part.to_dict()) if as_json else click.echo(
+                printing.print_json(part.to_dict()) if as_json else click.echo(
                     "\n".join(part.lines())
                 )
                 return
@@ -263,19 +263,14 @@ def command(
 
 def print_evaluation(found: Evaluation, *, as_json: bool, messages: Messages) -> None:
     """Print the tables of an evaluation, or its report as JSON."""
-    from eventseg.evaluation.report.tables import (
-        HEADER,
-        class_tables,
-        group_tables,
-        summary_rows,
-    )
+    from eventseg.evaluation.report.tables import HEADER, class_tables, group_tables, summary_rows
     from eventseg.html import markdown
 
     for note in found.notes:
         messages.note(note)
     if as_json:
-        options.print_json(
-            {"report": str(found.page), **options.read_json(found.page.with_name("scores.json"))}
+        printing.print_json(
+            {"report": str(found.page), **printing.read_json(found.page.with_name("scores.json"))}
         )
         return
     click.echo(markdown(HEADER, summary_rows(found.rows)), nl=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
@@ -35,7 +35,7 @@ Examples:
 @click.option("--argmax", is_flag=True, help="Return labels, one byte a pixel, instead of logits.")
 @click.option(
     "--size",
-    callback=options.size,
+    callback=callbacks.size,
     metavar="WIDTHxHEIGHT",
     help="Fixed size of the input.  [default: any size and batch]",
 )
@@ -80,7 +80,7 @@ def command(
         checkpoint=checkpoint,
     )
     if as_json:
-        options.print_json(asdict(report))
+        printing.print_json(asdict(report))
         return
     click.echo(report.path)
     click.echo(report.card)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import options, printing
+from .paths import LEAGUE
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize
@@ -48,7 +49,7 @@ def command(
         raise click.UsageError(
             f"there is no file or folder {path}; networks that ship are {', '.join(SHIPPED)}"
         )
-    if path.is_dir() or path.suffix.lower() == options.LEAGUE:
+    if path.is_dir() or path.suffix.lower() == LEAGUE:
         described = _folder(path)
     elif shipped is not None or path.suffix == ".pt":
         from eventseg.training.describe_run import describe_checkpoint, run_lines
@@ -66,7 +67,7 @@ def command(
             described = [(info, recording_lines(info, report=recording.report.lines()))]
     for info, lines in described:
         if as_json:
-            options.print_json(info)
+            printing.print_json(info)
         else:
             click.echo("\n".join(lines))
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 from .group import SuggestingGroup, TitledCommand, option_group
 from .progress import Messages
 
 
 def _tolerance(ctx: click.Context, param: click.Parameter, text: str) -> int | None:
     """Return ``5ms`` in microseconds; 0 is allowed."""
-    return options.time_after_start(ctx, param, text)
+    return callbacks.time_after_start(ctx, param, text)
 
 
 @click.group(cls=SuggestingGroup)
@@ -147,7 +147,7 @@ def import_command(
             overwrite=overwrite,
             progress=bar.update,
         )
-    options.print_summary(summary, as_json=as_json)
+    printing.print_summary(summary, as_json=as_json)
 
 
 @command.command(
@@ -220,4 +220,4 @@ def export_command(
             overwrite=overwrite,
             progress=bar.update,
         )
-    options.print_summary(summary, as_json=as_json)
+    printing.print_summary(summary, as_json=as_json)

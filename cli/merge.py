@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import options
+from . import options, printing
 from .progress import Messages
 
 
@@ -65,4 +65,4 @@ def command(folder: Path, labels: str | None, as_json: bool, messages: Messages)
     for warning in filter(None, warnings):
         messages.warn(warning)
     for summary in summaries:
-        options.print_summary(summary, as_json=as_json)
+        printing.print_summary(summary, as_json=as_json)

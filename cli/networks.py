@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import json_option, key_value, print_json, size
+from .callbacks import key_value, size
+from .options import json_option
+from .printing import print_json
 
 if TYPE_CHECKING:
     from eventseg.events import SensorSize

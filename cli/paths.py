@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+LEAGUE = ".toml"
+"""Ending of the file that stands for the folder of a league."""
+
 
 class RecordingPath(click.Path):
     """Path of a recording that is there; a folder is refused with its recordings."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 from .group import TitledCommand, option_group
 from .progress import Messages
 
@@ -37,7 +37,7 @@ def _times(ctx: click.Context, param: click.Parameter, text: str | None) -> tupl
     """Return ``1s,1.5s`` in microseconds."""
     if text is None:
         return None
-    found = (options.time_after_start(ctx, param, part) for part in text.split(","))
+    found = (callbacks.time_after_start(ctx, param, part) for part in text.split(","))
     return tuple(time_us for time_us in found if time_us is not None)
 
 
@@ -71,7 +71,7 @@ Examples:
     "Instants",
     click.option(
         "--every",
-        callback=options.duration,
+        callback=callbacks.duration,
         metavar="LENGTH",
         help="Distance of the instants of a recording from its first event on, such as 20ms.  "
         "[default: its frames]",
@@ -84,7 +84,7 @@ Examples:
     ),
     click.option(
         "--window",
-        callback=options.duration,
+        callback=callbacks.duration,
         metavar="LENGTH",
         help="Length of the windows of events.  [default: the one that the network was trained on]",
     ),
@@ -283,7 +283,7 @@ def command(
         with bar.resumable():
             if shard is not None:
                 part = predict_shard(run, out=out, shard=shard, **common)
-                options.print_json(part.to_dict()) if as_json else click.echo(
+                printing.print_json(part.to_dict()) if as_json else click.echo(
                     "\n".join(part.lines())
                 )
                 return
@@ -304,7 +304,7 @@ def command(
                 )
     if as_json:
         film_record = {} if shown is None else {"film": asdict(shown)}
-        options.print_json({**summary.to_dict(), **film_record})
+        printing.print_json({**summary.to_dict(), **film_record})
         return
     click.echo("\n".join(summary.lines()))
     for other in others:

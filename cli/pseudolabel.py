@@ -11,8 +11,9 @@ import click
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.training.config.describe import describe_settings
 
-from . import options
+from . import options, printing
 from .group import Decorator, TitledCommand, option_group
+from .paths import LEAGUE
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def command(
     if old_name is not None:
         messages.warn("--set is now called --labels; the old name goes with the next release")
         name = name or old_name
-    if out is None and not data.is_dir() and data.suffix.lower() != options.LEAGUE:
+    if out is None and not data.is_dir() and data.suffix.lower() != LEAGUE:
         from eventseg.dataset.mistaken import refusal
 
         raise click.UsageError(f"{refusal(data)}; a video needs --out FILE")
@@ -256,7 +257,7 @@ def command(
             if film.warning:
                 messages.warn(film.warning)
             if as_json:
-                options.print_json(asdict(film))
+                printing.print_json(asdict(film))
             else:
                 click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
             return
@@ -282,14 +283,14 @@ def command(
         with bar.resumable(name):
             if shard is not None:
                 part = label_shard(data, teachers, shard=shard, **common)
-                options.print_summary(part, as_json=as_json)
+                printing.print_summary(part, as_json=as_json)
                 return
             summary = label_dataset(
                 data, teachers, overwrite=overwrite, scheduler=scheduler, **common
             )
     if summary.warning:
         messages.warn(summary.warning)
-    options.print_summary(summary, as_json=as_json)
+    printing.print_summary(summary, as_json=as_json)
 
 
 def _recipe(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import options, printing
 from .group import TitledCommand, option_group
 from .progress import Messages
 
@@ -80,6 +80,6 @@ def command(
             progress=bar.update,
         )
     if as_json:
-        options.print_json(found.to_dict())
+        printing.print_json(found.to_dict())
     else:
         click.echo("\n".join(found.lines()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import options, printing
 from .progress import Messages
 
 
@@ -41,7 +41,7 @@ def command(
     for name, (then, now) in made.versions.items():
         messages.warn(f"{name} was {then} and is {now}")
     if as_json:
-        options.print_json({"run": str(made.path), "equal": not made.difference, **asdict(made)})
+        printing.print_json({"run": str(made.path), "equal": not made.difference, **asdict(made)})
         raise click.exceptions.Exit(1 if made.difference else 0)
     click.echo(f"{made.path}/metrics.csv {(made.difference and 'differs') or 'is equal'}")
     if made.difference:

@@ -10,7 +10,7 @@ import click
 from eventseg.evaluation.scoring.settings import ScoreRequest
 from eventseg.training.config.describe import describe_settings
 
-from . import options
+from . import callbacks, options, printing
 from .group import Decorator, TitledCommand, option_group
 from .progress import Messages
 
@@ -52,12 +52,12 @@ Examples:
     _setting(
         "split",
         metavar="SPLIT|FILE.csv[:SPLIT]",
-        callback=options.split,
+        callback=callbacks.split,
         help="Part of the data, such as train, val or test; or a split file, of which the part "
         "test or the named one is scored. By default the split is that of a run that was trained "
         f"with one of its own.  [default: {SETTINGS['split'].default_text}]",
     ),
-    _setting("window", callback=options.duration, metavar="LENGTH"),
+    _setting("window", callback=callbacks.duration, metavar="LENGTH"),
     _setting("network_classes", metavar="TABLE"),
     _setting("values"),
     _setting("allow_missing"),
@@ -66,11 +66,11 @@ Examples:
 )
 @option_group(
     "Measures",
-    _setting("boundary", callback=options.widths, metavar="PIXELS[,PIXELS...]"),
+    _setting("boundary", callback=callbacks.widths, metavar="PIXELS[,PIXELS...]"),
     _switch("baselines"),
     _setting("teacher", metavar="SET"),
     _switch("diagnosis"),
-    _setting("stress", callback=options.stress_axes, metavar="AXIS[,AXIS...]"),
+    _setting("stress", callback=callbacks.stress_axes, metavar="AXIS[,AXIS...]"),
     _setting("stress_samples"),
     _setting("seed"),
 )
@@ -134,7 +134,7 @@ def command(
         chosen["split_file"], chosen["split"] = chosen["split"]
     request = ScoreRequest(**chosen)
     set_threads(threads, workers=request.workers)
-    options.note_left_out(data, messages)
+    printing.note_left_out(data, messages)
     with messages.bar() as bar:
         found = score_predictions(
             names[0] if len(names) == 2 else list(names[:-1]),
@@ -146,8 +146,8 @@ def command(
     for note in found.notes:
         messages.note(note)
     if as_json:
-        stored = options.read_json(found.page.with_name("scores.json"))
-        options.print_json({"report": str(found.page), "mistakes": found.mistakes, **stored})
+        stored = printing.read_json(found.page.with_name("scores.json"))
+        printing.print_json({"report": str(found.page), "mistakes": found.mistakes, **stored})
         return
     click.echo(markdown(HEADER, summary_rows(found.rows)), nl=False)
     for title, header, lines in (class_tables(found.rows)[0], *group_tables(found.rows)):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import options
+from . import callbacks, options, printing
 from .group import TitledCommand, option_group
 from .paths import RecordingPath
 from .progress import Messages
@@ -71,7 +71,7 @@ protocol.
     click.option(
         "--every",
         "every_us",
-        callback=options.duration,
+        callback=callbacks.duration,
         default="20ms",
         show_default=True,
         metavar="TIME",
@@ -80,7 +80,7 @@ protocol.
     click.option(
         "--window",
         "window_us",
-        callback=options.duration,
+        callback=callbacks.duration,
         metavar="LENGTH",
         help="Length of the window of events.  [default: that of the training]",
     ),
@@ -93,7 +93,7 @@ protocol.
     click.option(
         "--lateness",
         "lateness_us",
-        callback=options.time_after_start,
+        callback=callbacks.time_after_start,
         default="0",
         show_default=True,
         metavar="TIME",
@@ -122,7 +122,7 @@ protocol.
     click.option(
         "--timeout",
         "timeout_us",
-        callback=options.any_duration,
+        callback=callbacks.any_duration,
         metavar="TIME",
         help="End after so long a silence of the source.  [default: wait]",
     ),
@@ -286,7 +286,7 @@ def _print(value: dict[str, Any], live: LiveStream) -> None:
     from eventseg.errors import OutputError
 
     try:
-        options.print_json(value)
+        printing.print_json(value)
         sys.stdout.flush()
     except BrokenPipeError as error:
         # Else the interpreter fails once more when it flushes at its end.

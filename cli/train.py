@@ -11,7 +11,7 @@ from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.describe import describe_settings
 from eventseg.training.config.options import SHORT_NAMES
 
-from . import options, train_run
+from . import callbacks, options, printing, train_run
 from .group import TitledCommand, option_group
 from .progress import Messages
 
@@ -62,7 +62,7 @@ All settings: docs/settings.md
     "Input",
     _setting("input"),
     _setting("fusion"),
-    _setting("window", callback=options.durations, metavar="LENGTH[,LENGTH...]"),
+    _setting("window", callback=callbacks.durations, metavar="LENGTH[,LENGTH...]"),
     click.option(
         "--encode",
         type=click.Choice(list(ENCODE.values())),
@@ -90,7 +90,7 @@ All settings: docs/settings.md
     ),
     click.option(
         "--budget",
-        callback=options.any_duration,
+        callback=callbacks.any_duration,
         metavar="LENGTH",
         help="Time that --recipe auto plans for.  [default: 10min]",
     ),
@@ -219,7 +219,7 @@ def command(
     with train_run.one_voice(chosen):
         labels = config.labels.set
         source = open_source(data, label_set=labels)
-        options.note_left_out(data, messages, source)
+        printing.note_left_out(data, messages, source)
         try:
             if automatic:
                 from eventseg.training.budget import USUAL_BUDGET_US, fit_to_budget
@@ -267,7 +267,7 @@ def command(
         return
     if as_json:
         described = [train_run.described(root, trained) for root, trained in found]
-        options.print_json({"runs": described} if several else described[0])
+        printing.print_json({"runs": described} if several else described[0])
         return
     for root, trained in found:
         train_run.print_best(root, trained)

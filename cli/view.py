@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from . import options
+from . import callbacks, options, printing
 from .group import TitledCommand, option_group, title_of
-from .paths import PicturePath
+from .paths import LEAGUE, PicturePath
 from .progress import Messages
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Examples:
     click.option(
         "--window",
         "windows_us",
-        callback=options.durations,
+        callback=callbacks.durations,
         metavar="LENGTH[,LENGTH...]",
         help="Length of the window; several lengths of a recording are drawn side by side.  "
         "[default: 50ms; of a folder the one of the network, or the first]",
@@ -60,7 +60,7 @@ Examples:
     click.option(
         "--at",
         "at_us",
-        callback=options.time_after_start,
+        callback=callbacks.time_after_start,
         metavar="TIME",
         help="Time at which the window ends, counted from the first event, such as 12.5s.  "
         "[default: the middle]",
@@ -78,7 +78,7 @@ Examples:
     "Film of a recording",
     click.option(
         "--every",
-        callback=options.duration,
+        callback=callbacks.duration,
         metavar="LENGTH",
         help="Distance of the pictures in time.  [default: its frames]",
     ),
@@ -151,7 +151,7 @@ def command(
     events, labels, prediction and wrong pixels, as far as there are some.
     """
     context = click.get_current_context()
-    is_recording = path.is_file() and path.suffix.lower() != options.LEAGUE
+    is_recording = path.is_file() and path.suffix.lower() != LEAGUE
     wrong = FOLDER_TITLES if is_recording else RECORDING_TITLES
     for param in context.command.params:
         if title_of(param) in wrong and _is_given(context, param):
@@ -213,7 +213,7 @@ def command(
         lengths = windows_us or ((50_000,) if is_recording else ())
         kind = "recording" if is_recording else "folder"
         windows = [format_duration(length_us) for length_us in lengths]
-        options.print_json({"picture": str(target), kind: str(path), "windows": windows})
+        printing.print_json({"picture": str(target), kind: str(path), "windows": windows})
         return
     click.echo(target)
 

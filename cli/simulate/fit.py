@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import options
+from .. import options, printing
 from ..group import TitledCommand, option_group
 from ..paths import PicturePath, RecordingPath
 from ..progress import Messages
@@ -91,7 +91,7 @@ def fit(
             progress=bar.update,
         )
     if as_json:
-        options.print_json(report.table())
+        printing.print_json(report.table())
     else:
         click.echo("\n".join(report.lines()))
     if plot is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .. import options
+from .. import callbacks
 from ..group import TitledCommand, option_group
 from ..progress import Messages
 from .options import (
@@ -48,7 +48,7 @@ from .options import (
     click.option(
         "--shot",
         "shot_us",
-        callback=options.duration,
+        callback=callbacks.duration,
         default="120ms",
         show_default=True,
         metavar="LENGTH",

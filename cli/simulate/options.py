@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import options
+from .. import callbacks, options, printing
 from ..group import option_group
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ output_options = option_group(
 machine_options = option_group("Machine", options.threads_option("the processors, at most 16"))
 sensor_option = click.option(
     "--sensor",
-    callback=options.size,
+    callback=callbacks.size,
     default="346x260",
     show_default=True,
     metavar="WIDTHxHEIGHT",
@@ -45,7 +45,7 @@ def print_summaries(summaries: Sequence[Summary], *, as_json: bool) -> None:
     """Print what was simulated, as lines for people or as JSON."""
     for summary in summaries:
         if as_json:
-            options.print_json(asdict(summary))
+            printing.print_json(asdict(summary))
         else:
             click.echo("\n".join(summary.lines()))
 

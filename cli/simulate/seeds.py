@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import options
+from .. import printing
 from ..progress import Messages
 
 if TYPE_CHECKING:
@@ -56,4 +56,4 @@ def simulate_seeds(
             summary = simulate_streets(
                 out, seeds, scheduler=scheduler, overwrite=overwrite, **setting
             )
-    options.print_summary(summary, as_json=as_json)
+    printing.print_summary(summary, as_json=as_json)

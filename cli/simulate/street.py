@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .. import options
+from .. import callbacks, options
 from ..group import TitledCommand, option_group
 from ..progress import Messages
 from .options import output_options, print_summaries, refuse_existing, sensor_option
@@ -42,7 +42,7 @@ SCENARIOS = (
     click.option(
         "--duration",
         "duration_us",
-        callback=options.time_after_start,
+        callback=callbacks.time_after_start,
         default="10s",
         show_default=True,
         metavar="LENGTH",
@@ -88,7 +88,7 @@ SCENARIOS = (
         "--set",
         "settings",
         multiple=True,
-        callback=options.key_value,
+        callback=callbacks.key_value,
         metavar="NAME=VALUE",
         help="Fix a setting that version 2 draws, such as threshold_on=0.3; may be repeated.",
     ),
@@ -100,7 +100,7 @@ SCENARIOS = (
     click.option(
         "--step",
         "step_us",
-        callback=options.duration,
+        callback=callbacks.duration,
         default="2ms",
         show_default=True,
         metavar="LENGTH",

@@ -20,7 +20,7 @@ from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.simulate.street import DAVIS346
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.describe import describe_settings, parameter_entries
-from eventseg_cli import options
+from eventseg_cli import callbacks, printing
 from eventseg_cli.group import OTHER, TitledCommand
 from eventseg_cli.main import COMMANDS, main
 from eventseg_cli.paths import RecordingPath
@@ -135,9 +135,9 @@ def test_a_shared_option_has_one_meaning(flag: str) -> None:
 def test_widths_may_be_none() -> None:
     # Help of score: "empty for none".
     for text, expected in ((None, None), ("", ()), ("1,4", (1, 4))):
-        assert options.widths(None, None, text) == expected  # type: ignore[arg-type]
+        assert callbacks.widths(None, None, text) == expected  # type: ignore[arg-type]
     with pytest.raises(click.BadParameter, match="must be pixels from 1 to"):
-        options.widths(None, None, "0")  # type: ignore[arg-type]
+        callbacks.widths(None, None, "0")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -244,7 +244,7 @@ def test_json_is_all_that_stdout_gets(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_json_has_no_number_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
     import numpy as np
 
-    options.print_json({"a": [math.nan, 1.5, (math.inf,)], "b": np.float64(2), "c": Path("x")})
+    printing.print_json({"a": [math.nan, 1.5, (math.inf,)], "b": np.float64(2), "c": Path("x")})
     assert json.loads(capsys.readouterr().out) == {"a": [None, 1.5, [None]], "b": 2.0, "c": "x"}
 
 
