@@ -20,7 +20,7 @@ from paired import machine, save
 from torch import nn
 from torch.nn import functional
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.tensors import encode
 from eventseg.events import SensorSize

@@ -93,7 +93,7 @@ def _folder(path: Path) -> list[tuple[dict[str, Any], list[str]]]:
 
         return [describe_conversion(path)]
     from eventseg.dataset.describe import dataset_lines, describe_dataset
-    from eventseg.dataset.reader import dataset_folders, open_dataset
+    from eventseg.dataset.opening import dataset_folders, open_dataset
     from eventseg.sources.describe import describe_folder, folder_lines
     from eventseg.sources.layouts import open_layout
     from eventseg.training.layout import CONFIG

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from recording_fixtures import tree
 
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, WindowError
 from eventseg.events import EventStream, SensorSize

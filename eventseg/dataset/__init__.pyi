@@ -2,8 +2,8 @@ from .check import check_dataset as check_dataset
 from .conversion.convert_into import convert_into as convert_into
 from .describe import dataset_lines as dataset_lines
 from .manifest import Manifest as Manifest
+from .opening import open_dataset as open_dataset
 from .reader import EventDataset as EventDataset
-from .reader import open_dataset as open_dataset
 from .sample import DatasetSample as DatasetSample
 from .sample import TorchSamples as TorchSamples
 from .settings import Settings as Settings

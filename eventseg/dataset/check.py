@@ -31,7 +31,8 @@ from eventseg.dataset.layout import (
     tensor_file,
 )
 from eventseg.dataset.mistaken import refusal
-from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
+from eventseg.dataset.opening import dataset_folders, open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.settings import Settings
 from eventseg.dataset.truth import TRUTH
 from eventseg.device import thread_count

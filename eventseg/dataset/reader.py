@@ -1,4 +1,4 @@
-"""A data set folder opened for reading: samples, tensors stored or encoded live, frames."""
+"""A data set that is open for reading: samples, tensors stored or encoded live, frames."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eventseg import html
 from eventseg.dataset.layout import (
-    MANIFEST,
-    PARTIAL,
-    SAMPLES,
     Tensor,
     confidence_file,
     frame_file,
@@ -24,9 +21,14 @@ from eventseg.dataset.layout import (
     tensor_file,
 )
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.mistaken import refusal
 from eventseg.dataset.sample import DatasetSample, TorchSamples, torch_samples
-from eventseg.dataset.table import SampleTable, read_table
+from eventseg.dataset.sample_windows import (
+    check_samples_have,
+    covered_shares,
+    window_around,
+    window_named,
+)
+from eventseg.dataset.table import SampleTable
 from eventseg.encoding.normalise import normalise_raw
 from eventseg.encoding.settings import Normalisation
 from eventseg.encoding.tensors import encode
@@ -37,7 +39,7 @@ from eventseg.filters.filtered import filtered
 from eventseg.images import read_image, read_picture
 from eventseg.labels.files import read_labels
 from eventseg.recordings import Recording, open_recording
-from eventseg.windows import Anchor, Windows, check_window, covered_share, format_duration, to_us
+from eventseg.windows import to_us
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,13 +182,7 @@ class EventDataset:
         WindowError
             Neither a duration nor whole microseconds.
         """
-        if window is None:
-            if len(self.windows) != 1:
-                raise DatasetError(f"name one of the windows {', '.join(self.windows)}")
-            return self.windows[0]
-        if isinstance(window, str) and window in self.windows:
-            return window
-        return format_duration(check_window(to_us(window)))
+        return window_named(self.manifest.settings, window)
 
     def tensor(
         self, i: int, window: str | int | None = None, *, normalise: Normalisation | None = None
@@ -336,17 +332,8 @@ class EventDataset:
         anchor = self.manifest.settings.anchor
         if anchor.kind != "count":
             window = self.window_name(window)
-        self._check_window(window)
+        check_samples_have(self.manifest.settings, window)
         return window_around(int(self.samples.t_us[i]), anchor, to_us(window))
-
-    def _check_window(self, window: str | int) -> None:
-        """Raise a DatasetError for a window that samples of this anchor do not have."""
-        anchor = self.manifest.settings.anchor
-        if anchor.kind == "count" or (anchor.kind == "evsegnet" and window not in self.windows):
-            raise DatasetError(
-                f"samples of anchor {anchor} have the windows {', '.join(self.windows)}, "
-                f"not {window}: other windows have other samples; encode them"
-            )
 
     def covered(self, window: str | int) -> NDArray[np.float64]:
         """Return the share of each sample's window that its recording's events cover, (N,).
@@ -364,36 +351,12 @@ class EventDataset:
             Samples of this anchor have no such window; or one that is not stored, of a data set
             made before manifests had the gaps, whose recording is gone or has changed.
         """
-        window = self.window_name(window)
-        if window in self.windows:
-            return self.samples.covered[:, self.windows.index(window)]
-        self._check_window(window)
-        t0_us, t1_us = window_around(
-            self.samples.t_us, self.manifest.settings.anchor, to_us(window)
+        return covered_shares(
+            self.samples,
+            self.manifest,
+            self.window_name(window),
+            gaps_of=lambda name: self._recording(name).gaps,
         )
-        none = np.full(len(self), -1, np.int64)
-        share = np.zeros(len(self))
-        for name, of_recording in self._by_recording().items():
-            entry = self.manifest.recording(name)
-            # Manifests of before they were kept have no gaps: the recording has.
-            gaps = self._recording(name).gaps if entry.gaps is None else entry.gaps
-            frame = none[of_recording]
-            share[of_recording] = covered_share(
-                Windows(window, t0_us[of_recording], t1_us[of_recording], frame, frame),
-                t_first_us=entry.t_first_us,
-                t_last_us=entry.t_last_us,
-                gaps=gaps,
-            )
-        return share
-
-    def _by_recording(self) -> dict[str, NDArray[np.int64]]:
-        """Return the indices of the samples of each recording."""
-        names = dict.fromkeys(self.samples.recording)
-        numbers = {name: number for number, name in enumerate(names)}
-        of = np.array([numbers[name] for name in self.samples.recording], np.int64)
-        order = np.argsort(of, kind="stable")
-        ends = np.cumsum(np.bincount(of, minlength=len(names)))[:-1]
-        return dict(zip(names, np.split(order, ends), strict=True))
 
     def _recording(self, name: str) -> Recording:
         if name in self._recordings:
@@ -414,50 +377,3 @@ class EventDataset:
             **settings.choices.arguments,
         )
         return self._recordings.setdefault(name, opened)
-
-
-Times = TypeVar("Times", int, NDArray[np.int64])
-
-
-def window_around(t_us: Times, anchor: Anchor, window_us: int) -> tuple[Times, Times]:
-    """Return the window ``[t0_us, t1_us)`` that an anchor places at the time of a sample."""
-    end = t_us - window_us // 2 + window_us if anchor.kind == "centre" else t_us
-    return end - window_us, end
-
-
-def open_dataset(path: str | Path) -> EventDataset:
-    """Open a data set folder for reading.
-
-    Raises
-    ------
-    DatasetError
-        No data set there, one that a stopped run left incomplete, or a damaged table.
-
-    Examples
-    --------
-    >>> open_dataset("drives").windows
-    ('10ms', '50ms')
-    """
-    root = Path(path)
-    if not (root / MANIFEST).is_file():
-        if (root / PARTIAL).exists():
-            raise DatasetError(f"{root} is incomplete: run encode again to resume")
-        inside = dataset_folders(root)
-        if inside:
-            names = ", ".join(str(folder) for folder in inside)
-            raise DatasetError(f"{root} holds a data set a window length: open one of {names}")
-        raise DatasetError(refusal(root))
-    manifest = Manifest.read(root / MANIFEST)
-    windows = manifest.settings.windows
-    return EventDataset(root, manifest, read_table(root / SAMPLES, windows=windows))
-
-
-def dataset_folders(path: Path) -> list[Path]:
-    """Return the data sets in a folder, complete or not: itself, or one for each window length."""
-    if not path.is_dir():
-        return []
-    for folders in ([path], sorted(child for child in path.iterdir() if child.is_dir())):
-        found = [f for f in folders if (f / MANIFEST).exists() or (f / PARTIAL).exists()]
-        if found:
-            return found
-    return []

@@ -21,7 +21,8 @@ from eventseg.dataset.layout import (
     read_tensor,
     tensor_file,
 )
-from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
+from eventseg.dataset.opening import dataset_folders, open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.table import Row
 from eventseg.dataset.truth import TRUTH

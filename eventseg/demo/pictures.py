@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eventseg.dataset.reader import EventDataset, window_around
+from eventseg.dataset.reader import EventDataset
+from eventseg.dataset.sample_windows import window_around
 from eventseg.files.whole import write_whole
 from eventseg.labels.maps import (
     CITYSCAPES_19,

@@ -10,7 +10,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.demo.drives import Drive, simulate_drive, streets
 from eventseg.demo.film import FILM, PREDICTIONS

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.layout import MANIFEST as DATASET_MANIFEST
-from eventseg.dataset.reader import dataset_folders, open_dataset
+from eventseg.dataset.opening import dataset_folders, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError
 from eventseg.labels.common import CommonTable, common_table, union_table

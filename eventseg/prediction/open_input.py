@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.layout import MANIFEST
-from eventseg.dataset.reader import dataset_folders, open_dataset
+from eventseg.dataset.opening import dataset_folders, open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import DatasetError, NetworkError, RecordingError, WindowError

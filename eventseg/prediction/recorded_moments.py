@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.opening import open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.truth import TRUTH, TrueLabels, find_truth, true_labels
 from eventseg.errors import DatasetError, RecordingError
 from eventseg.events import SensorSize

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from eventseg.dataset.layout import MANIFEST
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.opening import open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.errors import DatasetError, OutputError
 from eventseg.events import SensorSize
 from eventseg.files.locks import locked

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.encoding.settings import Encoding, Normalisation, Tensor
 from eventseg.errors import TrainingError
 from eventseg.events import SensorSize

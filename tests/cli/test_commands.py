@@ -14,7 +14,7 @@ from PIL import Image
 from recording_fixtures import tree, write_recording
 
 from eventseg.dataset import writer
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg_cli.main import COMMANDS, main
 
 HEAVY = ("numba", "torch", "matplotlib", "h5py")

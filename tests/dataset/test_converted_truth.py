@@ -16,7 +16,7 @@ from eventseg import convert, convert_into
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.conversion.check import check_conversion
 from eventseg.dataset.conversion.shards import convert_shard, merge_conversion
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, OutputError, RecordingError
 from eventseg.evaluation.stress.streets import why_not_again

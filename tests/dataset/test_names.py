@@ -14,7 +14,7 @@ from recording_fixtures import write_recording
 
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.layout import checked_name, frame_file, label_file, tensor_file
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError
 from eventseg.recordings import open_recording

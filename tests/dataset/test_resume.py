@@ -15,7 +15,7 @@ from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset import writer as dataset_writer
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest, difference
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.settings import Settings
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding import encoding_of

@@ -19,7 +19,7 @@ from recording_fixtures import tree, write_recording
 from eventseg.dataset import encode as dataset_encode
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.truth import find_truth
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, OutputError

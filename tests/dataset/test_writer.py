@@ -13,8 +13,9 @@ from PIL import Image
 from recording_fixtures import SMALL, tree, write_recording
 
 from eventseg.dataset.check import check_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.plan import crop_rows
-from eventseg.dataset.reader import EventDataset, open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.normalise import normalise_evsegnet
 from eventseg.encoding.representation import parse_representation

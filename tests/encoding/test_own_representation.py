@@ -14,7 +14,7 @@ from recording_fixtures import SMALL, write_recording
 from strategies import streams
 
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding import Encoding, encode, encoding_of, parse_representation
 from eventseg.encoding.settings import default_normalisation

@@ -17,7 +17,7 @@ from pseudolabel_teachers import SIX, StubTeacher, by_gray
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
 from eventseg.dataset.layout import confidence_file, label_file
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, LabelError
 from eventseg.evaluation.audit.audit import audit

@@ -13,7 +13,7 @@ from recording_fixtures import tree, write_recording
 
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, WindowError

@@ -15,7 +15,7 @@ from recording_fixtures import write_recording
 from torch.nn import functional
 
 from eventseg.dataset.check import check_dataset
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import CheckpointError, LabelError, MissingExtraError
 from eventseg.events import SensorSize

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.manifest import Manifest
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.files.locks import locked

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training_fixtures import one_thread, street_dataset, tiny, train_tiny
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding import encode
 from eventseg.errors import NetworkError, TrainingError

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.reader import EventDataset, dataset_folders, open_dataset
+from eventseg.dataset.opening import dataset_folders, open_dataset
+from eventseg.dataset.reader import EventDataset
 from eventseg.errors import DatasetError, LabelError
 from eventseg.evaluation.audit.maps import LabelMaps, Pair, common_classes, size_text
 from eventseg.images import list_pictures, read_image

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.errors import OutputError
 from eventseg.labels.image_folders import LAYOUTS, list_samples
 from eventseg.sources.leagues.opening import open_league
