@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from training.run_fixtures import same_weights, tiny, train_tiny
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.networks import load_network

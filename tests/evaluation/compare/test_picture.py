@@ -17,8 +17,9 @@ import eventseg
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare import picture
+from eventseg.evaluation.compare.evaluations import other_samples
 from eventseg.evaluation.compare.picture import same_samples
-from eventseg.evaluation.compare.runs import Evaluation, Score, other_samples, read_run_summary
+from eventseg.evaluation.compare.runs import Evaluation, Score, read_run_summary
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg.sources.source import Source, open_source
 from eventseg.splits import SplitRule

@@ -22,13 +22,8 @@ from evaluation.compare.compare_fixtures import (
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.encodings import align_encodings
-from eventseg.evaluation.compare.runs import (
-    Evaluation,
-    evaluation_names,
-    group_seeds,
-    pick_evaluation,
-    read_run_summary,
-)
+from eventseg.evaluation.compare.evaluations import evaluation_names, pick_evaluation
+from eventseg.evaluation.compare.runs import Evaluation, group_seeds, read_run_summary
 from eventseg.evaluation.run_evaluation import evaluate_run
 from eventseg_cli.main import main
 

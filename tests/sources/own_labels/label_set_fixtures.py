@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from recording_fixtures import SMALL
 
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.labels.files import write_labels
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.table_files import write_class_table

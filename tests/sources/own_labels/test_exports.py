@@ -16,7 +16,7 @@ from recording_fixtures import SMALL, tree
 from sources.own_labels.label_set_fixtures import OWN, annotated, assert_labels, put
 
 from eventseg.dataset import check_dataset
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.errors import DatasetError, LabelError, OutputError
 from eventseg.labels.maps import ClassTable, merge_of
 from eventseg.labels.table_files import write_class_table

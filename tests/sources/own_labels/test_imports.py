@@ -12,7 +12,7 @@ from recording_fixtures import SMALL, tree, write_recording
 from sources.own_labels.label_set_fixtures import OWN, annotated, assert_labels, maps_of, put
 
 from eventseg.dataset import check_dataset, encode_dataset
-from eventseg.dataset.reader import open_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.errors import DatasetError, LabelError
 from eventseg.labels.maps import paint_labels
 from eventseg.labels.table_files import write_class_table
