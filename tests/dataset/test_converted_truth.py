@@ -110,7 +110,7 @@ def test_a_part_has_the_truth_of_that_part(drive: Path, tmp_path: Path) -> None:
     assert len(list(summary.path.glob("labels/truth/*.png"))) == 3
     # It cannot be simulated again: the recipe makes the whole street.
     why = "recording part is a part of a simulated drive"
-    assert why_not_again(open_source(summary.path), ["part"]) == why
+    assert why_not_again(open_source(summary.path), ["part"], "night").startswith(why)
 
 
 def test_times_of_a_truth_follow_the_clock_of_the_file(drive: Path, tmp_path: Path) -> None:

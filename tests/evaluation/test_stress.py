@@ -21,7 +21,7 @@ from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import TrainingError
 from eventseg.evaluation.report.sections import write_csv_files
 from eventseg.evaluation.settings import StressName
-from eventseg.evaluation.stress import curves
+from eventseg.evaluation.stress import curves, streets
 from eventseg.evaluation.stress.axes import AXES, HOT_HZ
 from eventseg.evaluation.stress.changes import changed
 from eventseg.evaluation.stress.curves import StressCurve, curve_section, summary_section
@@ -29,6 +29,8 @@ from eventseg.evaluation.stress.streets import simulated_again, why_not_again
 from eventseg.events import SensorSize
 from eventseg.labels.maps import CITYSCAPES_19
 from eventseg.metrics.scores import scores
+from eventseg.simulate.scene.scenarios import SCENARIOS
+from eventseg.simulate.scene.settings import SET_BY_VOLTAGE
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg_cli.main import main
@@ -130,7 +132,7 @@ def test_a_frozen_frame_is_an_earlier_one(root):
 def test_drives_are_simulated_again_with_the_same_labels_and_other_events(root):
     source = open_source(root / "real")
     last = len(source.ids) - 1
-    assert why_not_again(source, ["real"]) == ""
+    assert why_not_again(source, ["real"], "night") == ""
     counts = {}
     for axis, level in (("threshold", 1), ("threshold", 0.4), ("night", 0.1)):
         with simulated_again(source, ["real"], axis, level, progress=lambda _: None) as view:
@@ -143,7 +145,35 @@ def test_drives_are_simulated_again_with_the_same_labels_and_other_events(root):
     assert counts["night", 0.1] != counts["threshold", 1]
     source.close()
     old = open_source(root / "streets")
-    assert why_not_again(old, ["other"]) == "recording other is no simulated drive of version 2"
+    reason = why_not_again(old, ["other"], "night")
+    assert reason.startswith("recording other is no simulated drive of version 2: only simulated")
+
+
+def test_a_sensor_modelled_by_voltages_has_another_light_and_no_other_threshold(no_page, tmp_path):
+    simulate_street(
+        tmp_path / "volt.hdf5", duration_us=120_000, seed=3, scenario="voltmeter", sensor=SENSOR,
+        threads=1,
+    )  # fmt: skip
+    data = tmp_path / "data"
+    encode_dataset(tmp_path / "volt.hdf5", data, windows_us=20_000, held_out=["volt"])
+    source = open_source(data)
+    counts = []
+    for level in (1, 0.1):
+        with simulated_again(source, ["volt"], "night", level, progress=lambda _: None) as view:
+            events = view.live_window(len(source.ids) - 1, "20ms", normalise="raw").events
+            counts.append(len(events))
+    plain = source.live_window(len(source.ids) - 1, "20ms", normalise="raw").events
+    assert counts[0] == len(plain) != counts[1]
+    assert why_not_again(source, ["volt"], "night") == ""
+    source.close()
+    random_network(tmp_path / "net.pt", "events", data, table=CITYSCAPES_19)
+    with pytest.raises(TrainingError, match=r"recording volt .* are modelled by their circuit"):
+        eventseg.evaluate_run(
+            tmp_path / "net.pt", data, out=tmp_path / "report", device="cpu", stress="threshold"
+        )
+    assert not (tmp_path / "report").exists()
+    assert streets.SET_BY_VOLTAGE == SET_BY_VOLTAGE
+    assert [name for name in SCENARIOS if SCENARIOS[name].dvs.voltmeter] == [streets.VOLTMETER]
 
 
 def test_curves_of_a_run_begin_at_its_score(no_page, root, tmp_path):

@@ -103,8 +103,7 @@ class StressedPredictor:
                 reason = "it sees no events"
             elif needs == "street":
                 recordings = sorted({self.source.sequences[i] for i in self.chosen.tolist()})
-                found = why_not_again(self.source, recordings)
-                reason = f"{found}: only simulated streets are exact" if found else ""
+                reason = why_not_again(self.source, recordings, name)
             if reason:
                 raise TrainingError(f"{self.name} cannot be scored under stress {name}: {reason}")
 

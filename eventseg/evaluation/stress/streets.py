@@ -24,9 +24,24 @@ from eventseg.sources.source import Source
 LEAST_LIGHT = 0.05
 """Least light of a drive that the simulator takes."""
 
+ONLY_STREETS = "only simulated streets are exact"
 
-def why_not_again(source: Source, names: Sequence[str]) -> str:
+VOLTMETER = "voltmeter"
+"""Scenario whose sensor is modelled by voltages."""
+
+SET_BY_VOLTAGE = ("threshold_on", "threshold_off", "threshold_sigma", "shot_hz", "leak_hz")
+"""Settings that such a sensor has of its own; the simulator takes no values for them."""
+
+
+def why_not_again(source: Source, names: Sequence[str], axis: StressName) -> str:
     """Return why the recordings of a source cannot be simulated again, empty where they can.
+
+    Parameters
+    ----------
+    source : Source
+    names : sequence of str
+        Recordings of the samples.
+    axis : {"threshold", "night"}
 
     Raises
     ------
@@ -34,17 +49,22 @@ def why_not_again(source: Source, names: Sequence[str]) -> str:
         A truth file is gone or has changed.
     """
     if not isinstance(source, EventSource):
-        return "its recordings are not simulated"
+        return f"its recordings are not simulated: {ONLY_STREETS}"
     for name in names:
         truth = open_truth(source, name)
         if truth is None:
-            return f"recording {name} is not simulated"
+            return f"recording {name} is not simulated: {ONLY_STREETS}"
         with truth:
             recipe = truth.recipe
         if recipe.get("kind") != "street" or recipe.get("version") != 2:
-            return f"recording {name} is no simulated drive of version 2"
+            return f"recording {name} is no simulated drive of version 2: {ONLY_STREETS}"
         if "part" in recipe:
-            return f"recording {name} is a part of a simulated drive"
+            return f"recording {name} is a part of a simulated drive: {ONLY_STREETS}"
+        if axis == "threshold" and recipe["scenario"] == VOLTMETER:
+            return (
+                f"the pixels of recording {name} (scenario {VOLTMETER}) are modelled by their "
+                "circuit, which has thresholds of its own: choose night, or other drives"
+            )
     return ""
 
 
@@ -101,6 +121,8 @@ def _again(source: EventSource, name: str, path: Path, axis: StressName, level: 
     with truth:
         recipe = truth.recipe
         drawn = recipe["settings"]
+        if recipe["scenario"] == VOLTMETER:
+            drawn = {key: drawn[key] for key in drawn if key not in SET_BY_VOLTAGE}
         if axis == "threshold":
             given = {key: level * drawn[key] for key in ("threshold_on", "threshold_off")}
         else:
