@@ -30,7 +30,7 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import CITYSCAPES_19
 from eventseg.metrics.scores import scores
 from eventseg.simulate.scene.scenarios import SCENARIOS
-from eventseg.simulate.scene.settings import SET_BY_VOLTAGE
+from eventseg.simulate.scene.settings import LIMITS, SET_BY_VOLTAGE
 from eventseg.simulate.street import simulate_street
 from eventseg.sources.source import open_source
 from eventseg_cli.main import main
@@ -174,6 +174,26 @@ def test_a_sensor_modelled_by_voltages_has_another_light_and_no_other_threshold(
     assert not (tmp_path / "report").exists()
     assert streets.SET_BY_VOLTAGE == SET_BY_VOLTAGE
     assert [name for name in SCENARIOS if SCENARIOS[name].dvs.voltmeter] == [streets.VOLTMETER]
+
+
+def test_low_thresholds_become_no_lower_than_the_simulator_takes(tmp_path):
+    simulate_street(
+        tmp_path / "low.hdf5", duration_us=60_000, seed=3, sensor=SensorSize(24, 32), threads=1,
+        settings={"threshold_on": 0.1, "threshold_off": 0.06},
+    )  # fmt: skip
+    encode_dataset(tmp_path / "low.hdf5", tmp_path / "data", windows_us=20_000, held_out=["low"])
+    source = open_source(tmp_path / "data")
+    counts = []
+    for level in AXES["threshold"].levels:
+        with simulated_again(source, ["low"], "threshold", level, progress=lambda _: None) as view:
+            counts.append(
+                len(view.live_window(len(source.ids) - 1, "20ms", normalise="raw").events)
+            )
+    assert counts[0] < counts[1] < counts[-2] == counts[-1]
+    source.close()
+    least = streets.LEAST_THRESHOLD
+    assert LIMITS["threshold_on"][0] == LIMITS["threshold_off"][0] == least
+    assert LIMITS["light"][0] == streets.LEAST_LIGHT
 
 
 def test_curves_of_a_run_begin_at_its_score(no_page, root, tmp_path):

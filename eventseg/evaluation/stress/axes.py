@@ -105,7 +105,8 @@ AXES: dict[StressName, Axis] = {
             (1, 0.8, 0.6, 0.5, 0.4),
             1,
             "street",
-            "the same drives, simulated again with both thresholds so many times as large",
+            "the same drives, simulated again with both thresholds so many times as large, no less "
+            "than 0.05",
         ),
         Axis(
             "night",

@@ -21,8 +21,8 @@ from eventseg.sources.changed import ChangedSource, Span
 from eventseg.sources.recorded import EventSource
 from eventseg.sources.source import Source
 
-LEAST_LIGHT = 0.05
-"""Least light of a drive that the simulator takes."""
+LEAST_LIGHT = LEAST_THRESHOLD = 0.05
+"""Least light and least contrast threshold of a drive that the simulator takes."""
 
 ONLY_STREETS = "only simulated streets are exact"
 
@@ -124,7 +124,10 @@ def _again(source: EventSource, name: str, path: Path, axis: StressName, level: 
         if recipe["scenario"] == VOLTMETER:
             drawn = {key: drawn[key] for key in drawn if key not in SET_BY_VOLTAGE}
         if axis == "threshold":
-            given = {key: level * drawn[key] for key in ("threshold_on", "threshold_off")}
+            given = {
+                key: max(LEAST_THRESHOLD, level * drawn[key])
+                for key in ("threshold_on", "threshold_off")
+            }
         else:
             given = {"light": max(LEAST_LIGHT, level * drawn["light"])}
         eventseg.simulate_street(
