@@ -7,13 +7,14 @@ import shutil
 from itertools import count, pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import naive_metrics as naive
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from scipy.special import softmax
 from training_fixtures import one_thread
 
@@ -28,6 +29,7 @@ from eventseg.evaluation.measures.flicker import Flicker, consecutive_samples
 from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.settings import EvaluationRequest
+from eventseg.events import SensorSize
 from eventseg.labels.maps import ClassTable
 from eventseg.metrics.bootstrap import bootstrap_interval, iou_interval
 from eventseg.metrics.boundaries import BoundaryCounts
@@ -257,6 +259,50 @@ def test_flicker_counts_consecutive_samples_in_place_and_along_the_flow(
     assert "along the flow" in section.note
     measure.close()
     source.close()
+
+
+def test_pictures_one_after_the_other_are_no_pairs(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for kind in ("test", "testannot"):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        for number in range(3):
+            values = random.integers(0, 11, (60, 80), np.uint8)
+            Image.fromarray(values).save(tmp_path / "set" / kind / f"{number}.png")
+    sensor = SensorSize(40, 56)
+    eventseg.simulate_images(
+        tmp_path / "set", tmp_path, layout="camvid", sensor=sensor, shot_us=60_000, threads=1
+    )
+
+    def scoring(anchor: str) -> Scoring:
+        data = tmp_path / anchor.replace(":", "-")
+        encode_dataset(
+            tmp_path / "test.hdf5", data, windows_us=(10_000,), anchor=anchor, store="none"
+        )
+        source = open_source(data, label_set="truth")
+        device, trained = torch.device("cpu"), cast(Any, None)
+        indices = np.arange(len(source.ids))
+        return Scoring(trained, source, {"10ms": indices}, Protocol(), source.classes, device)
+
+    with pytest.raises(TrainingError, match="of one picture where it shows several"):
+        Flicker.of(scoring("frame"))
+    given = scoring("stride:10ms")
+    measure, source = Flicker.of(given), cast(EventSource, given.source)
+    with Truth(tmp_path / "test.truth.h5") as truth:
+        cuts_us = truth.recipe["t0_us"] + 60_000 * np.arange(1, 3)
+    shots = np.searchsorted(cuts_us, source.dataset.samples.t_us)
+    before = measure.pairs["10ms"].before
+    assert set(shots) == {0, 1, 2}
+    assert before == {i + 1: i for i in range(len(shots) - 1) if shots[i] == shots[i + 1]}
+    row = Row(
+        "net",
+        "10ms",
+        source.ids,
+        source.sequences,
+        np.ones((len(shots), 11, 11), int),
+        source.classes,
+        times_us=source.dataset.samples.t_us,
+    )
+    assert measure.section([row]).note.endswith("(simulate images) are no pair")
 
 
 def test_samples_far_apart_are_no_pair_and_pictures_have_none() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.measures.measure import Scoring
-from eventseg.evaluation.measures.true_maps import TrueMaps, recordings_with
+from eventseg.evaluation.measures.true_maps import TrueMaps, pictures_of, recordings_with
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import Table, percent
 from eventseg.evaluation.rows import Row
@@ -35,6 +35,7 @@ FLOW_RULE = (
     "along the flow, a pixel is compared with the place that it comes from by the true optical "
     "flow of the later frame, where the truth there is the same"
 )
+PICTURE_RULE = "samples of two pictures of one recording (simulate images) are no pair"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,6 +71,8 @@ class Flicker:
         True optical flow; None where the samples are no frames or no recording has it.
     flowing : set of str
         Recordings with optical flow.
+    pictured : bool
+        Whether some recordings are of pictures, one after the other.
     """
 
     source: Source
@@ -79,6 +82,7 @@ class Flicker:
     pairs: Mapping[str, Pairs]
     maps: TrueMaps | None
     flowing: set[str]
+    pictured: bool = False
     _last: dict[tuple[str, str], tuple[int, LabelPair]] = field(default_factory=dict)
     _counts: dict[tuple[str, str], NDArray[np.int64]] = field(default_factory=dict)
 
@@ -98,8 +102,12 @@ class Flicker:
                 f"{source.path} holds pictures without times: flicker needs a data set of "
                 "recordings"
             )
+        shown = pictures_of(
+            source, sorted({int(i) for part in scoring.parts.values() for i in part})
+        )
+        scenes = [(name, shown.get(i, 0)) for i, name in enumerate(source.sequences)]
         pairs = {
-            window: consecutive_samples(indices, source.sequences, times_us=times_us)
+            window: consecutive_samples(indices, scenes, times_us=times_us)
             for window, indices in scoring.parts.items()
         }
         flowing: set[str] = set()
@@ -118,6 +126,7 @@ class Flicker:
             pairs,
             maps,
             flowing,
+            bool(shown),
         )
 
     def observe(self, window: str, batch: ScoredBatch) -> None:
@@ -139,13 +148,16 @@ class Flicker:
             counts = np.array([self._counts.get((window, name), empty) for name in row.ids])
             lines.append(_line(row, pairs, counts, flow=self.maps is not None))
             cells.append(_cells(row, pairs, counts, flow=self.maps is not None))
+        rules = [RULE]
+        rules += [FLOW_RULE] if self.maps is not None else []
+        rules += [PICTURE_RULE] if self.pictured else []
         header = ["window", "pairs", "step, ms", "pixels", "flicker", "95 % interval"]
         if self.maps is not None:
             header += ["pixels along the flow", "flicker along the flow", "95 % interval"]
         return Section(
             key="flicker",
             title="Flicker, %",
-            note=RULE if self.maps is None else f"{RULE}; {FLOW_RULE}",
+            note="; ".join(rules),
             lines=lines,
             table=Table("Flicker", tuple(header), cells),
         )
@@ -172,22 +184,22 @@ class Flicker:
 
 
 def consecutive_samples(
-    indices: NDArray[np.int64], sequences: Sequence[str], *, times_us: NDArray[np.int64]
+    indices: NDArray[np.int64], scenes: Sequence[Hashable], *, times_us: NDArray[np.int64]
 ) -> Pairs:
-    """Return the pairs of neighbouring samples in each recording that are not far apart.
+    """Return the pairs of neighbouring samples in each scene that are not far apart.
 
     Parameters
     ----------
     indices : int64 (N,)
         Samples, rising.
-    sequences : sequence of str (S,)
-        Recording of each sample of the source.
+    scenes : sequence (S,)
+        Scene of each sample of the source: its recording, and the picture where that shows several.
     times_us : int64 (S,)
 
     Raises
     ------
     TrainingError
-        No recording has two samples.
+        No scene has two samples.
 
     Examples
     --------
@@ -195,14 +207,17 @@ def consecutive_samples(
     >>> consecutive_samples(np.arange(5), ["a", "a", "a", "a", "b"], times_us=times_us).before
     {1: 0, 2: 1}
     """
-    last: dict[str, int] = {}
+    last: dict[Hashable, int] = {}
     neighbours: dict[int, int] = {}
     for i in indices.tolist():
-        if sequences[i] in last:
-            neighbours[i] = last[sequences[i]]
-        last[sequences[i]] = i
+        if scenes[i] in last:
+            neighbours[i] = last[scenes[i]]
+        last[scenes[i]] = i
     if not neighbours:
-        raise TrainingError("flicker needs two samples of a recording; there is one of each")
+        raise TrainingError(
+            "flicker needs two samples of a recording, and of one picture where it shows several "
+            "(simulate images); there is one of each"
+        )
     steps = {i: int(times_us[i] - times_us[before]) for i, before in neighbours.items()}
     step_us = float(np.median(list(steps.values())))
     return Pairs(

@@ -54,6 +54,41 @@ def recordings_with(source: Source, names: Iterable[str], *, map_name: str) -> s
     return found
 
 
+def pictures_of(source: Source, indices: Iterable[int]) -> dict[int, int]:
+    """Return the picture that each sample of a recording of pictures shows, by its number.
+
+    Samples of other recordings are left out.
+
+    Parameters
+    ----------
+    source : Source
+    indices : iterable of int
+
+    Raises
+    ------
+    DatasetError
+        As :func:`open_truth`.
+    """
+    found: dict[int, int] = {}
+    if not isinstance(source, EventSource):
+        return found
+    by_name: dict[str, list[int]] = {}
+    for i in indices:
+        by_name.setdefault(source.sequences[i], []).append(i)
+    for name, samples in by_name.items():
+        truth = open_truth(source, name)
+        if truth is None:
+            continue
+        with truth:
+            recipe = truth.recipe
+        if recipe.get("kind") == "images":
+            # A picture is shown up to its last microsecond; the next one begins after it.
+            begin_us, end_us = recipe["t0_us"] + 1, recipe["t1_us"]
+            t_us = np.clip(source.dataset.samples.t_us[samples], begin_us, end_us)
+            found |= zip(samples, ((t_us - begin_us) // recipe["shot_us"]).tolist(), strict=True)
+    return found
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class TrueMaps:
     """Maps of the samples of a data set, cropped and turned as its labels are.
