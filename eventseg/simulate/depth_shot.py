@@ -15,8 +15,16 @@ from eventseg.simulate.depth_film import FAR_M, DepthFilm, DepthScene
 from eventseg.simulate.image_film import low_passed
 from eventseg.simulate.scene.camera import CameraPath, mounted
 
-VEHICLES = frozenset({"car", "truck", "bus", "train", "motorcycle"})
-WALKERS = frozenset({"person"})
+DEPTH_VERSION = 2
+"""Version of the motion of instances that new recipes have; 1 knows names of Cityscapes alone."""
+
+VEHICLES = {1: frozenset({"car", "truck", "bus", "train", "motorcycle"})}
+VEHICLES[2] = VEHICLES[1] | {"caravan", "trailer", "vehicle", "four wheels"}
+"""Names of vehicles in the class tables of the package, by version."""
+
+WALKERS = {1: frozenset({"person"}), 2: frozenset({"person", "pedestrian", "human"})}
+"""Names of people in the class tables of the package, by version."""
+
 NEAREST_M = 0.8
 MARGIN = 0.07
 """Share of the picture that is left on each side, for what comes into view, at strength 1."""
@@ -123,7 +131,8 @@ def film_of_shot(
     drawn = float(rng.uniform(4.0, 12.0)), float(rng.uniform(-0.1, 0.1))
     speed = strength * (drawn[0] if lens.speed is None else lens.speed)
     yaw_rate = strength * (drawn[1] if lens.yaw_rate is None else lens.yaw_rate)
-    indices, velocity = _instances(instance, label, classes, rng, speed=speed)
+    version = recipe["depth"].get("version", 1)
+    indices, velocity = velocities_of(instance, label, classes, rng, speed=speed, version=version)
     scene = DepthScene(
         luminance,
         label,
@@ -173,18 +182,31 @@ def _nearest_of(known: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
     return tuple(distance_transform_edt(~known, return_distances=False, return_indices=True))
 
 
-def _instances(
+def velocities_of(
     ids: NDArray[np.int32],
     label: NDArray[np.uint8],
     classes: tuple[str, ...],
     rng: np.random.Generator,
     *,
     speed: float,
+    version: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Return the row of each pixel in a table of velocities, and the table.
 
     A third of the vehicles is parked, a third keeps about the camera's speed, a third comes toward
-    it. People walk across, riders ride along the street either way.
+    it. People walk across; riders and instances of other classes go along the street either way.
+
+    Parameters
+    ----------
+    ids : int32 (h, w)
+        Number of the instance of each pixel, 0 where nothing moves on its own.
+    label : uint8 (h, w)
+    classes : tuple of str
+    rng : numpy.random.Generator
+    speed : float
+        Speed of the camera in m/s.
+    version : int
+        1 or 2: which names of classes are known, as the recipe says.
     """
     velocity = [np.zeros(3)]
     rows = np.zeros(ids.shape, np.int32)
@@ -193,9 +215,9 @@ def _instances(
         kind = int(np.bincount(label[of]).argmax())
         name = classes[kind] if kind < len(classes) else ""
         chance, share = float(rng.random()), float(rng.random())
-        if name in WALKERS:
+        if name in WALKERS[version]:
             moved = np.array([math.copysign(0.8 + 0.8 * share, chance - 0.5), 0.0, 0.0])
-        elif name in VEHICLES or name.startswith("class "):
+        elif name in VEHICLES[version] or name.startswith("class "):
             along = 0.0 if chance < 1 / 3 else (0.7 + 0.5 * share) * speed
             moved = np.array([0.0, 0.0, along if chance < 2 / 3 else -4.0 - 8.0 * share])
         else:

@@ -26,7 +26,7 @@ from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.truth import TruthWriter
 from eventseg.recordings.truth_pair import finished_pair
 from eventseg.simulate.depth_files import DepthFiles, depth_files, read_camera, read_depth
-from eventseg.simulate.depth_shot import at_sensor, film_of_shot
+from eventseg.simulate.depth_shot import DEPTH_VERSION, at_sensor, film_of_shot
 from eventseg.simulate.files import Summary, check_numbers, summary_of, thread_count
 from eventseg.simulate.image_film import ImageFilm, Motion, low_passed
 from eventseg.simulate.image_layouts import AUTO, find_images, load_pair
@@ -236,6 +236,7 @@ def _depth_recipe(items: list[Item], files: list[DepthFiles]) -> dict[str, Any]:
             except DatasetError as error:
                 raise SimulationError(str(error)) from error
     return {
+        "version": DEPTH_VERSION,
         "cameras": [read_camera(one).table() for one in files],
         "pictures": [[int(height), int(width)] for height, width in sizes],
         "before_end_us": _APS.readout_us,

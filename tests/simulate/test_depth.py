@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from eventseg.events import SensorSize
+from eventseg.labels.maps import load_class_table
+from eventseg.labels.tables import FOLDER
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth
 from eventseg.simulate.depth_film import FAR_M, DepthFilm, DepthScene
-from eventseg.simulate.depth_shot import at_sensor, grid_of
+from eventseg.simulate.depth_shot import at_sensor, grid_of, velocities_of
 from eventseg.simulate.images import simulate_images
 from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.classes import IGNORED
@@ -157,6 +159,48 @@ def test_unknown_depth_is_that_of_the_nearest_pixel_of_its_class():
     assert (sky[labels == 0] == FAR_M).all()
 
 
+MOTIONS = {
+    "walk": {"person", "pedestrian", "human"},
+    "ride": {"rider", "bicycle", "bicyclist", "two wheels"},
+    "drive": {
+        "car", "truck", "bus", "train", "motorcycle", "caravan", "trailer", "vehicle",
+        "four wheels",
+    },
+}  # fmt: skip
+
+
+def motion_of(name, *, version=2):
+    """Return how 200 instances of a class move."""
+    ids = np.arange(1, 201, dtype=np.int32)[None]
+    rng = np.random.default_rng(1)
+    rows, table = velocities_of(
+        ids, np.zeros((1, 200), np.uint8), (name,), rng, speed=8.0, version=version
+    )
+    x, _, z = table[rows[0]].T
+    if x.any():
+        return "walk"
+    return "drive" if 0.2 < np.mean(z == 0.0) < 0.5 else "ride"
+
+
+@pytest.mark.parametrize("table", sorted(path.stem for path in FOLDER.glob("*.toml")))
+def test_people_and_vehicles_of_every_class_table_move_as_such(table):
+    classes = load_class_table(table)
+    known = set.union(*MOTIONS.values())
+    counted = {name for name, one in zip(classes.names, classes.instances, strict=False) if one}
+    assert counted <= known
+    for name in known.intersection(classes.names):
+        assert name in MOTIONS[motion_of(name)]
+
+
+def test_recipes_without_a_version_move_instances_as_they_did():
+    assert [motion_of(name, version=1) for name in ("person", "human", "car", "vehicle")] == [
+        "walk",
+        "ride",
+        "drive",
+        "ride",
+    ]
+
+
 @pytest.fixture
 def deep(tmp_path):
     """Two pictures with disparity, one with instances, ego-motion beside the first."""
@@ -202,6 +246,7 @@ def test_a_recording_with_depth_and_its_truth(tmp_path, deep):
             np.testing.assert_allclose(truth.depth(i), view.depth, rtol=2e-3)
             np.testing.assert_allclose(truth.flow(i), view.flow, rtol=2e-2, atol=0.1)
             assert {6.0, 20.0} <= set(np.round(np.unique(view.depth), 0).tolist())
+        assert truth.recipe["depth"]["version"] == 2
         # The first picture says how fast it drives; nothing in it moves on its own.
         camera = truth.recipe["depth"]["cameras"][0]
         assert (camera["speed"], camera["yaw_rate"]) == (9.0, 0.05)
