@@ -130,7 +130,8 @@ class DepthFilm:
         moved = np.einsum("ji,hwj->hwi", pose.rotation, own) / depth[..., None].astype(float)
         moved += np.einsum("ij,hwj->hwi", pose.spin, np.stack([a, b, np.ones_like(a)], -1))
         flow = np.stack([moved[..., 0] - a * moved[..., 2], b * moved[..., 2] - moved[..., 1]])
-        flow = np.where(seen.label == IGNORED, 0.0, self._scene.focal * flow)
+        # The rim that no picture saw has no motion; what is labelled as ignored moves.
+        flow = np.where(np.isfinite(seen.depth), self._scene.focal * flow, 0.0)
         return View(seen.label, depth, flow.astype(np.float32))
 
     def _pose(self, t_us: float) -> Pose:

@@ -100,6 +100,15 @@ def test_driving_toward_a_wall_enlarges_it_by_the_ratio_of_its_depths():
     np.testing.assert_allclose(view.flow[1], r * 8.0 / now, atol=1e-3)
 
 
+def test_what_the_picture_labels_as_ignored_moves_all_the_same():
+    label = np.zeros((60, 72), np.uint8)
+    label[20:40, 20:50] = IGNORED
+    view = film(scene(12.0, label=label), speed=8.0).view(float(REFERENCE_US))
+    assert (view.label == IGNORED).sum() == 600
+    r, c = centred()
+    np.testing.assert_allclose(view.flow, np.stack([c, r]) * 8.0 / 12.0, atol=1e-3)
+
+
 def test_the_sky_only_turns():
     of = film(scene(FAR_M), speed=15.0, yaw=((0.2, 1.0, 0.0),))
     view = of.view(float(REFERENCE_US))
