@@ -171,7 +171,7 @@ class Samples(Dataset[Batch]):
     def _border(self) -> tuple[float, ...]:
         """Values of the event channels outside the picture, as in :func:`augment`."""
         config = self.config
-        empty = self.training and config.augmentation.event_border == "empty"
+        empty = config.augmentation.event_border == "empty"
         return EMPTY[config.input.normalisation(self.source.encoding)] if empty else (0.0,)
 
     def _augmented(self, sample: Sample, key: EpochSample) -> Sample:
@@ -182,6 +182,8 @@ class Samples(Dataset[Batch]):
             return warp(
                 sample,
                 Draw(),
+                event_border=self._border,
+                image_border=config.augmentation.image_border,
                 resize=resize,
                 rule=config.size.rule,
                 crop=config.size.validation_crop,

@@ -82,6 +82,26 @@ def test_the_same_sample_has_the_same_bits_on_every_path(
 
 
 @pytest.mark.parametrize(
+    ("border", "outside"), [("empty", [-1, -1, 0, 0, 0, 0]), ("zero", [0] * 6)]
+)
+@pytest.mark.parametrize("path", [{}, ON_DEVICE], ids=["stored", "on device"])
+def test_validation_has_the_borders_of_training_around_a_smaller_picture(
+    source: Source, path: dict[str, Any], border: str, outside: list[int]
+) -> None:
+    size = source.size
+    asked = {"augmentation__event_border": border, "augmentation__image_border": "zero"}
+    config = tiny(
+        **STILL, **asked, **path, input__kind="both", input__normalise="evsegnet",
+        augmentation__photometric=0.0, size__crop=f"{size.width}x{size.height + 8}",
+        size__validation_crop=f"{size.width}x{size.height + 8}",
+    )  # fmt: skip
+    for training in (True, False):
+        for batch in loaded(source, config, training=training):
+            rim = np.concatenate([batch["x"][:, :, :4], batch["x"][:, :, -4:]], axis=2)
+            assert (np.moveaxis(rim, 1, -1) == [0, *outside]).all()
+
+
+@pytest.mark.parametrize(
     "changed",
     [{"drop": 0.9}, {"noise": 0.9}, {"polarity": 1.0}, {"window_jitter": 0.5},
      {"time_jitter_us": 3000}],
