@@ -17,7 +17,7 @@ from eventseg.networks.checkpoints import TrainedNetwork, restore_network
 from eventseg.networks.inputs import IMAGENET, Scaling
 from eventseg.networks.memory_format import channels_last_copy
 from eventseg.networks.network import SegmentationNetwork
-from eventseg.networks.published import load_named, load_state
+from eventseg.networks.published import load_named, load_state, published_inputs
 from eventseg.networks.resizing import ResizeRule, resize_pictures
 from eventseg.networks.weights import load_file, read_weights
 from eventseg.pseudolabel.licences import UNKNOWN
@@ -154,7 +154,9 @@ def load_foreign(
     published = load_named(network, path, unsafe_pickle=unsafe_pickle)
     if isinstance(published, TrainedNetwork):
         return _own(published, path, device=device)
-    name = f"{network}:{path.name}"
+    name, channels = f"{network}:{path.name}", published.blueprint.in_channels
+    _check_channels(name, published.scaling, channels)
+    inputs = published_inputs(published, owner=f"teacher {name}")
     return _teacher(
         published.network,
         name=name,
@@ -166,8 +168,10 @@ def load_foreign(
         ),
         licence=UNKNOWN,
         device=device,
-        scaling=published.scaling,
-        in_channels=published.blueprint.in_channels,
+        scaling=inputs.scaling,
+        in_channels=inputs.channels,
+        size=inputs.size,
+        resize=inputs.resize,
         facts={"network": network, "options": repr(sorted(published.blueprint.options.items()))},
     )
 
@@ -275,6 +279,19 @@ def _own(trained: TrainedNetwork, path: Path, *, device: torch.device) -> Networ
     )
 
 
+def _check_channels(name: str, scaling: Scaling, in_channels: int) -> None:
+    """Raise a CheckpointError where pictures cannot be scaled to the channels of a network."""
+    # One picture of nothing: a network of other channels is refused before any work.
+    scaled(torch.zeros(1, 3, 1, 1), scaling, channels=in_channels)
+    # Three means would make three channels of a gray picture.
+    for values in (scaling.mean, scaling.std):
+        if len(values) not in (1, in_channels):
+            raise CheckpointError(
+                f"{name} sees {in_channels} channels, and its scaling is known for {len(values)}: "
+                "nothing says how its pictures are scaled"
+            )
+
+
 def _teacher(
     network: nn.Module,
     *,
@@ -288,15 +305,7 @@ def _teacher(
     size: tuple[int, int] | None = None,
     resize: ResizeRule = "centres",
 ) -> NetworkTeacher:
-    # One picture of nothing: a network of other channels is refused before any work.
-    scaled(torch.zeros(1, 3, 1, 1), scaling, channels=in_channels)
-    # Three means would make three channels of a gray picture.
-    for values in (scaling.mean, scaling.std):
-        if len(values) not in (1, in_channels):
-            raise CheckpointError(
-                f"{name} sees {in_channels} channels, and its scaling is known for {len(values)}: "
-                "nothing says how its pictures are scaled"
-            )
+    _check_channels(name, scaling, in_channels)
     facts = {**facts, "scaling": repr(scaling), "size": repr(size)}
     if resize != "centres":  # digests from before rules were told stay as they are
         facts["resize"] = resize

@@ -21,6 +21,7 @@ from eventseg.networks.converters.known import LAYOUTS
 from eventseg.networks.initial_weights import read_initial
 from eventseg.networks.inputs import IMAGENET, InputSpec, Scaling
 from eventseg.networks.named import NamedCheckpoint
+from eventseg.networks.published import LoadReport, Published, published_inputs
 from eventseg.networks.resizing import RESIZE_RULES, resize_pictures
 from eventseg.prediction.checkpoint_file import CheckpointFile
 from eventseg.prediction.loading import load_trained
@@ -135,6 +136,32 @@ def test_size_that_a_network_was_trained_at_is_kept(tmp_path: Path) -> None:
     logits = trained.network((same / 255 - 0.3) / 0.2)
     logits = nn.functional.interpolate(logits, size=(40, 64), mode="bilinear")
     torch.testing.assert_close(made, logits.softmax(1), atol=1e-4, rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_a_published_network_sees_pictures_as_in_evaluations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    blueprint = Blueprint("evsegnet", 1, 6, options={"width": 0.125})
+    scaling = Scaling(255.0, (0.0,), (1.0,))
+    published = Published(blueprint.build().eval(), blueprint, scaling, LoadReport("evsegnet", ()))
+    monkeypatch.setattr(
+        "eventseg.pseudolabel.network_teacher.load_named", lambda *_a, **_k: published
+    )
+    (tmp_path / "a.pth").touch()
+    teacher = load(f"evsegnet:{tmp_path / 'a.pth'}", class_table=SIX)
+    inputs = published_inputs(published, owner="it")
+    assert (teacher.size, teacher.resize) == (inputs.size, inputs.resize)
+    assert (teacher.size, teacher.resize) == ((224, 352), "evsegnet")
+    evaluated = TrainedNetwork(published.network, blueprint, inputs, SIX)
+    x = scaled(PICTURES, scaling, channels=1)
+    torch.testing.assert_close(
+        teacher.probabilities(PICTURES),
+        probabilities(evaluated, x, size=(40, 64)),
+        atol=1e-4,
+        rtol=1e-3,
+    )
 
 
 def test_classes_that_a_file_states_are_kept(tmp_path: Path) -> None:
