@@ -104,9 +104,19 @@ def augment(
     -------
     Sample
         New arrays; those of an unmoved sample may be the given ones.
+
+    Raises
+    ------
+    TrainingError
+        Empty pixels of another number of channels than the events have.
     """
     happens = draw(augmentation, seed=seed, epoch=epoch, index=index)
-    border: Border = EMPTY[normalise] if augmentation.event_border == "empty" else 0
+    border = EMPTY[normalise] if augmentation.event_border == "empty" else (0,)
+    if sample.events is not None and len(border) not in (1, len(sample.events)):
+        raise TrainingError(
+            f"the {normalise} normalisation is defined for the six channels of mean-std; these "
+            f"events have {len(sample.events)}: give normalise='raw' or 'sqrt'"
+        )
     warped = warp(
         sample,
         happens,

@@ -170,6 +170,13 @@ def test_other_representations_have_any_number_of_channels():
         seed=0, epoch=0, index=0, normalise="raw",
     )  # fmt: skip
     np.testing.assert_array_equal(shrunk.events == 0, np.stack([shrunk.labels == 255] * 5))
+    for moves in ({}, {"scale": (0.5, 0.5)}):
+        changes = Augmentation(**moves)
+        with pytest.raises(TrainingError, match="six channels of mean-std; these events have 5"):
+            augment(voxels, augmentation=changes, seed=0, epoch=0, index=0)
+    zero = Augmentation(scale=(0.5, 0.5), event_border="zero")
+    same = augment(voxels, augmentation=zero, seed=0, epoch=0, index=0)
+    np.testing.assert_array_equal(same.events, shrunk.events)
 
 
 def test_an_empty_window_is_the_border():
