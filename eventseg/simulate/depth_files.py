@@ -65,8 +65,16 @@ class DepthCamera:
         return asdict(self)
 
 
-def depth_files(item: Item, layout: str) -> DepthFiles:
+def depth_files(item: Item, layout: str, *, root: Path) -> DepthFiles:
     """Return the files beside an image.
+
+    Parameters
+    ----------
+    item : Item
+    layout : str
+        One of :data:`eventseg.simulate.image_layouts.LAYOUTS`.
+    root : Path
+        Folder that the image was found in.
 
     Raises
     ------
@@ -77,16 +85,14 @@ def depth_files(item: Item, layout: str) -> DepthFiles:
         raise SimulationError(f"{item.labels} has no picture: give a folder with pictures")
     if layout == "cityscapes":
         split, city = item.image.parts[-3:-1]
-        root, name = item.image.parents[3], item.image.stem.removesuffix(ENDING)
+        name = item.image.stem.removesuffix(ENDING)
         place = Path(split) / city
         disparity = root / "disparity" / place / f"{name}_disparity.png"
         camera = root / "camera" / place / f"{name}_camera.json"
         vehicle = root / "vehicle" / place / f"{name}_vehicle.json"
         instances = item.instances
     elif layout in ("own", "pairs"):
-        images = next(parent for parent in item.image.parents if parent.name == IMAGES)
-        root = images.parent
-        name = item.image.relative_to(images).with_suffix("").as_posix()
+        name = item.image.relative_to(root / IMAGES).with_suffix("").as_posix()
         disparity = root / "disparity" / f"{name}.png"
         camera = root / "camera" / f"{name}.json"
         if not camera.is_file():

@@ -114,7 +114,9 @@ def simulate_images(
     shots = {part: _spread(items, limit) for part, items in images.parts.items()}
     # All parts are looked through before the first is recorded, which takes minutes.
     depths = {
-        part: [depth_files(item, images.layout) for item in chosen] if depth else []
+        part: [depth_files(item, images.layout, root=Path(folder)) for item in chosen]
+        if depth
+        else []
         for part, chosen in shots.items()
     }
     depth_recipes = {

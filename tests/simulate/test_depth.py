@@ -15,8 +15,10 @@ from eventseg.labels.maps import load_class_table
 from eventseg.labels.tables import FOLDER
 from eventseg.recordings import open_recording
 from eventseg.recordings.truth import Truth
+from eventseg.simulate.depth_files import depth_files
 from eventseg.simulate.depth_film import FAR_M, DepthFilm, DepthScene
 from eventseg.simulate.depth_shot import at_sensor, grid_of, velocities_of
+from eventseg.simulate.image_layouts import find_images
 from eventseg.simulate.images import simulate_images
 from eventseg.simulate.scene.camera import CameraPath
 from eventseg.simulate.scene.classes import IGNORED
@@ -332,6 +334,23 @@ def test_depth_that_a_later_part_lacks_is_seen_before_the_first_is_recorded(tmp_
     (tmp_path / "b.png").rename(lost)
     made = simulate_images(deep, tmp_path / "out", **settings)
     assert [one.recording.name for one in made] == ["train.hdf5", "val.hdf5"]
+
+
+def test_a_drive_may_have_the_name_of_the_folder_of_pictures(deep):
+    for kind in ("images", "labels", "disparity", "instances", "vehicle"):
+        files = list((deep / kind).iterdir())
+        (deep / kind / "train" / "images").mkdir(parents=True)
+        for file in files:
+            file.rename(deep / kind / "train" / "images" / file.name)
+    (deep / "classes.toml").write_text(
+        'classes = [{ id = 0, name = "a", colour = [0, 0, 0] },'
+        ' { id = 1, name = "b", colour = [9, 9, 9] }]'
+    )
+    (items,) = find_images(deep, "own").parts.values()
+    first, second = (depth_files(item, "own", root=deep) for item in items)
+    assert first.disparity == deep / "disparity/train/images/a.png"
+    assert first.vehicle == deep / "vehicle/train/images/a.json"
+    assert second.instances == deep / "instances/train/images/b.png"
 
 
 def test_the_command_takes_depth_and_refuses_layouts_without(tmp_path, deep):
