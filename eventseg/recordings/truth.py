@@ -3,10 +3,10 @@
 Layout of ``NAME.truth.h5``: ``events/label`` and ``events/signal`` (uint8, one per event in the
 recording's order), ``frames/t_us``, ``frames/label`` (uint8), ``frames/depth`` (float16, metres,
 infinite for the sky; streets and pictures with depth) and ``frames/flow`` (float16, px/s right and
-down). Recordings of pictures also have the ``source/`` that they are rendered from. The root's
-attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON) tell how it was made, and
-``recording_sha256`` of which recording it is the truth. Labels between the frames are rendered from
-the recipe by :func:`eventseg.simulate.scene.scenes.scene_of`.
+down, no more than 65,504 either way). Recordings of pictures also have the ``source/`` that they
+are rendered from. The root's attributes ``classes`` (a JSON list of names) and ``recipe`` (JSON)
+tell how it was made, and ``recording_sha256`` of which recording it is the truth. Labels between
+the frames are rendered from the recipe by :func:`eventseg.simulate.scene.scenes.scene_of`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ FORMAT = "eventseg truth 1"
 TRUTH_SUFFIX = ".truth.h5"
 EVENT_COLUMNS = ("label", "signal")
 MOST_FRAMES, MOST_PIXELS = 2**24, 2**15
+MOST_FLOW = float(np.finfo(np.float16).max)
+"""Largest optical flow that is kept, in px/s either way."""
+
 _EVENT_CHUNK = 1 << 16
 
 
@@ -129,7 +132,8 @@ class TruthWriter:
             # What is farther than a half float reaches becomes infinite, as the sky is.
             with np.errstate(over="ignore"):
                 self._add_map("depth", view.depth.astype(np.float16))
-        self._add_map("flow", view.flow.astype(np.float16))
+        # An infinite flow has no end; beyond a half float it leads out of any picture.
+        self._add_map("flow", view.flow.clip(-MOST_FLOW, MOST_FLOW).astype(np.float16))
 
     def add_source(self, label: NDArray[np.uint8], **maps: NDArray[Any]) -> None:
         """Keep a label map the recording is made from, so that it can be warped again.

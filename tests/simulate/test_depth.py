@@ -14,7 +14,7 @@ from eventseg.events import SensorSize
 from eventseg.labels.maps import load_class_table
 from eventseg.labels.tables import FOLDER
 from eventseg.recordings import open_recording
-from eventseg.recordings.truth import Truth
+from eventseg.recordings.truth import MOST_FLOW, Truth, TruthWriter
 from eventseg.simulate.depth_files import depth_files
 from eventseg.simulate.depth_film import FAR_M, DepthFilm, DepthScene
 from eventseg.simulate.depth_shot import at_sensor, grid_of, velocities_of
@@ -109,6 +109,17 @@ def test_what_the_picture_labels_as_ignored_moves_all_the_same():
     assert (view.label == IGNORED).sum() == 600
     r, c = centred()
     np.testing.assert_allclose(view.flow, np.stack([c, r]) * 8.0 / 12.0, atol=1e-3)
+
+
+def test_flow_beyond_a_half_float_is_the_largest_that_is_kept(tmp_path):
+    view = film(scene(0.15), speed=1000.0).view(float(REFERENCE_US))
+    assert np.abs(view.flow).max() > MOST_FLOW
+    writer = TruthWriter(tmp_path / "a.truth.h5", sensor=SENSOR, classes=("a",), recipe={})
+    writer.add_frame(0, view)
+    writer.close()
+    with Truth(tmp_path / "a.truth.h5") as truth:
+        expected = view.flow.clip(-MOST_FLOW, MOST_FLOW)
+        np.testing.assert_allclose(truth.flow(0), expected, rtol=1e-3)
 
 
 def test_the_sky_only_turns():
