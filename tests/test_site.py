@@ -34,6 +34,7 @@ GENERATED = {"command-help.md", "overview.md"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"^(?:    )?(?:\$ )?(?:uv run )?(eventseg [a-z].*)$")
+INLINE = re.compile(r"`(eventseg [a-z][^`\n]*)`")
 
 
 def prose(page: Path) -> str:
@@ -92,22 +93,89 @@ def commands(page: Path) -> Iterator[list[str]]:
                 yield shlex.split(match[1], comments=True)[1:]
 
 
+def mentioned(page: Path) -> Iterator[list[str]]:
+    """Yield the words of every command of eventseg that a page names in a sentence or a table."""
+    for text in INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        yield shlex.split(text)[1:]
+
+
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """Return the command that words begin with, and the words after its name."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0])
+        if found is None:
+            raise click.UsageError(f"no command {words[0]}")
+        command, words = found, words[1:]
+    return command, words
+
+
+def check_call(words: list[str], *, complete: bool) -> None:
+    """Raise a UsageError for words that the command line refuses before it reads any file.
+
+    Parameters
+    ----------
+    words : list of str
+        Those of a command, without ``eventseg``.
+    complete : bool
+        Whether a command without arguments is one that runs, and not a command's name.
+    """
+    words = words[:-1] if words[-1] == "&" else words[: [*words, "|"].index("|")]
+    title = words[0]
+    command, words = command_of(words)
+    if {"--help", "-h", "--version"} & {*words} or isinstance(command, click.Group):
+        return
+    context = click.Context(command, info_name=command.name)
+    given, left, _ = command.make_parser(context).parse_args(list(words))
+    if left:
+        raise click.UsageError(f"{left} are too many arguments")
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    values = {one.name: given.get(str(one.name)) for one in arguments}
+    there = {name: v if isinstance(v, list | tuple) else [v] for name, v in values.items()}
+    there = {name: [v for v in held if isinstance(v, str)] for name, held in there.items()}
+    if not complete and not any(there.values()):
+        return
+    for one in arguments:
+        if one.required and not there[one.name]:
+            raise click.UsageError(f"{one.make_metavar(context)} is missing")
+    for option in command.params:
+        value = given.get(str(option.name))
+        if isinstance(option.type, click.Choice) and isinstance(value, str):
+            option.type.convert(value, option, context)
+    if title == "evaluate" and len(there["names"]) != 2 - ("predictions" in given):
+        raise click.UsageError("RUN DATA, or DATA with --predictions, is needed")
+    if title == "audit" and ("truth" in given) == ("against" in given):
+        raise click.UsageError("either --truth or --against is needed")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_commands_and_options_exist(page: Path) -> None:
-    for words in commands(page):
-        command: click.Command = main
-        context = click.Context(main, info_name="eventseg")
-        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-            found = command.get_command(context, words[0])
-            assert found is not None, f"{name(page)}: eventseg has no command {words[0]}"
-            command, words = found, words[1:]
-        known = {"--help", "-h", "--version"}
-        for parameter in command.params:
-            known |= {*parameter.opts, *parameter.secondary_opts}
-        for word in words:
-            option = word.partition("=")[0]
-            if option.startswith("--"):
-                assert option in known, f"{name(page)}: {command.name} has no option {option}"
+def test_commands_are_no_usage_errors(page: Path) -> None:
+    shown = [(words, True) for words in commands(page)]
+    for words, complete in (*shown, *((words, False) for words in mentioned(page))):
+        try:
+            check_call(words, complete=complete)
+        except click.UsageError as error:
+            pytest.fail(f"{name(page)}: eventseg {shlex.join(words)}: {error.format_message()}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "nothing rec.hdf5",
+        "info",
+        "check drives more",
+        "evaluate runs/events",
+        "evaluate runs/events drives --predictions maps",
+        "audit drives --labels own",
+        "audit drives --labels own --truth truth --against other",
+        "audit drives --truth truth --split some",
+        "train drives --sed 1",
+        "encode rec.hdf5 --window",
+    ],
+)
+def test_wrong_calls_in_pages_are_found(words: str) -> None:
+    with pytest.raises(click.UsageError):
+        check_call(words.split(), complete=True)
 
 
 def test_the_page_of_python_has_every_public_name() -> None:
