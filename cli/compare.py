@@ -73,6 +73,9 @@ def command(
 
     Runs that differ only in the seed become one row: mean and deviation. Runs of other encodings
     are compared each on its own data set. figures/ has the figures as PNG and PDF.
+
+    A folder of runs, such as a sweep's, stands for the runs directly in it. What evaluate and
+    compare write beside run folders is left out, with a note, so that runs/* can be given.
     """
     from eventseg.device import set_threads
     from eventseg.evaluation.compare.report import compare_runs

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.classes import class_rows, same_data_note
 from eventseg.evaluation.compare.encodings import align_encodings
 from eventseg.evaluation.compare.evaluations import (
@@ -17,6 +16,7 @@ from eventseg.evaluation.compare.evaluations import (
     other_samples,
     pick_evaluation,
 )
+from eventseg.evaluation.compare.folders import COMPARISON, compared_runs
 from eventseg.evaluation.compare.formats import ComparedTable, Format, as_csv, as_latex, as_markdown
 from eventseg.evaluation.compare.paired import paired_lines, paired_table, paired_tests
 from eventseg.evaluation.compare.picture import same_samples
@@ -60,7 +60,9 @@ def compare_runs(
     Parameters
     ----------
     runs : sequence of path
-        Run folders; the evaluations inside them are shown too.
+        Run folders; the evaluations inside them are shown too. A folder of runs, such as a
+        sweep's, stands for those directly in it. Comparisons and reports of networks without a
+        run folder, as they lie in ``runs/``, are left out with a note.
     out : path
     tests : sequence of (path, path)
         Pairs of run folders whose scores are tested for a difference, each together with the runs
@@ -84,8 +86,7 @@ def compare_runs(
     for folder in (folder for pair in tests for folder in pair):
         if Path(folder).resolve() not in {Path(run).resolve() for run in runs}:
             runs.append(folder)
-    if not runs:
-        raise TrainingError("give one or more run folders")
+    runs, left_out = compared_runs(runs)
     summaries = align_encodings([read_run_summary(run) for run in runs])
     groups = group_seeds(summaries)
     chosen, names = pick_evaluation(groups), evaluation_names(groups)
@@ -98,6 +99,7 @@ def compare_runs(
         else "No run has an evaluation: eventseg evaluate RUN DATA makes one.",
         f"mIoU present: {RULE_PRESENT}; so are all that are named mIoU only. mIoU all: {RULE_ALL}.",
     ]
+    reading += left_out
     if chosen and other_samples(groups, chosen):
         reading.append(
             "The scores of that evaluation are not all of the same samples: see the notes under "
@@ -138,9 +140,11 @@ def compare_runs(
     lead = ", ".join(summary.name for summary in summaries)
     root = Path(out)
     described: dict[str, Any] = {"runs": [_described(run, names) for run in groups]}
+    if left_out:
+        described["left_out"] = left_out
     if tested:
         described["tests"] = [test.to_dict() for test in tested]
-    write_text(root / "compare.json", json.dumps(described, indent=2) + "\n")
+    write_text(root / COMPARISON, json.dumps(described, indent=2) + "\n")
     write_text(root / "compare.md", texts["md"])
     for name, ending in (("csv", "csv"), ("latex", "tex")):
         if name in formats:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import TrainingError
+from eventseg.evaluation.compare.folders import runs_in
 from eventseg.evaluation.compare.runs import RunSummary, read_run_summary
 from eventseg.evaluation.request import FOLDER
 from eventseg.files.texts import read_text
-from eventseg.training.layout import RUN
 
 Record = dict[str, Any]
 
@@ -26,8 +26,8 @@ def results(runs: str | Path | Sequence[str | Path]) -> list[Record]:
     Parameters
     ----------
     runs : str, path or sequence of them
-        Run folders, or patterns such as ``runs/*``; entries of a pattern that are no run folders
-        are left out.
+        Run folders, or patterns such as ``runs/*``. A folder of runs, such as a sweep's, stands
+        for those directly in it; other entries of a pattern are left out.
 
     Returns
     -------
@@ -65,9 +65,9 @@ def results(runs: str | Path | Sequence[str | Path]) -> list[Record]:
 def _folders(given: str | Path) -> list[Path]:
     path = Path(given)
     if path.exists() or not glob.has_magic(str(given)):
-        return [path] if path.exists() else []
+        return (runs_in(path) or [path]) if path.exists() else []
     matches = map(Path, sorted(glob.glob(str(given))))  # noqa: PTH207 - patterns of any form
-    return [match for match in matches if (match / RUN).is_file()]
+    return [run for match in matches for run in runs_in(match)]
 
 
 def _records(folder: Path) -> list[Record]:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from evaluation.compare.compare_fixtures import (
     write_scores,
 )
 
+import eventseg
 from eventseg.errors import TrainingError
 from eventseg.evaluation.compare.encodings import align_encodings
 from eventseg.evaluation.compare.evaluations import evaluation_names, pick_evaluation
@@ -216,3 +218,42 @@ def test_scores_of_a_checkpoint_that_is_no_more_are_refused(runs: Path) -> None:
     best.write_bytes(best.read_bytes() + b"trained on")
     with pytest.raises(TrainingError, match=r"scores best\.pt as it was .* evaluate again"):
         read_run_summary(first)
+
+
+def test_what_the_package_writes_among_runs_is_no_run(runs: Path, tmp_path: Path) -> None:
+    sweep = runs / "folds"
+    sweep.mkdir()
+    (runs / "second").rename(sweep / "fold=1_2-seed3")
+    for comparison in (runs / "table", sweep / "comparison"):
+        comparison.mkdir()
+        (comparison / "compare.json").write_text("{}")
+    (runs / "street-fastscnn" / "evaluation-streets-truth-test-clean").mkdir(parents=True)
+    (runs / "street-fastscnn" / "evaluation-streets-truth-test-clean" / "scores.json").touch()
+
+    def compared(*folders: Path) -> Any:
+        words = ["compare", *map(str, folders), "--out", str(tmp_path / "out"), "--json"]
+        return CliRunner().invoke(main, words)
+
+    result = compared(*sorted(runs.iterdir()))
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert [run["name"] for run in report["runs"]] == ["first, fold=1_2-seed3", "gray"]
+    assert report["left_out"] == [
+        f"{runs}/street-fastscnn is left out: it has the reports of a network without a run "
+        "folder.",
+        f"{runs}/table is left out: it is a comparison.",
+    ]
+    assert all(line in (tmp_path / "out" / "compare.md").read_text() for line in report["left_out"])
+    again = compared(*sorted(sweep.iterdir()), sweep)
+    assert [run["name"] for run in json.loads(again.stdout)["runs"]] == ["fold=1_2-seed3"]
+    found = {record["run"] for record in eventseg.results(str(runs / "*"))}
+    assert found == {"first", "fold=1_2-seed3", "gray"}
+    assert {record["run"] for record in eventseg.results(sweep)} == {"fold=1_2-seed3"}
+
+    alone = compared(runs / "table")
+    assert alone.exit_code == 1
+    assert "give one or more run folders" in alone.stderr
+    (runs / "other").mkdir()
+    other = compared(*sorted(runs.iterdir()))
+    assert other.exit_code == 1
+    assert f"{runs}/other is no run folder" in other.stderr
