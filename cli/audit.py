@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -65,7 +66,9 @@ Examples:
 )
 @option_group(
     "Output",
-    options.out_option("Folder of the report.  [default: audit-LABELS-OTHER]"),
+    options.out_option(
+        "Folder of the report.  [default: audit-DATA-LABELS-OTHER and what differs from the usual]"
+    ),
     options.json_option,
     options.message_options,
 )
@@ -93,6 +96,7 @@ def command(
         raise click.UsageError("give either --truth or --against")
 
     from eventseg.evaluation.audit.audit import audit
+    from eventseg.evaluation.audit.folder_name import audit_folder_name
     from eventseg.evaluation.audit.pair import open_pair
     from eventseg.evaluation.audit.report import class_header, class_rows, summary, write_audit
     from eventseg.files.whole import check_folder
@@ -113,10 +117,20 @@ def command(
         confidence=confidence,
         split=split,
     )
-    folder = out or Path(f"audit-{pair.labels.name}-{pair.other.name}")
+    reference: Literal["truth", "teacher"] = "truth" if truth else "teacher"
+    folder = out or Path(
+        audit_folder_name(
+            pair,
+            data,
+            of_sets=labels is not None,
+            split=split,
+            confidence=confidence,
+            against=reference,
+        )
+    )
     check_folder(folder)
     with messages.bar() as bar:
-        found = audit(pair, against="truth" if truth else "teacher", progress=bar.update)
+        found = audit(pair, against=reference, progress=bar.update)
     page = write_audit(folder, found, pair)
     if as_json:
         printing.print_json({"report": str(page), **printing.read_json(folder / "audit.json")})

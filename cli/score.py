@@ -76,7 +76,10 @@ Examples:
 )
 @option_group(
     "Output",
-    options.out_option("Folder of the report.  [default: scores/NAME-DATA-LABELS-SPLIT]"),
+    options.out_option(
+        "Folder of the report.  [default: scores/NAME-DATA-LABELS-SPLIT and what differs from the "
+        "usual]"
+    ),
     options.json_option,
     options.message_options,
 )

@@ -20,6 +20,7 @@ from eventseg.dataset.layout import confidence_file, label_file
 from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, EventsegError, LabelError
+from eventseg.evaluation.audit import report
 from eventseg.evaluation.audit.audit import audit
 from eventseg.evaluation.audit.pair import open_pair
 from eventseg.evaluation.baselines import teacher_row
@@ -261,6 +262,43 @@ def test_two_teachers_agree_and_neither_is_the_truth(made: Path, tmp_path: Path)
     back = audit(open_pair(made, labels="gray", other="honest"), against="teacher")
     assert held["against"] == "teacher"
     assert np.array(held["confusion"]).T.tolist() == back.row.matrices.sum(0).tolist()
+
+
+def test_each_question_of_an_audit_has_a_folder_of_its_own(
+    made: Path, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folders)
+    with open_dataset(made) as dataset:
+        part = dataset.samples.split[0]
+    written: list[Path] = []
+
+    def write(folder: Path, *_: object) -> Path:
+        written.append(folder)
+        folder.mkdir()  # a second one of this name would fail
+        return folder / "audit.html"
+
+    monkeypatch.setattr(report, "write_audit", write)
+    labels, sets = folders / "labels", ("--labels", "honest", "--truth", "truth")
+    for words in (
+        (made, *sets),
+        (made, *sets, "--split", part),
+        (made, "--labels", "gray", "--truth", "truth"),
+        (made, "--labels", "gray", "--truth", "truth", "--classes", "evsegnet6"),
+        (made, "--labels", "gray", "--against", "truth"),
+        (labels, "--truth", "six", "--classes", "evsegnet6"),
+        (labels, "--truth", "six", "--classes", "evsegnet6", "--confidence", "sure"),
+    ):
+        result = run(*words)
+        assert result.exit_code == 0, result.output
+    assert [folder.name for folder in written] == [
+        "audit-data-honest-truth",
+        f"audit-data-honest-truth-{part}",
+        "audit-data-gray-truth",
+        "audit-data-gray-truth-evsegnet6",
+        "audit-data-gray-truth-against",
+        "audit-labels-six-evsegnet6",
+        "audit-labels-six-evsegnet6-confidence-sure",
+    ]
 
 
 def test_labels_without_confidence_are_audited_without_calibration(folders: Path) -> None:

@@ -12,6 +12,7 @@ from eventseg.errors import LabelError, TrainingError, known_names
 from eventseg.evaluation.request import split_word
 from eventseg.evaluation.scoring.contenders import Contender, open_contender, seeds_of
 from eventseg.evaluation.scoring.files import PredictionFiles
+from eventseg.evaluation.scoring.folder_name import differing_words
 from eventseg.evaluation.scoring.parts import ScoredSplits, joined, scored_splits
 from eventseg.evaluation.scoring.score_report import Score, write_score
 from eventseg.evaluation.scoring.scored import ScoredContender, score_contender
@@ -48,7 +49,8 @@ def score_predictions(
         Data set folder or image folder.
     request : ScoreRequest, optional
     out : path, optional
-        Folder of the report; by default ``scores/NAME-DATA-LABELS-SPLIT``.
+        Folder of the report; by default ``scores/NAME-DATA-LABELS-SPLIT`` and what differs from
+        the usual: classes, window, baselines, teacher.
     progress : callable
         Called after every sample.
     **settings
@@ -87,7 +89,12 @@ def score_predictions(
             contenders, source, split=request.split, split_file=request.split_file
         )
         of_file = f"-{split_word(splits.sources[0])}" if request.split_file else ""
-        name = _folder_name(groups, source, request)
+        name = "-".join(
+            [
+                _folder_name(groups, source, request),
+                *differing_words(contenders[0], source, request, table),
+            ]
+        )
         folder = SCORES / f"{name}{of_file}" if out is None else Path(out)
         check_folder(folder)
         scored = _scored(groups, splits, request, table, progress)

@@ -1,4 +1,4 @@
-"""Files of predictions, joined to samples by their names."""
+"""Names: files of predictions joined to samples, and folders of reports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation.scoring.score_fixtures import PLAIN
+from evaluation.scoring.score_fixtures import PLAIN, truths, written
 from league_trees import DAVIS, simulated, write_ess_tree
 
 import eventseg
-from eventseg.errors import DatasetError
+from eventseg.errors import DatasetError, OutputError
 from eventseg.evaluation.scoring.names import match_names
 
 
@@ -102,3 +102,32 @@ def test_a_league_is_scored_by_its_frame_numbers_beside_the_published_rows(no_pa
     )  # fmt: skip
     assert "busy, events 50 ms late" in {row.name for row in live.rows}
     assert "stress_shift" in {one.key for one in live.sections}
+
+
+def test_each_question_of_a_score_has_a_folder_of_its_own(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = root / "streets"
+    written(tmp_path / "maps", truths(data))
+    folders: list[str] = []
+
+    def stop(folder: Path) -> None:
+        folders.append(folder.name)
+        raise OutputError("only the name is asked for")
+
+    monkeypatch.setattr("eventseg.evaluation.scoring.score.check_folder", stop)
+
+    def name(predictions: object = "maps", **settings: object) -> str:
+        with pytest.raises(OutputError):
+            eventseg.score_predictions(predictions, data, device="cpu", **settings)
+        return folders[-1]
+
+    plain = "maps-streets-truth-test"
+    assert name() == name(classes="cityscapes19") == name(batch_size=9, seed=3) == plain
+    assert name(classes="evsegnet6") == f"{plain}-evsegnet6"
+    assert name(window="10ms") == f"{plain}-10ms"
+    assert name(baselines=False) == f"{plain}-nobaselines"
+    assert name(teacher="truth", split="val") == "maps-streets-truth-val-teacher-truth"
+    run, network = str(root / "events.pt"), name(root / "events.pt")
+    assert name(run, window="0.05s") == network
+    assert name(run, window="10ms") == f"{network}-10ms"
+    assert name(root / "gray.pt", window="10ms") == name(root / "gray.pt")

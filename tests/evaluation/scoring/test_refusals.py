@@ -147,7 +147,7 @@ def test_the_command(root, tmp_path, monkeypatch):
     made = call("maps", data, "--no-baselines", "--workers", "1")
     assert made.exit_code == 0, made.output
     assert "x is mirrored; mirror the predictions left to right" in made.stdout
-    assert Path("scores/maps-streets-truth-test/report.html").is_file()
+    assert Path("scores/maps-streets-truth-test-nobaselines/report.html").is_file()
     found = json.loads(call("maps", data, "--no-baselines", "--json").stdout)
     assert found["mistakes"] == ["x-mirrored"]
     for wrong, code, words in (
