@@ -56,8 +56,7 @@ Examples:
     metavar="WIDTHxHEIGHT",
     help="Sensor of made-up windows, without RECORDING.  [default: that of the training]",
 )
-@options.camera_option
-@options.time_unit_option
+@options.file_options
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
@@ -96,6 +95,7 @@ def command(
     recording: Path | None,
     window_us: int | None,
     size: SensorSize | None,
+    sensor: SensorSize | None,
     camera: str | None,
     time_unit: TimeUnit | None,
     batch: int,
@@ -116,8 +116,11 @@ def command(
     """
     if recording is not None and size is not None:
         raise click.UsageError("--size is that of made-up windows: leave it out with RECORDING")
-    if recording is None and (camera is not None or time_unit is not None):
-        raise click.UsageError("--camera and --time-unit are those of RECORDING: give one")
+    if recording is None and (sensor, camera, time_unit) != (None, None, None):
+        raise click.UsageError(
+            "--sensor, --camera and --time-unit are those of RECORDING: give one; --size is that "
+            "of made-up windows"
+        )
     from eventseg.errors import OutputError
     from eventseg.prediction.bench import bench
 
@@ -127,6 +130,7 @@ def command(
             recording,
             window=window_us,
             size=size,
+            sensor=sensor,
             camera=camera,
             time_unit=time_unit,
             batch=batch,

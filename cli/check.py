@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options, printing
+
+if TYPE_CHECKING:
+    from eventseg.events import SensorSize
+    from eventseg.recordings.choices import TimeUnit
 
 SHOWN = 50
 
@@ -32,6 +37,7 @@ SHOWN = 50
     help="First repair without loss: temporary files of stopped runs are removed, "
     "missing and damaged tensors, frames and true labels made again from the recordings.",
 )
+@options.file_options
 @options.threads_option("the processors, with --deep and --repair")
 @options.json_option
 @click.pass_context
@@ -41,6 +47,9 @@ def command(
     quick: bool,
     deep: bool,
     repair: bool,
+    sensor: SensorSize | None,
+    camera: str | None,
+    time_unit: TimeUnit | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -60,6 +69,7 @@ def command(
     eventseg check ddd17 --deep
     eventseg check ddd17 --repair
     eventseg check rec1487339175.hdf5
+    eventseg check events.csv --sensor 640x480 --time-unit us
     eventseg check runs/fastscnn
     eventseg check as_raw
     eventseg check DDD17_ESS
@@ -68,10 +78,16 @@ def command(
 
     if quick and deep:
         raise click.UsageError("give --quick or --deep, not both.")
-    report = check_path(data, quick=quick, deep=deep, repair=repair, threads=threads)
+    choices = {"sensor": sensor, "camera": camera, "time_unit": time_unit}
+    report = check_path(data, quick=quick, deep=deep, repair=repair, threads=threads, **choices)
     if (quick or deep) and report.kind != "data set":
         raise click.UsageError(
             f"--{'deep' if deep else 'quick'} is for data sets: a {report.kind} has no tensors."
+        )
+    if report.kind != "recording" and any(choice is not None for choice in choices.values()):
+        raise click.UsageError(
+            "--sensor, --camera and --time-unit are for recordings: leave them out with a "
+            f"{report.kind}."
         )
     if as_json:
         printing.print_json(report.to_dict())

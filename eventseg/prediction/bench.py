@@ -51,6 +51,7 @@ def bench(
     *,
     window: str | int | None = None,
     size: SensorSize | None = None,
+    sensor: SensorSize | None = None,
     camera: str | int | None = None,
     time_unit: TimeUnit | None = None,
     batch: int = 8,
@@ -75,7 +76,7 @@ def bench(
         Length of the windows, by default that of the training.
     size : SensorSize, optional
         Sensor of made-up windows, by default that of the training.
-    camera, time_unit
+    sensor, camera, time_unit
         Of a recording, as for :func:`eventseg.open_recording`.
     batch : int
         Inputs of the batch whose throughput is measured.
@@ -129,7 +130,10 @@ def bench(
         if isinstance(recording, str | Path):
             likely = encoding.sensor if encoding else size
             opened = open_recording(
-                recording, likely=likely, **FileChoices.of(camera, time_unit).arguments
+                recording,
+                sensor=sensor,
+                likely=likely,
+                **FileChoices.of(camera, time_unit).arguments,
             )
             recording = opened
         if recording is not None:

@@ -52,6 +52,7 @@ def check_path(
     deep: bool = False,
     repair: bool = False,
     threads: int | None = None,
+    **choices: Any,
 ) -> CheckReport:
     """Check a data set, league, run, checkpoint, recording, predictions or converted recordings.
 
@@ -68,6 +69,9 @@ def check_path(
         missing or unreadable tensors and frames of a data set again from its recordings.
     threads : int, optional
         Threads that encode; by default as many as processors.
+    **choices
+        Of a recording: sensor size, camera and unit of times, as for
+        :func:`eventseg.open_recording`.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def check_path(
     if path.is_file():
         from eventseg.recordings.check import check_recording
 
-        problems, warnings = check_recording(path)
+        problems, warnings = check_recording(path, **choices)
         return CheckReport(path, "recording", problems, warnings)
     if any((path / name).is_file() for name in (PREDICTED, UNFINISHED)):
         from eventseg.prediction.check import check_predictions

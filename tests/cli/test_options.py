@@ -60,6 +60,10 @@ GROUPED = {
     "align", "audit", "convert", "encode", "evaluate", "predict", "pseudolabel", "release", "score",
     "stream", "train", "view", *(n for n in EVERY if " " in n),
 }  # fmt: skip
+READ_RECORDINGS = {
+    "align", "bench", "check", "convert", "encode", "info", "predict", "simulate fit", "stream",
+    "view",
+}  # fmt: skip
 OUT = set(EVERY) - {
     "doctor",
     "bench",
@@ -100,6 +104,8 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("-q", LONG),
         ("--progress", LONG),
         ("--out", OUT),
+        ("--camera", READ_RECORDINGS),
+        ("--time-unit", READ_RECORDINGS),
         ("--from", {"convert", "view"}),
         ("--until", {"convert", "view"}),
         (
@@ -121,6 +127,13 @@ def option(command: click.Command, flag: str) -> click.Option | None:
 )
 def test_a_shared_option_is_where_it_makes_sense(flag: str, where: set[str]) -> None:
     assert {name for name, command in EVERY.items() if option(command, flag)} == where
+
+
+def test_commands_that_read_recordings_take_the_size_of_the_sensor() -> None:
+    shared = {
+        (option(EVERY[name], "--sensor") or click.Option(["-x"])).help for name in READ_RECORDINGS
+    }
+    assert shared == {"Size of the sensor, such as 640x480, where the file does not tell."}
 
 
 @pytest.mark.parametrize("flag", ["--threads", "--device", "--json", "--quiet", "--progress"])

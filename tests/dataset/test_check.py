@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from PIL import Image
 from recording_fixtures import tree, write_recording
 
@@ -22,6 +23,7 @@ from eventseg.recordings import open_recording
 from eventseg.recordings.check import _events, _frames, check_recording
 from eventseg.simulate.street import simulate_street
 from eventseg.windows import parse_anchor
+from eventseg_cli.main import main
 
 TENSOR = "tensors/50ms/rec_f000003.npy"
 FRAME = "frames/rec_f000003.png"
@@ -302,6 +304,26 @@ def test_a_sound_recording_has_no_problem_and_a_cut_one_names_its_cure(tmp_path:
     (tmp_path / "rec.truth.h5").write_bytes(b"none")
     (problem,), _ = check_recording(path)
     assert "rec.truth.h5" in problem
+
+
+def test_the_command_reads_a_table_with_what_its_file_leaves_open(tmp_path: Path) -> None:
+    table = tmp_path / "rec.csv"
+    rows = (f"{t},{t % 8},{t % 6},{t % 2}\n" for t in range(100))
+    table.write_text("t,x,y,p\n" + "".join(rows))
+
+    def check(*words: object) -> Result:
+        return CliRunner().invoke(main, ["check", *map(str, words)])
+
+    whole = check(table, "--sensor", "8x6", "--time-unit", "us")
+    assert (whole.exit_code, "left out" in whole.output) == (0, False), whole.output
+    assert "left out" in check(table, "--sensor", "8x5", "--time-unit", "us").stderr
+    assert "camera" in check(table, "--camera", "right").output
+
+
+def test_the_command_refuses_the_choices_of_recordings_elsewhere(data: Path) -> None:
+    refused = CliRunner().invoke(main, ["check", str(data), "--sensor", "8x6"])
+    assert refused.exit_code == 2
+    assert "leave them out with a data set" in refused.stderr
 
 
 def test_events_and_frames_that_contradict_are_problems(

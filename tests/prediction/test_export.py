@@ -319,8 +319,22 @@ def test_bench_on_a_recording_by_the_command(run, two_settings, tmp_path):
     lines = [json.loads(line) for line in streamed.stdout.splitlines()]
     ids = [p.id for p in predict(run, path, every="200ms", device="cpu")]
     assert [line["id"] for line in lines[:-1]] == ids
-    refused = CliRunner().invoke(main, ["bench", str(run), "--thread-counts", "0"])
-    assert refused.exit_code == 2
+    for words in (["--thread-counts", "0"], ["--sensor", "55x41"]):
+        assert CliRunner().invoke(main, ["bench", str(run), *words]).exit_code == 2
+
+
+def test_bench_reads_a_recording_as_it_is_told(run, monkeypatch, tmp_path):
+    given = {}
+
+    def opened(_path, **choices):
+        given.update(choices)
+        raise OutputError("only the choices are asked for")
+
+    monkeypatch.setattr(import_module("eventseg.prediction.bench"), "open_recording", opened)
+    (tmp_path / "rec.csv").write_text("t,x,y,p\n0,1,1,1\n")
+    words = ["--sensor", "8x6", "--camera", "right", "--time-unit", "ms", "--device", "cpu"]
+    CliRunner().invoke(main, ["bench", str(run), str(tmp_path / "rec.csv"), *words])
+    assert (given["sensor"], given["camera"], given["time_unit"]) == ((6, 8), "right", "ms")
 
 
 def test_measurements_are_shown_where_they_cannot_be_stored(run, two_settings, monkeypatch):
