@@ -17,6 +17,8 @@ import torch
 from click.testing import CliRunner
 
 import eventseg
+from eventseg.training.config.config import TrainConfig
+from eventseg.training.config.describe import describe_settings
 from eventseg_cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,6 +178,38 @@ def test_commands_are_no_usage_errors(page: Path) -> None:
 def test_wrong_calls_in_pages_are_found(words: str) -> None:
     with pytest.raises(click.UsageError):
         check_call(words.split(), complete=True)
+
+
+SETTING = re.compile(r"`([a-z_]+\.[a-z_.]+?)(?:=[^`]*)?`")
+FILES = ("csv", "html", "json", "md", "npz", "onnx", "partial", "png", "ppm", "toml")
+
+
+def unknown_settings(text: str) -> list[str]:
+    """Return the names in code such as ``size.resize`` that no setting of a training has."""
+    known = {*describe_settings(TrainConfig)}
+    tables = {path.rpartition(".")[0] for path in known}
+    found = [name for name in SETTING.findall(text) if name.partition(".")[0] in tables]
+    return [
+        name
+        for name in found
+        if name.rpartition(".")[2] not in FILES
+        and name not in known | tables
+        and not name.startswith("network.options.")
+        and not hasattr(torch.nn.Module, name.removeprefix("network."))
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_settings_that_pages_name_exist(page: Path) -> None:
+    if page.name != "CHANGELOG.md":  # names of earlier versions
+        assert unknown_settings(page.read_text(encoding="utf-8")) == []
+
+
+def test_settings_that_are_none_are_found() -> None:
+    text = (
+        "`size.height`, `size.resize=[1, 2]`, `loss.focal=2`, `input.scaling`, `split.csv`, `a.b`"
+    )
+    assert unknown_settings(text) == ["size.height", "loss.focal"]
 
 
 def test_the_page_of_python_has_every_public_name() -> None:
