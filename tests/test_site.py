@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -17,6 +19,7 @@ import torch
 from click.testing import CliRunner
 
 import eventseg
+from eventseg.networks import load_network
 from eventseg.training.config.config import TrainConfig
 from eventseg.training.config.describe import describe_settings
 from eventseg_cli.main import COMMANDS, main
@@ -210,6 +213,38 @@ def test_settings_that_are_none_are_found() -> None:
         "`size.height`, `size.resize=[1, 2]`, `loss.focal=2`, `input.scaling`, `split.csv`, `a.b`"
     )
     assert unknown_settings(text) == ["size.height", "loss.focal"]
+
+
+def result(file: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{file}.json").read_text())
+
+
+def test_figures_in_sentences_are_those_of_the_results() -> None:
+    speed = (DOCS / "speed.md").read_text(encoding="utf-8")
+    one, two = (result("floor")["bandwidth_gb_s"][threads] for threads in "12")
+    assert (
+        f"{one['write']:.1f} GB/s written and {one['read']:.1f} GB/s read on one thread, "
+        f"{two['write']:.1f} and {two['read']:.1f} on two" in speed
+    )
+    bytes_a_second = 1e9 * result("encoding")["bandwidth_gb_s"]["2"]["write"]
+    millions = 50_000 / (6 * 4 * 346 * 260 / bytes_a_second) / 1e6
+    assert f"{5 * round(millions / 5)} million events a second at 50 ms" in speed
+    late = {
+        name: result("simulators")[f"{name}, 2 ms"]["median_error_us"]
+        for name in ("eventseg", "rule of v2e")
+    }
+    assert f"are {late['rule of v2e'] / late['eventseg']:.0f} times nearer" in speed
+    rows = result("teachers")["cgnet, 346x260"]["rows"]
+    before, exact, fast = (
+        rows[key]["miou_against_truth"]
+        for key in ("exact, the views of before", "exact, one view", "bfloat16, one view")
+    )
+    assert (
+        f"costs this teacher {before - fast:.1f} points ({before - exact:.1f} in `exact`)" in speed
+    )
+    card = (ROOT / "eventseg" / "networks" / "shipped" / "street-fastscnn.md").read_text()
+    parameters = sum(p.numel() for p in load_network("street").network.parameters())
+    assert f"({parameters / 1e6:.1f} million parameters" in card
 
 
 def test_the_page_of_python_has_every_public_name() -> None:
