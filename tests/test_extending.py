@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from training_fixtures import street_dataset
 
 from eventseg.recordings import FORMATS
+from eventseg_cli.main import main
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "extending.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
@@ -55,3 +57,8 @@ def test_section_runs(title, beside_drives):
             (beside_drives / file[1]).write_text(block)
         else:
             exec(compile(block, f"extending.md, {title}", "exec"), names)
+    if title == "Own class table":
+        (command,) = re.findall(r"`eventseg (train [^`]+)`", SECTIONS[title])
+        short = "--network fastscnn --iterations 1 --device cpu --out run"
+        result = CliRunner().invoke(main, f"{command} {short}".split())
+        assert result.exit_code == 0, result.output
