@@ -165,6 +165,14 @@ def test_the_script_of_the_docs_needs_neither_eventseg_nor_torch(run, made, tmp_
     command[-2] = "900000"
     failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert failed.stderr.startswith("no event in [850000, 900000) us; they lie from ")
+    command[-2] = "80000"
+    command[-3] = str(tmp_path / "wide.npz")
+    np.savez(command[-3], t=events.t, x=events.x + 1, y=events.y, p=events.p)
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (
+        failed.stderr
+        == "there are events outside of the network's sensor, {'height': 41, 'width': 55}\n"
+    )
     colours = np.frombuffer(picture, np.uint8).reshape(41, 55, 3)
     trained = load_network(run)
     x = encode(events, window=(30_000, 80_000), encoding=trained.inputs.encoding)
@@ -173,16 +181,21 @@ def test_the_script_of_the_docs_needs_neither_eventseg_nor_torch(run, made, tmp_
     assert same.mean() > 0.999
 
 
-@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize(("ddof", "dtype"), [(0, "float32"), (1, "float32"), (0, "float16")])
 @pytest.mark.parametrize("normalise", ["evsegnet", "sqrt", "raw"])
-def test_the_script_of_the_docs_encodes_as_the_library(normalise, ddof):
+def test_the_script_of_the_docs_encodes_as_the_library(normalise, ddof, dtype):
     script = DOCS / "run_onnx.py"
     assert len(script.read_text().splitlines()) <= 64
     events = events_at(np.sort(np.random.default_rng(2).integers(0, 90_000, 9_000)), sensor=SENSOR)
-    encoding = encoding_of(SENSOR, normalise=normalise, rows=(3, 40), ddof=ddof)
-    made = runpy.run_path(str(script))["encode"](
-        events.to_records(), 30_000, 50_000, encoding.to_dict()
+    encoding = encoding_of(SENSOR, normalise=normalise, rows=(3, 40), ddof=ddof, dtype=dtype)
+    records = events.to_records()
+    encode_alone = runpy.run_path(str(script))["encode"]
+    made = encode_alone(records, 30_000, 50_000, encoding.to_dict())
+    signed = np.rec.fromarrays(
+        [records["t"], records["x"], records["y"], 2 * records["p"].astype(np.int8) - 1],
+        names="t,x,y,p",
     )
+    assert np.array_equal(encode_alone(signed, 30_000, 50_000, encoding.to_dict()), made)
     expected = encode(events, window=(30_000, 80_000), encoding=encoding)
     np.testing.assert_allclose(made[0], expected, rtol=0, atol=2e-6)
 
