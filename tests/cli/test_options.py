@@ -106,6 +106,7 @@ def option(command: click.Command, flag: str) -> click.Option | None:
         ("--out", OUT),
         ("--camera", READ_RECORDINGS),
         ("--time-unit", READ_RECORDINGS),
+        ("--rotate180", {"convert", "encode", "info", "predict", "view"}),  # as docs/errors.md says
         ("--from", {"convert", "view"}),
         ("--until", {"convert", "view"}),
         (

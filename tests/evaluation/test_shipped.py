@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ def test_a_shipped_network_is_scored_by_its_name(
     result = CliRunner().invoke(main, ["evaluate", "street", data, *more], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert 0 <= json.loads(result.stdout)["rows"][0]["scores"]["miou_present"] <= 1
+    (report,) = Path("runs/street-fastscnn").iterdir()
+    name = r"evaluation-drives@[0-9a-f]{6}-truth-test-clean-street-fastscnn(-50ms)?-nobaselines"
+    assert re.fullmatch(name, report.name), report  # as docs/folders.md says
     refused = CliRunner().invoke(main, ["evaluate", "avenue", data])
     assert refused.exit_code == 2
     assert "RUN: no folder or file 'avenue'" in refused.output
