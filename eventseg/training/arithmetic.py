@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from eventseg.events import SensorSize
 from eventseg.networks.memory_format import MemoryFormat, in_memory_format
 from eventseg.networks.network import SegmentationNetwork
 from eventseg.training.config.config import TrainConfig
+from eventseg.training.distributed import world
 
 Precision = Literal["off", "bf16", "fp16"]
 
@@ -26,10 +27,10 @@ LEAST_GAIN = {"channels_last": 1.05, "bf16": 1.2}
 """Ratio of times from which a candidate is taken: bfloat16 rounds, so it must gain more."""
 
 STEPS = 2
-"""Timed steps of a candidate, after one that is not."""
+"""Timed steps of a candidate, after one or two that are not."""
 
 HOPELESS = 3.0
-"""A first step that takes so many times the best step ends a candidate."""
+"""A first step, of a GPU the second, that takes so many times the best step ends a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +116,12 @@ def _fastest(
     *,
     size: SensorSize,
 ) -> Arithmetic:
-    times: list[float] = []
-    batch = min(config.batch_size, 2)  # batch norms need two values
-    for candidate in candidates:
-        best = min(times, default=math.inf)
-        times.append(step_seconds(candidate, network, size=size, batch=batch, best=best))
+    batch = _probe_batch(config, network)
+    times = _times(candidates, network, size=size, batch=batch)
+    # What does not fit into memory is no choice; where nothing does, fewer samples compare.
+    while not any(map(math.isfinite, times)) and batch > 1:
+        batch //= 2
+        times = _times(candidates, network, size=size, batch=batch)
     step_ms = {
         f"{each.amp.replace('off', 'float32')} {each.memory_format}": round(1000 * seconds, 1)
         for each, seconds in zip(candidates, times, strict=True)
@@ -133,6 +135,27 @@ def _fastest(
     return replace(candidates[chosen], step_ms=step_ms)
 
 
+def _probe_batch(config: TrainConfig, network: nn.Module) -> int:
+    """Return the samples of a probed step: few on the CPU, those of the training on a GPU."""
+    least = min(config.batch_size, 2)  # batch norms need two values
+    # On a GPU a small batch takes the time of its launches, in which the candidates are alike.
+    return max(least, config.batch_size // world()) if _on_gpu(network) else least
+
+
+def _on_gpu(network: nn.Module) -> bool:
+    return next(network.parameters()).device.type == "cuda"
+
+
+def _times(
+    candidates: list[Arithmetic], network: SegmentationNetwork, *, size: SensorSize, batch: int
+) -> list[float]:
+    times: list[float] = []
+    for candidate in candidates:
+        best = min(times, default=math.inf)
+        times.append(step_seconds(candidate, network, size=size, batch=batch, best=best))
+    return times
+
+
 def step_seconds(
     arithmetic: Arithmetic,
     network: SegmentationNetwork,
@@ -141,7 +164,9 @@ def step_seconds(
     batch: int,
     best: float = math.inf,
 ) -> float:
-    """Return the least seconds of a training step on random inputs, infinite where hopeless.
+    """Return the least seconds of a training step on random inputs.
+
+    Infinite where the step is hopeless, or where the GPU has too little memory for it.
 
     Parameters
     ----------
@@ -157,16 +182,39 @@ def step_seconds(
         measurement.
     """
     device = next(network.parameters()).device
-    copy = deepcopy(network).train()
-    in_memory_format(copy, arithmetic.memory_format)
-    # The numbers of the training itself must not depend on whether something was measured.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        x = torch.randn(batch, network.in_channels, size.height, size.width, device=device)
-        if arithmetic.memory_format == "channels_last":
-            x = x.contiguous(memory_format=torch.channels_last)
-        if _timed_step(arithmetic, copy, x) > HOPELESS * best:
-            return math.inf
-        return min(_timed_step(arithmetic, copy, x) for _ in range(STEPS))
+    try:
+        copy = deepcopy(network).train()
+        in_memory_format(copy, arithmetic.memory_format)
+        # The numbers of the training itself must not depend on whether something was measured.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            x = torch.randn(batch, network.in_channels, size.height, size.width, device=device)
+            if arithmetic.memory_format == "channels_last":
+                x = x.contiguous(memory_format=torch.channels_last)
+            return _least_seconds(
+                lambda: _timed_step(arithmetic, copy, x), best=best, loads_kernels=_on_gpu(network)
+            )
+    except torch.OutOfMemoryError:
+        return math.inf
+
+
+def _least_seconds(step: Callable[[], float], *, best: float, loads_kernels: bool) -> float:
+    """Return the least of :data:`STEPS` times of a step, infinite where its first is hopeless.
+
+    Parameters
+    ----------
+    step : callable
+        Makes a step and returns its seconds.
+    best : float
+        Seconds of a better candidate.
+    loads_kernels : bool
+        Whether one more step comes first that does not count. On a GPU the first step of each
+        format and type loads kernels and plans convolutions, which takes many steps' time.
+    """
+    if loads_kernels:
+        step()
+    if step() > HOPELESS * best:
+        return math.inf
+    return min(step() for _ in range(STEPS))
 
 
 def _timed_step(candidate: Arithmetic, network: nn.Module, x: Tensor) -> float:

@@ -85,9 +85,10 @@ def fit_to_budget(
     """Return settings of a training that takes about as long as a budget.
 
     A step of the network and the loading of samples are measured. Where fewer than
-    :data:`ENOUGH_UPDATES` fit, the batch is halved, then the sides of the crop, down to 4 samples
-    and 128 pixels; the length is the number of updates that fit beside the validations. From
-    :data:`LONG_UPDATES` on weights are averaged and decay, and pictures are scaled.
+    :data:`ENOUGH_UPDATES` fit, or the GPU has too little memory for a step, the batch is halved,
+    then the sides of the crop, down to 4 samples and 128 pixels; the length is the number of
+    updates that fit beside the validations. From :data:`LONG_UPDATES` on weights are averaged and
+    decay, and pictures are scaled.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ def fit_to_budget(
     Raises
     ------
     TrainingError
-        A length that is given too, or a budget that has room for no update.
+        A length that is given too, a budget that has room for no update, or a GPU that has memory
+        for none.
     """
     if world() > 1:
         raise TrainingError(
@@ -144,6 +146,11 @@ def fit_to_budget(
             size = SensorSize(size.height // 2, size.width // 2)
         else:
             break
+    if math.isinf(update_s):
+        raise TrainingError(
+            f"the GPU has too little memory for batches of {batch} samples of {size}: take a "
+            "smaller batch_size (accumulation keeps the update as large), size.crop or network"
+        )
     if not updates:
         raise TrainingError(
             f"a budget of {budget_s:g} s has room for no update of {update_s:.2g} s and a "
@@ -184,6 +191,8 @@ def _both(network_s: float, loading_s: float, *, beside: bool) -> float:
 
 def _updates(budget_s: float, update_s: float, validation_s: float, *, per_epoch: int) -> int:
     """Return the updates that fit beside a validation after each epoch, at least one of them."""
+    if math.isinf(update_s):
+        return 0
     whole = math.floor(budget_s / (per_epoch * update_s + validation_s))
     left_s = budget_s - whole * (per_epoch * update_s + validation_s)
     return whole * per_epoch + max(0, math.floor((left_s - validation_s) / update_s))
@@ -205,7 +214,10 @@ def _load_seconds(source: Source, config: TrainConfig, part: np.ndarray) -> floa
 def _sample_seconds(
     source: Source, config: TrainConfig, *, size: SensorSize, device: torch.device
 ) -> float:
-    """Return the seconds of a training step by the number of its samples."""
+    """Return the seconds of a training step by the number of its samples.
+
+    Infinite where the GPU has too little memory for a step.
+    """
     table, _ = class_table_of(source, config)
     network = blueprint_of(config, source, table).build().to(device)
     arithmetic = arithmetic_of(config, network, size=size, updates=ENOUGH_UPDATES)

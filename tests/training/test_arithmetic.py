@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,82 @@ def test_a_candidate_whose_first_step_is_hopeless_is_left(
     monkeypatch.setattr(arithmetic, "_timed_step", timed)
     assert chosen(network).amp == "off"
     assert steps == ["off"] * 6 + ["bf16"] * 2
+
+
+GPU_STEP_S = {
+    ("off", "contiguous"): 0.012,
+    ("off", "channels_last"): 0.010,
+    ("bf16", "contiguous"): 0.008,
+    ("bf16", "channels_last"): 0.004,
+}
+
+
+def test_a_gpu_has_loaded_its_kernels_before_a_step_counts(
+    network: SegmentationNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: Counter[tuple[str, str]] = Counter()
+    batches: set[int] = set()
+
+    def timed(candidate: Arithmetic, _network: object, x: torch.Tensor) -> float:
+        kind = (candidate.amp, candidate.memory_format)
+        steps[kind] += 1
+        batches.add(len(x))
+        return GPU_STEP_S[kind] + 0.15 * (steps[kind] == 1)
+
+    monkeypatch.setattr(arithmetic, "_timed_step", timed)
+    monkeypatch.setattr(arithmetic, "_on_gpu", lambda _network: True)
+    found = chosen(network, batch_size=8)
+    assert (found.amp, found.memory_format) == ("bf16", "channels_last")
+    assert list(found.step_ms.values()) == [12, 10, 8, 4]
+    assert batches == {8}  # a small batch takes the time of its launches
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "processes", "on_gpu", "on_cpu"),
+    [(8, 1, 8, 2), (8, 2, 4, 2), (4, 4, 2, 2), (1, 1, 1, 1)],
+)
+def test_a_gpu_is_probed_with_its_share_of_a_batch(
+    network: SegmentationNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+    processes: int,
+    on_gpu: int,
+    on_cpu: int,
+) -> None:
+    monkeypatch.setattr(arithmetic, "world", lambda: processes)
+    config = tiny(batch_size=batch_size)
+    assert arithmetic._probe_batch(config, network) == on_cpu
+    monkeypatch.setattr(arithmetic, "_on_gpu", lambda _network: True)
+    assert arithmetic._probe_batch(config, network) == on_gpu
+
+
+@pytest.mark.parametrize(
+    ("room", "expected", "batch"),
+    [
+        ({"off": 8, "bf16": 8}, "off", 8),
+        ({"off": 4, "bf16": 8}, "bf16", 8),
+        ({"off": 2, "bf16": 3}, "off", 2),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_not_chosen(
+    network: SegmentationNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    room: dict[str, int],
+    expected: str,
+    batch: int,
+) -> None:
+    fitted: list[int] = []
+
+    def timed(candidate: Arithmetic, _network: object, x: torch.Tensor) -> float:
+        if len(x) > room[candidate.amp]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        fitted.append(len(x))
+        return 1.0
+
+    monkeypatch.setattr(arithmetic, "_timed_step", timed)
+    monkeypatch.setattr(arithmetic, "_on_gpu", lambda _network: True)
+    found = chosen(network, batch_size=8)
+    assert (found.amp, set(fitted)) == (expected, {batch})
 
 
 @pytest.mark.usefixtures("blind")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,18 @@ def plan(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BudgetPla
     """Plan for a network that takes a time a pixel, and data that takes none."""
     monkeypatch.setattr(budget, "_load_seconds", lambda *_args: 0.0)
 
-    def planned(seconds: float, *, sample_s: float, given: Any = (), **settings: Any) -> BudgetPlan:
-        def measured(*_args: Any, size: Any, **_options: Any) -> float:
-            return sample_s * size.height * size.width / (48 * 64)
+    def planned(
+        seconds: float,
+        *,
+        sample_s: float,
+        given: Any = (),
+        most_pixels: float = math.inf,
+        **settings: Any,
+    ) -> BudgetPlan:
+        def measured(_source: Any, config: Any, *, size: Any, **_options: Any) -> float:
+            pixels = size.height * size.width
+            fits = config.batch_size * pixels <= most_pixels
+            return sample_s * pixels / (48 * 64) if fits else math.inf
 
         monkeypatch.setattr(budget, "_sample_seconds", measured)
         monkeypatch.setattr(budget, "SMALLEST_SIDE", 12)
@@ -88,6 +98,17 @@ def test_what_does_not_fit_gets_smaller_batches_then_crops(
     kept = plan(15, sample_s=0.03, given=("batch_size", "size.crop")).config
     assert (kept.batch_size, kept.size.crop) == (8, None)
     assert kept.iterations < cropped.iterations
+
+
+def test_what_a_gpu_has_no_memory_for_gets_smaller_batches_then_crops(
+    plan: Callable[..., BudgetPlan],
+) -> None:
+    halved = plan(1000, sample_s=0.001, most_pixels=5 * 48 * 64).config
+    assert (halved.batch_size, halved.size.crop) == (4, None)
+    cropped = plan(1000, sample_s=0.001, most_pixels=3 * 48 * 64).config
+    assert (cropped.batch_size, str(cropped.size.crop)) == (4, "32x24")
+    with pytest.raises(TrainingError, match="too little memory for batches of 8 samples of 64x48"):
+        plan(1000, sample_s=0.001, most_pixels=1, given=("batch_size", "size.crop"))
 
 
 def test_a_long_training_averages_its_weights(plan: Callable[..., BudgetPlan]) -> None:
