@@ -41,6 +41,10 @@ COMMANDS = {
 """Name and one line of help of every command; its module has the same name."""
 
 
+MEMORY_SIGNS = ("out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "STATUS_ALLOC_FAILED")
+"""Parts of the messages of torch, CUDA, cuBLAS and cuDNN where a GPU's memory does not suffice."""
+
+
 class LazyGroup(SuggestingGroup):
     """A group that imports a command's module only to run it or to show its own help."""
 
@@ -87,6 +91,22 @@ class LazyGroup(SuggestingGroup):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
+        except Exception as error:
+            if not any(sign in str(error) for sign in MEMORY_SIGNS):
+                raise
+            click.echo(f"error: {self._memory_advice(ctx, error)}", err=True)
+            ctx.exit(1)
+
+    def _memory_advice(self, ctx: click.Context, error: Exception) -> str:
+        """Return one line about a GPU that is full, with the options that the command has."""
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        flags = [flag for param in command.params for flag in param.opts] if command else []
+        batch = [f"give a smaller {flag}" for flag in flags if flag.startswith("--batch")]
+        cpu = ["give --device cpu"] if "--device" in flags else []
+        cures = [*batch, "end other programs that use it (nvidia-smi)", *cpu]
+        # Torch goes on with how its memory is divided.
+        reason = str(error).strip().splitlines()[0].partition(" Including ")[0].rstrip(".")
+        return f"the GPU has too little memory ({reason}): {', or '.join(cures)}"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

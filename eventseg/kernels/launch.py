@@ -122,6 +122,7 @@ def memory_advice(windows: int) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise DeviceError(
-            f"the GPU has too little memory for {windows} windows; encode fewer at a time, keep "
-            "fewer rows, or use device cpu"
+            f"the GPU has too little memory for {windows} windows; encode fewer at a time (in a "
+            "training a smaller batch_size, or input.encode workers), keep fewer rows, or use "
+            "device cpu"
         ) from error

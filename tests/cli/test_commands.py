@@ -218,6 +218,38 @@ def test_interrupt_of_another_command_exits_130(
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "text", "reason", "cures"),
+    [
+        (
+            "score",
+            "CUDA out of memory. Tried to allocate 2.00 MiB. Including non-PyTorch memory.\nSee",
+            "CUDA out of memory. Tried to allocate 2.00 MiB",
+            "give a smaller --batch-size, or end other programs that use it (nvidia-smi), or give "
+            "--device cpu",
+        ),
+        (
+            "stream",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "end other programs that use it (nvidia-smi), or give --device cpu",
+        ),
+    ],
+    ids=["torch", "cublas"],
+)
+def test_a_full_gpu_is_one_line_with_advice(
+    monkeypatch: pytest.MonkeyPatch, command: str, text: str, reason: str, cures: str
+) -> None:
+    def full() -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(f"eventseg_cli.{command}.command.callback", full)
+    monkeypatch.setattr(f"eventseg_cli.{command}.command.parse_args", lambda _ctx, _args: [])
+    result = run(command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"error: the GPU has too little memory ({reason}): {cures}\n"
+
+
 def test_bar_shows_rate_and_time_left_on_stderr_only(recording: Path) -> None:
     result = run("encode", recording, "--progress")
     assert "encode: 100%" in result.stderr
