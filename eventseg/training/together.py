@@ -31,6 +31,18 @@ GRACE_S = 15.0
 """Time for a process to end by itself once another has failed."""
 
 
+LOST = (
+    "gloo",
+    "connection closed",
+    "connection reset",
+    "connection refused",
+    "remote process exit",
+    "timeout",
+    "timed out",
+)
+"""Parts of the messages of gloo and NCCL, in lower case, where another process is gone."""
+
+
 class OtherProcessError(TrainingError):
     """The failure of another process, which reports it; the message is that of the other."""
 
@@ -65,7 +77,7 @@ def ending_together(device: torch.device) -> Iterator[None]:
     Raises
     ------
     TrainingError
-        They cannot be joined; or another process has ended without a word.
+        They cannot be joined; an exchange has failed; or another process has ended without a word.
     OtherProcessError
         Another process has failed first.
     """
@@ -79,6 +91,7 @@ def ending_together(device: torch.device) -> Iterator[None]:
     except BaseException as error:
         message = _message(error, _own_name())
         lost = isinstance(error, RuntimeError) and _is_lost_connection(error)
+        of_exchange = lost or isinstance(error, dist.DistError)
         failure = None
         if isinstance(error, Exception):
             failure = (_message_of_another(group.store) if lost else None) or _first_failure(
@@ -87,7 +100,7 @@ def ending_together(device: torch.device) -> Iterator[None]:
         _leave(group)
         if failure is not None:
             raise OtherProcessError(failure) from error
-        if lost:
+        if of_exchange:
             raise TrainingError(message) from error
         if isinstance(error, EventsegError):
             raise type(error)(message) from error
@@ -117,7 +130,7 @@ def _join(device: torch.device) -> _Group:
     Raises
     ------
     TrainingError
-        They cannot be joined.
+        They cannot be joined, or share a GPU.
     """
     # Not in every build of torch.
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
@@ -128,12 +141,17 @@ def _join(device: torch.device) -> _Group:
         if nccl:
             torch.cuda.set_device(device)
         store, own_rank, count = next(iter(rendezvous("env://")))
+        if nccl:
+            gpu = str(torch.cuda.get_device_properties(device).uuid)
+            _check_own_gpu(PrefixStore("gpus", store), gpu, own_rank=own_rank, count=count)
         dist.init_process_group(
             "nccl" if nccl else "gloo",
             store=PrefixStore("group", store),
             rank=own_rank,
             world_size=count,
         )
+    except TrainingError:
+        raise
     except (ValueError, RuntimeError) as error:
         raise TrainingError(
             f"process {rank()} of {world()} cannot join the others: {error}; start them with "
@@ -141,6 +159,24 @@ def _join(device: torch.device) -> _Group:
         ) from error
     atexit.register(dist.destroy_process_group)
     return _Group(PrefixStore("eventseg", store), nccl)
+
+
+def _check_own_gpu(store: Store, gpu: str, *, own_rank: int, count: int) -> None:
+    """Check that no other process computes on the GPU of this one, which NCCL refuses later.
+
+    Raises
+    ------
+    TrainingError
+        In all processes that share it.
+    """
+    store.set(str(own_rank), gpu)
+    gpus = [store.get(str(other)).decode() for other in range(count)]
+    sharing = [str(other) for other in range(count) if gpus[other] == gpu]
+    if len(sharing) > 1:
+        raise TrainingError(
+            f"processes {', '.join(sharing)} of {count} compute on one GPU: give --device cuda, "
+            "with which each gets one of its own, and start as many as there are GPUs"
+        )
 
 
 def _leave(group: _Group) -> None:
@@ -164,12 +200,16 @@ def _message(error: BaseException, own: str) -> str:
         return str(error)
     if isinstance(error, EventsegError):
         return f"{error} ({own})"
-    line = (str(error).strip().splitlines() or [""])[0]
+    lines = str(error).strip().splitlines() or [""]
+    line = lines[0]
     if isinstance(error, RuntimeError) and _is_lost_connection(error):
         return (
             "another process of this training has ended without a message, most likely killed for "
             f"lack of memory or with its machine; go on with --resume ({own}: {line})"
         )
+    if isinstance(error, dist.DistBackendError):
+        # NCCL names the call first and the cause last.
+        return f"NCCL cannot join the processes: {lines[-1]} ({own}); NCCL_DEBUG=WARN says more"
     return f"{type(error).__name__}: {line} ({own})"
 
 
@@ -209,7 +249,6 @@ def _watch(group: _Group) -> None:
 
 def _is_lost_connection(error: RuntimeError) -> bool:
     """Return whether an error is that of an exchange whose other side is gone."""
-    text = str(error)
-    return isinstance(error, dist.DistError) or any(
-        sign in text for sign in ("gloo", "NCCL", "onnection closed", "onnection reset")
-    )
+    if isinstance(error, dist.DistError) and not isinstance(error, dist.DistBackendError):
+        return True  # of the store or the network
+    return any(sign in str(error).lower() for sign in LOST)

@@ -1,0 +1,72 @@
+"""Messages of processes that train together: who shares a GPU, and why an exchange has failed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from eventseg.errors import TrainingError
+from eventseg.training import together
+from eventseg.training.together import ending_together
+
+NCCL = "NCCL error in: ProcessGroupNCCL.cpp:3690, "
+DUPLICATE = "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 3b000"
+INVALID_USAGE = (
+    f"{NCCL}invalid usage (run with NCCL_DEBUG=WARN for details), NCCL version 2.30.7\n"
+    "ncclInvalidUsage: This usually reflects invalid usage of NCCL library.\n"
+    f"Last error:\n{DUPLICATE}"
+)
+EXITED = (
+    f"{NCCL}remote process exited or there was a network error, NCCL version 2.30.7\n"
+    "ncclRemoteError: A call failed possibly due to a network error or a remote process exiting "
+    "prematurely.\nLast error:\nsocketProgress: Connection closed by remote peer node1<44000>"
+)
+
+
+@pytest.mark.parametrize("of_both", [False, True])
+def test_processes_on_one_gpu_are_refused(monkeypatch: pytest.MonkeyPatch, of_both: bool) -> None:
+    store = dist.HashStore()
+    dist.PrefixStore("gpus", store).set("0", "GPU-a" if of_both else "GPU-b")
+    joined = []
+    # The attribute of torch.distributed is the function; the module has the same name.
+    meeting = sys.modules["torch.distributed.rendezvous"]
+    monkeypatch.setattr(meeting, "rendezvous", lambda _: iter([(store, 1, 2)]))
+    monkeypatch.setattr(dist, "init_process_group", lambda kind, **_: joined.append(kind))
+    monkeypatch.setattr(together.atexit, "register", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    gpu = type("Properties", (), {"uuid": "GPU-a"})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: gpu)
+    if of_both:
+        with pytest.raises(TrainingError, match=r"^processes 0, 1 of 2 compute on one GPU: give"):
+            together._join(torch.device("cuda:0"))
+    else:
+        assert together._join(torch.device("cuda:0")).nccl
+    assert joined == ["nccl"] * (not of_both)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            dist.DistBackendError(INVALID_USAGE),
+            f"NCCL cannot join the processes: {DUPLICATE} (process 0 of 1)",
+        ),
+        (dist.DistBackendError(EXITED), "another process of this training has ended"),
+        (dist.DistNetworkError("The client socket has failed"), "another process of this"),
+        (RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"), "another"),
+    ],
+)
+def test_the_cause_of_a_failed_exchange_is_told(
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError, message: str
+) -> None:
+    store = dist.HashStore()
+    group = together._Group(store, nccl=True)
+    monkeypatch.setattr(together, "_group_of", lambda _: group)
+    monkeypatch.setattr(together, "PATIENCE_S", 0.0)
+    with pytest.raises(TrainingError) as raised, ending_together(torch.device("cuda")):
+        raise error
+    assert str(raised.value).startswith(message)
+    assert store.get(together.MESSAGE).decode() == str(raised.value)
