@@ -115,7 +115,7 @@ def train(
             )
     else:
         config = load_config(config, overrides=overrides_of(settings))
-    chosen = choose_device(device) if isinstance(device, str) else device
+    chosen = choose_device(str(device))
     of_path = isinstance(data, str | Path)
     with ending_together(chosen):
         source = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eventseg.device import peak_memory_mib
+from eventseg.device import choose_device, peak_memory_mib
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.recordings.progress import no_report
@@ -64,6 +64,8 @@ def train(
         The run folder.
     config : TrainConfig
     device : str or torch.device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; with ``torchrun`` each process takes a GPU of its
+        own by ``cuda``.
     resume : bool
         Whether to continue the run that the folder holds.
     tensorboard : bool
@@ -100,7 +102,7 @@ def train(
     """
     if tensorboard:
         check_tensorboard()
-    device = torch.device(device)
+    device = choose_device(str(device))
     with ending_together(device):
         run = prepare_run(
             source,

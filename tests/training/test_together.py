@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.distributed as dist
 
 from eventseg.errors import TrainingError
-from eventseg.training import together
+from eventseg.training import run, together, trainer
+from eventseg.training.config.config import TrainConfig
 from eventseg.training.together import ending_together
 
 NCCL = "NCCL error in: ProcessGroupNCCL.cpp:3690, "
@@ -45,6 +47,26 @@ def test_processes_on_one_gpu_are_refused(monkeypatch: pytest.MonkeyPatch, of_bo
     else:
         assert together._join(torch.device("cuda:0")).nccl
     assert joined == ["nccl"] * (not of_both)
+
+
+@pytest.mark.parametrize("device", ["cuda", torch.device("cuda"), "auto"])
+@pytest.mark.parametrize("call", [run.train, trainer.train])
+def test_a_process_takes_its_own_gpu_where_no_number_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[..., object],
+    device: str | torch.device,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+
+    def joined(device: torch.device) -> None:
+        raise InterruptedError(str(device))
+
+    monkeypatch.setattr(run, "ending_together", joined)
+    monkeypatch.setattr(trainer, "ending_together", joined)
+    with pytest.raises(InterruptedError, match=r"^cuda:1$"):
+        call("drives", "run", config=TrainConfig(), device=device)
 
 
 @pytest.mark.parametrize(
