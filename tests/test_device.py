@@ -76,6 +76,32 @@ def test_an_encoder_is_a_device_by_its_name(monkeypatch: pytest.MonkeyPatch) -> 
     assert (asked, os.environ["CUDA_VISIBLE_DEVICES"]) == (["cuda"], "6")
 
 
+@pytest.mark.parametrize("hidden", ["", "-1", "-1,0"])
+def test_gpus_that_are_hidden_stay_hidden(monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
+    monkeypatch.setattr(device, "choose_encoder", lambda _: pytest.fail("a GPU was shown"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    with pytest.raises(DeviceError, match=r"cuda:0 is not there: .* lists 0; use cpu"):
+        device.choose_encoder_by_name("cuda:0")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == hidden
+
+
+@pytest.mark.parametrize("before", [None, "4,6"])
+def test_a_gpu_that_cannot_be_used_leaves_the_environment(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    def refused(_name: str) -> None:
+        raise DeviceError("no encoding on a GPU")
+
+    monkeypatch.setattr(device, "choose_encoder", refused)
+    if before is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    with pytest.raises(DeviceError, match="device cuda:1: no encoding"):
+        device.choose_encoder_by_name("cuda:1")
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+
+
 def test_side_by_side_processes_take_gpus_of_their_own(tmp_path: Path) -> None:
     names = ["a", "b", "c"]
     code = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import sys
@@ -23,6 +24,9 @@ WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables by which a user sets the number of threads of torch."""
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""Variable that lists the GPUs which a process sees; all where it is not set."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -217,17 +221,32 @@ def choose_encoder_by_name(name: str) -> EncodingDevice:
         if name not in ("cpu", "cuda", "auto"):
             raise DeviceError(f"device must be cpu, cuda, cuda:N or auto, got {name!r}")
         return choose_encoder(name)  # type: ignore[arg-type]
-    visible = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
-    if visible and int(index) >= len(visible):
-        raise DeviceError(
-            f"device {name} is not there: CUDA_VISIBLE_DEVICES lists {len(visible)}; use --device "
-            f"cuda:0 to cuda:{len(visible) - 1}, or cpu"
-        )
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible else index
+    before = os.environ.get(VISIBLE)
+    gpu = index
+    if before is not None:
+        visible = _visible_gpus(before)
+        if int(index) >= len(visible):
+            cures = [f"--device cuda:0 to cuda:{len(visible) - 1}"] * bool(visible) + ["cpu"]
+            raise DeviceError(
+                f"device {name} is not there: {VISIBLE} lists {len(visible)}; use "
+                f"{', or '.join(cures)}"
+            )
+        gpu = visible[int(index)]
+    os.environ[VISIBLE] = gpu
     try:
         return choose_encoder("cuda")
     except DeviceError as error:
+        if before is None:
+            del os.environ[VISIBLE]
+        else:
+            os.environ[VISIBLE] = before
         raise DeviceError(f"device {name}: {error}") from error
+
+
+def _visible_gpus(text: str) -> list[str]:
+    """Return the GPUs that :data:`VISIBLE` lists: none where it is empty, up to a -1 otherwise."""
+    listed = (gpu.strip() for gpu in text.split(","))
+    return list(itertools.takewhile(lambda gpu: gpu not in ("", "-1"), listed))
 
 
 def limit_memory(limit_bytes: int) -> None:
