@@ -258,7 +258,8 @@ def training_of(
         network=network,
         forward=network,
         optimiser=build_optimiser(network, spec=config.optimiser),
-        config=config,
+        # Nothing is left to choose: a pass computes in what its settings state.
+        config=replace(config, amp="off", memory_format="contiguous"),
         device=device,
         classes=classes,
         learning_rate=lambda _: 1e-4,

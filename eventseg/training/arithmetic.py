@@ -230,6 +230,16 @@ def _timed_step(candidate: Arithmetic, network: nn.Module, x: Tensor) -> float:
 
 
 def autocast(amp: str, device: torch.device) -> torch.autocast:
-    """Return the context of a forward pass: mixed precision, or float32 throughout."""
+    """Return the context of a forward pass: mixed precision, or float32 throughout.
+
+    Raises
+    ------
+    ValueError
+        ``auto``, which :func:`arithmetic_of` decides before.
+    """
+    if amp == "auto":
+        raise ValueError(
+            "amp must be off, bf16 or fp16 in a pass; auto is chosen before a training"
+        )
     kind = torch.float16 if amp == "fp16" else torch.bfloat16
     return torch.autocast(device.type, dtype=kind, enabled=amp != "off")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from collections import Counter
@@ -179,6 +180,21 @@ def test_what_does_not_fit_into_memory_is_not_chosen(
     monkeypatch.setattr(arithmetic, "_on_gpu", lambda _network: True)
     found = chosen(network, batch_size=8)
     assert (found.amp, set(fitted)) == (expected, {batch})
+
+
+def test_a_pass_computes_in_what_is_chosen() -> None:
+    for amp, enabled in (("off", False), ("bf16", True)):
+        assert arithmetic.autocast(amp, torch.device("cpu"))._enabled == enabled
+    with pytest.raises(ValueError, match="amp must be off, bf16 or fp16 in a pass"):
+        arithmetic.autocast("auto", torch.device("cpu"))
+
+
+def test_the_benchmark_of_loaders_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    bench_loader = importlib.import_module("bench_loader")
+    config = bench_loader.settings(**AUTO)
+    training = bench_loader.training_of("enet", config, 4, torch.device("cpu"))
+    assert (training.config.amp, training.config.memory_format) == ("off", "contiguous")
 
 
 @pytest.mark.usefixtures("blind")
