@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -247,11 +247,8 @@ def command(
     from eventseg.dataset.jobs.workers import usual_workers
     from eventseg.dataset.shards import ShardSummary, encode_shard
     from eventseg.dataset.writer import encode_dataset
-    from eventseg.device import choose_encoder_by_name
 
-    encoder = choose_encoder_by_name(device)
-    if device == "auto":
-        messages.note(f"device: {encoder}")
+    encoder = _encoder(device, anchor, scheduler=scheduler, messages=messages)
     with messages.bar() as bar, bar.resumable(out):
         encode = (
             partial(encode_dataset, scheduler=scheduler)
@@ -267,7 +264,7 @@ def command(
             workers=workers or usual_workers(recordings),
             tries=tries,
             threads=threads,
-            device=encoder.name,
+            device=encoder,
             sensor=sensor,
             held_out=held_out,
             validation=validation,
@@ -283,3 +280,27 @@ def command(
             printing.print_json(part.to_dict())
         else:
             click.echo("\n".join(part.lines()))
+
+
+def _encoder(
+    device: str, anchor: Anchor, *, scheduler: str | None, messages: Messages
+) -> Literal["cpu", "cuda", "auto"]:
+    """Return the device that encodes, and print the choice of ``auto``."""
+    from eventseg.dataset.jobs.cluster import LOCAL
+    from eventseg.device import choose_encoder_by_name
+
+    if scheduler not in (None, LOCAL):
+        # The GPUs of a cluster are not those of this machine.
+        if device not in ("cpu", "cuda", "auto"):
+            raise click.UsageError(
+                f"with --scheduler the workers choose a device: give --device cpu, cuda or auto, "
+                f"got {device}; CUDA_VISIBLE_DEVICES of a worker chooses among its GPUs"
+            )
+        return device  # type: ignore[return-value]
+    if device == "auto" and anchor.kind == "count":
+        messages.note(f"device: cpu (windows of anchor {anchor})")
+        return "cpu"
+    encoder = choose_encoder_by_name(device)
+    if device == "auto":
+        messages.note(f"device: {encoder}")
+    return encoder.name

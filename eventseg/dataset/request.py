@@ -115,8 +115,11 @@ def encode_request(
     held_out: Collection[str] = (),
     validation: Collection[str] = (),
     threads: int | None = None,
+    elsewhere: bool = False,
 ) -> EncodeRequest:
     """Return the request of an encoding; see :func:`eventseg.dataset.writer.encode_dataset`.
+
+    With ``elsewhere`` other machines encode: each looks for its own device in its jobs.
 
     Raises
     ------
@@ -137,6 +140,12 @@ def encode_request(
         raise DatasetError(f"representation {representation} must be stored raw, got {normalise}")
     if anchor.kind == "count" and device == "cuda":
         raise DeviceError(f"windows of anchor {anchor} are encoded on the CPU: use device cpu")
+    if anchor.kind == "count" and device == "auto":
+        device = "cpu"
+    if elsewhere and device not in ("cpu", "cuda", "auto"):
+        raise DeviceError(
+            f"device of the workers of a cluster must be cpu, cuda or auto, got {device!r}"
+        )
     return EncodeRequest(
         root=Path(out),
         paths=tuple(paths),
@@ -150,7 +159,7 @@ def encode_request(
         store=store,
         ddof=ddof,
         dtype=dtype,
-        device=choose_encoder(device).name,
+        device=device if elsewhere else choose_encoder(device).name,
         sensor=sensor,
         rotate180=rotate180,
         choices=FileChoices.of(camera, time_unit, shift_frames),

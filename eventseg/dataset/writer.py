@@ -10,6 +10,7 @@ from typing import Literal
 
 from eventseg.dataset.encode import Survey, encode_into
 from eventseg.dataset.folder import DatasetFolder, claim, release
+from eventseg.dataset.jobs.cluster import LOCAL
 from eventseg.dataset.jobs.job import TRIES, cut_work
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.jobs.workers import Workers, open_workers, pieces_for
@@ -118,7 +119,8 @@ def encode_dataset(
         Element type that raw channels are rounded to and stored in, see
         :mod:`eventseg.encoding.element_type`.
     device : {"cpu", "cuda", "auto"}
-        Where to encode; the bytes are the same. Windows of a fixed count only on the CPU.
+        Where to encode; the bytes are the same. Windows of a fixed count only on the CPU. Each
+        worker of a cluster looks for a GPU of its own.
     sensor : SensorSize, optional
         Size of the sensor where the file does not tell.
     rotate180 : bool
@@ -188,6 +190,7 @@ def encode_dataset(
         held_out=held_out,
         validation=validation,
         threads=threads,
+        elsewhere=scheduler not in (None, LOCAL),
     )
     root, folders = request.root, request.folders
     if (root / SHARDS).is_dir():
