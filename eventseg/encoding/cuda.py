@@ -25,6 +25,7 @@ from eventseg.errors import WindowError
 from eventseg.events import EventStream
 from eventseg.kernels import cuda_device, encode_cuda, planes_cuda
 from eventseg.kernels.launch import (
+    MOST_WINDOWS,
     Columns,
     check_columns,
     launch,
@@ -234,7 +235,8 @@ def _groups(
     """
     if not len(plan):
         return
-    size = min(len(plan), max(1, SCRATCH_BYTES // (8 * shape[0] * shape[1])))
+    fitting = max(1, SCRATCH_BYTES // (8 * shape[0] * shape[1]))
+    size = min(len(plan), MOST_WINDOWS, fitting)
     sums = torch.zeros((size, *shape), dtype=torch.int64, device=device)
     whole = upload(plan, device)
     for first in range(0, len(plan), size):

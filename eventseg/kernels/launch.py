@@ -21,6 +21,9 @@ COLUMN_TYPES = (torch.int64, torch.uint16, torch.uint16, torch.int8)
 BLOCKS_A_MULTIPROCESSOR = 16
 LEAST_BLOCKS = 128
 
+MOST_WINDOWS = 65_535
+"""Most windows of a launch: CUDA's limit of the second axis of a grid, which counts them."""
+
 
 def check_columns(columns: Columns) -> None:
     """Refuse columns of other types or lengths, on several devices, or not contiguous.

@@ -12,7 +12,7 @@ from strategies import streams
 
 from eventseg.dataset.writer import encode_dataset
 from eventseg.device import choose_encoder
-from eventseg.encoding.cuda import encode_batch
+from eventseg.encoding.cuda import _groups, encode_batch
 from eventseg.encoding.settings import encoding_of
 from eventseg.encoding.tensors import encode, encode_windows
 from eventseg.errors import DeviceError
@@ -88,6 +88,12 @@ def test_a_full_gpu_gets_advice(monkeypatch):
             [[0], [9]],
             encoding=encoding_of(SensorSize(1, 1)),
         )
+
+
+def test_a_launch_has_no_more_windows_than_a_grid_has_room_for():
+    plan = np.arange(5 * 70_000).reshape(-1, 5)
+    parts = [(len(part), len(sums)) for part, sums in _groups(plan, (1, 2), torch.device("cpu"))]
+    assert parts == [(65_535, 65_535), (4_465, 4_465)]
 
 
 def test_encode_command_takes_a_device(tmp_path, no_gpu):
