@@ -2,6 +2,7 @@ from .choice import Device as Device
 from .choice import choose_device as choose_device
 from .choice import choose_encoder as choose_encoder
 from .choice import choose_encoder_by_name as choose_encoder_by_name
+from .choice import forget_peak_memory as forget_peak_memory
 from .choice import free_memory as free_memory
 from .choice import limit_memory as limit_memory
 from .choice import peak_memory_mib as peak_memory_mib

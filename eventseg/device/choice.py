@@ -257,6 +257,15 @@ def limit_memory(limit_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Let the peak memory of a GPU's allocator begin anew; that of a process on the CPU stays."""
+    if device.type == "cuda":
+        # Loaded here, so that encoding on the CPU needs no torch.
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """Return the peak memory in MiB: of the device's allocator, or of this process on the CPU.
 

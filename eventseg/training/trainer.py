@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eventseg.device import choose_device, peak_memory_mib
+from eventseg.device import choose_device, forget_peak_memory, peak_memory_mib
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.recordings.progress import no_report
@@ -115,6 +115,7 @@ def train(
         if tensorboard:
             names = run.classes.names
             callbacks = (lambda end: write_epoch(end.path, end.scores, classes=names), *callbacks)
+        forget_peak_memory(device)  # that of a run before in this process, or of the probe
         started()
         first = len(run.history.scores)
         stop_reason = _train_epochs(run, progress, callbacks)

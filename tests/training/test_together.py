@@ -1,9 +1,10 @@
-"""Messages of processes that train together: who shares a GPU, and why an exchange has failed."""
+"""GPUs of processes that train: whose they are, their memory, and why an exchange has failed."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -67,6 +68,24 @@ def test_a_process_takes_its_own_gpu_where_no_number_is_given(
     monkeypatch.setattr(trainer, "ending_together", joined)
     with pytest.raises(InterruptedError, match=r"^cuda:1$"):
         call("drives", "run", config=TrainConfig(), device=device)
+
+
+def test_the_peak_memory_of_a_gpu_is_that_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+
+    def started() -> None:
+        assert forgotten == ["cuda:0"]
+        raise InterruptedError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(
+        torch.cuda, "reset_peak_memory_stats", lambda device: forgotten.append(str(device))
+    )
+    monkeypatch.setattr(trainer, "ending_together", nullcontext)
+    monkeypatch.setattr(trainer, "prepare_run", lambda *_args, **_options: None)
+    with pytest.raises(InterruptedError):
+        trainer.train("drives", "run", config=TrainConfig(), device="cuda:0", started=started)
 
 
 @pytest.mark.parametrize(
