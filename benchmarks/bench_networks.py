@@ -19,7 +19,7 @@ import gc
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -197,22 +197,20 @@ def timed(
 
 def timed_all(
     names: list[str], device: str, *, count: int, bf16: bool, compiled: bool
-) -> dict[str, dict[str, np.ndarray]]:
-    """Return what :func:`timed` does; compiled networks take turns with their equivalents only.
+) -> Iterator[dict[str, dict[str, np.ndarray]]]:
+    """Yield what :func:`timed` returns; compiled networks take turns with their equivalents only.
 
     All share one ``forward``, and torch compiles a function for a few modules only.
     """
     if not compiled:
-        return timed(names, device, count=count, bf16=bf16, compiled=False)
-    found: dict[str, dict[str, np.ndarray]] = {"forward": {}, "train": {}}
+        yield timed(names, device, count=count, bf16=bf16, compiled=False)
+        return
     for name in names:
         if name in PEERS:
             continue
         torch.compiler.reset()
         group = [name, *(peer for peer in names if peer in PEERS and PEERS[peer][0] == name)]
-        for mode, seconds in timed(group, device, count=count, bf16=bf16, compiled=True).items():
-            found[mode].update(seconds)
-    return found
+        yield timed(group, device, count=count, bf16=bf16, compiled=True)
 
 
 def settings_of(device: str, *, compiled: bool) -> dict[str, dict[str, bool]]:
@@ -223,24 +221,35 @@ def settings_of(device: str, *, compiled: bool) -> dict[str, dict[str, bool]]:
     }
 
 
-def bench(names: list[str], device: str, *, count: int, compiled: bool) -> dict[str, object]:
+def bench(
+    names: list[str],
+    device: str,
+    *,
+    count: int,
+    compiled: bool,
+    keep: Callable[[dict[str, object]], object] = lambda _result: None,
+) -> dict[str, object]:
+    """Measure networks and what they are compared with; ``keep`` is called with what there is."""
     peers = [peer for peer, (ours, _) in PEERS.items() if ours in names]
-    networks = {
-        name: {**describe(name), "memory_mb": memory_apart(name, device), "seconds": {}}
-        for name in [*names, *peers]
-    }
+    networks = {name: {**describe(name), "seconds": {}} for name in [*names, *peers]}
     ratios: dict[str, dict[str, dict[str, float]]] = {}
+    result: dict[str, object] = {"networks": networks, "ours_to_library": ratios}
     for kind, settings in settings_of(device, compiled=compiled).items():
-        seconds = timed_all([*names, *peers], device, count=count, **settings)
-        for name, row in networks.items():
-            row["seconds"][kind] = {
-                mode: float(np.median(of_mode[name])) for mode, of_mode in seconds.items()
-            }
-        for peer in peers:
-            ratios.setdefault(peer, {})[kind] = {
-                mode: ratio(of_mode, PEERS[peer][0], peer) for mode, of_mode in seconds.items()
-            }
-    return {"networks": networks, "ours_to_library": ratios}
+        for seconds in timed_all([*names, *peers], device, count=count, **settings):
+            for name in seconds["forward"]:
+                networks[name]["seconds"][kind] = {
+                    mode: float(np.median(of_mode[name])) for mode, of_mode in seconds.items()
+                }
+            for peer in [each for each in peers if each in seconds["forward"]]:
+                ratios.setdefault(peer, {})[kind] = {
+                    mode: ratio(of_mode, PEERS[peer][0], peer) for mode, of_mode in seconds.items()
+                }
+            keep(result)
+    # Last: two new processes for each network take longer than all its steps.
+    for name, row in networks.items():
+        row["memory_mb"] = memory_apart(name, device)
+        keep(result)
+    return result
 
 
 def show(result: dict[str, object]) -> None:
@@ -275,20 +284,23 @@ def main() -> None:
         print(memory_of(names[0], asked.device, asked.memory))
         return
     count = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS[asked.device])
-    result: dict[str, object] = {
+    whole = not (asked.only or asked.quick or asked.rounds)
+    saved_as = asked.save or f"networks_{asked.device}" + ("_compiled" if asked.compiled else "")
+    circumstances: dict[str, object] = {
         "machine": machine(),
         "device": torch.cuda.get_device_name() if asked.device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "input": [BATCH[asked.device], CHANNELS, HEIGHT, WIDTH],
         "classes": CLASSES,
         "rounds": count,
-        **bench(names, asked.device, count=count, compiled=asked.compiled),
     }
-    show(result)
-    whole = not (asked.only or asked.quick or asked.rounds)
-    name = asked.save or f"networks_{asked.device}" + ("_compiled" if asked.compiled else "")
-    if whole or asked.save:
-        save(name, result)
+
+    def keep(result: dict[str, object]) -> None:
+        # As they come: a limit of time ends the rest.
+        if whole or asked.save:
+            save(saved_as, {**circumstances, **result})
+
+    show(bench(names, asked.device, count=count, compiled=asked.compiled, keep=keep))
 
 
 if __name__ == "__main__":

@@ -110,12 +110,17 @@ PARTS = (
 
 
 def camvid_parts(folder: Path, minutes: float) -> list[Part]:
-    """Return the training and scoring of three networks on CamVid, an equal time for each."""
+    """Return the training and scoring of three networks on CamVid, an equal time for each.
+
+    Each call has run folders of its own: what a time has room for is never the same twice, and a
+    run is not begun in the folder of one with other settings.
+    """
     parts = []
+    when = time.strftime("%Y%m%d-%H%M%S")
     names = ("fastscnn", "enet", "cgnet")
     each = minutes / len(names)
     for name in names:
-        run = Path("runs") / f"camvid-{name}"
+        run = Path("runs") / f"camvid-{name}-{when}"
         budget = f"{max(0.5, 0.8 * each):.1f}min"
         command = (
             f"{PYTHON} -m eventseg_cli.main train {folder} --input rgb --network {name} "

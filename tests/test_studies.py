@@ -47,6 +47,47 @@ def test_holm_rejects_what_its_steps_reject(monkeypatch):
             assert found == rejected, (p_values, level)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_times_of_networks_are_kept_as_they_come(monkeypatch, compiled):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    bench = importlib.import_module("bench_networks")
+    kept = []
+
+    def timed(names, _device, **_settings):
+        assert len(kept) == compiled * (names[0] == "cgnet")
+        return {mode: {name: np.ones(2) for name in names} for mode in ("forward", "train")}
+
+    def apart(name, _device):
+        # A limit of time ends a benchmark in the longest part of it.
+        assert all(row["seconds"]["float32" + ", compiled" * compiled] for row in kept[-1])
+        raise TimeoutError
+
+    monkeypatch.setattr(bench, "timed", timed)
+    monkeypatch.setattr(bench, "memory_apart", apart)
+    monkeypatch.setattr(bench.torch.compiler, "reset", lambda: None)
+    monkeypatch.setattr(bench, "describe", lambda _name: {})
+    with pytest.raises(TimeoutError):
+        bench.bench(
+            ["fastscnn", "cgnet"],
+            "cpu",
+            count=2,
+            compiled=compiled,
+            keep=lambda result: kept.append([*map(dict, result["networks"].values())]),
+        )
+
+
+def test_calls_on_camvid_have_folders_of_their_own(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    on_gpu = importlib.import_module("on_gpu")
+    times = iter(["20260101-000000", "20260101-010000"])
+    monkeypatch.setattr(on_gpu.time, "strftime", lambda _format: next(times))
+    first, second = (on_gpu.camvid_parts(Path("CamVid"), 3.0) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert one.command != other.command
+        folder = f"runs/camvid-{one.name.split()[1]}-20260101-000000"
+        assert one.command[-1].count(f" {folder} ") == 2
+
+
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
