@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eventseg.errors import TrainingError
 from eventseg.evaluation.request import FOLDER
-from eventseg.training.run_folder import RUN
+from eventseg.training.layout import RUN
 
 COMPARISON = "compare.json"
 """File by which the folder of a comparison is known."""
