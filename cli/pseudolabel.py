@@ -10,6 +10,7 @@ import click
 
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.training.config.describe import describe_settings
+from eventseg.words import counted
 
 from . import options, printing
 from .group import Decorator, TitledCommand, option_group
@@ -259,7 +260,9 @@ def command(
             if as_json:
                 printing.print_json(asdict(film))
             else:
-                click.echo(f"{film.path}: {film.pictures:,} pictures, {film.ignored:.1%} ignored")
+                click.echo(
+                    f"{film.path}: {counted(film.pictures, 'picture')}, {film.ignored:.1%} ignored"
+                )
             return
         from eventseg.pseudolabel import label_dataset
         from eventseg.pseudolabel.label_set_folder import set_name_of

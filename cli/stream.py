@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eventseg.words import counted
+
 from . import callbacks, options, printing
 from .group import TitledCommand, option_group
 from .paths import RecordingPath
@@ -292,5 +294,5 @@ def _print(value: dict[str, Any], live: LiveStream) -> None:
         # Else the interpreter fails once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(
-            f"the reader of the output is gone after {live.summary.labels:,} label maps"
+            f"the reader of the output is gone after {counted(live.summary.labels, 'label map')}"
         ) from error

@@ -9,6 +9,7 @@ import numpy as np
 from eventseg.dataset.describe_labels import MOST_MAPS, describe_labels, label_lines
 from eventseg.dataset.reader import EventDataset
 from eventseg.recordings.choices import FileChoices
+from eventseg.words import counted
 
 
 def describe_dataset(dataset: EventDataset, *, most_maps: int | None = MOST_MAPS) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def dataset_lines(info: dict[str, Any]) -> list[str]:
     settings = info["settings"]
     sensor, (row0, row1) = settings["sensor"], settings["rows"]
     lines = [
-        f"{info['path']}  {info['samples']:,} samples, made by eventseg {info['version']}",
+        f"{info['path']}  {counted(info['samples'], 'sample')}, made by eventseg {info['version']}",
         f"anchor    {settings['anchor']}",
         f"windows   {', '.join(settings['windows'])}",
         f"tensors   {' x '.join(map(str, info['shape']))}, "
@@ -83,10 +84,12 @@ def dataset_lines(info: dict[str, Any]) -> list[str]:
     ]
     lines.append("splits")
     for name, split in info["splits"].items():
-        lines.append(f"  {name:<6} {split['samples']:>9,} samples, {split['frames']:,} frames")
+        lines.append(
+            f"  {name:<6} {split['samples']:>9,} samples, {counted(split['frames'], 'frame')}"
+        )
         lines += [
             f"    {window:<8} {numbers['events']:>13,} events, {numbers['events_mean']:,.0f} "
-            f"a sample, {numbers['not_covered']:,} samples not fully covered"
+            f"a sample, {counted(numbers['not_covered'], 'sample')} not fully covered"
             for window, numbers in split["windows"].items()
         ]
     for name, labels in info["labels"].items():

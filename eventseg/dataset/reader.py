@@ -40,6 +40,7 @@ from eventseg.images import read_image, read_picture
 from eventseg.labels.files import read_labels
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import to_us
+from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,7 +133,7 @@ class EventDataset:
     def __repr__(self) -> str:
         recordings, labels = len(self.manifest.recordings), ", ".join(self.manifest.labels)
         return (
-            f"EventDataset({str(self.path)!r}, {len(self):,} samples of {recordings} "
+            f"EventDataset({str(self.path)!r}, {counted(len(self), 'sample')} of {recordings} "
             f"recording{'s' * (recordings != 1)}, windows {', '.join(self.windows)}, "
             f"labels {labels or 'none'})"
         )

@@ -14,6 +14,7 @@ from eventseg.dataset.labelled import labelled_samples
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
+from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,7 +158,7 @@ class TorchSamples:
 
     def __repr__(self) -> str:
         labels = self.label_set or "no"
-        return f"TorchSamples({len(self)} samples, {self.window}, {labels} labels)"
+        return f"TorchSamples({counted(len(self), 'sample')}, {self.window}, {labels} labels)"
 
 
 def torch_samples(

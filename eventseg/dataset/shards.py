@@ -35,6 +35,7 @@ from eventseg.errors import OutputError, RecordingError
 from eventseg.files import whole
 from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.words import counted
 
 KIND = "dataset"
 """Word for a data set in the records of shards."""
@@ -62,8 +63,8 @@ class ShardSummary:
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
         return [
-            f"{self.path}: shard {self.shard} done, {self.samples:,} samples of "
-            f"{len(self.recordings)} recordings",
+            f"{self.path}: shard {self.shard} done, {counted(self.samples, 'sample')} of "
+            f"{counted(len(self.recordings), 'recording')}",
             f"  when all {self.shard.of} are done: eventseg merge {self.path}",
         ]
 

@@ -10,6 +10,7 @@ from typing import Any
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.table import SampleTable
+from eventseg.words import counted
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,7 +50,7 @@ class DatasetSummary:
         state = "already whole, left alone" if self.already else "done"
         return [
             f"{self.path}: {state}",
-            f"  {len(self.samples):,} samples ({split or 'no split'}), "
+            f"  {counted(len(self.samples), 'sample')} ({split or 'no split'}), "
             f"anchor {settings.anchor}, windows {', '.join(settings.windows)}",
             f"  tensors {' x '.join(map(str, settings.encoding.shape))} "
             f"{settings.encoding.normalise} {settings.encoding.array_dtype}, "
@@ -59,9 +60,9 @@ class DatasetSummary:
                 for name, table in self.manifest.labels.items()
             ),
             *(
-                f"  {entry.name}: {entry.events:,} events in "
-                f"{(entry.t_last_us - entry.t_first_us) / 1e6:.3f} s, {entry.frames:,} frames"
-                f"{dropped_words(entry)}"
+                f"  {entry.name}: {counted(entry.events, 'event')} in "
+                f"{(entry.t_last_us - entry.t_first_us) / 1e6:.3f} s, "
+                f"{counted(entry.frames, 'frame')}{dropped_words(entry)}"
                 for entry in self.manifest.recordings
             ),
         ]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
+from eventseg.words import counted
 
 
 def nearest_training(
@@ -63,11 +64,11 @@ def nearest_note(source: Source, indices: NDArray[np.int64], chosen: NDArray[np.
     same = sequences[indices] == sequences[chosen]
     notes = []
     if same.any():
-        near = f"labels of the same recording for {same.sum():,} samples"
+        near = f"labels of the same recording for {counted(same.sum(), 'sample')}"
         if times_us is not None:
             away_us = np.abs(times_us[indices] - times_us[chosen])[same]
             near += f", {np.median(away_us) / 1e6:.3g} s away at the median"
         notes.append(near)
     if not same.all():
-        notes.append(f"labels of other recordings for {(~same).sum():,} samples")
+        notes.append(f"labels of other recordings for {counted((~same).sum(), 'sample')}")
     return "; ".join(notes)

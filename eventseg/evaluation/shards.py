@@ -32,6 +32,7 @@ from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
+from eventseg.words import counted
 
 KIND = "evaluation"
 """Word for an evaluation in the records of shards."""
@@ -52,7 +53,7 @@ class ScoredShard:
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
         return [
-            f"{self.path}: shard {self.shard} done, {self.samples:,} samples scored",
+            f"{self.path}: shard {self.shard} done, {counted(self.samples, 'sample')} scored",
             f"  when all {self.shard.of} are done: eventseg merge {self.path}",
         ]
 

@@ -17,6 +17,7 @@ from eventseg.plots.events import render_events
 from eventseg.plots.moments import window_end_us
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
+from eventseg.words import counted
 
 EVENTS = "events"
 """Name of the view of events over the frame; the others are channels."""
@@ -121,7 +122,7 @@ class Explorer:
         events = self.recording.events(t0_us, self.t1_us)
         title = (
             f"{self.recording.name}, {format_duration(self.window_us)} up to "
-            f"{(self.t1_us - first_us) / 1e6:.3f} s: {len(events):,} events"
+            f"{(self.t1_us - first_us) / 1e6:.3f} s: {counted(len(events), 'event')}"
         )
         if self.view == EVENTS:
             frame = int(np.searchsorted(self.recording.frames.t_us, self.t1_us, side="right")) - 1

@@ -21,6 +21,7 @@ from eventseg.plots.events import (
 )
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
+from eventseg.words import counted
 
 
 def figure_moment(
@@ -101,7 +102,7 @@ def figure_windows(
         count = encode(events)[:2].sum(0)
         shown = float(np.quantile(count[count > 0], 0.995)) if count.any() else 0.0
         most = max(LEAST_COUNTS, shown)
-        title = f"{format_duration(length_us)}, {len(events):,} events"
+        title = f"{format_duration(length_us)}, {counted(len(events), 'event')}"
         draw_image(grid[0, column], render_events(events, frame), title=title)
         counts = render_channel(count, shown=count > 0, limits=(0.0, most), cmap="viridis")
         draw_image(grid[1, column], counts, title=f"events a pixel, 0 to {most:.0f}")

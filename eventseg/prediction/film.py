@@ -32,6 +32,7 @@ from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.moment import Moment, MomentSource
 from eventseg.prediction.moments import open_moments, without_label_set
 from eventseg.recordings.progress import Progress, Report, no_report
+from eventseg.words import counted
 
 MOST_FPS, STILL_FPS = 60, Fraction(4)
 """Most pictures a second by default, and those of pictures without times."""
@@ -72,7 +73,8 @@ class FilmOfPredictions:
         """Return the film on one line."""
         left_out = f"; {self.left_out:,} samples are not in every folder" if self.left_out else ""
         note = f"; {self.note}" if self.note else ""
-        return f"{self.path}: {self.pictures:,} pictures at {self.fps:.3g} a second{left_out}{note}"
+        pictures = counted(self.pictures, "picture")
+        return f"{self.path}: {pictures} at {self.fps:.3g} a second{left_out}{note}"
 
 
 def film_predictions(
@@ -246,7 +248,7 @@ def _error(labels: Labels, truth: Labels | None, moment: Moment) -> Panel:
 def _note(sample: PredictedSample, moment: Moment) -> str:
     parts = []
     if sample.events is not None:
-        parts.append(f"{sample.events:,} events")
+        parts.append(counted(sample.events, "event"))
     if moment.seconds is not None:
         parts.append(f"{moment.seconds:.3f} s")
     return "    ".join(parts)

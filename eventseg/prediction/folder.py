@@ -29,6 +29,7 @@ from eventseg.prediction.layout import (
     probability_file,
 )
 from eventseg.prediction.manifest import PredictionManifest
+from eventseg.words import counted
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError)
 
@@ -124,8 +125,8 @@ class PredictionFolder:
         settings = self.manifest.settings
         events = events_a_window(self.samples)
         lines = [
-            f"{self.path}: {len(self):,} label maps of {self.manifest.network['name']}, "
-            f"{len(self.classes)} classes, {settings.get('instants', 'samples')}"
+            f"{self.path}: {counted(len(self), 'label map')} of {self.manifest.network['name']}, "
+            f"{counted(len(self.classes), 'class')}, {settings.get('instants', 'samples')}"
         ]
         for entry in self.manifest.inputs:
             left_out = [
@@ -136,7 +137,7 @@ class PredictionFolder:
                 )
                 if entry.get(key)
             ]
-            of = ", ".join([f"{entry['samples']:,} samples", *left_out])
+            of = ", ".join([counted(entry["samples"], "sample"), *left_out])
             lines.append(f"  {entry['name']} ({entry['kind']}): {of}")
         shares = sorted(self.class_shares().items(), key=lambda item: -item[1])
         shown = ", ".join(f"{name} {share:.1%}" for name, share in shares if share >= 0.0005)
@@ -144,7 +145,7 @@ class PredictionFolder:
         if events is not None:
             lines.append(
                 f"  events a window: median {events['median']:,.0f}, {events['least']:,} to "
-                f"{events['most']:,}; {events['empty']:,} windows without an event"
+                f"{events['most']:,}; {counted(int(events['empty']), 'window')} without an event"
             )
         part = sum(sample.covered < 1 for sample in self.samples)
         if part:
@@ -153,8 +154,8 @@ class PredictionFolder:
 
     def __repr__(self) -> str:
         return (
-            f"PredictionFolder({str(self.path)!r}, {len(self):,} samples, "
-            f"{len(self.classes)} classes, of {self.manifest.network['name']})"
+            f"PredictionFolder({str(self.path)!r}, {counted(len(self), 'sample')}, "
+            f"{counted(len(self.classes), 'class')}, of {self.manifest.network['name']})"
         )
 
     def _repr_html_(self) -> str:

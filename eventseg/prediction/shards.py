@@ -30,6 +30,7 @@ from eventseg.prediction.layout import MANIFEST, SAMPLES, UNFINISHED, label_file
 from eventseg.prediction.manifest import PredictionManifest, difference
 from eventseg.prediction.plan import PredictionPlan, plan_prediction, run_parts
 from eventseg.recordings.progress import Report, no_report
+from eventseg.words import counted
 
 KIND = "predictions"
 """Word for a prediction folder in the records of shards."""
@@ -57,7 +58,7 @@ class PredictedShard:
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
         return [
-            f"{self.path}: shard {self.shard} done, {self.samples:,} samples",
+            f"{self.path}: shard {self.shard} done, {counted(self.samples, 'sample')}",
             f"  when all {self.shard.of} are done: eventseg merge {self.path}",
         ]
 

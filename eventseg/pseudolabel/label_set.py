@@ -19,6 +19,7 @@ from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.target import open_target
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.recordings.progress import Report, no_report
+from eventseg.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class LabelSummary:
         names = (*self.classes.names, "ignored")
         return [
             f"{self.path}: label set {self.name} {state}",
-            f"  {self.frames:,} frames of {self.samples:,} samples, {len(self.classes)} classes",
+            f"  {counted(self.frames, 'frame')} of {counted(self.samples, 'sample')}, "
+            f"{counted(len(self.classes), 'class')}",
             *(
                 f"  {name:<16} {100 * count / total:5.1f} %"
                 for name, count in zip(names, self.pixels, strict=bool(self.pixels))

@@ -38,6 +38,7 @@ from eventseg.pseudolabel.target import LabelTarget, open_target
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.layouts import open_layout
+from eventseg.words import counted
 
 KIND = "labels"
 """Word for a label set in the records of shards."""
@@ -70,7 +71,7 @@ class LabelledShard:
         """Return the summary as lines of text."""
         return [
             f"{self.path}: shard {self.shard} of label set {self.name} done, "
-            f"{self.frames:,} frames",
+            f"{counted(self.frames, 'frame')}",
             f"  when all {self.shard.of} are done: eventseg merge {self.path}",
         ]
 

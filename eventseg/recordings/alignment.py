@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from eventseg.errors import RecordingError
 from eventseg.recordings.base import Recording
+from eventseg.words import counted
 
 STEP_US = 2_500
 """Distance of the shifts that are tried."""
@@ -114,7 +115,7 @@ class Alignment:
             f"(95 % {low:+.1f} to {high:+.1f} ms)",
             f"  {verdict}",
             f"  agreement {best:.3f} at the best shift, {at_zero:.3f} as they are, "
-            f"{len(self.frames)} frames",
+            f"{counted(len(self.frames), 'frame')}",
             f"  events lie {down:+d} rows and {right:+d} columns off the frames",
         ]
 

@@ -18,6 +18,7 @@ from eventseg.html import table
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE, Epoch, Frames, Signal, seconds
 from eventseg.recordings.report import ReadingReport
 from eventseg.windows import FileOrder
+from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -245,8 +246,9 @@ class Recording(ABC):
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}({self.path.name!r}, {self.sensor}, {self.n_events:,} events, "
-            f"{len(self.frames):,} frames, {seconds(self.t_last_us - self.t_first_us)} s)"
+            f"{type(self).__name__}({self.path.name!r}, {self.sensor}, "
+            f"{counted(self.n_events, 'event')}, {counted(len(self.frames), 'frame')}, "
+            f"{seconds(self.t_last_us - self.t_first_us)} s)"
         )
 
     def _repr_html_(self) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from eventseg.recordings.base import Recording
 from eventseg.recordings.contents import Signal
+from eventseg.words import counted
 
 RATE_BIN_US = 10_000
 """Bin of the peak event rate."""
@@ -124,7 +125,7 @@ def recording_lines(info: dict[str, Any], *, report: list[str]) -> list[str]:
         f"rate      {_rate(info['rate_mean'])} mean, {_rate(info['rate_peak'])} peak "
         f"in {info['rate_peak_bin_us'] // 1000} ms",
         *_frame_lines(info["frames"]),
-        f"imu       {info['imu_samples']:,} samples",
+        f"imu       {counted(info['imu_samples'], 'sample')}",
     ]
     if info["specials"]:
         kinds = ", ".join(f"{n:,} of type {kind}" for kind, n in info["specials"].items())

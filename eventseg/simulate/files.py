@@ -10,6 +10,7 @@ from eventseg.events import SensorSize
 from eventseg.recordings.truth import truth_path
 from eventseg.simulate.recorder import Tally
 from eventseg.simulate.scene.scenarios import SimulationError
+from eventseg.words import counted
 
 SHORTEST_US = 10_000
 """Shortest recording."""
@@ -47,8 +48,8 @@ class Summary:
         rate = self.n_events / self.duration_us
         shares = sorted(self.class_share.items(), key=lambda item: -item[1])
         return [
-            f"{self.recording}: {self.duration_us / 1e6:g} s, {self.n_frames} frames",
-            f"{self.n_events} events ({rate:.3f} M/s), {self.on_share:.1%} ON, "
+            f"{self.recording}: {self.duration_us / 1e6:g} s, {counted(self.n_frames, 'frame')}",
+            f"{counted(self.n_events, 'event')} ({rate:.3f} M/s), {self.on_share:.1%} ON, "
             f"{self.noise_share:.1%} noise",
             "pixels: " + ", ".join(f"{name} {share:.1%}" for name, share in shares),
         ]

@@ -20,6 +20,7 @@ from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.simulate.files import MOST_THREADS, Summary
 from eventseg.simulate.street_job import StreetJob, StreetSetting, make_street
 from eventseg.simulate.streets_folder import StreetsFolder, difference, street_file
+from eventseg.words import counted
 
 KIND = "streets"
 """Word for streets in the records of shards."""
@@ -60,12 +61,14 @@ class StreetsSummary:
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""
         what = "" if self.shard is None else f"shard {self.shard} done, "
-        lines = [f"{self.path}: {what}{self.streets:,} streets"]
+        lines = [f"{self.path}: {what}{counted(self.streets, 'street')}"]
         if self.made:
             events = sum(one.n_events for one in self.made)
             frames = sum(one.n_frames for one in self.made)
             seconds = sum(one.duration_us for one in self.made) / 1e6
-            lines.append(f"  {seconds:g} s simulated, {events:,} events, {frames:,} frames")
+            lines.append(
+                f"  {seconds:g} s simulated, {counted(events, 'event')}, {counted(frames, 'frame')}"
+            )
         if len(self.made) < self.streets:
             lines.append(f"  {self.streets - len(self.made):,} of them were there before")
         if self.shard is not None:

@@ -8,6 +8,7 @@ from eventseg.labels.maps import IGNORED
 from eventseg.labels.shares import LabelCounts, label_warnings
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.leagues.league import League
+from eventseg.words import counted
 
 
 def describe_folder(folder: Folder | League) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def folder_lines(info: dict[str, Any]) -> list[str]:
     """Return a description of an image folder as lines for people: shares of pixels in percent."""
     splits = info["splits"]
     lines = [
-        f"{info['path']}  {info['samples']:,} samples of {info['size']}, "
+        f"{info['path']}  {counted(info['samples'], 'sample')} of {info['size']}, "
         f"{len(info['classes'])} classes",
         *(
             f"  {name:<6} {of['samples']:>9,} samples of {of['sequences']:,} sequences, "

@@ -29,6 +29,7 @@ from eventseg.labels.tables import PAGE
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.picture_source import PictureSource
 from eventseg.splits import EVSEGNET_BIN_US, evsegnet_splits, export_row, hold_back_stretches
+from eventseg.words import counted
 
 FIRST_INSTANCE = 1000
 """In instance files of Cityscapes a thing is 1000 times the id of its class and its number."""
@@ -83,7 +84,8 @@ class Folder(PictureSource):
         object.__setattr__(self, "sequences", tuple(item.sequence for item in self.items))
 
     def __repr__(self) -> str:
-        size = f"{len(self.items):,} samples of {self.size}, {len(self.classes)} classes"
+        samples, classes = counted(len(self.items), "sample"), counted(len(self.classes), "class")
+        size = f"{samples} of {self.size}, {classes}"
         return f"Folder({str(self.path)!r}, {'; '.join([size, *self.notes()])})"
 
     def notes(self) -> list[str]:

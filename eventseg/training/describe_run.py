@@ -13,6 +13,7 @@ from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.layout import BEST, CONFIG, METRICS, RUN
 from eventseg.training.run import open_run
 from eventseg.training.run_record import read_run, recorded_config
+from eventseg.words import counted
 
 
 def describe_run(path: str | Path) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def run_lines(info: dict[str, Any]) -> list[str]:
         lines += [
             f"  trained on {info['data']}, labels {info['labels']}, seed {info['seed']}, "
             f"{info['device']}",
-            f"  {info['epochs']} epochs, best {info['best_epoch']} with val mIoU "
+            f"  {counted(info['epochs'], 'epoch')}, best {info['best_epoch']} with val mIoU "
             f"{info['val_miou']:.2f} %",
             f"  val IoU, %: {', '.join(iou)}",
             f"  checkpoints {', '.join(info['checkpoints']) or 'none'}",

@@ -35,6 +35,7 @@ from eventseg.training.progress import EpochCallback, TrainingProgress
 from eventseg.training.run_record import check_is_run, read_run
 from eventseg.training.together import ending_together
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
+from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -316,7 +317,7 @@ class Run:
     def __repr__(self) -> str:
         return (
             f"Run({str(self.path)!r}, {self.config.network.name} on {self.config.input.kind}, "
-            f"{len(self.history)} epochs, best mIoU {self.best.val_miou:.2f} % at epoch "
+            f"{counted(len(self.history), 'epoch')}, best mIoU {self.best.val_miou:.2f} % at epoch "
             f"{self.best.epoch})"
         )
 

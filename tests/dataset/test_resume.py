@@ -93,7 +93,7 @@ def test_killed_run_resumes_to_the_same_bytes(tmp_path: Path, anchor: str, worke
     assert check_dataset(out, deep=True) == []
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_interrupted_run_says_nothing_of_its_workers_and_resumes(
     tmp_path: Path, workers: int
 ) -> None:

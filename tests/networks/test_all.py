@@ -253,7 +253,7 @@ def test_imagenet_weights_start_both_networks_of_late_fusion(imagenet_file: Path
     assert torch.equal(frame, events)
 
 
-@pytest.mark.parametrize("name", ["pspnet50", "fastscnn"])
+@pytest.mark.parametrize("name", [pytest.param("pspnet50", marks=pytest.mark.slow), "fastscnn"])
 def test_a_network_without_such_a_trunk_names_those_that_have_one(name: str) -> None:
     with pytest.raises(NetworkError, match=f"no ImageNet weights for the trunk of {name}") as e:
         on_meta(name, 3, 2, init="imagenet")

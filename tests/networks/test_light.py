@@ -196,12 +196,12 @@ def test_training_mode_differs_by_dropout_and_batch_norm_only(
     ("make", "options"),
     [
         (FastSCNN, {}),
-        *(
-            pytest.param(make, options, marks=pytest.mark.slow)
-            for make, options in ((CGNet, FEW), (FastSCNN, TRANSPOSED), (small_denseaspp, {}))
-        ),
+        (CGNet, FEW),
+        (FastSCNN, TRANSPOSED),
+        (small_denseaspp, {}),
     ],
 )
+@pytest.mark.slow
 def test_exported_network_gives_what_the_network_gives(make: Any, options: dict[str, Any]) -> None:
     network = make(2, 3, **options).eval()
     batch = {0: torch.export.Dim("batch", min=1, max=8)}

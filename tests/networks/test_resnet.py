@@ -148,11 +148,14 @@ def test_logits_have_the_size_of_any_input(make: Any, options: dict[str, Any]) -
     ("make", "options"),
     [
         (PSPNet, {"depth": 50, "auxiliary": True}),
-        (DeepLabV3, {"auxiliary": True}),
-        (DeepLabV3Plus, {**XCEPTION, "auxiliary": True}),
         *(
-            pytest.param(DeepLabV3Plus, options, marks=pytest.mark.slow)
-            for options in ({**MMSEG_PLUS, "auxiliary": True}, MOBILE)
+            pytest.param(make, options, marks=pytest.mark.slow)
+            for make, options in (
+                (DeepLabV3, {"auxiliary": True}),
+                (DeepLabV3Plus, {**XCEPTION, "auxiliary": True}),
+                (DeepLabV3Plus, {**MMSEG_PLUS, "auxiliary": True}),
+                (DeepLabV3Plus, MOBILE),
+            )
         ),
     ],
 )

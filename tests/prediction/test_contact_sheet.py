@@ -201,7 +201,7 @@ def test_info_of_a_run(tiny_drive_folder):
     path = tiny_drive_folder / "run"
     shown = CliRunner().invoke(main, ["info", str(path)])
     assert shown.exit_code == 0, shown.output
-    assert "1 epochs, best 1 with val mIoU" in shown.stdout
+    assert "1 epoch, best 1 with val mIoU" in shown.stdout
     assert "fastscnn, " in shown.stdout
     info = json.loads(CliRunner().invoke(main, ["info", str(path), "--json"]).stdout)
     run = eventseg.open_run(path)

@@ -24,6 +24,7 @@ from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.writers.conversion import loss_line, truth_lines
 from eventseg.recordings.writers.convert import WRITTEN
+from eventseg.words import counted
 
 DOING = "converting"
 
@@ -72,7 +73,7 @@ class ConversionSummary:
         count, events = len(self.recordings), sum(one.events for one in self.recordings)
         size = sum(one.bytes for one in self.recordings)
         lines = [
-            f"{self.path}: {done}{count:,} recording{'s' * (count != 1)}, {events:,} events, "
+            f"{self.path}: {done}{counted(count, 'recording')}, {counted(events, 'event')}, "
             f"{size / 1e6:,.1f} MB; {WRITTEN[f'.{self.format}']}"
         ]
         if self.converted < count:

@@ -19,6 +19,7 @@ from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.figure_files import FigureFiles
 from eventseg.plots.scores import figure_bars, figure_confusion, figure_reliability
 from eventseg.plots.training import figure_panels
+from eventseg.words import counted
 
 WORST = 6
 """Frames of the contact sheet."""
@@ -104,7 +105,7 @@ def summary(audit: Audit) -> list[str]:
         f"{terms.mean} {percent(scores.miou_present)} %{spread}, "
         f"{percent(scores.pixel_accuracy)} % of the covered pixels are {terms.right}, "
         f"{percent(audit.ignored_share)} % are ignored; "
-        f"{len(audit.row.ids):,} frames."
+        f"{counted(len(audit.row.ids), 'frame')}."
     ]
     around = audit.around_asked()
     reliability = audit.reliability

@@ -17,6 +17,7 @@ from eventseg.evaluation.sample_scores import read_sample_scores
 from eventseg.evaluation.significance import PairedTest, paired_test
 from eventseg.metrics.paired_bootstrap import Difference
 from eventseg.windows import format_duration, parse_duration
+from eventseg.words import counted
 
 TEST_HEADER = ("score", "first", "second", "difference", "95 % interval", "p")
 
@@ -95,7 +96,7 @@ def paired_lines(test: PairedTest) -> list[str]:
     """Return the sentences below the table of a test."""
     seeds = " and ".join(str(count) for count in test.seeds)
     line = (
-        f"{test.samples:,} samples; seeds: {seeds}; {test.differences.repeats:,} draws of "
+        f"{counted(test.samples, 'sample')}; seeds: {seeds}; {test.differences.repeats:,} draws of "
         f"{test.blocks}, the same for both."
     )
     return [line, *([f"Note: {test.note}."] if test.note else []), READING]

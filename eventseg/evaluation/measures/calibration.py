@@ -26,6 +26,7 @@ from eventseg.plots.scores import figure_calibration
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Progress
 from eventseg.sources.selection import part
+from eventseg.words import counted
 
 FITTED_ON = "val"
 """Part of the data that the temperature is fitted on."""
@@ -132,7 +133,8 @@ class CalibrationScores:
             return f"no temperature: {self.reason}"
         one = next(iter(self.temperatures.values()))
         words = (
-            f"fitted by NLL on {one.pixels:,} pixels of {one.samples:,} samples of part {FITTED_ON}"
+            f"fitted by NLL on {one.pixels:,} pixels of {counted(one.samples, 'sample')} of "
+            f"part {FITTED_ON}"
         )
         words += ", the part that is scored: optimistic" if self.split == FITTED_ON else ""
         windows = {window for window, _ in self.counts}

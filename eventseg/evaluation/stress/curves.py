@@ -30,6 +30,7 @@ from eventseg.plots.conditions import Line, figure_groups
 from eventseg.recordings.progress import Progress, Report
 from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source
+from eventseg.words import counted
 
 ALL = "all"
 """Group of all samples; the others are recordings, or scenarios of simulated drives."""
@@ -249,7 +250,7 @@ def curve_section(curve: StressCurve) -> Section:
         key=f"stress_{axis.name}",
         title=f"Stress: {axis.title}",
         note=(
-            f"{axis.rule}; {curve.samples[ALL]:,} samples; area under the curve "
+            f"{axis.rule}; {counted(curve.samples[ALL], 'sample')}; area under the curve "
             f"{percent(curve.area)} %, {percent(curve.kept)} % of the unchanged score"
         ),
         facts={"area": _known(curve.area), "kept": _known(curve.kept)},

@@ -16,6 +16,7 @@ from eventseg.prediction.layout import check_no_prediction_folder
 from eventseg.prediction.live.byte_sources import loopback_address
 from eventseg.prediction.live.stream import LivePrediction
 from eventseg.prediction.live.summary import StreamSummary
+from eventseg.words import counted
 
 Output = Callable[[LivePrediction], object]
 
@@ -111,7 +112,7 @@ class LabelSender:
             self._socket.sendall(header + np.ascontiguousarray(prediction.labels).tobytes())
         except OSError as error:
             raise OutputError(
-                f"the reader on {self.address} is gone after {self._sent:,} label maps "
+                f"the reader on {self.address} is gone after {counted(self._sent, 'label map')} "
                 f"({error.strerror or error})"
             ) from error
         self._sent += 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eventseg.prediction.live.packets import PacketCounts
+from eventseg.words import counted
 
 KEPT_TIMES = 10_000
 """Latest labels whose times are kept for the quantiles."""
@@ -98,7 +99,7 @@ class StreamSummary:
         came, found = self.packets, [
             f"{self.labels:,} label map{'s' * (self.labels != 1)} in {self.seconds:.1f} s, "
             f"{self.rate_hz:.1f} a second",
-            f"{self.packets.events:,} events in {self.packets.packets:,} packets",
+            f"{counted(self.packets.events, 'event')} in {counted(self.packets.packets, 'packet')}",
         ]  # fmt: skip
         for count, text in (
             (self.dropped, "windows dropped, as newer ones were complete (--queue latest)"),

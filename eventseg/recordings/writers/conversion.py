@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from eventseg.words import counted
+
 TRUE_MAPS = "true label maps"
 """Label maps of a truth file that stay behind, in counts of losses."""
 
@@ -65,7 +67,7 @@ class Conversion:
         rest = zip(names, counts, strict=True)
         more = "".join(f", {count:,} {name}" for name, count in rest if count)
         return [
-            f"{self.path}: {self.events:,} events{more}; {self.format}",
+            f"{self.path}: {counted(self.events, 'event')}{more}; {self.format}",
             *([f"  with its truth, {self.truth}"] * (self.truth is not None)),
             *self._sensor_line(),
             *loss_line(self.lost),

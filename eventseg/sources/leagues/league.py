@@ -29,6 +29,7 @@ from eventseg.sources.leagues.masks import read_mask
 from eventseg.sources.leagues.settings import LeagueSettings
 from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
 from eventseg.windows import parse_duration
+from eventseg.words import counted
 
 Picture = NDArray[np.uint8]
 
@@ -88,8 +89,9 @@ class League:
 
     def __repr__(self) -> str:
         return (
-            f"League({str(self.path)!r}, {self.settings.league}, {len(self.ids):,} samples of "
-            f"{self.size}, {len(self.classes)} classes)"
+            f"League({str(self.path)!r}, {self.settings.league}, "
+            f"{counted(len(self.ids), 'sample')} of "
+            f"{self.size}, {counted(len(self.classes), 'class')})"
         )
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.own_folders import CLASSES
+from eventseg.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,14 @@ class ImportSummary:
         state = "done" if self.pixels else "already whole"
         lines = [
             f"{self.path}: labels {self.name} {state}",
-            f"  {self.files:,} files for {self.samples:,} of {self.of_samples:,} samples, "
-            f"{len(self.classes)} classes{f' of {self.classes.name}' if self.classes.name else ''}",
+            f"  {counted(self.files, 'file')} for {self.samples:,} of "
+            f"{counted(self.of_samples, 'sample')}, {counted(len(self.classes), 'class')}"
+            f"{f' of {self.classes.name}' if self.classes.name else ''}",
         ]
         if self.merges:
             lines.append("  merges of the class table replaced")
         if self.left_out:
-            lines.append(f"  {self.left_out:,} files left out: they belong to no sample")
+            lines.append(f"  {counted(self.left_out, 'file')} left out: they belong to no sample")
         if self.unnamed:
             lines.append(f"  {self.unnamed}NUMBER names no recording: taken for the only one")
         if self.largest_us:
@@ -110,6 +112,7 @@ class ExportSummary:
     def lines(self) -> list[str]:
         """Return the summary as lines for people."""
         return [
-            f"{self.path}: {self.files:,} label maps of {self.name} in {len(self.classes)} classes",
+            f"{self.path}: {counted(self.files, 'label map')} of {self.name} in "
+            f"{counted(len(self.classes), 'class')}",
             f"  classes: {self.path / CLASSES}",
         ]

@@ -138,13 +138,13 @@ def test_the_commands(data: Path, tmp_path: Path) -> None:
     asked = ["labels", "import", str(data), str(tmp_path / "own"), "--set", "own"]
     result = CliRunner().invoke(main, asked)
     assert result.exit_code == 0, result.output
-    assert "1 files for 1 of 20 samples, 3 classes" in result.stdout
+    assert "1 file for 1 of 20 samples, 3 classes" in result.stdout
     result = CliRunner().invoke(main, [*asked, "--json"])
     assert json.loads(result.stdout)["already"]
     out = str(tmp_path / "out")
     result = CliRunner().invoke(main, ["labels", "export", str(data), out, "--set", "own"])
     assert result.exit_code == 0, result.output
-    assert "1 label maps of own in 3 classes" in result.stdout
+    assert "1 label map of own in 3 classes" in result.stdout
     for name in ("import", "export"):
         result = CliRunner().invoke(main, ["labels", name, str(data), str(tmp_path / "own")])
         assert (result.exit_code, "Missing option '--set'" in result.stderr) == (2, True)
