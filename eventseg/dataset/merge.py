@@ -74,7 +74,7 @@ def _agreed(shards: Sequence[tuple[Path, dict[str, Any]]], key: str) -> list[str
     for path, table in shards:
         names = table.get(key, [])
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise DatasetError(f"{path} names no {key}; remove it and run that shard again")
+            raise DatasetError(f"{path} names no {key}; run that shard again")
         values.append(names)
     for value, (path, _) in zip(values, shards, strict=True):
         if value != values[0]:
@@ -110,9 +110,9 @@ def _merged(
                 parts.setdefault(recording, []).append((start, stop, samples, path.name, of_part))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(
-                f"{path} contradicts itself ({error}); remove it and run that shard again"
+                f"{path} contradicts itself ({error}); run that shard again"
             ) from error
-    entries = _entries(manifests)
+    entries = _entries(root, manifests)
     if sorted(entries) != sorted(recordings):
         raise DatasetError(f"{root}: no shard has {', '.join(set(recordings) - set(entries))}")
     (first, *_) = manifests.values()
@@ -127,7 +127,7 @@ def _merged(
     return whole, {recording: _joined(recording, parts) for recording in recordings}
 
 
-def _entries(manifests: Mapping[str, Manifest]) -> dict[str, RecordingEntry]:
+def _entries(root: Path, manifests: Mapping[str, Manifest]) -> dict[str, RecordingEntry]:
     """Return the entry of each recording, which all shards with a part of it must have alike."""
     if not manifests:
         return {}
@@ -140,14 +140,15 @@ def _entries(manifests: Mapping[str, Manifest]) -> dict[str, RecordingEntry]:
             differs = f"version was {first.version}, now {manifest.version}"
         if differs:
             raise DatasetError(
-                f"shards {name} and {shard} differ: {differs}; run one of them again"
+                f"shards {name} and {shard} differ: {differs}; remove {root} and run all shards "
+                "again"
             )
         for entry in manifest.recordings:
             before = entries.setdefault(entry.name, entry)
             if before.sha256 != entry.sha256 or before.truth_sha256 != entry.truth_sha256:
                 raise DatasetError(
                     f"recording {entry.name} or its truth has changed between shards (seen by "
-                    f"{shard}): run those shards again that have a part of it"
+                    f"{shard}): remove {root} and run all shards again"
                 )
     return entries
 
@@ -162,7 +163,7 @@ def _joined(
         if start != len(joined) or samples != of_recording[0][2]:
             raise DatasetError(
                 f"samples {len(joined)} to {start - 1} of {recording} are in no shard, or twice "
-                f"(shard {shard}); remove the shards' records and run all of them again"
+                f"(shard {shard}); run all shards again"
             )
         joined += rows
     if not of_recording or len(joined) != of_recording[0][2]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS, Shard
 from eventseg.dataset.jobs.workers import open_workers
 from eventseg.dataset.layout import MANIFEST, SAMPLES
-from eventseg.dataset.manifest import Manifest
+from eventseg.dataset.manifest import Manifest, RecordingEntry, difference
 from eventseg.dataset.request import (
     EncodeRequest,
     check_space,
@@ -31,7 +31,7 @@ from eventseg.dataset.request import (
 )
 from eventseg.dataset.table import Row, write_rows
 from eventseg.device import thread_count
-from eventseg.errors import OutputError, RecordingError
+from eventseg.errors import DatasetError, OutputError, RecordingError
 from eventseg.files import whole
 from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress, Report, no_report
@@ -101,6 +101,8 @@ def encode_shard(
         As :func:`eventseg.dataset.writer.encode_dataset`.
     JobsError
         A shard that cannot be, or stretches that could not be encoded.
+    DatasetError
+        Other shards there, or an earlier run of this one, had other settings or recordings.
     OutputError
         A data set is there already, or another process writes all of it.
     """
@@ -146,6 +148,7 @@ def encode_shard(
             ),
             free=free_bytes(root),
         )
+        _record(shard, root, {folders[group]: manifest for group, manifest in of_shard.items()})
         rows: dict[int, list[Row]] = {}
         total = sum(_events_of(found, group, part) for group, found, part in work)
         pool.run(
@@ -204,6 +207,68 @@ def _release_unused(root: Path, folders: Sequence[Path]) -> None:
     """Remove the folders of a shard that has written nothing, where no other shard has either."""
     if not any(path.is_file() for path in root.rglob("*")):
         release(root, [root / SHARDS, *folders])
+
+
+def _record(shard: Shard, root: Path, manifests: Mapping[Path, Manifest]) -> None:
+    """Record the settings and recordings of a shard before its first file, as all others have them.
+
+    Files of a stopped run are kept, so that those of other settings must not become its own. Each
+    shard writes its record before it reads the others': of two that begin together one at least
+    sees the other.
+
+    Raises
+    ------
+    DatasetError
+        A shard was encoded otherwise, or files are there that no shard has recorded.
+    """
+    cure = f"remove {root} and run all shards again"
+    written: list[Path] = []
+    try:
+        for folder, manifest in manifests.items():
+            name = _name(root, folder)
+            # Before the records are looked for: a shard that is running writes its record first.
+            unknown = any((folder / kind).exists() for kind in ("tensors", "frames", "labels"))
+            mine = shard.folder(root) / name / MANIFEST
+            kept: tuple[RecordingEntry, ...] = ()
+            if mine.exists():
+                before = Manifest.read(mine)
+                _compare(before, manifest, shard=mine.parent.name, root=root, cure=cure)
+                names = {entry.name for entry in manifest.recordings}
+                kept = tuple(one for one in before.recordings if one.name not in names)
+            else:
+                written.append(mine)
+            replace(manifest, recordings=(*manifest.recordings, *kept)).write(mine)
+            others = sorted({*(root / SHARDS).glob(str(Path("*", name, MANIFEST)))} - {mine})
+            if unknown and not others and mine in written:
+                raise DatasetError(
+                    f"{folder} holds files of shards whose records are gone: nothing says how they "
+                    f"were encoded; {cure}"
+                )
+            for other in others:
+                place = other.relative_to(root / SHARDS).parts[0]
+                _compare(Manifest.read(other), manifest, shard=place, root=root, cure=cure)
+    except DatasetError:
+        for path in written:
+            path.unlink(missing_ok=True)
+            release(shard.folder(root), [path.parent])
+        raise
+
+
+def _compare(made: Manifest, asked: Manifest, *, shard: str, root: Path, cure: str) -> None:
+    """Raise a DatasetError where a shard had other settings, or other files of its recordings."""
+    names = {entry.name for entry in made.recordings} & {entry.name for entry in asked.recordings}
+    before, now = (
+        replace(one, recordings=tuple(entry for entry in one.recordings if entry.name in names))
+        for one in (made, asked)
+    )
+    differs = difference(before, now)
+    if before.version != now.version:
+        differs = f"version was {before.version}, now {now.version}"
+    if differs:
+        raise DatasetError(
+            f"{root} holds shards encoded otherwise: {differs} (shard {shard}); encode with the "
+            f"same settings and recordings, or {cure}"
+        )
 
 
 def _samples_of(

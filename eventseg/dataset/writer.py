@@ -196,7 +196,7 @@ def encode_dataset(
     if (root / SHARDS).is_dir():
         raise OutputError(
             f"{root} holds shards of a job array: 'eventseg merge {root}' completes it; to encode "
-            f"without them remove {root / SHARDS}"
+            f"without them remove {root}, or give another output"
         )
     claim(root, folders)
     with contextlib.ExitStack() as stack:

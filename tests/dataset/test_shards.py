@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import time
@@ -314,12 +315,74 @@ def test_shards_of_other_settings_or_recordings_are_refused(
 ) -> None:
     out = tmp_path / "out"
     encode_shard(recordings, out, shard="1/2")
-    encode_shard(recordings, out, shard="2/2", windows_us=10_000)
-    with pytest.raises(DatasetError, match="differ: windows was 50ms, now 10ms"):
-        merge_dataset(out)
+    before = tree(out)
+    for shard in ("1/2", "2/2"):
+        for changes, differs in (
+            ({"windows_us": 10_000}, "windows was 50ms, now 10ms"),
+            ({"normalise": "sqrt"}, "normalise was raw, now sqrt"),
+            ({"rotate180": True}, "rotate180 was False, now True"),
+        ):
+            with pytest.raises(DatasetError, match=rf"encoded otherwise: {differs} \(shard 1-of-2"):
+                encode_shard(recordings, out, shard=shard, **changes)
+    assert tree(out) == before
+    assert not (out / "shards/2-of-2").exists()
     encode_shard(recordings[1:], out, shard="2/2")
     with pytest.raises(EventsegError, match="2-of-2 was run with other recordings"):
         merge_dataset(out)
+    encode_shard(recordings, out, shard="2/2")
+    merge_dataset(out)
+    assert check_dataset(out, deep=True) == []
+
+
+def test_a_killed_shard_of_other_settings_is_refused_too(
+    tmp_path: Path, recordings: list[Path]
+) -> None:
+    out = tmp_path / "out"
+
+    class Killed(BaseException):
+        pass
+
+    def kill(now: Progress) -> None:
+        if now.stage == "encode" and now.done > 0.3 * now.total:
+            raise Killed
+
+    settings = {"anchor": "evsegnet", "windows_us": (10_000, 50_000)}
+    with pytest.raises(Killed):
+        encode_shard(recordings, out, shard="1/2", progress=kill, **settings)
+    assert list(out.glob("*/tensors/*/*.npy"))
+    for shard in ("1/2", "2/2"):
+        with pytest.raises(DatasetError, match="encoded otherwise: store was npy, now npz"):
+            encode_shard(recordings, out, shard=shard, store="npz", **settings)
+    for shard in ("1/2", "2/2"):
+        encode_shard(recordings, out, shard=shard, **settings)
+    merge_dataset(out)
+    assert check_dataset(out, deep=True) == []
+
+
+def test_a_recording_replaced_between_shards_is_refused(tmp_path: Path) -> None:
+    path, out = tmp_path / "rec.hdf5", tmp_path / "out"
+    write_recording(path)
+    encode_shard(path, out, shard="1/2")
+    write_recording(path, seed=1)
+    for shard in ("1/2", "2/2"):
+        with pytest.raises(DatasetError, match="recording rec has changed since"):
+            encode_shard(path, out, shard=shard)
+    shutil.rmtree(out / "shards/1-of-2")
+    with pytest.raises(DatasetError, match=f"records are gone: .*; remove {out} and run all"):
+        encode_shard(path, out, shard="1/2")
+
+
+def test_files_of_shards_are_completed_only_by_their_own_settings(
+    tmp_path: Path, recordings: list[Path]
+) -> None:
+    out = tmp_path / "out"
+    encode_shard(recordings, out, shard="1/2")
+    cure = f"to encode without them remove {out}, or give another output"
+    with pytest.raises(OutputError, match=cure):
+        encode_dataset(recordings, out, normalise="sqrt")
+    shutil.rmtree(out)
+    encode_dataset(recordings, out, normalise="sqrt")
+    assert check_dataset(out, deep=True) == []
 
 
 def test_a_process_is_started_for_recordings_that_are_worth_it(tmp_path, monkeypatch):
