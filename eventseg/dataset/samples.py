@@ -230,11 +230,10 @@ def _splits(
     longest_us: int,
 ) -> NDArray[np.str_]:
     """Return the split of each sample; EV-SegNet's recordings have a fixed validation part."""
+    if name in settings.validation:
+        return np.full(len(t_us), "val")
     split = split_of(name, held_out=frozenset(settings.held_out))
-    if split == "train" and settings.validation:
-        split = "val" if name in settings.validation else "train"
-        return np.full(len(t_us), split)
-    if split != "train":
+    if split != "train" or settings.validation:
         return np.full(len(t_us), split)
     if settings.anchor.kind == "evsegnet":
         rows = np.array([export_row(sample_id) for sample_id in ids], np.int64)

@@ -212,6 +212,17 @@ def test_recordings_are_held_back_when_they_are_encoded(data: Path, tmp_path: Pa
             encode_dataset(recordings, tmp_path / "other", **(made | {"validation": names}))
 
 
+def test_a_named_recording_validates_whatever_split_is_published_for_it(tmp_path: Path) -> None:
+    published = {"rec1487417411": "test", "rec1487356509": "other", "rec1487339175": "train"}
+    files = [write_recording(tmp_path / f"{n}.hdf5", seed=k) for k, n in enumerate(published)]
+    for name in published:
+        for anchor, place in (("frame", tmp_path / name), ("count:500", tmp_path / f"{name}c")):
+            encode_dataset(files, place, anchor=anchor, validation=[name])
+            with open_dataset(place) as dataset:
+                splits = dict(zip(dataset.samples.recording, dataset.samples.split, strict=True))
+            assert splits == published | {name: "val"}
+
+
 def test_parts_that_share_events_or_frames_are_refused(source: Source) -> None:
     splits = np.array(source.splits)
     first = np.flatnonzero(np.array(source.sequences) == "a")
