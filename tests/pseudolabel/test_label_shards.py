@@ -14,6 +14,7 @@ from pseudolabel_teachers import SIX, StubTeacher, by_gray
 from recording_fixtures import tree, write_recording
 
 from eventseg.dataset.check import check_dataset
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, OutputError
 from eventseg.pseudolabel.confidence import LabelFilters, parse_ego
@@ -21,6 +22,8 @@ from eventseg.pseudolabel.label_set import LabelSummary, label_dataset
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.pseudolabel.shards import label_shard, merge_shards
 from eventseg.pseudolabel.test_time import TestTimeAugmentation
+from eventseg.recordings.progress import Progress
+from eventseg.sources.own_labels import import_labels
 from eventseg_cli.main import main
 
 ONCE = TestTimeAugmentation((1.0,), flip=False)
@@ -115,6 +118,32 @@ def test_a_shard_that_is_run_again_does_only_what_is_missing(data: Path) -> None
     again = CliRunner().invoke(main, ["merge", str(data)])
     assert again.exit_code == 1
     assert "holds no shards of label sets" in again.output
+
+
+@pytest.mark.parametrize("by_shard", [False, True])
+def test_an_import_replaces_labels_that_were_begun_only_where_asked(
+    data: Path, tmp_path: Path, by_shard: bool
+) -> None:
+    def stop(now: Progress) -> None:
+        if now.done > 2:
+            raise KeyboardInterrupt
+
+    if by_shard:
+        label(data, "1/2")
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            label_dataset(data, [StubTeacher(by_gray)], progress=stop, **settings())
+    (tmp_path / "own").mkdir()
+    with open_dataset(data) as dataset:
+        path = tmp_path / "own" / f"{dataset.ids[1]}.png"
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(path)
+    arguments = {"name": "stub", "classes": SIX}
+    before = tree(data)
+    with pytest.raises(DatasetError, match=r"labels.partial/stub holds labels stub .*--overwrite"):
+        import_labels(data, tmp_path / "own", **arguments)
+    assert tree(data) == before
+    import_labels(data, tmp_path / "own", overwrite=True, **arguments)
+    assert check_dataset(data) == []
 
 
 def test_the_command_labels_shards_of_a_folder_of_pictures(tmp_path: Path) -> None:

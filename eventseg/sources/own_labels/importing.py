@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.labelled import (
     IMPORTED,
     ORIGIN,
@@ -21,6 +22,7 @@ from eventseg.dataset.labelled import (
     held_settings,
     ids_digest,
     imported_ids,
+    is_imported,
 )
 from eventseg.dataset.layout import PARTIAL_LABELS, label_file
 from eventseg.errors import DatasetError, LabelError, OutputError
@@ -86,7 +88,7 @@ def import_labels(
     skip_orphans : bool
         Leave out files that belong to no sample in place of an error.
     overwrite : bool
-        Replace a set of this name that was made otherwise.
+        Replace a set of this name that was made otherwise, or that a teacher has begun.
     progress : callable
         Called after every file.
 
@@ -220,7 +222,7 @@ def _is_whole(
     Raises
     ------
     DatasetError
-        A set of this name was made otherwise, and shall not be replaced.
+        A set of this name was made otherwise or begun by a teacher, and shall not be replaced.
     """
     sets, folder = data.read_sets(), data.root / "labels" / name
     made = sets.settings.get(name)
@@ -233,6 +235,12 @@ def _is_whole(
         raise DatasetError(
             f"{data.path} has labels {name} that were made otherwise{differs}; give another "
             "--set, or --overwrite"
+        )
+    held = held_settings(stopped)
+    if not overwrite and ((held and not is_imported(held)) or (stopped / SHARDS).is_dir()):
+        raise DatasetError(
+            f"{stopped} holds labels {name} that a teacher has begun: run pseudolabel or merge "
+            "to end them, give another --set, or --overwrite to remove them"
         )
     return False
 
