@@ -146,6 +146,22 @@ def test_a_lost_worker_costs_its_job_only(tmp_path: Path) -> None:
     assert run_all(LocalWorkers(2), jobs, tmp_path) == dict(enumerate(jobs))
 
 
+def test_a_worker_killed_while_idle_costs_nothing(tmp_path: Path) -> None:
+    results: dict[int, str] = {}
+    with LocalWorkers(2) as pool:
+        for names in (("good", "well"), ("fine", "so on")):
+            for worker in pool._pools:
+                (process,) = worker._processes.values()
+                os.kill(process.pid, signal.SIGKILL)
+                process.join()
+                while not worker._broken:
+                    time.sleep(0.01)
+            jobs = [(what, tmp_path) for what in names]
+            pool.run(stumble, jobs, progress=lambda _: None, finished=results.__setitem__)
+    assert results == {0: "fine", 1: "so on"}
+    assert len((tmp_path / "fine").read_text().split()) == 1, "done once"
+
+
 def test_poisoned_jobs_are_named_with_their_causes_and_the_others_done(tmp_path: Path) -> None:
     results: dict[int, str] = {}
     jobs = [(what, tmp_path) for what in ("broken", "good", "fail", "die", "well")]

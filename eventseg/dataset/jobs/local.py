@@ -137,7 +137,7 @@ class LocalWorkers:
                 index, place = waiting.popleft(), free.pop()
                 tried[index] += 1
                 self._done[place] = 0.0
-                running[self._pools[place].submit(_call, function, jobs[index])] = index, place
+                running[self._submit(place, function, jobs[index])] = index, place
             ended, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
             for index, place in running.values():
                 amounts[index] = self._done[place]
@@ -149,8 +149,7 @@ class LocalWorkers:
                     finished(index, future.result())
                     continue
                 if isinstance(error, BrokenProcessPool):
-                    self._pools[place].shutdown(wait=True)
-                    self._pools[place] = self._pool(place)
+                    self._renew(place)
                     error = LostWorkerError(LOST)
                 if ends_all(error):
                     raise error
@@ -163,6 +162,18 @@ class LocalWorkers:
                 LOGGER.info(self._compiling.value.decode())
                 self._announced = True
         return failures
+
+    def _submit(self, place: int, function: JobFunction[Any, Any], job: Any) -> Future[Any]:
+        """Give a job to a worker; one that was killed while it had none costs no try."""
+        try:
+            return self._pools[place].submit(_call, function, job)
+        except BrokenProcessPool:
+            self._renew(place)
+            return self._pools[place].submit(_call, function, job)
+
+    def _renew(self, place: int) -> None:
+        self._pools[place].shutdown(wait=True)
+        self._pools[place] = self._pool(place)
 
     def _pool(self, place: int) -> ProcessPoolExecutor:
         """Return a pool of one process, which has a place among the workers."""
