@@ -169,7 +169,12 @@ class LabelSetFolder:
         expected = set(self._files())
         for folder in self._folders():
             for path in set(folder.glob("*")) - expected:
-                path.unlink()
+                if path.is_dir():
+                    continue
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
         sets = self.target.read_sets().with_set(self.name, table, self.settings)
         self.target.write_sets(sets)
         self.remove_partial()

@@ -319,6 +319,19 @@ def test_labels_of_other_settings_are_not_mixed(
     assert check_dataset(data) == []
 
 
+def test_a_folder_among_the_labels_stays(data: Path) -> None:
+    label(data)
+    for name in ("labels/stub/mine", "confidence/stub/mine"):
+        (data / name).mkdir()
+        (data / name / "note.txt").write_text("mine")
+        (data / name).with_name("stray.png").write_text("of no sample")
+    label(data, recipe=replace(ONCE, filters=LabelFilters(threshold=0.9)), overwrite=True)
+    assert not (data / "labels.partial").exists()
+    for kind in ("labels", "confidence"):
+        assert (data / kind / "stub/mine/note.txt").exists()
+        assert not (data / kind / "stub/stray.png").exists()
+
+
 def test_labels_that_no_teacher_made_are_not_touched(data: Path) -> None:
     (data / "labels/hand").mkdir(parents=True)
     Image.new("L", (32, 24), 3).save(data / "labels/hand/rec_f000001.png")
