@@ -179,7 +179,7 @@ def _of_folder(folder: Folder) -> LabelTarget:
             )
         return image
 
-    root.mkdir(exist_ok=True)
+    _make_root(root, cure="copy the pictures to a disk that can be written")
     return LabelTarget(
         folder.path,
         root,
@@ -201,13 +201,7 @@ def _of_league(league: League) -> LabelTarget:
         )
     times = league.t_us.tolist()
     frames = (Frame(name, (i,), drive, times[i]) for i, (name, drive) in enumerate(names))
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make {root} for label sets: {error.strerror or error}; name a folder that can "
-            "be written in a league file, label_sets = ..."
-        ) from error
+    _make_root(root, cure="name a folder that can be written in a league file, label_sets = ...")
     return LabelTarget(
         league.path,
         root,
@@ -218,3 +212,13 @@ def _of_league(league: League) -> LabelTarget:
         lambda: read_label_sets(root),
         lambda sets: write_label_sets(root, sets),
     )
+
+
+def _make_root(root: Path, *, cure: str) -> None:
+    """Make the folder of the label sets of pictures or a league."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {root} for label sets: {error.strerror or error}; {cure}"
+        ) from error

@@ -14,7 +14,7 @@ from recording_fixtures import tree
 from torch import Tensor
 from training_fixtures import draw_nothing, train_tiny
 
-from eventseg.errors import DatasetError, LabelError, TrainingError
+from eventseg.errors import DatasetError, LabelError, OutputError, TrainingError
 from eventseg.evaluation.audit.audit import audit
 from eventseg.evaluation.audit.pair import open_pair
 from eventseg.evaluation.run_evaluation import evaluate_run
@@ -145,6 +145,13 @@ def test_other_settings_and_foreign_labels_are_refused(tmp_path: Path) -> None:
     temporal = LabelRecipe(ONCE.test_time, filters=LabelFilters(temporal=1))
     with pytest.raises(LabelError, match="does not tell the times of its pictures"):
         label(data, recipe=temporal, name="late")
+
+
+def test_pictures_that_cannot_be_written_beside_are_one_error(tmp_path: Path) -> None:
+    data = camvid(tmp_path / "data")
+    (data / "label_sets").write_text("no folder")
+    with pytest.raises(OutputError, match=r"cannot make .*label_sets for label sets: .*; copy"):
+        label(data)
 
 
 def test_pictures_of_another_size_and_tensors_without_pictures(tmp_path: Path) -> None:
