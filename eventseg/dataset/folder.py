@@ -228,7 +228,8 @@ def sample_files(root: Path, settings: Settings, row: Row, *, truth: bool) -> li
 def estimated_bytes(settings: Settings, samples: Sequence[tuple[int, int]]) -> int:
     """Return about how many bytes a data set takes, from (samples, framed) of each recording."""
     channels, height, width = settings.encoding.shape
-    tensor = len(settings.windows) * (128 + 4 * channels * height * width)
+    values = channels * height * width * settings.encoding.array_dtype.itemsize
+    tensor = len(settings.windows) * (128 + values)
     share = {"npy": 1.0, "npz": NPZ_SHARE, "none": 0.0}[settings.store]
     frame = settings.sensor.height * settings.sensor.width
     return sum(int(count * (tensor * share + 200)) + framed * frame for count, framed in samples)

@@ -75,6 +75,16 @@ def sample_count(
     return samples, framed
 
 
+def ids_of_samples(
+    recording: Recording, settings: Settings, part: tuple[int, int]
+) -> list[str] | None:
+    """Return the ids of a stretch of samples; None with a fixed count, where the events tell."""
+    if settings.anchor.kind == "count":
+        return None
+    cut = _cut(recording, settings.anchor, settings.windows_us, settings.max_frame_age_us)
+    return sample_ids(recording.name, anchor=settings.anchor, windows=cut[0])[slice(*part)]
+
+
 def encoded_samples(
     recording: Recording,
     settings: Settings,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from eventseg.dataset.jobs.job import TRIES
 from eventseg.dataset.jobs.shard import SHARDS, Shard
 from eventseg.dataset.jobs.workers import open_workers
 from eventseg.dataset.layout import MANIFEST, SAMPLES
-from eventseg.dataset.manifest import Manifest, RecordingEntry, difference
+from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.request import (
     EncodeRequest,
     check_space,
@@ -29,11 +30,15 @@ from eventseg.dataset.request import (
     survey,
     truth_tables,
 )
+from eventseg.dataset.samples import ids_of_samples
+from eventseg.dataset.settings import Settings
+from eventseg.dataset.shard_records import name_in, record_shard
 from eventseg.dataset.table import Row, write_rows
 from eventseg.device import thread_count
-from eventseg.errors import DatasetError, OutputError, RecordingError
+from eventseg.errors import OutputError, RecordingError
 from eventseg.files import whole
 from eventseg.files.locks import locked
+from eventseg.recordings import open_recording
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.words import counted
 
@@ -141,14 +146,17 @@ def encode_shard(
                 if part[0] < part[1]:
                     work.append((group, found, part))
         of_shard = _manifests(request, surveys)
-        check_space(
-            root,
-            needed=sum(
-                _bytes_of(of_shard[group], found, group, part) for group, found, part in work
-            ),
-            free=free_bytes(root),
+        parts_of = [
+            (folders[group], of_shard[group].settings, found, group, part)
+            for group, found, part in work
+        ]
+        needed, free = sum(_bytes_of(*one) for one in parts_of), free_bytes(root)
+        if needed > free:
+            needed = sum(max(0, _bytes_of(*one) - _bytes_there(*one)) for one in parts_of)
+        check_space(root, needed=needed, free=free)
+        record_shard(
+            shard, root, {folders[group]: manifest for group, manifest in of_shard.items()}
         )
-        _record(shard, root, {folders[group]: manifest for group, manifest in of_shard.items()})
         rows: dict[int, list[Row]] = {}
         total = sum(_events_of(found, group, part) for group, found, part in work)
         pool.run(
@@ -176,7 +184,7 @@ def encode_shard(
             )
         parts = [
             {
-                "folder": _name(root, folders[group]),
+                "folder": name_in(root, folders[group]),
                 "recording": found.entry.name,
                 "start": part[0],
                 "stop": part[1],
@@ -189,7 +197,7 @@ def encode_shard(
             root,
             {
                 "kind": KIND,
-                "folders": [_name(root, folder) for folder in folders],
+                "folders": [name_in(root, folder) for folder in folders],
                 "recordings": names,
                 "parts": parts,
             },
@@ -207,68 +215,6 @@ def _release_unused(root: Path, folders: Sequence[Path]) -> None:
     """Remove the folders of a shard that has written nothing, where no other shard has either."""
     if not any(path.is_file() for path in root.rglob("*")):
         release(root, [root / SHARDS, *folders])
-
-
-def _record(shard: Shard, root: Path, manifests: Mapping[Path, Manifest]) -> None:
-    """Record the settings and recordings of a shard before its first file, as all others have them.
-
-    Files of a stopped run are kept, so that those of other settings must not become its own. Each
-    shard writes its record before it reads the others': of two that begin together one at least
-    sees the other.
-
-    Raises
-    ------
-    DatasetError
-        A shard was encoded otherwise, or files are there that no shard has recorded.
-    """
-    cure = f"remove {root} and run all shards again"
-    written: list[Path] = []
-    try:
-        for folder, manifest in manifests.items():
-            name = _name(root, folder)
-            # Before the records are looked for: a shard that is running writes its record first.
-            unknown = any((folder / kind).exists() for kind in ("tensors", "frames", "labels"))
-            mine = shard.folder(root) / name / MANIFEST
-            kept: tuple[RecordingEntry, ...] = ()
-            if mine.exists():
-                before = Manifest.read(mine)
-                _compare(before, manifest, shard=mine.parent.name, root=root, cure=cure)
-                names = {entry.name for entry in manifest.recordings}
-                kept = tuple(one for one in before.recordings if one.name not in names)
-            else:
-                written.append(mine)
-            replace(manifest, recordings=(*manifest.recordings, *kept)).write(mine)
-            others = sorted({*(root / SHARDS).glob(str(Path("*", name, MANIFEST)))} - {mine})
-            if unknown and not others and mine in written:
-                raise DatasetError(
-                    f"{folder} holds files of shards whose records are gone: nothing says how they "
-                    f"were encoded; {cure}"
-                )
-            for other in others:
-                place = other.relative_to(root / SHARDS).parts[0]
-                _compare(Manifest.read(other), manifest, shard=place, root=root, cure=cure)
-    except DatasetError:
-        for path in written:
-            path.unlink(missing_ok=True)
-            release(shard.folder(root), [path.parent])
-        raise
-
-
-def _compare(made: Manifest, asked: Manifest, *, shard: str, root: Path, cure: str) -> None:
-    """Raise a DatasetError where a shard had other settings, or other files of its recordings."""
-    names = {entry.name for entry in made.recordings} & {entry.name for entry in asked.recordings}
-    before, now = (
-        replace(one, recordings=tuple(entry for entry in one.recordings if entry.name in names))
-        for one in (made, asked)
-    )
-    differs = difference(before, now)
-    if before.version != now.version:
-        differs = f"version was {before.version}, now {now.version}"
-    if differs:
-        raise DatasetError(
-            f"{root} holds shards encoded otherwise: {differs} (shard {shard}); encode with the "
-            f"same settings and recordings, or {cure}"
-        )
 
 
 def _samples_of(
@@ -299,19 +245,41 @@ def _manifests(request: EncodeRequest, surveys: Sequence[Survey]) -> dict[int, M
     }
 
 
-def _bytes_of(manifest: Manifest, found: Survey, group: int, part: tuple[int, int]) -> int:
+def _bytes_of(
+    _folder: Path, settings: Settings, found: Survey, group: int, part: tuple[int, int]
+) -> int:
+    """Return about how many bytes the files of a stretch take."""
     samples, framed = found.samples[group]
     share = (part[1] - part[0]) / max(1, samples)
-    return estimated_bytes(manifest.settings, [(part[1] - part[0], int(framed * share))])
+    return estimated_bytes(settings, [(part[1] - part[0], int(framed * share))])
+
+
+def _bytes_there(
+    folder: Path, settings: Settings, found: Survey, _group: int, part: tuple[int, int]
+) -> int:
+    """Return the bytes of the tensors and frames of a stretch that an earlier run has written."""
+    with open_recording(
+        Path(found.entry.path),
+        sensor=settings.sensor,
+        rotate180=settings.rotate180,
+        **settings.choices.arguments,
+    ) as recording:
+        ids = ids_of_samples(recording, settings, part)
+    places = [(folder / "tensors" / name, f".{settings.store}") for name in settings.windows]
+    return sum(
+        path.stat().st_size
+        for place, ending in (*places, (folder / "frames", ".png"))
+        for path in (
+            place.glob(f"{glob.escape(found.entry.name)}_t*{ending}")
+            if ids is None
+            else (place / f"{name}{ending}" for name in ids)
+        )
+        if path.is_file()
+    )
 
 
 def _events_of(found: Survey, group: int, part: tuple[int, int]) -> float:
     return found.entry.events * (part[1] - part[0]) / max(1, found.samples[group][0])
-
-
-def _name(root: Path, folder: Path) -> str:
-    """Return the name of a data set's folder in the output, empty for the output itself."""
-    return "" if folder == root else folder.name
 
 
 def _write_part(
@@ -320,6 +288,6 @@ def _write_part(
     """Write manifest and table of a shard's part of one data set."""
     if manifest is None:
         return
-    place = shard.folder(root) / _name(root, folder)
+    place = shard.folder(root) / name_in(root, folder)
     manifest.write(place / MANIFEST)
     write_rows(place / SAMPLES, rows, windows=manifest.settings.windows)

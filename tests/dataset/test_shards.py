@@ -401,6 +401,24 @@ def test_files_of_shards_are_completed_only_by_their_own_settings(
     assert check_dataset(out, deep=True) == []
 
 
+@pytest.mark.parametrize("anchor", ["frame", "count:300", "evsegnet"])
+def test_a_shard_needs_the_space_of_what_is_missing(
+    tmp_path: Path, recordings: list[Path], anchor: str
+) -> None:
+    out, settings = tmp_path / "out", {"anchor": anchor, "shard": "1/2"}
+    with pytest.raises(OutputError, match=r"MB and 0\.0 MB are free"):
+        encode_shard(recordings, out, free_bytes=lambda _: 0, **settings)
+    assert not out.exists()
+    encode_shard(recordings, out, **settings)
+    before = tree(out)
+    encode_shard(recordings, out, free_bytes=lambda _: 10_000, **settings)
+    assert tree(out) == before
+    for path in [*out.rglob("*.npy")][:5]:
+        path.unlink()
+    with pytest.raises(OutputError, match=r"MB and 0\.0 MB are free"):
+        encode_shard(recordings, out, free_bytes=lambda _: 10_000, **settings)
+
+
 def test_a_process_is_started_for_recordings_that_are_worth_it(tmp_path, monkeypatch):
     monkeypatch.setattr(job_workers, "processors", lambda: 8)
     monkeypatch.setattr(job_workers, "BYTES_A_WORKER", 1_000)

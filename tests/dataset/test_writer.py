@@ -357,6 +357,18 @@ def test_too_little_space_is_found_before_anything_is_written(
     assert not (tmp_path / "data").exists()
 
 
+def test_the_space_of_tensors_goes_by_their_element_type(recording: Path, tmp_path: Path) -> None:
+    for dtype, needed in (("float32", r"0\.6"), ("float16", r"0\.3"), ("uint8", r"0\.2")):
+        with pytest.raises(OutputError, match=rf"needs about {needed} MB"):
+            encode_dataset(
+                [recording],
+                tmp_path / "data",
+                dtype=dtype,
+                representation="stack:10",
+                free_bytes=lambda _: 0,
+            )
+
+
 def test_progress_ends_with_all_bytes_and_all_events(recording: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     encode_dataset([recording], tmp_path / "data", progress=seen.append)
