@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eventseg.dataset.jobs.shard import SHARDS
+from eventseg.dataset.jobs.shard import MERGED, SHARDS
 from eventseg.dataset.layout import (
     MANIFEST,
     PARTIAL,
@@ -42,7 +42,7 @@ def claim(root: Path, folders: Sequence[Path]) -> None:
                 raise OutputError(f"output {folder} is a file; give a folder that is new")
         if root not in folders and root.exists():
             for child in sorted(root.iterdir()):
-                if child.name != SHARDS and (not child.is_dir() or _foreign(child)):
+                if child.name not in (SHARDS, MERGED) and (not child.is_dir() or _foreign(child)):
                     raise OutputError(
                         f"output {root} holds {child.name}, but should hold nothing but one "
                         "data set a window length; give another folder"

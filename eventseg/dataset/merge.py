@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.folder import DatasetFolder, sample_files
-from eventseg.dataset.jobs.shard import SHARDS, read_shards
+from eventseg.dataset.jobs.shard import read_shards, remove_shards, was_merged
 from eventseg.dataset.layout import MANIFEST, SAMPLES
 from eventseg.dataset.manifest import Manifest, difference
 from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.request import different_files, one_sensor, truth_tables
 from eventseg.dataset.shards import KIND
 from eventseg.dataset.summary import DatasetSummary
-from eventseg.dataset.table import Row, read_rows
+from eventseg.dataset.table import Row, SampleTable, read_rows
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError
 from eventseg.files.locks import locked
@@ -45,6 +44,10 @@ def merge_dataset(root: Path) -> tuple[DatasetSummary, ...]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(locked(root, doing="writing shards"))
+        if was_merged(root):
+            remove_shards(root)
+            manifests = (root / MANIFEST, *sorted(root.glob(f"*/{MANIFEST}")))
+            return tuple(_summary(path.parent) for path in manifests if path.is_file())
         shards = read_shards(root, kind=KIND)
         recordings = _agreed(shards, "recordings")
         summaries = []
@@ -64,8 +67,18 @@ def merge_dataset(root: Path) -> tuple[DatasetSummary, ...]:
             summaries.append(DatasetSummary(folder, made, table, already))
         for path in temporary_files(root):
             path.unlink()
-        shutil.rmtree(root / SHARDS)
+        remove_shards(root)
     return tuple(summaries)
+
+
+def _summary(folder: Path) -> DatasetSummary:
+    """Return the summary of a data set that a stopped merge has completed."""
+    manifest = Manifest.read(folder / MANIFEST)
+    table = SampleTable.from_rows(
+        read_rows(folder / SAMPLES, windows=manifest.settings.windows),
+        windows=manifest.settings.windows,
+    )
+    return DatasetSummary(folder, manifest, table, already=True)
 
 
 def _agreed(shards: Sequence[tuple[Path, dict[str, Any]]], key: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.dataset.jobs.job import TRIES
-from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
+from eventseg.dataset.jobs.shard import Shard, read_shards, remove_shards, was_merged
 from eventseg.errors import DatasetError, OutputError
 from eventseg.evaluation.counter import Counter
 from eventseg.evaluation.evaluation import Evaluation
@@ -192,6 +191,11 @@ def merge_evaluation(root: Path, *, progress: Report = no_report) -> Evaluation:
         The folder cannot be written, or a shard is still running.
     """
     with locked(root, doing="scoring"):
+        if was_merged(root):
+            remove_shards(root)
+            raise DatasetError(
+                f"{root} holds the report of shards that were merged before, and none to merge"
+            )
         shards = read_shards(root, kind=KIND)
         place, first = shards[0]
         try:
@@ -223,7 +227,7 @@ def merge_evaluation(root: Path, *, progress: Report = no_report) -> Evaluation:
                 predictions=saved,
                 progress=progress,
             )
-        shutil.rmtree(root / SHARDS)
+        remove_shards(root)
     return evaluation
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eventseg.dataset.jobs.job import TRIES
-from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
+from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards, remove_shards, was_merged
 from eventseg.dataset.jobs.workers import open_workers
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
@@ -178,6 +177,9 @@ def merge_predictions(root: Path) -> PredictionFolder:
         The folder cannot be written, or a shard is still running.
     """
     with locked(root, doing="writing shards"):
+        if was_merged(root):
+            remove_shards(root)
+            return open_predictions(root)
         shards = read_shards(root, kind=KIND)
         first = PredictionManifest.read(shards[0][0] / MANIFEST)
         found: list[tuple[int, int, list[PredictedSample]]] = []
@@ -213,7 +215,7 @@ def merge_predictions(root: Path) -> PredictionFolder:
         for path in temporary_files(root):
             path.unlink()
         complete_folder(root, first, samples, pixels=pixels.tolist())
-        shutil.rmtree(root / SHARDS)
+        remove_shards(root)
     return open_predictions(root)
 
 

@@ -256,8 +256,11 @@ def _remove(folder: Path) -> None:
     if not folder.exists():
         return
     try:
-        # The settings go last: a folder that has them is still known for what it is.
-        for child in sorted(folder.iterdir(), key=lambda path: path.name == SETTINGS):
+        # Settings and shards go last: a folder that has them is still known for what it is.
+        order = ("", SHARDS, SETTINGS)
+        for child in sorted(
+            folder.iterdir(), key=lambda path: order.index(path.name) if path.name in order else 0
+        ):
             shutil.rmtree(child) if child.is_dir() else child.unlink()
         folder.rmdir()
         if not any(folder.parent.iterdir()):

@@ -220,6 +220,13 @@ def _merge_set(target: LabelTarget, name: str, *, progress: Report) -> LabelSumm
     """Complete one label set of shards, in a folder that is locked."""
     partial = target.root / PARTIAL_LABELS / name
     settings = read_settings(partial / SETTINGS)
+    if settings is not None:
+        label_set = LabelSetFolder(target, name, settings, shared=True)
+        if label_set.whole:  # a merge was stopped before it removed the shards
+            classes = target.read_sets().tables[name]
+            label_set.remove_partial()
+            samples = sum(len(frame.samples) for frame in target.frames)
+            return LabelSummary(target.path, name, classes, len(target.frames), samples)
     shards = read_shards(partial, kind=KIND)
     place, first = shards[0]
     again = f"remove {partial} and run all shards again"
@@ -258,19 +265,15 @@ def _merge_set(target: LabelTarget, name: str, *, progress: Report) -> LabelSumm
             f"{end}: the data have changed; {again}"
         )
     label_set = LabelSetFolder(target, name, settings, shared=True)
-    if not label_set.whole:  # whole: a merge was killed before it removed the shards
-        missing = [frame.key for frame in target.frames if not label_set.has_raw_labels(frame)]
-        if missing:
-            raise DatasetError(
-                f"{partial} lacks {len(missing)} files of its shards, such as "
-                f"labels/{missing[0]}.png; run the shards again that wrote them"
-            )
-        for path in temporary_files(partial):
-            path.unlink()
-        return complete_set(label_set, classes, filters, progress=progress)
-    label_set.remove_partial()
-    samples = sum(len(frame.samples) for frame in target.frames)
-    return LabelSummary(target.path, name, classes, end, samples)
+    missing = [frame.key for frame in target.frames if not label_set.has_raw_labels(frame)]
+    if missing:
+        raise DatasetError(
+            f"{partial} lacks {len(missing)} files of its shards, such as "
+            f"labels/{missing[0]}.png; run the shards again that wrote them"
+        )
+    for path in temporary_files(partial):
+        path.unlink()
+    return complete_set(label_set, classes, filters, progress=progress)
 
 
 def _values(one: object, other: object) -> str:

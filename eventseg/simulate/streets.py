@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.jobs.job import TRIES
-from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
+from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards, remove_shards, was_merged
 from eventseg.dataset.jobs.workers import Workers, open_workers
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
@@ -19,7 +18,7 @@ from eventseg.files.locks import locked
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.simulate.files import MOST_THREADS, Summary
 from eventseg.simulate.street_job import StreetJob, StreetSetting, make_street
-from eventseg.simulate.streets_folder import StreetsFolder, difference, street_file
+from eventseg.simulate.streets_folder import StreetsFolder, difference, read_streets, street_file
 from eventseg.words import counted
 
 KIND = "streets"
@@ -220,6 +219,10 @@ def merge_streets(root: Path) -> StreetsSummary:
         The folder cannot be written, or a shard is still running.
     """
     with locked(root, doing="simulating"):
+        if was_merged(root):
+            remove_shards(root)
+            streets = read_streets(root)
+            return StreetsSummary(root, 0 if streets is None else len(streets[1]), ())
         shards = read_shards(root, kind=KIND)
         place, first = shards[0]
         done: set[int] = set()
@@ -250,7 +253,7 @@ def merge_streets(root: Path) -> StreetsSummary:
                 f"{street_file(root, lacking[0]).name}; run the shards again that made them"
             )
         folder.finish()
-        shutil.rmtree(root / SHARDS)
+        remove_shards(root)
     return StreetsSummary(root, len(seeds), ())
 
 

@@ -62,6 +62,21 @@ def test_the_commands_make_the_report_of_one_run(made: Path, tmp_path: Path) -> 
     assert tree(out) == tree(tmp_path / "straight")
 
 
+def test_a_merge_that_was_stopped_at_its_end_says_that_the_report_is_there(
+    made: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert evaluate(made, "--out", out, "--shard", "1/1").exit_code == 0
+    shutil.copytree(out / "shards", tmp_path / "left")
+    assert CliRunner().invoke(main, ["merge", str(out)]).exit_code == 0
+    before = tree(out)
+    shutil.move(tmp_path / "left", out / "shards.merged")
+    again = CliRunner().invoke(main, ["merge", str(out)])
+    assert again.exit_code == 1
+    assert "holds the report of shards that were merged before" in again.output
+    assert tree(out) == before
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

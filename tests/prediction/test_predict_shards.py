@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,14 @@ def test_a_merge_names_what_is_missing(root, inputs, straight, tmp_path):
     }
     with pytest.raises(OutputError, match="complete predictions"):
         predict_shard(*arguments, shard="1/2", **SETTINGS)
+
+
+def test_a_merge_that_was_stopped_at_its_end_is_ended(root, inputs, straight, tmp_path):
+    out = tmp_path / "out"
+    predict_shard(root / "events.pt", inputs, out, shard="1/1", **SETTINGS)
+    shutil.copytree(out / "shards", tmp_path / "left")
+    (merged,) = merge_shards(out)
+    shutil.move(tmp_path / "left", out / "shards.merged")
+    (again,) = merge_shards(out)
+    assert len(again.folder) == len(merged.folder)
+    assert not (out / "shards.merged").exists()

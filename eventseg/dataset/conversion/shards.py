@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib import metadata
@@ -21,12 +20,13 @@ from eventseg.dataset.conversion.records import (
     has_size,
     has_sizes,
     read_recordings,
+    read_settings,
 )
 from eventseg.dataset.conversion.request import ConvertSetting, find_sources
 from eventseg.dataset.jobs.job import TRIES
-from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards
+from eventseg.dataset.jobs.shard import SHARDS, Shard, read_shards, remove_shards, was_merged
 from eventseg.dataset.jobs.workers import open_workers
-from eventseg.errors import DatasetError, OutputError
+from eventseg.errors import DatasetError
 from eventseg.events import SensorSize
 from eventseg.files.locks import locked
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
@@ -116,6 +116,11 @@ def merge_conversion(root: Path) -> ConversionSummary:
         The folder cannot be written, or a shard is still running.
     """
     with locked(root, doing=DOING):
+        if was_merged(root):
+            remove_shards(root)
+            made, _ = read_settings(root) or ({}, ())
+            converted = tuple(read_recordings(root).values())
+            return ConversionSummary(root, str(made.get("format")), converted, len(converted))
         shards = read_shards(root, kind=KIND)
         (place, first), done = shards[0], set[str]()
         try:
@@ -156,10 +161,7 @@ def merge_conversion(root: Path) -> ConversionSummary:
         there = (name for name in records if has_size(root, suffix, records[name]))
         entries = tuple(records[name] for name in sorted({*names, *there}))
         complete_folder(root, settings, entries)
-        try:
-            shutil.rmtree(root / SHARDS)
-        except OSError as error:
-            raise OutputError(f"cannot remove {root / SHARDS}: {error.strerror}") from error
+        remove_shards(root)
     return ConversionSummary(root, settings["format"], entries, len(entries))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Self
 
 import tomli_w
 
-from eventseg.errors import DatasetError, JobsError
+from eventseg.errors import DatasetError, JobsError, OutputError
 from eventseg.files.texts import read_toml
 from eventseg.files.whole import write_whole
 
 SHARDS = "shards"
 """Folder of the records of shards in an output that is on its way."""
+
+MERGED = "shards.merged"
+"""Name that the records take when they are merged, while they are removed."""
 
 RECORD = "shard.toml"
 """Record of a shard, written last."""
@@ -161,9 +165,47 @@ def read_shards(root: Path, *, kind: str) -> list[tuple[Path, dict[str, Any]]]:
     return [found[number] for number in range(1, of + 1)]
 
 
+def remove_shards(root: Path) -> None:
+    """Remove the records of shards that are merged.
+
+    They are renamed first, all at once, so that a process that is killed here leaves a complete
+    output, and :func:`was_merged` says so.
+
+    Raises
+    ------
+    OutputError
+        They cannot be removed.
+    """
+    merged = root / MERGED
+    try:
+        if (root / SHARDS).is_dir():
+            if merged.is_dir():
+                shutil.rmtree(merged)
+            (root / SHARDS).rename(merged)
+        # One record stays to the end: it names the content, for the merge that ends this.
+        last = next(merged.glob(f"*/{RECORD}"), merged / RECORD)
+        for child in merged.iterdir():
+            if child.is_dir() and child != last.parent:
+                shutil.rmtree(child)
+        shutil.rmtree(merged)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove {error.filename or merged}: {error.strerror or error}"
+        ) from error
+
+
+def was_merged(root: Path) -> bool:
+    """Return whether a merge completed an output and was stopped while it removed the records."""
+    return (root / MERGED).is_dir() and not (root / SHARDS).is_dir()
+
+
 def shard_kind(root: Path) -> str | None:
-    """Return the content of an output's shards, as the first record names it, or None."""
-    for path in sorted((root / SHARDS).glob(f"*/{RECORD}")):
+    """Return the content of an output's shards, as the first record names it, or None.
+
+    Those that were merged and are not removed yet count.
+    """
+    place = root / (MERGED if was_merged(root) else SHARDS)
+    for path in sorted(place.glob(f"*/{RECORD}")):
         try:
             return str(read_toml(path)["kind"])
         except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
