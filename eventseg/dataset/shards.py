@@ -120,6 +120,7 @@ def encode_shard(
         if (root / SHARDS).is_dir():
             cure = f"'eventseg merge {root}' ends its merge, which was stopped"
         raise OutputError(f"{root} holds a complete data set; {cure}")
+    shard.check_array(root, again=root)
     claim(root, folders)
     with contextlib.ExitStack() as stack:
         for folder in {root, *folders}:

@@ -124,6 +124,7 @@ def evaluate_shard(
         with closing(plan_measures(request, scoring_of(plan))):
             pass  # what the merge would refuse is refused before hours of work
         root = _made_folder(plan.folder)
+        shard.check_array(root)
         passes = passes_of(plan)
         batch = request.batch_size
         shares = {

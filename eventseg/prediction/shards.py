@@ -107,6 +107,7 @@ def predict_shard(
     with ExitStack() as stack:
         stack.enter_context(locked(root, doing="predicting", shared=True))
         _claim(plan)
+        shard.check_array(root)
         workers = min(jobs, max(1, len(plan.ids)))
         pool = stack.enter_context(open_workers(workers=workers, tries=tries))
         share = shard.parts(plan.counts)

@@ -127,6 +127,7 @@ def label_shard(
                 f"{target.path} holds the complete label set {name}; to label by shards give "
                 "another --labels"
             )
+        shard.check_array(folder.partial)
         folder.begin_shared()
         place = shard.folder(folder.partial)
         try:

@@ -196,6 +196,7 @@ def simulate_streets_shard(
     mine = [seed for _, lo, hi in shard.parts([len(seeds)]) for seed in seeds[lo:hi]]
     with ExitStack() as stack:
         stack.enter_context(locked(root, doing="simulating", shared=True))
+        shard.check_array(root)
         folder = StreetsFolder(root, setting.to_dict(), mine, shared=True)
         folder.begin()
         pool = stack.enter_context(open_workers(workers=jobs, tries=tries))

@@ -53,6 +53,8 @@ def test_the_commands_make_the_report_of_one_run(made: Path, tmp_path: Path) -> 
         shown = evaluate(made, "--out", out, "--shard", shard)
         assert shown.exit_code == 0, shown.output
         assert f"when all 2 are done: eventseg merge {out}" in shown.output
+    of_another = evaluate(made, "--out", out, "--shard", "1/1")
+    assert "an array of 2, this is shard 1/1" in of_another.output
     refused = evaluate(made, "--out", out)
     assert refused.exit_code == 1
     assert "holds shards of a job array: 'eventseg merge" in refused.output

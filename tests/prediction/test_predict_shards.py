@@ -13,7 +13,7 @@ from recording_fixtures import tree
 from training_fixtures import street_dataset
 
 import eventseg
-from eventseg.errors import DatasetError, OutputError
+from eventseg.errors import DatasetError, JobsError, OutputError
 from eventseg.prediction.shards import predict_shard
 from eventseg.pseudolabel.shards import merge_shards
 from eventseg_cli.main import main
@@ -71,6 +71,8 @@ def test_a_merge_names_what_is_missing(root, inputs, straight, tmp_path):
         eventseg.predict_into(*arguments, **SETTINGS)
     with pytest.raises(DatasetError, match="made otherwise: probabilities"):
         predict_shard(*arguments, shard="1/2", device="cpu")
+    with pytest.raises(JobsError, match="an array of 2, this is shard 1/3"):
+        predict_shard(*arguments, shard="1/3", **SETTINGS)
     predict_shard(*arguments, shard="1/2", **SETTINGS)
     record = out / "shards/1-of-2/shard.toml"
     whole = record.read_bytes()

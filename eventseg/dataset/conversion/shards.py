@@ -87,6 +87,7 @@ def convert_shard(
     mine = [found[number] for number, begin, _ in parts if begin == 0]
     with ExitStack() as stack:
         stack.enter_context(locked(root, doing=DOING, shared=True))
+        shard.check_array(root)
         folder = ConversionFolder(root, setting, found, shared=True)
         pool = stack.enter_context(open_workers(workers=min(jobs, max(1, len(mine))), tries=tries))
         folder.begin()

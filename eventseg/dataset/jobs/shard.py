@@ -105,6 +105,27 @@ class Shard:
             first += weight
         return found
 
+    def check_array(self, root: Path, *, again: Path | None = None) -> None:
+        """Raise a JobsError where shards of an array of another number have begun in an output.
+
+        A task of a Slurm array that is submitted again by itself takes itself for one of one.
+
+        Parameters
+        ----------
+        root : Path
+            Output of the shards.
+        again : Path, optional
+            What to remove for another array, by default the records of all shards.
+        """
+        for path in sorted((root / SHARDS).glob("*-of-*")):
+            of = path.name.rpartition("-of-")[2]
+            if of.isdecimal() and int(of) != self.of:
+                raise JobsError(
+                    f"{root} holds shards of an array of {of}, this is shard {self}: give --shard "
+                    f"I/{of} with the number I of the shard, or remove {again or root / SHARDS} "
+                    "for another array"
+                )
+
     def folder(self, root: Path) -> Path:
         """Return the folder of the record in an output."""
         return root / SHARDS / f"{self.index}-of-{self.of}"

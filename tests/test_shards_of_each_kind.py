@@ -1,4 +1,4 @@
-"""A merge that is killed while it removes the shards is ended by another one."""
+"""Shards of each kind: merges that are killed, and arrays of another number of shards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eventseg.dataset.conversion.shards import convert_shard
 from eventseg.dataset.jobs.shard import read_shards, remove_shards
 from eventseg.dataset.shards import encode_shard
 from eventseg.dataset.writer import encode_dataset
-from eventseg.errors import OutputError
+from eventseg.errors import JobsError, OutputError
 from eventseg.pseudolabel.label_set import label_dataset
 from eventseg.pseudolabel.shards import label_shard
 from eventseg.simulate import simulate_streets, simulate_streets_shard
@@ -109,3 +109,22 @@ def test_records_that_cannot_be_removed_are_one_error(
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(OutputError, match=r"cannot remove .*shards: Permission denied"):
         remove_shards(tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", MAKES)
+def test_a_shard_of_an_array_of_another_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    recording, out = write_recording(tmp_path / "rec.hdf5"), tmp_path / "out"
+    make = MAKES[kind]
+    make(recording, out, "1/3")
+    before = tree(out)
+    # A task of a Slurm array that is submitted again by itself.
+    for name, value in (("ID", 3), ("COUNT", 1), ("MIN", 3), ("MAX", 3)):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+    with pytest.raises(JobsError, match="an array of 3, this is shard 1/1: give --shard I/3"):
+        make(recording, out, "slurm")
+    assert tree(out) == before
+    for shard in ("2/3", "3/3"):
+        make(recording, out, shard)
+    assert CliRunner().invoke(main, ["merge", str(out)]).exit_code == 0
