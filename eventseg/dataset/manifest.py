@@ -117,6 +117,8 @@ def difference(made: Manifest, asked: Manifest) -> str | None:
         "shift_frames": "none",
     }
     before, now = (default | manifest.settings.to_dict() for manifest in (made, asked))
+    if asked.settings.anchor.kind in ("frame", "centre"):  # has its frame, whatever its age
+        del before["frame_age"], now["frame_age"]
     for name in dict.fromkeys([*before, *now]):
         if before[name] != now[name]:
             return f"{name} was {_word(before[name])}, now {_word(now[name])}"

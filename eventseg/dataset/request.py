@@ -125,11 +125,16 @@ def encode_request(
     ------
     DatasetError, WindowError, DeviceError
         Settings that cannot be, alone or together.
+    RecordingError
+        A folder in place of a recording.
     """
     anchor, filters = to_anchor(anchor), to_filters(filters)
     representation = to_representation(representation)
     given = [recordings] if isinstance(recordings, str | Path) else recordings
     paths = sorted((canonical(Path(path)) for path in given), key=lambda path: path.stem)
+    for path in paths:
+        if path.is_dir():
+            raise RecordingError(f"{path} is a folder; give the recordings in it")
     recording_names(paths, held_out=held_out, validation=validation)
     groups = window_groups(anchor, windows_us, store=store)
     if ddof not in (0, 1):
@@ -163,8 +168,8 @@ def encode_request(
         sensor=sensor,
         rotate180=rotate180,
         choices=FileChoices.of(camera, time_unit, shift_frames),
-        held_out=tuple(sorted(held_out)),
-        validation=tuple(sorted(validation)),
+        held_out=tuple(sorted(set(held_out))),
+        validation=tuple(sorted(set(validation))),
         threads=threads,
     )
 

@@ -19,7 +19,7 @@ from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.settings import Settings
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding import encoding_of
-from eventseg.errors import DatasetError, EventsegError, OutputError
+from eventseg.errors import DatasetError, EventsegError, OutputError, RecordingError
 from eventseg.events import SensorSize
 from eventseg.files.locks import locked
 from eventseg.files.whole import write_whole
@@ -164,6 +164,28 @@ def test_recording_that_moved_is_found_again(tmp_path: Path) -> None:
     moved = Path(shutil.move(recording, tmp_path / "elsewhere"))
     encode_dataset([moved], tmp_path / "out", store="none")
     assert (open_dataset(tmp_path / "out").tensor(4) == before).all()
+
+
+@pytest.mark.parametrize("state", ["whole", "stopped"])
+def test_what_decides_nothing_is_no_other_setting(tmp_path: Path, state: str) -> None:
+    paths = [write_recording(tmp_path / f"{name}.hdf5", seed=k) for k, name in enumerate("abc")]
+    out = tmp_path / "out"
+    encode_dataset(paths, out, held_out=["a", "a"], validation=["b", "b"])
+    if state == "stopped":
+        (out / "manifest.toml").rename(out / "encode.partial.toml")
+        (out / "samples.csv").rename(out / "samples.partial.csv")
+    encode_dataset(paths, out, held_out=["a"], validation=["b"], max_frame_age_us=2_000_000)
+    assert open_dataset(out).manifest.settings.held_out == ("a",)
+    encode_dataset(paths, tmp_path / "stride", anchor="stride:100ms")
+    with pytest.raises(DatasetError, match="frame_age was 1s, now 2s"):
+        encode_dataset(
+            paths, tmp_path / "stride", anchor="stride:100ms", max_frame_age_us=2_000_000
+        )
+
+
+def test_a_folder_is_no_recording(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=f"{tmp_path} is a folder; give the recordings in it"):
+        encode_dataset(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("state", ["whole", "stopped"])
