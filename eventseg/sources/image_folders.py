@@ -57,6 +57,8 @@ class Folder(PictureSource):
         Whether the splits are others than the folder's, see :mod:`eventseg.sources.assigned`.
     imported : frozenset of str, optional
         Ids of the samples with labels in an imported set, in composed form; None of other sets.
+    own_classes : ClassTable, optional
+        Classes of the folder's own labels, where `label_set` is another.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class Folder(PictureSource):
     label_set: str = TRUTH
     assigned: bool = False
     imported: frozenset[str] | None = None
+    own_classes: ClassTable | None = None
     # Made once: loops over samples ask for them at every sample.
     ids: tuple[str, ...] = field(init=False, repr=False)
     sequences: tuple[str, ...] = field(init=False, repr=False)
@@ -149,8 +152,9 @@ class Folder(PictureSource):
         TrainingError
             There is no such set.
         """
+        own = self.own_classes or self.classes
         if name == TRUTH:
-            return self
+            return replace(self, classes=own, label_set=TRUTH, imported=None, own_classes=None)
         root = self.path / FOLDER
         sets = read_label_sets(root)
         if name not in sets.tables:
@@ -163,6 +167,7 @@ class Folder(PictureSource):
             classes=sets.tables[name],
             label_set=name,
             imported=frozenset(imported_ids(root, name)) if imported else None,
+            own_classes=own,
         )
 
     def with_splits(self, splits: tuple[str, ...]) -> Folder:

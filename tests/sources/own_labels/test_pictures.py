@@ -54,6 +54,10 @@ def test_pictures_take_label_sets_and_give_them(tmp_path: Path, names: tuple[str
     assert source.labelled.tolist() == [True, False, False, True]
     np.testing.assert_array_equal(source.labels(0), maps[0])
     np.testing.assert_array_equal(source.labels(3), maps[1])
+    own, straight = source.with_labels("truth"), open_source(root)
+    assert (own.label_set, own.classes) == ("truth", straight.classes)
+    assert own.labelled.all()
+    np.testing.assert_array_equal(own.labels(1), straight.labels(1))
     assert import_labels(root, tmp_path / "own", name="second").to_dict()["already"]
     for name, count in (("second", 2), ("truth", 4)):
         out = tmp_path / f"out_{name}"
