@@ -212,9 +212,18 @@ def _merge_sets(path: Path, labels: str | None, *, progress: Report) -> tuple[La
                 f"{path} holds no shards of {labels or 'label sets'}{others}; run pseudolabel "
                 "with --shard 1/N to N/N first"
             )
-        return tuple(
-            _merge_set(target, name, progress=progress) for name in found if labels in (None, name)
-        )
+        merged, errors = [], []
+        for name in found if labels is None else [labels]:
+            try:
+                merged.append(_merge_set(target, name, progress=progress))
+            except DatasetError as error:
+                errors.append(error)
+        if errors and merged:
+            names = ", ".join(one.name for one in merged)
+            raise DatasetError(f"{'; '.join(map(str, errors))}; merged: label sets {names}")
+        if errors:
+            raise errors[0]
+        return tuple(merged)
 
 
 def _merge_set(target: LabelTarget, name: str, *, progress: Report) -> LabelSummary:

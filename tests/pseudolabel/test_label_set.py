@@ -49,6 +49,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, tmp_path: Path) -> Path:
+    for recording in made.parent.glob("*.hdf5"):
+        shutil.copy(recording, tmp_path)
     shutil.copytree(made, tmp_path / "data")
     return tmp_path / "data"
 

@@ -14,6 +14,7 @@ from pseudolabel_teachers import SIX, StubTeacher, by_gray
 from recording_fixtures import tree, write_recording
 
 from eventseg.dataset.check import check_dataset
+from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.errors import DatasetError, OutputError
@@ -39,6 +40,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, tmp_path: Path) -> Path:
+    for recording in made.parent.glob("*.hdf5"):
+        shutil.copy(recording, tmp_path)
     return Path(shutil.copytree(made, tmp_path / "data"))
 
 
@@ -118,6 +121,18 @@ def test_a_shard_that_is_run_again_does_only_what_is_missing(data: Path) -> None
     again = CliRunner().invoke(main, ["merge", str(data)])
     assert again.exit_code == 1
     assert "holds no shards of label sets" in again.output
+
+
+def test_sets_that_are_complete_are_merged_and_the_others_named(data: Path) -> None:
+    label(data, "1/1", name="a")
+    label(data, "1/2", name="b")
+    label(data, "1/1", name="c")
+    with pytest.raises(DatasetError, match=r"labels.partial/b are missing.*; merged: .* sets a, c"):
+        merge_shards(data)
+    assert sorted(Manifest.read(data / "manifest.toml").labels) == ["a", "c"]
+    label(data, "2/2", name="b")
+    (merged,) = merge_shards(data)
+    assert merged.name == "b"
 
 
 @pytest.mark.parametrize("by_shard", [False, True])
