@@ -36,7 +36,10 @@ def locked(root: Path, *, doing: str = "encoding", shared: bool = False) -> Iter
     if fcntl is None:
         yield
         return
-    handle = os.open(root, os.O_RDONLY)
+    try:
+        handle = os.open(root, os.O_RDONLY)
+    except OSError as error:  # removed since by another process that had nothing to write
+        raise OutputError(f"cannot open {root}: {error.strerror or error}; run again") from error
     try:
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ from recording_fixtures import tree
 from training_fixtures import street_dataset
 
 from eventseg.errors import DatasetError, OutputError
+from eventseg.files.locks import locked
 from eventseg.labels import load_class_table
 from eventseg.labels.maps import merge_labels, merge_of
 from eventseg.sources.image_folders import Folder
@@ -109,6 +110,10 @@ def test_other_settings_and_strange_files_are_refused(drives, written, tmp_path)
     np.save(out / "events/train/zzz.npy", np.zeros(3))
     with pytest.raises(DatasetError, match=r"1 files of no sample, first .*zzz.npy"):
         write_release(drives, out)
+    before = tree(out)
+    with locked(out), pytest.raises(OutputError, match="another process is"):
+        write_release(drives, out, window="10ms", overwrite=True)
+    assert tree(out) == before
     found = write_release(drives, out, window="10ms", overwrite=True)
     assert not (out / "events/train/zzz.npy").exists()
     x = np.load(next((out / "events/test").glob("*.npy")))

@@ -163,8 +163,12 @@ def _write(
         "classes": list(table.names),
         "channels": list(source.encoding.normalised("evsegnet").units),
     }
-    _begin(root, settings, overwrite=overwrite)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {root}: {error.strerror or error}") from error
     with locked(root, doing="writing"):
+        _begin(root, settings, overwrite=overwrite)
         for done, i in enumerate(chosen):
             places = {kind: root / kind / parts[i] / checked_name(ids[i]) for kind in KINDS}
             _write_sample(source, i, places, window=window, merge=merge)
