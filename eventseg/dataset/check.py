@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eventseg.dataset.check_recordings import ANEW, recording_problems
+from eventseg.dataset.check_recordings import ANEW, missing_recordings, recording_problems
 from eventseg.dataset.describe_labels import dataset_warnings
 from eventseg.dataset.labelled import (
     SAMPLES_DIGEST,
@@ -127,6 +127,7 @@ def _problems(root: Path, threads: int, *, quick: bool) -> Iterator[str]:
     with dataset:
         yield from _samples(dataset)
         yield from _listing(dataset)
+        yield from missing_recordings(dataset)
         if quick:
             return
         yield from _tensors(dataset)

@@ -34,6 +34,19 @@ ANEW = "restore the file, or encode into another folder"
 """What to do about a table that contradicts the rest."""
 
 
+def missing_recordings(dataset: EventDataset) -> Iterator[str]:
+    """Yield the recordings that a data set without stored tensors lacks, one line each."""
+    if dataset.manifest.settings.store != "none":
+        return
+    for entry in dataset.manifest.recordings:
+        path = entry.file_from(dataset.path)
+        if not path.is_file():
+            yield (
+                f"recording {entry.name} is not at {path}: tensors are encoded from it (store "
+                "none); put it there"
+            )
+
+
 def recording_problems(
     dataset: EventDataset, entry: RecordingEntry, *, threads: int
 ) -> Iterator[str]:
@@ -49,7 +62,7 @@ def recording_problems(
     """
     path = entry.file_from(dataset.path)
     if not path.is_file():
-        if threads:
+        if threads and dataset.manifest.settings.store != "none":
             yield f"recording {entry.name} is not at {path}: cannot compare with it; put it there"
     elif digest_of(path) != entry.sha256:
         yield (

@@ -168,6 +168,18 @@ def test_deep_check_says_that_a_recording_is_gone(data: Path) -> None:
     assert "recording rec is not at" in problem
 
 
+@pytest.mark.parametrize("way", [{}, {"quick": True}, {"deep": True}])
+def test_tensors_that_are_not_stored_need_their_recording(
+    tmp_path: Path, way: dict[str, bool]
+) -> None:
+    recording = write_recording(tmp_path / "rec.hdf5")
+    encode_dataset(recording, tmp_path / "data", store="none")
+    assert check_dataset(tmp_path / "data", **way) == []
+    recording.rename(tmp_path / "moved.hdf5")
+    (problem,) = check_dataset(tmp_path / "data", **way)
+    assert f"recording rec is not at {recording}: tensors are encoded from it" in problem
+
+
 def test_labels_for_a_part_of_the_samples_are_no_problem(data: Path) -> None:
     image("labels/truth/rec_f000001.png", (32, 24))(data)
     assert check_dataset(data, deep=True) == []
