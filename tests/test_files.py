@@ -105,6 +105,8 @@ def without_locks(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 
 
 def test_a_folder_is_held_once(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot open .*gone: No such file .*; run again"):
+        locked(tmp_path / "gone").__enter__()
     with locked(tmp_path), pytest.raises(OutputError, match="another process is encoding"):
         locked(tmp_path).__enter__()
     with locked(tmp_path):

@@ -126,7 +126,12 @@ def encode_shard(
         for folder in {root, *folders}:
             stack.enter_context(locked(folder, shared=True))
         # Marks the folder as what it is, should this shard be killed before its record.
-        (root / SHARDS).mkdir(exist_ok=True)
+        try:
+            (root / SHARDS).mkdir(exist_ok=True)
+        except OSError as error:  # a shard that failed beside this one has removed the folder
+            raise OutputError(
+                f"cannot make {root / SHARDS}: {error.strerror or error}; run again"
+            ) from error
         stack.callback(_release_unused, root, folders)
         try:
             weights = [path.stat().st_size for path in request.paths]

@@ -419,6 +419,23 @@ def test_a_shard_needs_the_space_of_what_is_missing(
         encode_shard(recordings, out, free_bytes=lambda _: 10_000, **settings)
 
 
+def test_a_folder_that_a_failing_shard_removes_is_one_line(
+    tmp_path: Path, recordings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def vanish(path: Path, *arguments: object, **more: object) -> None:
+        if path.name == "shards":
+            path.parent.rmdir()
+        make(path, *arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", vanish)
+        with pytest.raises(OutputError, match=r"cannot make .*shards: No such file .*; run again"):
+            encode_shard(recordings, tmp_path / "out", shard="1/2")
+    assert encode_shard(recordings, tmp_path / "out", shard="1/2").samples
+
+
 def test_a_process_is_started_for_recordings_that_are_worth_it(tmp_path, monkeypatch):
     monkeypatch.setattr(job_workers, "processors", lambda: 8)
     monkeypatch.setattr(job_workers, "BYTES_A_WORKER", 1_000)
