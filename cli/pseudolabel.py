@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eventseg.files.texts import counted
 from eventseg.pseudolabel.recipes import LabelRecipe
 from eventseg.training.config.describe import describe_settings
-from eventseg.words import counted
 
 from . import options, printing
 from .group import Decorator, TitledCommand, option_group

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eventseg.words import counted
+from eventseg.files.texts import counted
 
 from . import callbacks, options, printing
 from .group import TitledCommand, option_group

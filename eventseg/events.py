@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eventseg.errors import EventsError
-from eventseg.words import counted
 
 EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "i1")])
 """One event as a record: time in us of the sensor's clock, column, row, polarity (1 = ON)."""
@@ -89,7 +88,7 @@ class EventStream:
     def __repr__(self) -> str:
         """Return the count, the span and the sensor on one line."""
         span = f"[{self.t0_us}, {self.t1_us}) us"
-        return f"EventStream({counted(len(self), 'event')}, {span}, {self.sensor})"
+        return f"EventStream({len(self)} events, {span}, {self.sensor})"
 
     @classmethod
     def from_arrays(

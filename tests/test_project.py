@@ -22,10 +22,10 @@ SOURCES = sorted([*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/**/*.py")])
 
 # Rooms from the bottom up: a module imports from its own room and from those before it.
 ROOMS = (
-    "errors", "words", "files", "splits", "events", "windows", "html", "images", "kernels",
-    "device", "encoding", "labels", "metrics", "networks", "recordings", "filters", "dataset",
-    "simulate", "augmentation", "sources", "plots", "prediction", "training", "pseudolabel",
-    "evaluation", "demo",
+    "errors", "files", "splits", "events", "windows", "html", "images", "kernels", "device",
+    "encoding", "labels", "metrics", "networks", "recordings", "filters", "dataset", "simulate",
+    "augmentation", "sources", "plots", "prediction", "training", "pseudolabel", "evaluation",
+    "demo",
 )  # fmt: skip
 # A simulated recording is an input like any other: nothing but the demo makes one.
 ABOVE_SIMULATE = {"simulate", "demo"}

@@ -8,8 +8,8 @@ import numpy as np
 
 from eventseg.dataset.describe_labels import MOST_MAPS, describe_labels, label_lines
 from eventseg.dataset.reader import EventDataset
+from eventseg.files.texts import counted
 from eventseg.recordings.choices import FileChoices
-from eventseg.words import counted
 
 
 def describe_dataset(dataset: EventDataset, *, most_maps: int | None = MOST_MAPS) -> dict[str, Any]:

@@ -35,12 +35,12 @@ from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError, LabelError
 from eventseg.events import EventStream
 from eventseg.files.digests import digest_of
+from eventseg.files.texts import counted
 from eventseg.filters.filtered import filtered
 from eventseg.images import read_image, read_picture
 from eventseg.labels.files import read_labels
 from eventseg.recordings import Recording, open_recording
 from eventseg.windows import to_us
-from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from eventseg.dataset.labelled import labelled_samples
 from eventseg.encoding.tensors import encode
 from eventseg.errors import DatasetError
 from eventseg.events import EventStream
-from eventseg.words import counted
+from eventseg.files.texts import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -38,9 +38,9 @@ from eventseg.device import thread_count
 from eventseg.errors import OutputError, RecordingError
 from eventseg.files import whole
 from eventseg.files.locks import locked
+from eventseg.files.texts import counted
 from eventseg.recordings import open_recording
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.words import counted
 
 KIND = "dataset"
 """Word for a data set in the records of shards."""

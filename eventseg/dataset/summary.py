@@ -10,7 +10,7 @@ from typing import Any
 from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.table import SampleTable
-from eventseg.words import counted
+from eventseg.files.texts import counted
 
 
 @dataclass(frozen=True, eq=False, slots=True)

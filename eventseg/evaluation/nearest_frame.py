@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.files.texts import counted
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.selection import times_of
 from eventseg.sources.source import Source
-from eventseg.words import counted
 
 
 def nearest_training(

@@ -28,10 +28,10 @@ from eventseg.evaluation.scored_part import ScoredPart, joined
 from eventseg.events import SensorSize
 from eventseg.files.digests import digest_of, table_digest
 from eventseg.files.locks import locked
+from eventseg.files.texts import counted
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.sources.leagues.league import League
 from eventseg.sources.recorded import EventSource
-from eventseg.words import counted
 
 KIND = "evaluation"
 """Word for an evaluation in the records of shards."""

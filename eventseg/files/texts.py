@@ -61,3 +61,13 @@ def read_csv(path: Path) -> dict[int, list[str]]:
     except csv.Error as error:
         raise ValueError(f"it is no CSV: {error}") from error
     return rows
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, which is in the plural but for one.
+
+    >>> counted(1, "recording"), counted(0, "sample"), counted(1200, "class")
+    ('1 recording', '0 samples', '1,200 classes')
+    """
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{plural}"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from eventseg.encoding.representation import MEAN_STD, Representation, to_representation
 from eventseg.encoding.tensors import encode
 from eventseg.errors import OutputError, WindowError
+from eventseg.files.texts import counted
 from eventseg.plots.events import render_events
 from eventseg.plots.moments import window_end_us
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
-from eventseg.words import counted
 
 EVENTS = "events"
 """Name of the view of events over the frame; the others are channels."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eventseg.encoding.tensors import encode
 from eventseg.errors import WindowError
+from eventseg.files.texts import counted
 from eventseg.plots.events import (
     LEAST_COUNTS,
     PANEL_INCHES,
@@ -21,7 +22,6 @@ from eventseg.plots.events import (
 )
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
-from eventseg.words import counted
 
 
 def figure_moment(

@@ -14,6 +14,7 @@ import numpy as np
 
 from eventseg.dataset.truth import TRUTH
 from eventseg.errors import DatasetError, OutputError
+from eventseg.files.texts import counted
 from eventseg.files.whole import check_folder
 from eventseg.labels.common import CommonTable, common_table
 from eventseg.labels.maps import ClassTable, Labels, paint_labels
@@ -32,7 +33,6 @@ from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.moment import Moment, MomentSource
 from eventseg.prediction.moments import open_moments, without_label_set
 from eventseg.recordings.progress import Progress, Report, no_report
-from eventseg.words import counted
 
 MOST_FPS, STILL_FPS = 60, Fraction(4)
 """Most pictures a second by default, and those of pictures without times."""

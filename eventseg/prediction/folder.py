@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eventseg import html
 from eventseg.dataset.layout import checked_name
 from eventseg.errors import DatasetError
-from eventseg.files.texts import read_csv
+from eventseg.files.texts import counted, read_csv
 from eventseg.files.whole import write_whole
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
@@ -29,7 +29,6 @@ from eventseg.prediction.layout import (
     probability_file,
 )
 from eventseg.prediction.manifest import PredictionManifest
-from eventseg.words import counted
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError)
 

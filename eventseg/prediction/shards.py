@@ -16,6 +16,7 @@ from eventseg.dataset.jobs.workers import open_workers
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
 from eventseg.files.locks import locked
+from eventseg.files.texts import counted
 from eventseg.files.whole import TEMPORARY, temporary_files
 from eventseg.prediction.folder import (
     PredictionFolder,
@@ -29,7 +30,6 @@ from eventseg.prediction.layout import MANIFEST, SAMPLES, UNFINISHED, label_file
 from eventseg.prediction.manifest import PredictionManifest, difference
 from eventseg.prediction.plan import PredictionPlan, plan_prediction, run_parts
 from eventseg.recordings.progress import Report, no_report
-from eventseg.words import counted
 
 KIND = "predictions"
 """Word for a prediction folder in the records of shards."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.dataset.jobs.job import TRIES
+from eventseg.files.texts import counted
 from eventseg.labels.maps import ClassTable
 from eventseg.pseudolabel.advice import warning_of
 from eventseg.pseudolabel.confidence import LabelFilters
@@ -19,7 +20,6 @@ from eventseg.pseudolabel.recipes import PRESETS, LabelRecipe
 from eventseg.pseudolabel.target import open_target
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.recordings.progress import Report, no_report
-from eventseg.words import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from eventseg.dataset.merge import merge_dataset
 from eventseg.dataset.shards import KIND as DATASET
 from eventseg.dataset.summary import DatasetSummary
 from eventseg.errors import DatasetError, EventsegError, OutputError
+from eventseg.files.texts import counted
 from eventseg.files.whole import temporary_files
 from eventseg.images import read_image, write_image
 from eventseg.labels.maps import ClassTable
@@ -38,7 +39,6 @@ from eventseg.pseudolabel.target import LabelTarget, open_target
 from eventseg.pseudolabel.teacher import Teacher
 from eventseg.recordings.progress import Report, no_report
 from eventseg.sources.layouts import open_layout
-from eventseg.words import counted
 
 KIND = "labels"
 """Word for a label set in the records of shards."""

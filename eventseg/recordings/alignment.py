@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from eventseg.errors import RecordingError
+from eventseg.files.texts import counted
 from eventseg.recordings.base import Recording
-from eventseg.words import counted
 
 STEP_US = 2_500
 """Distance of the shifts that are tried."""

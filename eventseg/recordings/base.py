@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from eventseg.errors import EventsError
 from eventseg.events import EventStream, SensorSize, warn_outside
+from eventseg.files.texts import counted
 from eventseg.html import table
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE, Epoch, Frames, Signal, seconds
 from eventseg.recordings.report import ReadingReport
 from eventseg.windows import FileOrder
-from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

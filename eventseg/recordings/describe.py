@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eventseg.files.texts import counted
 from eventseg.recordings.base import Recording
 from eventseg.recordings.contents import Signal
-from eventseg.words import counted
 
 RATE_BIN_US = 10_000
 """Bin of the peak event rate."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from eventseg.device import processors
 from eventseg.events import SensorSize
+from eventseg.files.texts import counted
 from eventseg.recordings.truth import truth_path
 from eventseg.simulate.recorder import Tally
 from eventseg.simulate.scene.scenarios import SimulationError
-from eventseg.words import counted
 
 SHORTEST_US = 10_000
 """Shortest recording."""

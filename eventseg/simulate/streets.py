@@ -15,11 +15,11 @@ from eventseg.dataset.jobs.workers import Workers, open_workers
 from eventseg.device import thread_count
 from eventseg.errors import DatasetError, OutputError
 from eventseg.files.locks import locked
+from eventseg.files.texts import counted
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.simulate.files import MOST_THREADS, Summary
 from eventseg.simulate.street_job import StreetJob, StreetSetting, make_street
 from eventseg.simulate.streets_folder import StreetsFolder, difference, read_streets, street_file
-from eventseg.words import counted
 
 KIND = "streets"
 """Word for streets in the records of shards."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventseg.files.texts import counted
 from eventseg.labels.maps import IGNORED
 from eventseg.labels.shares import LabelCounts, label_warnings
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.leagues.league import League
-from eventseg.words import counted
 
 
 def describe_folder(folder: Folder | League) -> dict[str, Any]:

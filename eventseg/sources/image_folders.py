@@ -19,6 +19,7 @@ from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
 from eventseg.files.digests import table_digest
 from eventseg.files.paths import composed
+from eventseg.files.texts import counted
 from eventseg.images import picture_size, read_image, read_picture, read_wide_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.image_folders import LAYOUTS, Item, labels_of, left_out_note, list_samples
@@ -29,7 +30,6 @@ from eventseg.labels.tables import PAGE
 from eventseg.sources.order import recording_ranks
 from eventseg.sources.picture_source import PictureSource
 from eventseg.splits import EVSEGNET_BIN_US, evsegnet_splits, export_row, hold_back_stretches
-from eventseg.words import counted
 
 FIRST_INSTANCE = 1000
 """In instance files of Cityscapes a thing is 1000 times the id of its class and its number."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.errors import EventsegError, TrainingError
+from eventseg.files.texts import counted
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.networks.checkpoints import load_without_values
 from eventseg.training.config.config import TrainConfig, load_config
 from eventseg.training.layout import BEST, CONFIG, METRICS, RUN
 from eventseg.training.run import open_run
 from eventseg.training.run_record import read_run, recorded_config
-from eventseg.words import counted
 
 
 def describe_run(path: str | Path) -> dict[str, Any]:

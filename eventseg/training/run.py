@@ -17,6 +17,7 @@ from eventseg.device import choose_device
 from eventseg.encoding.settings import Encoding
 from eventseg.errors import TrainingError
 from eventseg.files.extensions import short_extension
+from eventseg.files.texts import counted
 from eventseg.filters.rules import Filters
 from eventseg.networks import TrainedNetwork, load_network
 from eventseg.prediction.checkpoint_file import data_encoding
@@ -35,7 +36,6 @@ from eventseg.training.progress import EpochCallback, TrainingProgress
 from eventseg.training.run_record import check_is_run, read_run
 from eventseg.training.together import ending_together
 from eventseg.windows import MAX_FRAME_AGE_US, to_us
-from eventseg.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,11 +20,11 @@ from eventseg.dataset.jobs.workers import Workers, open_workers
 from eventseg.events import SensorSize
 from eventseg.files.locks import locked
 from eventseg.files.paths import relative_to
+from eventseg.files.texts import counted
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.progress import Progress, Report, no_report
 from eventseg.recordings.writers.conversion import loss_line, truth_lines
 from eventseg.recordings.writers.convert import WRITTEN
-from eventseg.words import counted
 
 DOING = "converting"
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from eventseg.evaluation.audit.audit import ASKED, BINS, Against, Audit
 from eventseg.evaluation.audit.maps import Pair
 from eventseg.evaluation.report.tables import percent
+from eventseg.files.texts import counted
 from eventseg.html import page, paragraph, table, write_text
 from eventseg.labels.maps import paint_labels
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.figure_files import FigureFiles
 from eventseg.plots.scores import figure_bars, figure_confusion, figure_reliability
 from eventseg.plots.training import figure_panels
-from eventseg.words import counted
 
 WORST = 6
 """Frames of the contact sheet."""

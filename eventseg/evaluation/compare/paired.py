@@ -15,9 +15,9 @@ from eventseg.evaluation.report.tables import percent
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.sample_scores import read_sample_scores
 from eventseg.evaluation.significance import PairedTest, paired_test
+from eventseg.files.texts import counted
 from eventseg.metrics.paired_bootstrap import Difference
 from eventseg.windows import format_duration, parse_duration
-from eventseg.words import counted
 
 TEST_HEADER = ("score", "first", "second", "difference", "95 % interval", "p")
 

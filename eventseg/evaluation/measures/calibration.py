@@ -14,6 +14,7 @@ from eventseg.evaluation.measures.measure import Scoring
 from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import Table, percent
 from eventseg.evaluation.rows import Row
+from eventseg.files.texts import counted
 from eventseg.labels.tables import IGNORED
 from eventseg.metrics.calibration import (
     BINS,
@@ -26,7 +27,6 @@ from eventseg.plots.scores import figure_calibration
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.recordings.progress import Progress
 from eventseg.sources.selection import part
-from eventseg.words import counted
 
 FITTED_ON = "val"
 """Part of the data that the temperature is fitted on."""

@@ -22,6 +22,7 @@ from eventseg.evaluation.settings import StressName
 from eventseg.evaluation.stress.axes import AXES, Axis
 from eventseg.evaluation.stress.changes import changed
 from eventseg.evaluation.stress.streets import simulated_again, why_not_again
+from eventseg.files.texts import counted
 from eventseg.labels.maps import ClassTable, Labels, merge_labels
 from eventseg.metrics.label_pairs import pair_counts
 from eventseg.metrics.scores import Scores, scores
@@ -30,7 +31,6 @@ from eventseg.plots.conditions import Line, figure_groups
 from eventseg.recordings.progress import Progress, Report
 from eventseg.sources.selection import merge_into, truth_of
 from eventseg.sources.source import Source
-from eventseg.words import counted
 
 ALL = "all"
 """Group of all samples; the others are recordings, or scenarios of simulated drives."""

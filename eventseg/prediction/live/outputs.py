@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import OutputError
+from eventseg.files.texts import counted
 from eventseg.files.whole import check_folder
 from eventseg.prediction.layout import check_no_prediction_folder
 from eventseg.prediction.live.byte_sources import loopback_address
 from eventseg.prediction.live.stream import LivePrediction
 from eventseg.prediction.live.summary import StreamSummary
-from eventseg.words import counted
 
 Output = Callable[[LivePrediction], object]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from eventseg.files.texts import counted
 from eventseg.prediction.live.packets import PacketCounts
-from eventseg.words import counted
 
 KEPT_TIMES = 10_000
 """Latest labels whose times are kept for the quantiles."""

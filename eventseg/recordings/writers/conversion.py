@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eventseg.words import counted
+from eventseg.files.texts import counted
 
 TRUE_MAPS = "true label maps"
 """Label maps of a truth file that stay behind, in counts of losses."""

@@ -19,6 +19,7 @@ from eventseg.errors import DatasetError, LabelError, TrainingError
 from eventseg.events import SensorSize
 from eventseg.files.digests import table_digest
 from eventseg.files.paths import composed
+from eventseg.files.texts import counted
 from eventseg.images import read_image
 from eventseg.labels.files import read_labels
 from eventseg.labels.maps import ClassTable, Labels
@@ -29,7 +30,6 @@ from eventseg.sources.leagues.masks import read_mask
 from eventseg.sources.leagues.settings import LeagueSettings
 from eventseg.sources.live import ChangeWindow, DrawChange, LiveWindow
 from eventseg.windows import parse_duration
-from eventseg.words import counted
 
 Picture = NDArray[np.uint8]
 

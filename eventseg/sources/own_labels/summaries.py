@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eventseg.files.texts import counted
 from eventseg.labels.maps import ClassTable
 from eventseg.labels.own_folders import CLASSES
-from eventseg.words import counted
 
 
 @dataclass(frozen=True, slots=True)
