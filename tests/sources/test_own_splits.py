@@ -416,7 +416,8 @@ def test_the_command_scores_the_part_of_a_split_file(
         record = json.loads(done.stdout)
         assert record["about"]["scored as"].startswith(f"truth-{part}-clean-split@")
         report = Path(record["report"])
-        assert report.parent.name.startswith(f"gray-{pictures.name}-truth-{part}-split@")
+        named = f"gray-{pictures.name}-truth-{part}-nobaselines-split@"
+        assert report.parent.name.startswith(named)
         (row,) = read_sample_scores(report.parent)
         assert {name.partition("_")[0] for name in row.ids} == {drive}
     refused = scored("wrong.csv")
