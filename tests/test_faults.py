@@ -168,7 +168,7 @@ WORK[name](Path(root), Path(out))
     ("name", "last"),
     [
         pytest.param("predict", "predictions.toml", marks=pytest.mark.slow),
-        ("shards", "manifest.toml"),
+        pytest.param("shards", "manifest.toml", marks=pytest.mark.slow),
         pytest.param("simulate", "drive.hdf5", marks=pytest.mark.slow),
     ],
 )

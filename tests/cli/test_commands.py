@@ -349,6 +349,7 @@ def test_info_of_a_data_set_says_what_its_tensors_are_and_what_filters_dropped(
     assert f"{entry['dropped']['refractory']} refractory dropped" in text
 
 
+@pytest.mark.slow
 def test_view_draws_a_moment(recording: Path) -> None:
     result = run("view", recording)
     assert (result.exit_code, result.stdout) == (0, "rec.png\n")

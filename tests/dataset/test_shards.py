@@ -70,7 +70,7 @@ def cluster():
 
 
 @pytest.mark.parametrize("anchor", ANCHORS)
-@pytest.mark.parametrize("of", [1, 3, 5])
+@pytest.mark.parametrize("of", [3, *(pytest.param(of, marks=pytest.mark.slow) for of in (1, 5))])
 def test_merged_shards_are_the_run_of_one_process(
     tmp_path: Path, recordings: list[Path], straight: dict[str, Path], anchor: str, of: int
 ) -> None:

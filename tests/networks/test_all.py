@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from networks_fixtures import DEEPER, logits, on_meta, one_thread  # noqa: F401 - a fixture
+from networks_fixtures import logits, on_meta, one_thread  # noqa: F401 - a fixture
 from torch import Tensor, nn
 from torchvision import models
 
@@ -30,6 +30,9 @@ from eventseg.networks.network import batch_norms
 from eventseg_cli.main import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+FEW = {"evsegnet", "fastscnn", "enet", "deeplabv3_resnet50"}
+"""Networks of what has no code of a network's own; the others are among the slow tests."""
 
 # Parameters at 3 channels and 19 classes, and at 6 and 6, of the reference implementations.
 COUNTS = {
@@ -70,7 +73,7 @@ def test_parameters_are_those_of_the_acceptance_table(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in DEEPER)) for name in ARCHITECTURES],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in ARCHITECTURES],
 )
 def test_late_fusion_has_both_networks_and_the_inputs_size(name: str) -> None:
     fused = on_meta(name, 7, 6, fusion="late", frame_channels=1)
@@ -319,7 +322,7 @@ def test_without_a_name_all_are_listed() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in DEEPER)) for name in ARCHITECTURES],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in ARCHITECTURES],
 )
 def test_known_sizes_are_those_of_the_network(name: str) -> None:
     network = on_meta(name, 6, 6)

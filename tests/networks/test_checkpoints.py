@@ -260,10 +260,15 @@ def compiled(network: torch.nn.Module) -> Any:
         torch.nn.DataParallel,
         torch.optim.swa_utils.AveragedModel,
         compiled,
-        lambda n: compiled(torch.nn.DataParallel(n)),
         lambda n: torch.nn.DataParallel(compiled(n)),
-        lambda n: torch.optim.swa_utils.AveragedModel(torch.nn.DataParallel(n)),
-        lambda n: torch.nn.ModuleDict({"model": n}),
+        *(
+            pytest.param(wrap, marks=pytest.mark.slow)
+            for wrap in (
+                lambda n: compiled(torch.nn.DataParallel(n)),
+                lambda n: torch.optim.swa_utils.AveragedModel(torch.nn.DataParallel(n)),
+                lambda n: torch.nn.ModuleDict({"model": n}),
+            )
+        ),
     ],
 )
 def test_names_of_wrapped_networks_are_those_of_the_bare_one(tmp_path: Path, wrap: Any) -> None:

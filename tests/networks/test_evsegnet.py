@@ -245,7 +245,13 @@ def test_maps_of_multiples_of_32_are_doubled():
 
 
 @pytest.mark.parametrize("auxiliary", ["none", "head", "copy"])
-@pytest.mark.parametrize(("batch", "size"), [(1, (32, 32)), (1, (65, 97)), (2, (40, 64))])
+@pytest.mark.parametrize(
+    ("batch", "size"),
+    [
+        (1, (65, 97)),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, (32, 32)), (2, (40, 64)))),
+    ],
+)
 def test_gradients_reach_every_parameter(auxiliary, batch, size):
     torch.manual_seed(0)
     network = EvSegNet(4, 3, width=NARROW, auxiliary=auxiliary).train()

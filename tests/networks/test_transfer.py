@@ -95,7 +95,7 @@ def outcomes(report: TransferReport) -> dict[str, str]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("channels", [1, 5, 6])
+@pytest.mark.parametrize("channels", [1, pytest.param(5, marks=pytest.mark.slow), 6])
 def test_equal_channels_have_the_response_of_before(name: str, channels: int) -> None:
     # Into fewer channels than it injects, CGNet keeps its response only where norms are alike.
     source, network, report = moved(

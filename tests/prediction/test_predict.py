@@ -56,6 +56,7 @@ def frame_network(path: Path, kind: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_train_by_keywords_is_the_configured_training(root, run):
     assert [row.epoch for row in run.history] == [1, 2]
     assert run.best in run.history

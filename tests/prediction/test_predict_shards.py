@@ -41,7 +41,7 @@ def straight(root: Path, inputs: list[Path]) -> dict[str, str]:
     return tree(root / "straight")
 
 
-@pytest.mark.parametrize("of", [1, 5])
+@pytest.mark.parametrize("of", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_merged_shards_are_the_run_of_one_process(root, inputs, straight, of):
     out = root / f"by{of}"
     for index in range(of, 0, -1):

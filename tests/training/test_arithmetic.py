@@ -197,6 +197,7 @@ def test_the_benchmark_of_loaders_trains_in_float32(monkeypatch: pytest.MonkeyPa
     assert (training.config.amp, training.config.memory_format) == ("off", "contiguous")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blind")
 def test_a_run_goes_on_and_is_repeated_with_its_own_choice(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -103,6 +103,7 @@ def test_resumed_run_needs_the_file_no_more(data: Path, first: Path, tmp_path: P
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.slow
 def test_run_that_never_saved_needs_the_same_file(data: Path, first: Path, tmp_path: Path) -> None:
     source_run = Path(shutil.copytree(first, tmp_path / "source"))
     prepared(data, tmp_path / "run", network__init=str(source_run))

@@ -100,6 +100,7 @@ def test_pairs_on_other_samples_use_those_in_common_and_say_so(runs: Path) -> No
     assert {test["samples"] for test in tests} == {30}
 
 
+@pytest.mark.slow
 def test_pairs_that_cannot_be_tested_are_one_line_and_write_nothing(runs: Path) -> None:
     first, gray = runs / "first", runs / "gray"
 
