@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -189,8 +190,10 @@ def tiny_drive(
 
     import eventseg
 
-    for name in ("drive.hdf5", "other.hdf5", "drive.truth.h5", "other.truth.h5", "drives"):
+    for name in ("drive.hdf5", "other.hdf5", "drive.truth.h5", "other.truth.h5"):
         (tmp_path / name).symlink_to(tiny_drive_folder / name)
+    # Examples import labels into it, which later tests must not see.
+    shutil.copytree(tiny_drive_folder / "drives", tmp_path / "drives")
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
