@@ -61,7 +61,7 @@ def command(
     checkpoints, of which one may be given alone; of predictions every map; of a folder of converted
     recordings every digest; of labelled pictures every picture and label map; of a league, DDD17 in
     the ESS repack or DSEC-Semantic as downloaded, every mask, all events and every index; of both
-    every label set that lies beside.
+    every label set that is beside.
 
     \b
     eventseg check rec1487339175.eventseg

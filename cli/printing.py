@@ -1,4 +1,4 @@
-"""What commands print and read again: JSON, summaries, notes on what was left out."""
+"""Printing of commands: JSON, summaries, notes on files that were left out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def print_json(value: Any) -> None:
 
 
 class Summary(Protocol):
-    """What was done, as lines for people and as JSON."""
+    """Summary of a command, as lines for people and as JSON."""
 
     def lines(self) -> list[str]:
         """Return the summary as lines of text."""

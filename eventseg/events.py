@@ -218,7 +218,7 @@ class EventStream:
         Warns
         -----
         UserWarning
-            The span lies more than a second before or after that of the stream.
+            The span is more than a second before or after that of the stream.
         """
         if t1_us < t0_us:
             raise EventsError(f"the span [{t0_us}, {t1_us}) us ends before it begins")

@@ -123,7 +123,7 @@ def evsegnet_splits(
     """Return ``train``, ``gap`` or ``val`` for rows of one of EV-SegNet's training recordings.
 
     A bin longer than 50 ms validates if all of its 50 ms do, and is left out as ``gap`` if any of
-    them does or lies in a gap.
+    them does or is in a gap.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which samples of a data set have labels of a set, and sets that were imported."""
+"""Samples of a data set that have labels of a set, and sets that were imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an encoding has made: its data sets, as lines for people and as JSON."""
+"""Summary of an encoding: its data sets, as lines for people and as JSON."""
 
 from __future__ import annotations
 

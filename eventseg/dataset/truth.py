@@ -45,7 +45,7 @@ class TrueLabels:
 def find_truth(recording: Recording) -> FoundTruth | None:
     """Return the truth file beside a recording, or None.
 
-    The truth of ``drive.hdf5`` is none of ``drive.raw``, which lies beside it.
+    The truth of ``drive.hdf5`` is none of ``drive.raw``, which is beside it.
 
     Raises
     ------

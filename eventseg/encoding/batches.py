@@ -200,7 +200,7 @@ class BatchEncoder:
         return int(max(1, min(by_tensors, by_events, len(ends))))
 
     def _events_within(self, t0_us: int, t1_us: int) -> EventStream:
-        """Return the events of the part of a span that lies within the recording."""
+        """Return the events of the part of a span that is within the recording."""
         begin = min(max(t0_us, self.source.t_first_us), self.source.t_last_us + 1)
         events: EventStream = self.source.events(  # type: ignore[attr-defined]
             begin, max(begin, min(t1_us, self.source.t_last_us + 1))

@@ -28,7 +28,7 @@ class CheckpointFile:
     ----------
     path : Path
     name : str
-        Name of the run folder, or of the file where it lies in none.
+        Name of the run folder, or of the file where it is in none.
     data : Path, optional
         Data that the network was trained on, where the run folder tells.
     named : NamedCheckpoint, optional

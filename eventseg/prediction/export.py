@@ -95,7 +95,7 @@ def export(
         A run folder, a checkpoint, or the name of a shipped network.
     out : path, optional
         The file; by default ``NAME.onnx`` or ``NAME.pt2`` beside the checkpoint, of a shipped
-        network in the working folder. The card, ``MODEL_CARD.md``, lies beside it.
+        network in the working folder. The card, ``MODEL_CARD.md``, is beside it.
     format : {"onnx", "torch"}
         ONNX, or a program of ``torch.export``.
     argmax : bool

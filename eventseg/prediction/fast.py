@@ -139,7 +139,7 @@ def machine_key(device: torch.device) -> str:
 def bench_file(checkpoint: Path) -> Path:
     """Return the file of the measurements of a checkpoint.
 
-    It lies beside the checkpoint, and in the user's cache folder for a shipped network.
+    It is beside the checkpoint, and in the user's cache folder for a shipped network.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def begun_folder(
     overwrite : bool
         Remove predictions that are complete or of other settings.
     cure : str
-        What to do about predictions of other settings.
+        Cure for predictions of other settings.
 
     Raises
     ------

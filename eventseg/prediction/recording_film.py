@@ -1,4 +1,4 @@
-"""Film of a recording: frame, events of the window, and the truth where it lies beside."""
+"""Film of a recording: frame, events of the window, and the truth where it is beside."""
 
 from __future__ import annotations
 

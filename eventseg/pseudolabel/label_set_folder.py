@@ -180,7 +180,7 @@ class LabelSetFolder:
         self.remove_partial()
 
     def remove_partial(self) -> None:
-        """Remove what was there while the set was on its way."""
+        """Remove the files that a set has while it is on its way."""
         _remove(self.partial)
 
     def _compare(self, made: Settings, what: str) -> None:

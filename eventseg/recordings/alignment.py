@@ -73,7 +73,7 @@ class Alignment:
 
     @property
     def certain(self) -> bool:
-        """Whether the interval is narrow and the best shift lies within the range."""
+        """Whether the interval is narrow and the best shift is within the range."""
         low, high = self.interval_us
         inside = self.shifts_us[0] < self.offset_us < self.shifts_us[-1]
         return bool(inside and high - low <= CERTAIN_US)

@@ -108,7 +108,7 @@ class Recording(ABC):
         Warns
         -----
         UserWarning
-            The span lies more than a second before or after the recording. A span in a gap
+            The span is more than a second before or after the recording. A span in a gap
             is empty without it.
         """
 
@@ -137,7 +137,7 @@ class Recording(ABC):
         Warns
         -----
         UserWarning
-            The span lies more than a second before or after all events, frames and `held`.
+            The span is more than a second before or after all events, frames and `held`.
         """
         first_us, last_us = held or (self.t_first_us, self.t_last_us)
         t0 = int(first_us if t0_us is None else t0_us)

@@ -18,7 +18,7 @@ def check_recording(path: str | Path, **choices: Any) -> tuple[list[str], list[s
     """Return the problems of a recording and the omissions and repairs of its reader.
 
     Every event is read: times that never fall, coordinates on the sensor and as many events as
-    the index says. Every frame is read for its size and its time. Where a truth file lies beside,
+    the index says. Every frame is read for its size and its time. Where a truth file is beside,
     it must belong to the recording, or to another one there that differs in its suffix alone.
 
     Parameters

@@ -30,7 +30,7 @@ def finished_pair(target: Path, *, mark: str = "") -> Iterator[tuple[Path, Path]
     Parameters
     ----------
     target : Path
-        The recording. What lies under its name and that of its truth is replaced.
+        The recording. What is under its name and that of its truth is replaced.
     mark : str
         Ending of both temporary names before ``.part``, where several processes may write the
         same recording.
@@ -96,7 +96,7 @@ def owner_of(truth: Path) -> Path | None:
 
 
 def is_anothers(truth: Path, recording: Path) -> bool:
-    """Return whether a truth file beside a recording is that of another one which lies there too.
+    """Return whether a truth file beside a recording is that of another one which is there too.
 
     False where there is no such file, or a damaged one.
     """

@@ -102,7 +102,7 @@ class StreetsFolder:
         self._write(UNFINISHED, {*self.before, *self.seeds})
 
     def finish(self) -> None:
-        """Remove what killed processes left, and list all streets, which completes the folder.
+        """Remove files that killed processes left, and complete the folder by listing all streets.
 
         Streets of earlier runs that are not there, as of one that was stopped, are not listed.
         """

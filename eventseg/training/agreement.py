@@ -1,4 +1,4 @@
-"""What the processes of one training must agree on: the folder, the settings, the samples."""
+"""Agreement of the processes of one training on the folder, the settings and the samples."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def by_stretches(
     Recordings are cut into stretches of :data:`MOST_NEIGHBOURS` samples, of fewer where the part
     would have fewer than :data:`FEWEST_STRETCHES`, and stretches are shuffled. The first samples
     of this order are a fraction of the part as someone would label it: some clips, not single
-    frames that show nearly all there is. A smaller fraction of one seed lies in a larger one.
+    frames that show nearly all there is. A smaller fraction of one seed is in a larger one.
 
     Parameters
     ----------

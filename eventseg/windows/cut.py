@@ -56,7 +56,7 @@ def cut_windows(
         Length of every window in us, or a duration such as ``50ms``.
     longest_us : int, optional
         Length of the longest window of the same samples. A sample is left out, and counted, if
-        its longest window lies in a gap between events.
+        its longest window is in a gap between events.
     max_frame_age_us : int or None
         Largest age of a frame at a window's end, for ``stride`` and ``evsegnet``; an older one
         is no partner of the window. None for any age.

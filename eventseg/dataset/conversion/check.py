@@ -68,7 +68,7 @@ def check_conversion(path: str | Path) -> tuple[list[str], list[str]]:
 
 
 def repair_conversion(path: str | Path) -> list[str]:
-    """Remove what killed processes have left in a folder, and return the names of the files.
+    """Remove files that killed processes have left in a folder, and return the names of the files.
 
     Raises
     ------

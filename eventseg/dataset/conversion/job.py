@@ -35,7 +35,7 @@ class ConvertJob:
         Path of the recording as seen from the folder.
     setting : ConvertSetting
     before : ConvertedRecording, optional
-        What an earlier run has made of it.
+        Result of an earlier run.
     """
 
     source: Path

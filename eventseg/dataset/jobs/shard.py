@@ -115,7 +115,7 @@ class Shard:
         root : Path
             Output of the shards.
         again : Path, optional
-            What to remove for another array, by default the records of all shards.
+            Files to remove for another array, by default the records of all shards.
         """
         for path in sorted((root / SHARDS).glob("*-of-*")):
             of = path.name.rpartition("-of-")[2]

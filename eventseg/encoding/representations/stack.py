@@ -14,7 +14,7 @@ POLARITIES: tuple[tuple[str, Polarity], ...] = (("+", "on"), ("-", "off"))
 
 
 def add(dt_us, p, window_us, bins):
-    """Count an event in the part of the window that it lies in."""
+    """Count an event in the part of the window that it is in."""
     return (((1 - p) * bins + dt_us * bins // window_us, np.int64(1)),)
 
 

@@ -34,7 +34,7 @@ def audit_folder_name(
     confidence : Path, optional
         Folder of confidence PNGs.
     against : {"truth", "teacher"}
-        What the other labels are.
+        Words for the other labels.
     """
     parts = ["audit", *([data.resolve().name] if of_sets else []), pair.labels.name]
     parts.append(pair.other.name)

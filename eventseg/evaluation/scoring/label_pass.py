@@ -90,7 +90,7 @@ class PassResult:
     coloured : int
         Number of pictures that held colours instead of ids.
     kinds : frozenset of str
-        What the predictions are: ``labels``, ``logits``, ``probabilities``.
+        Kind of the predictions: ``labels``, ``logits``, ``probabilities``.
     """
 
     rows: Mapping[str, list[Row]]

@@ -26,5 +26,5 @@ def shipped_file(word: str | Path) -> Path | None:
 
 
 def is_shipped(checkpoint: Path) -> bool:
-    """Return whether a file lies with the shipped networks, where nothing else is written."""
+    """Return whether a file is with the shipped networks, where nothing else is written."""
     return checkpoint.parent.resolve() == FOLDER.resolve()

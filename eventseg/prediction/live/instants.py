@@ -1,7 +1,7 @@
 """Instants of a live stream: which windows are complete, and which lie in a gap without events.
 
 The rule is that of ``stride`` in :func:`eventseg.cut_windows`, found while time goes by: windows
-end at ``first + k every``; one that lies in a gap of more than 100 ms is left out and counted; the
+end at ``first + k every``; one that is in a gap of more than 100 ms is left out and counted; the
 last one ends at or after the last event. So a live stream and a recording have the same instants.
 """
 
@@ -36,7 +36,7 @@ class Instants:
     Attributes
     ----------
     blank : int
-        Number of instants left out because their window lies in a gap.
+        Number of instants left out because their window is in a gap.
     """
 
     def __init__(self, *, every_us: int, window_us: int) -> None:
@@ -74,7 +74,7 @@ class Instants:
             Time before which all events have been seen.
         waiting : bool
             Whether events from then on are waiting to be seen: a window whose events have ended
-            then waits too, as they tell whether it lies in a gap. Else the time alone went on: a
+            then waits too, as they tell whether it is in a gap. Else the time alone went on: a
             quiet scene is a gap once it has been quiet for 100 ms.
         """
         if self._next_us is None or self._last_us is None or complete_us is None:

@@ -143,7 +143,7 @@ class PacketOrder:
 
     An event is passed on once another one has come that is `lateness_us` younger, and every event
     from before the time that is passed on, :attr:`complete_us`, is dropped and counted. A packet
-    that lies more than a second before that is not late: the sensor's clock has restarted, or its
+    that is more than a second before that is not late: the sensor's clock has restarted, or its
     counter has wrapped. Time goes on 1 us after the latest event then.
 
     Parameters

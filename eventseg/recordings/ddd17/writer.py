@@ -176,7 +176,7 @@ class DDD17Writer:
         image : uint8 or uint16 (height, width)
             Grey values; 8-bit ones are stored shifted up by 8, 16-bit ones as they are.
         t_start_us, t_end_us, exposure_start_us, exposure_end_us : int
-            Start and end of the frame, and of its exposure, which lies inside.
+            Start and end of the frame, and of its exposure, which is inside.
         position : (row, column)
             Row and column of the upper left corner of a region of interest.
 

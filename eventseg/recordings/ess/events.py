@@ -81,7 +81,7 @@ class EssEvents:
     ) -> tuple[EventColumns, int]:
         """Return the events ``[start, stop)`` on a sensor, and the number of those that are none.
 
-        Times are microseconds, rounded down. An event whose place lies outside the sensor, or whose
+        Times are microseconds, rounded down. An event whose place is outside the sensor, or whose
         polarity is neither 0 nor 1, is damage and left out.
         """
         times_ns = self.times_ns(start, stop)

@@ -67,7 +67,7 @@ def read_index(path: Path, *, events: int) -> EssIndex:
     Raises
     ------
     RecordingError
-        The file is missing, damaged or of another shape, or a row lies outside the events, or times
+        The file is missing, damaged or of another shape, or a row is outside the events, or times
         of frames run backwards or have another unit.
     """
     try:

@@ -1,6 +1,6 @@
 """Chunks unpacked by the HDF5 library, for filters that it brings as plugins.
 
-The library unpacks chunks of datasets only. Here the dataset has one chunk and lies in a file in
+The library unpacks chunks of datasets only. Here the dataset has one chunk and is in a file in
 memory, which takes chunk after chunk of one kind: a file for each would take most of the time.
 """
 

@@ -1,4 +1,4 @@
-"""Which columns of a file are time, place and polarity: by their names, or by their numbers."""
+"""Order of columns: time, place and polarity by their names, or by their numbers."""
 
 from __future__ import annotations
 

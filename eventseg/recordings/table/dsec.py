@@ -1,7 +1,7 @@
 """Events of DSEC by spans of time, without a pass over the file, and rectified.
 
 ``ms_to_idx`` holds for each millisecond since ``t_offset`` the first event at or after it, so that
-a span is read by itself. ``rectify_map.h5`` tells for each raw pixel where it lies in the rectified
+a span is read by itself. ``rectify_map.h5`` tells for each raw pixel where it is in the rectified
 view, in fractions of pixels, possibly outside.
 """
 

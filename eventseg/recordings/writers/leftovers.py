@@ -22,7 +22,7 @@ ENDINGS = (
 
 
 def remove_stale(path: Path) -> None:
-    """Remove what killed conversions into a file have left beside it.
+    """Remove files that killed conversions into a file have left beside it.
 
     An interrupt leaves nothing; a process that is killed cannot clean up.
     """

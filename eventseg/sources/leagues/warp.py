@@ -47,7 +47,7 @@ def dsec_frame(sample: LeagueSample, colour: bool) -> NDArray[np.uint8]:
 
 @lru_cache(HELD)
 def event_grid(calibration: Path) -> torch.Tensor:
-    """Return where each pixel of the event view lies in the frame, float32 (480, 640, 2).
+    """Return where each pixel of the event view is in the frame, float32 (480, 640, 2).
 
     Places are scaled to -1 to 1 between the centres of the outer pixels.
     """

@@ -46,7 +46,7 @@ class TrainConfig:
         Updates in place of epochs; 0 where `epochs` gives the length.
     fraction : float
         Share of the training samples to use: stretches of up to 20 neighbours, drawn by the seed;
-        a smaller share lies in a larger one.
+        a smaller share is in a larger one.
     min_covered : float
         Least share of its window that a sample's recording must cover.
     validation_share : float

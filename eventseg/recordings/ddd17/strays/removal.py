@@ -45,9 +45,9 @@ def without_strays(
 ) -> NDArray[np.void]:
     """Leave out times that the packets around them contradict; return the remaining islands.
 
-    An event is left out if it lies more than a second (100 ms where its packet is dense) from
+    An event is left out if it is more than a second (100 ms where its packet is dense) from
     the others of its packet and beyond the neighbouring packets, or if it breaks the order of a
-    dense packet by more than 2 ms. A packet is left out if it lies more than a second from both
+    dense packet by more than 2 ms. A packet is left out if it is more than a second from both
     neighbours, whose times follow each other; where another overflow brings it between them, it
     gets that one.
 
