@@ -160,7 +160,7 @@ def test_the_command_plans_prints_and_trains(data: Path, tmp_path: Path) -> None
     wrong = CliRunner().invoke(main, [*called, "--budget", "8s"])
     assert wrong.exit_code == 2
     assert "--budget is for --recipe auto" in wrong.output
-    run = eventseg.train(data, out, network="fastscnn", workers=0, device="cpu", budget="2s")
+    run = eventseg.train(data, out, network="fastscnn", workers=0, device="cpu", budget="4s")
     assert run.config.epochs == 0
     assert run.history[-1].iteration == run.config.iterations > 0
     with pytest.raises(TrainingError, match="settings budget beside a complete configuration"):
