@@ -11,9 +11,10 @@ from typing import Any
 from eventseg.dataset.folder import DatasetFolder, sample_files
 from eventseg.dataset.jobs.shard import read_shards, remove_shards, was_merged
 from eventseg.dataset.layout import MANIFEST, SAMPLES
-from eventseg.dataset.manifest import Manifest, difference
+from eventseg.dataset.manifest import Manifest
 from eventseg.dataset.recording_entry import RecordingEntry
 from eventseg.dataset.request import different_files, one_sensor, truth_tables
+from eventseg.dataset.shard_records import differing
 from eventseg.dataset.shards import KIND
 from eventseg.dataset.summary import DatasetSummary
 from eventseg.dataset.table import Row, SampleTable, read_rows
@@ -148,9 +149,7 @@ def _entries(root: Path, manifests: Mapping[str, Manifest]) -> dict[str, Recordi
     entries: dict[str, RecordingEntry] = {}
     for shard, manifest in manifests.items():
         same = replace(manifest, recordings=first.recordings)
-        differs = difference(first, same)
-        if manifest.version != first.version:
-            differs = f"version was {first.version}, now {manifest.version}"
+        differs = differing(first, same)
         if differs:
             raise DatasetError(
                 f"shards {name} and {shard} differ: {differs}; remove {root} and run all shards "

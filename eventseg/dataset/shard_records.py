@@ -71,11 +71,16 @@ def _compare(made: Manifest, asked: Manifest, *, shard: str, root: Path, cure: s
         replace(one, recordings=tuple(entry for entry in one.recordings if entry.name in names))
         for one in (made, asked)
     )
-    differs = difference(before, now)
-    if before.version != now.version:
-        differs = f"version was {before.version}, now {now.version}"
+    differs = differing(before, now)
     if differs:
         raise DatasetError(
             f"{root} holds shards encoded otherwise: {differs} (shard {shard}); encode with the "
             f"same settings and recordings, or {cure}"
         )
+
+
+def differing(before: Manifest, now: Manifest) -> str | None:
+    """Return how two shards differ, in words, or None where they may be merged."""
+    if before.version != now.version:
+        return f"version was {before.version}, now {now.version}"
+    return difference(before, now)

@@ -32,7 +32,7 @@ from eventseg_cli.main import main
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FEW = {"evsegnet", "fastscnn", "enet", "deeplabv3_resnet50"}
-"""Networks of what has no code of a network's own; the others are among the slow tests."""
+"""Networks for tests of code that all share; the others are among the slow tests."""
 
 # Parameters at 3 channels and 19 classes, and at 6 and 6, of the reference implementations.
 COUNTS = {
