@@ -7,8 +7,13 @@ events are sorted by band, added to the table of a band, and each table is finis
 Each part is timed alone on the same windows and the same ring of outputs, in turn with the encoder,
 and so are two parts of the finish: the same loop into an output that stays in the cache (its
 divisions and roots), and the writing of the output alone by a plain loop. The floor is the reading
-of the events and the writing of the output at the speeds of plain loops over memory. The sum of the
-three parts predicts the time of the encoder; where it is right, the parts say what binds.
+of the events and the writing of the output at the speeds of plain loops over memory.
+
+Between two windows the output, which is larger than the cache, takes the place of the table and of
+the room for sorted events there. So the time of the encoder is predicted by sorting and adding
+between plain writings of the output, less the writings, and the finish; where it is right, these
+terms say what binds. Sorting and adding alone, whose memory stays in the cache, say how much of it
+is the cache's.
 """
 
 from __future__ import annotations
@@ -89,6 +94,18 @@ def write_all(ring, first, count, value):
             flat[i] = value
 
 
+@njit(nogil=True)
+def sort_add_and_write(
+    t, x, y, p, lo, hi, t0_us, rows, width, shift, ends, key, order, count_time, square, ring,
+    first, value,
+):  # fmt: skip
+    bands = (rows + (1 << shift) - 1) >> shift
+    for k in range(len(lo)):
+        sort_by_band(t, x, y, p, lo[k], hi[k], t0_us[k], 0, rows, width, shift, ends, key, order)
+        add_often(order, ends, bands, count_time, square, 1)
+        write_all(ring, first + k, 1, value)
+
+
 def terms(sensor: SensorSize, n_events: int, *, threads: int) -> dict[str, Callable[[], object]]:
     """Return what is timed: the encoder, the parts of its work, and parts of the finish."""
     windows = windows_of(sensor)
@@ -121,6 +138,12 @@ def terms(sensor: SensorSize, n_events: int, *, threads: int) -> dict[str, Calla
         add_often(orders[thread], ends[thread], bands, *table, part.stop - part.start)
         table[:] = 0
 
+    def sort_add_write(part: slice, thread: int) -> None:
+        room = ends[thread], keys[thread], orders[thread]
+        given = *columns, lo[part], hi[part], cut.t0_us[part], rows, width, shift, *room
+        sort_add_and_write(*given, *tables[thread], ring, part.start, np.float32(2))
+        tables[thread][:] = 0
+
     def finish(part: slice, thread: int, *, cached: bool) -> None:
         count, table = part.stop - part.start, tables[thread]
         finish_all(ring, part.start, count, rows, width, shift, *table, WINDOW_US, cached)
@@ -136,6 +159,7 @@ def terms(sensor: SensorSize, n_events: int, *, threads: int) -> dict[str, Calla
         "finish": lambda: shared(partial(finish, cached=False)),
         "finish in the cache": lambda: shared(partial(finish, cached=True)),
         "write": lambda: shared(write),
+        "sort, add and write": lambda: shared(sort_add_write),
     }
 
 
@@ -158,8 +182,8 @@ def main() -> None:
                     terms(sensor, n_events, threads=threads), count=2 if quick else ROUNDS
                 )
                 ms = {k: 1e3 * float(np.median(v)) / windows_of(sensor) for k, v in seconds.items()}
-                parts = ("sort", "add", "finish")
-                predicted = np.median(sum(seconds[name] for name in parts) / seconds["encode"])
+                at_events = seconds["sort, add and write"] - seconds["write"]
+                predicted = np.median((at_events + seconds["finish"]) / seconds["encode"])
                 read, write = (bandwidth[threads][name] * 1e6 for name in ("read", "write"))
                 written = 24 * sensor.height * sensor.width
                 floor_ms = written / write + n_events * EVENT_BYTES / read

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -59,7 +60,25 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     option.numprocesses = min(MOST_PROCESSES, (os.cpu_count() or 1) + 1)
     option.dist = "loadfile"
+    option.loadscopereorder = False  # tests are in order: file_groups.in_order
     _compile_libraries()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out files so that those which share a dear fixture stay in one process."""
+    from file_groups import GroupScheduling
+
+    return GroupScheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put tests that run side by side in the order in which their files are dealt out."""
+    if hasattr(config, "workerinput"):
+        from file_groups import in_order
+
+        items[:] = in_order(items)
 
 
 def _compile_libraries() -> None:
