@@ -10,6 +10,10 @@ from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = {
     "tests/evaluation": "evaluation",
+    "tests/networks": "networks",
+    "tests/prediction/test_export.py": "networks",
+    "tests/prediction/test_loading.py": "networks",
+    "tests/pseudolabel": "teachers",
     "tests/sources/leagues": "leagues",
     "tests/sources/live": "live",
     "tests/sources/own_labels": "own labels",
@@ -18,10 +22,17 @@ TOGETHER = {
     "tests/test_notebooks.py": "pages",
     "tests/test_site.py": "pages",
 }
-"""Folders and files whose tests share what one process makes once: data sets, and runs on them."""
+"""Folders and files whose tests share what one process makes once.
 
-FIRST = ("pages", "training", "evaluation", "tests/test_examples.py", "tests/demo/test_demo.py")
-"""Groups of few tests that take long. Dealt out last, they would leave other processes idle."""
+Data sets and runs on them, the first export to ONNX, and libraries of networks, which take seconds
+to import.
+"""
+
+FIRST = (
+    "networks", "training", "pages", "evaluation", "teachers", "tests/test_examples.py",
+    "tests/demo/test_demo.py",
+)  # fmt: skip
+"""Groups that take long. Dealt out last, they would leave other processes idle."""
 
 
 def group_of(nodeid: str) -> str:

@@ -216,7 +216,7 @@ def test_file_cut_at_any_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_cache")
-@pytest.mark.parametrize("flips", [250, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("flips", [80, pytest.param(1_000, marks=pytest.mark.slow)])
 def test_a_flipped_bit_changes_its_word_only(tmp_path: Path, flips: int) -> None:
     events = some_events(400)
     words = davis_events(events, SENSOR)

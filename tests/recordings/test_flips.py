@@ -110,7 +110,7 @@ LONG = (".h5", ".db3", ".bag", ".csv")
 @pytest.mark.parametrize(
     ("suffix", "places"),
     [
-        *((suffix, 150 if suffix in LONG else None) for suffix in WRITERS),
+        *((suffix, 60 if suffix in LONG else None) for suffix in WRITERS),
         *(pytest.param(suffix, None, marks=pytest.mark.slow) for suffix in LONG),
     ],
 )
@@ -133,7 +133,7 @@ def test_file_cut_at_any_place(tmp_path: Path, suffix: str, places: int | None) 
     assert known or suffix != ".csv"
 
 
-@pytest.mark.parametrize("flips", [150, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("flips", [60, pytest.param(1_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_flipped_bit_changes_what_is_near_it_only(
     tmp_path: Path, suffix: str, flips: int

@@ -264,6 +264,7 @@ def test_the_fit_recovers_known_settings(learned, known):
         assert 1.05 < estimate.factor < factor**1.5, name
 
 
+@pytest.mark.slow
 def test_a_fit_proposes_settings_that_a_street_takes(tmp_path):
     tiny = SensorSize(20, 27)
     seen: list[float] = []

@@ -74,7 +74,7 @@ def settings_of(root: Path, **changes: Any) -> dict[str, Any]:
 
 
 def losses_of_training(data: Path, root: Path) -> list[float]:
-    """Return the loss of each of fifty updates, with everything that processes reduce.
+    """Return the loss of each of thirty updates, with everything that processes reduce.
 
     Gradients of zero but for rounding would be large steps of Adam, so the optimiser is SGD.
     """
@@ -84,7 +84,7 @@ def losses_of_training(data: Path, root: Path) -> list[float]:
         losses.extend([now.loss] * (now.images > 0))
 
     settings = settings_of(
-        root, epochs=0, iterations=50, ema_decay=0.9, loss__class_weights="enet",
+        root, epochs=0, iterations=30, ema_decay=0.9, loss__class_weights="enet",
         batch_norm_batches=2, gradient_clip=10.0,
     )  # fmt: skip
     train_tiny(data, root / "curve", progress=tell, **settings)
@@ -92,12 +92,12 @@ def losses_of_training(data: Path, root: Path) -> list[float]:
 
 
 def losses_in_float64(root: Path) -> list[float]:
-    """Return the losses of fifty updates in float64, of batches of two sizes."""
+    """Return the losses of twenty updates in float64, of batches of two sizes."""
     training = training_of(tiny(**settings_of(root, optimiser__kind="adam")))
     losses: list[float] = []
-    whole = (random_batch(3 + k % 2) for k in range(50))
+    whole = (random_batch(3 + k % 2) for k in range(20))
     shares = ({name: x[rank() :: world()] for name, x in batch.items()} for batch in whole)
-    train_pass(training, shares, updates=50, report=lambda loss, _: losses.append(loss))
+    train_pass(training, shares, updates=20, report=lambda loss, _: losses.append(loss))
     return losses
 
 

@@ -162,7 +162,7 @@ def test_two_processes_have_the_losses_of_one(
     out, (first, second) = done
     one_thread()
     alone = losses_of_training(data, tmp_path)
-    assert len(alone) == len(first["curve"]) == 50
+    assert len(alone) == len(first["curve"]) == 30
     assert second["curve"] == []
     assert first["curve"] == pytest.approx(alone, rel=1e-5)
     assert min(alone) < 0.7 * alone[0], "nothing was learnt"

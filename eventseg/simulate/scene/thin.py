@@ -17,6 +17,7 @@ CROSSING_EVERY_M = 126.0
 """Distance of the crossings, which stay open: nine blocks of 14 m."""
 
 
+@lru_cache(maxsize=4096)
 def plain_block(
     row: tuple[int | float, ...], seed: int, side: int, index: int, share: float
 ) -> tuple[int | float, ...]:
