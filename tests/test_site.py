@@ -247,6 +247,26 @@ def test_figures_in_sentences_are_those_of_the_results() -> None:
     assert f"({parameters / 1e6:.1f} million parameters" in card
 
 
+def test_scores_of_the_network_study_are_those_of_its_result() -> None:
+    found = result("networks_study")["lines"]
+    text = (DOCS / "reproduction/enet.md").read_text(encoding="utf-8")
+    rows = {
+        "Fast-SCNN": "fastscnn", "CGNet": "cgnet", "ENet": "enet",
+        "ENet, all dilations 1": "enet-no-dilation",
+        "ENet without regular bottlenecks": "enet-no-regular",
+        "ENet without the pooling branch": "enet-no-pooling",
+        "ENet, batch 10, rate 5e-4": "enet-batch10-rate0.0005",
+        "ENet, batch 10, rate 8e-4": "enet-batch10-rate0.0008",
+        "ENet, batch 5, rate 5e-4": "enet-batch5-rate0.0005",
+        "ENet, batch 5, rate 8e-4": "enet-batch5-rate0.0008",
+    }  # fmt: skip
+    assert len(found) == len(rows)
+    for row, line in rows.items():
+        low, high = found[line]["interval_95"]
+        assert len(found[line]["seeds"]) == 3
+        assert f"| {row} | {found[line]['miou']:.1f} | {low:.1f} to {high:.1f} |" in text, row
+
+
 def test_the_page_of_python_has_every_public_name() -> None:
     shown = re.findall(r"^::: eventseg\.(\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
     assert len(shown) == len(set(shown))
