@@ -36,7 +36,7 @@ from eventseg.kernels.finalize import finalize_plane
 
 SENSORS = (SensorSize(260, 346), SensorSize(480, 640), SensorSize(720, 1280))
 EVENTS = (10_000, 50_000, 150_000)
-WINDOW_US, ROUNDS = 50_000, 9
+WINDOW_US, ROUNDS = 50_000, 31
 EVENT_BYTES = 13
 OUTPUT_BYTES = 96 << 20
 """Outputs of all windows together: more than stays in a cache."""
