@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.errors import NetworkError
+from eventseg.networks.blocks.depthwise import DepthwiseConv2d
 from eventseg.networks.blocks.fcn_head import initialise
 from eventseg.networks.blocks.trunk import check_one_of
 from eventseg.networks.network import PooledBatchNorm2d, SegmentationNetwork, resize
@@ -56,7 +57,7 @@ def convolution(
     if padding is None:
         padding = kernel // 2
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=nn.Conv2d(
+        conv=DepthwiseConv2d(
             in_channels, out_channels, kernel, stride, padding, groups=groups, bias=bias
         ),
         bn=PooledBatchNorm2d(out_channels),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eventseg.networks import build_network
+from eventseg.networks.blocks.depthwise import DepthwiseConv2d
 from eventseg.networks.memory_format import (
     MemoryFormat,
     channels_last_copy,
@@ -49,6 +50,48 @@ def test_bf16_gradients_of_dilated_depthwise_convolutions_are_right(
     mended = deepcopy(convolution)
     in_memory_format(mended, "channels_last")
     assert far(exact, gradients(mended, x, grad, amp="bf16")) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "dilation"),
+    [
+        ((16, 22), 3, 2, 1, 1),
+        ((15, 21), 3, (2, 1), 0, 1),
+        ((17, 20), 5, (1, 3), (2, 1), 1),
+        ((24, 19), 3, 2, 2, 2),
+        ((16, 16), 3, 2, 3, 1),  # padding beyond the kernel's reach, which PyTorch computes
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_bf16_gradients_of_strided_depthwise_convolutions_are_right(
+    size: tuple[int, int],
+    kernel: int,
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int],
+    dilation: int,
+    last: bool,
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    own = DepthwiseConv2d(32, 32, kernel, stride, padding, dilation, groups=32)
+    plain = nn.Conv2d(32, 32, kernel, stride, padding, dilation, groups=32)
+    plain.load_state_dict(own.state_dict())
+    memory_format = torch.channels_last if last else torch.contiguous_format
+    x = torch.randn(3, 32, *size, generator=random).contiguous(memory_format=memory_format)
+    found = []
+    for convolution, amp in ((own, "bf16"), (plain, "bf16"), (plain, "off"), (own, "off")):
+        x_of = x.clone().requires_grad_()
+        with autocast(amp, CPU):
+            out = convolution(x_of)
+        grad = torch.randn(out.shape, generator=random.manual_seed(1)).to(out.dtype)
+        out.backward(grad.contiguous(memory_format=memory_format))
+        found.append(
+            [out.detach().float(), x_of.grad, *(p.grad.clone() for p in convolution.parameters())]
+        )
+        convolution.zero_grad()
+    assert far(found[2], found[0]) < 0.01
+    assert far(found[1], found[0]) < 0.01
+    assert far(found[2], found[3]) == 0
 
 
 @pytest.mark.parametrize("name", ["evsegnet", "cgnet", "fastscnn"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from eventseg.networks.blocks.depthwise import DepthwiseConv2d
 from eventseg.networks.blocks.fcn_head import initialise
 from eventseg.networks.blocks.trunk import Features, Trunk, check_one_of
 
@@ -34,7 +35,7 @@ def conv_norm_relu6(
 ) -> nn.Sequential:
     """Return a convolution without bias and padding, a batch norm and a ReLU capped at 6."""
     return nn.Sequential(
-        nn.Conv2d(
+        DepthwiseConv2d(
             in_channels, out_channels, kernel, stride, 0, dilation, groups=groups, bias=False
         ),
         nn.BatchNorm2d(out_channels),
