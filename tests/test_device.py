@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from eventseg.device import choice as device
-from eventseg.device import choose_own_device
+from eventseg.device import choose_own_device, keep_freed_memory
 from eventseg.device.own_gpu import take_first_free
 from eventseg.errors import DeviceError
 
@@ -125,3 +126,16 @@ def test_side_by_side_processes_take_gpus_of_their_own(tmp_path: Path) -> None:
 
 def test_a_device_that_is_named_is_for_all() -> None:
     assert choose_own_device("cpu") == torch.device("cpu")
+
+
+def test_freed_memory_is_kept_unless_the_user_or_the_system_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "100000")
+    assert not keep_freed_memory()
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not keep_freed_memory()

@@ -18,6 +18,7 @@ import torch
 from training_fixtures import street_dataset
 
 from eventseg.device import choice as device
+from eventseg.device import memory
 from eventseg.errors import OutputError, TrainingError
 from eventseg.files import locks, whole
 from eventseg.kernels import compile_lock, cuda_device
@@ -29,10 +30,10 @@ POSIX_ONLY = ("fcntl", "resource", "pwd", "grp", "termios", "posix", "syslog")
 
 def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "exists", lambda _path: False)
-    known = device.peak_memory_mib(torch.device("cpu"))
+    known = memory.peak_memory_mib(torch.device("cpu"))
     assert known > 10
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
-    assert math.isnan(device.peak_memory_mib(torch.device("cpu")))
+    assert math.isnan(memory.peak_memory_mib(torch.device("cpu")))
 
 
 def test_all_modules_import_without_posix_ones_and_public_names_stay_objects() -> None:
@@ -53,7 +54,7 @@ for module in (eventseg, *modules):
 
 
 def test_posix_modules_stand_behind_one_door() -> None:
-    doors = {"eventseg/files/locks.py", "eventseg/device/choice.py"}
+    doors = {"eventseg/files/locks.py", "eventseg/device/memory.py"}
     for path in [*ROOT.glob("eventseg/**/*.py"), *ROOT.glob("cli/**/*.py")]:
         place = path.relative_to(ROOT).as_posix()
         lines = [line.strip() for line in path.read_text().splitlines()]

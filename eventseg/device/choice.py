@@ -1,4 +1,4 @@
-"""Devices: where networks run and kernels encode, with how many threads, and memory in use."""
+"""Devices: where networks run and kernels encode, and with how many threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import math
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -135,33 +134,6 @@ def set_threads(threads: int | None = None, *, workers: int = 0) -> int:
     return torch.get_num_threads()
 
 
-def free_memory(device: torch.device) -> int | None:
-    """Return the bytes of memory that a device has free, or None where the system does not say."""
-    if device.type == "cuda":
-        # Loaded here, so that encoding on the CPU needs no torch.
-        import torch
-
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(line for line in lines if line.startswith("MemAvailable:"))
-        bytes_free = 1024 * int(free.split()[1])
-    except (OSError, StopIteration, ValueError):
-        return None
-    return min([bytes_free, *_free_in_container()])
-
-
-def _free_in_container() -> list[int]:
-    """Return the bytes that the limit of a Linux control group leaves, if there is one."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = (group / "memory.current").read_text(encoding="ascii").strip()
-        return [max(0, int(limit) - int(used))]
-    except (OSError, ValueError):  # no group, or "max"
-        return []
-
-
 @dataclass(frozen=True, slots=True)
 class EncodingDevice:
     """Device that encodes, and the reason it was chosen."""
@@ -247,43 +219,3 @@ def _visible_gpus(text: str) -> list[str]:
     """Return the GPUs that :data:`VISIBLE` lists: none where it is empty, up to a -1 otherwise."""
     listed = (gpu.strip() for gpu in text.split(","))
     return list(itertools.takewhile(lambda gpu: gpu not in ("", "-1"), listed))
-
-
-def limit_memory(limit_bytes: int) -> None:
-    """Limit the memory of this process, where the system can."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
-
-
-def forget_peak_memory(device: torch.device) -> None:
-    """Let the peak memory of a GPU's allocator begin anew; that of a process on the CPU stays."""
-    if device.type == "cuda":
-        # Loaded here, so that encoding on the CPU needs no torch.
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Return the peak memory in MiB: of the device's allocator, or of this process on the CPU.
-
-    NaN where the system does not tell, which is Windows.
-    """
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if os.path.exists("/proc/self/status"):  # noqa: PTH110 - a kernel's file
-        with open("/proc/self/status", encoding="ascii") as file:  # noqa: PTH123
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
-    try:
-        import resource
-    except ImportError:  # POSIX only
-        return math.nan
-    # Bytes on macOS, kilobytes elsewhere.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 1024

@@ -185,7 +185,7 @@ def _processor() -> dict[str, Any]:
 def _memory_gib() -> float | None:
     import torch
 
-    from eventseg.device.choice import free_memory
+    from eventseg.device.memory import free_memory
 
     free = free_memory(torch.device("cpu"))
     return None if free is None else round(free / 2**30, 1)

@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eventseg.device import choose_device, forget_peak_memory, peak_memory_mib
+from eventseg.device import (
+    choose_device,
+    forget_peak_memory,
+    keep_freed_memory,
+    peak_memory_mib,
+)
 from eventseg.errors import TrainingError
 from eventseg.metrics.scores import scores
 from eventseg.recordings.progress import no_report
@@ -103,6 +108,8 @@ def train(
     if tensorboard:
         check_tensorboard()
     device = choose_device(str(device))
+    if device.type == "cpu":
+        keep_freed_memory()
     with ending_together(device):
         run = prepare_run(
             source,
