@@ -63,7 +63,8 @@ def segmentation_loss(
             factor = spec.auxiliary_weight if k else 1.0
             if factor == 0:
                 continue
-            precise = _precise(logits)
+            # A softmax over channels that are last copies them, at every term.
+            precise = _precise(logits).contiguous()
             for name, weight in spec.terms:
                 value = _term(
                     name,
