@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eventseg.errors import NetworkError
+from eventseg.networks.resizing import enlarge_by_products
+
+SMALL, FEWEST_TIMES = 128, 3
+"""Largest side of logits that training on a CPU enlarges by matrix products, and least factor."""
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -87,8 +91,16 @@ class SegmentationNetwork(nn.Module, ABC):
                 f"this {type(self).__name__} was built for inputs "
                 f"(N, {self.in_channels}, H, W), got {tuple(x.shape)}"
             )
-        outputs = [resize(logits, x, align_corners=self.align_corners) for logits in self.heads(x)]
+        outputs = [self._at_size(logits, x) for logits in self.heads(x)]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _at_size(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return logits at the input's height and width, float (N, classes, H, W)."""
+        (h, w), size = logits.shape[-2:], (x.shape[-2], x.shape[-1])
+        pays = max(h, w) <= SMALL and FEWEST_TIMES * h <= size[0] and FEWEST_TIMES * w <= size[1]
+        if logits.device.type == "cpu" and logits.requires_grad and pays:
+            return enlarge_by_products(logits, size, align_corners=self.align_corners)
+        return resize(logits, x, align_corners=self.align_corners)
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training or evaluation mode; frozen batch norms stay in evaluation mode.

@@ -18,6 +18,7 @@ whether it resizes logits or probabilities is not known, here it is logits).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -115,3 +116,41 @@ def _shares(source: int, target: int) -> Tensor:
     begin, pixels = edges[:-1, None], np.arange(source)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(begin, pixels)
     return torch.from_numpy(np.maximum(covered, 0) * target / source)
+
+
+def enlarge_by_products(x: Tensor, size: tuple[int, int], *, align_corners: bool) -> Tensor:
+    """Return a map enlarged bilinear by two matrix products: ``rows x columns^T`` of each channel.
+
+    The weights are those of ``torch.nn.functional.interpolate``, whose sums differ by rounding. On
+    a CPU the products of a small map take a fraction of its time, forward and backward.
+
+    Parameters
+    ----------
+    x : float (N, C, h, w)
+    size : tuple of int
+        Height and width of the result.
+    align_corners : bool
+
+    Returns
+    -------
+    float32 (N, C, H, W), or float64 as `x`
+        Whatever autocast says.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+        rows, columns = (
+            _bilinear_weights(source, target, align_corners).to(x)
+            for source, target in zip(x.shape[-2:], size, strict=True)
+        )
+        return rows @ (x @ columns.mT)
+
+
+@lru_cache(maxsize=64)
+def _bilinear_weights(source: int, target: int, align_corners: bool) -> Tensor:
+    """Return the weights of an interpolation along one axis, float64 (target, source)."""
+    with torch.inference_mode(False), torch.no_grad():
+        units = torch.eye(source, dtype=torch.float64)[None]
+        weights = functional.interpolate(
+            units, size=target, mode="linear", align_corners=align_corners
+        )
+        return weights[0].mT.contiguous()

@@ -146,5 +146,5 @@ def update_average(average: nn.Module, network: nn.Module, *, decay: float, upda
     reached = min(decay, (1 + update) / (10 + update))
     averaged: list[Tensor] = list(average.parameters())
     torch._foreach_lerp_(averaged, list(network.parameters()), 1 - reached)
-    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)
+    if kept := list(average.buffers()):
+        torch._foreach_copy_(kept, list(network.buffers()))

@@ -9,11 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from eventseg.augmentation.sample import Sample, warp
 from eventseg.augmentation.settings import Draw
 from eventseg.events import SensorSize
+from eventseg.networks import build_network
 from eventseg.networks.resizing import (
+    enlarge_by_products,
     nearest,
     nearest_positions,
     resize_inputs,
@@ -137,3 +140,33 @@ def test_the_rule_of_the_original_resizes_a_sample_before_it_is_moved() -> None:
     together = torch.from_numpy(np.concatenate([given_.image, given_.events]))[None]
     shown = resize_inputs(together, EVSEGNET_SIZE, kind="both", rule="evsegnet")[0].numpy()
     np.testing.assert_allclose(shown, np.concatenate([made.image, made.events]), atol=1e-6)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize(
+    ("source", "target"), [((3, 5), (24, 31)), ((1, 1), (4, 7)), ((6, 4), (5, 16))]
+)
+def test_products_enlarge_as_torch_does_forward_and_backward(
+    source: tuple[int, int], target: tuple[int, int], align_corners: bool
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, *source, generator=random, dtype=torch.float64, requires_grad=True)
+    grad = torch.randn(2, 3, *target, generator=random, dtype=torch.float64)
+    own = enlarge_by_products(x, target, align_corners=align_corners)
+    peer = functional.interpolate(x, target, mode="bilinear", align_corners=align_corners)
+    torch.testing.assert_close(own, peer)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(y, x, grad, retain_graph=True) for y in (own, peer))
+    )
+
+
+def test_logits_of_a_training_in_bfloat16_are_enlarged_in_float32() -> None:
+    torch.manual_seed(0)
+    network = build_network("fastscnn", in_channels=2, classes=3, dropout=0.0)
+    x = torch.randn(2, 2, 64, 96)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        trained = network(x)
+        small = network.heads(x)[0]
+    assert (small.dtype, trained.dtype) == (torch.bfloat16, torch.float32)
+    known = functional.interpolate(small.float(), x.shape[-2:], mode="bilinear")
+    torch.testing.assert_close(trained, known)
