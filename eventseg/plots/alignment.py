@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from eventseg.plots.legends import as_written
 from eventseg.recordings.alignment import SOUND_US, Alignment
 
 
@@ -22,6 +23,6 @@ def figure_alignment(found: Alignment, *, name: str) -> Figure:
     axes.plot([found.offset_us / 1e3], [top], "o", color="black", label="best shift, 95 %")
     axes.set_xlabel("shift of the frames, ms")
     axes.set_ylabel("correlation of events and gradients")
-    axes.set_title(name, loc="left")
+    axes.set_title(as_written(name), loc="left")
     axes.legend(frameon=False, fontsize=8)
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from eventseg.plots.legends import as_written
 from eventseg.plots.scores import SERIES, blank_figure
 
 MARKERS = "osD^vPX*"
@@ -75,10 +76,13 @@ def figure_groups(
             mew=1.4 if joined else 1.0,
             ls=STYLES[number % len(STYLES)],
             lw=1.4 if joined else 0,
-            label=line.name,
+            label=as_written(line.name),
         )
     same = len({tuple(line.samples) for line in lines}) == 1
-    ticks = [f"{name}\nn={lines[0].samples[k]:,}" if same else name for k, name in enumerate(names)]
+    ticks = [
+        as_written(name) + (f"\nn={lines[0].samples[k]:,}" if same else "")
+        for k, name in enumerate(names)
+    ]
     crowded = max(map(len, names)) > 12 or groups > 10
     axes.set_xticks(
         range(groups),

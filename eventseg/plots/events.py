@@ -16,6 +16,7 @@ from eventseg.errors import EventsError, OutputError
 from eventseg.events import EventStream
 from eventseg.files.whole import write_whole
 from eventseg.images import check_figure
+from eventseg.plots.legends import as_written
 
 ON_RGB = (220, 38, 38)
 OFF_RGB = (37, 99, 235)
@@ -237,7 +238,7 @@ def figure_sample(
                 cmap=COLOUR_MAPS[name],
             )
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(as_written(title), fontsize=11)
     return figure
 
 

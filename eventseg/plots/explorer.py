@@ -15,6 +15,7 @@ from eventseg.encoding.tensors import encode
 from eventseg.errors import OutputError, WindowError
 from eventseg.files.texts import counted
 from eventseg.plots.events import render_events
+from eventseg.plots.legends import as_written
 from eventseg.plots.moments import window_end_us
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
@@ -136,7 +137,7 @@ class Explorer:
             title += f"; {low:g} (dark) to {high:g}"
             self.image = _painted(values, low, high)
         self._shown.set_data(self.image)
-        self._axes.set_title(title, fontsize=9)
+        self._axes.set_title(as_written(title), fontsize=9)
         self._time.valtext.set_text(f"{(self.t1_us - first_us) / 1e6:.3f}")
         self._length.valtext.set_text(format_duration(self.window_us))
         self.figure.canvas.draw_idle()

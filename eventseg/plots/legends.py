@@ -1,4 +1,4 @@
-"""Sizes of a legend of classes and of texts, so that they fit beside or below their pictures."""
+"""Names as Matplotlib draws them, and sizes of legends and texts that fit their pictures."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ class LegendSize(NamedTuple):
     font_pt: float
     columns: int
     height_pt: float
+
+
+def as_written(name: str) -> str:
+    r"""Return a name of a user's own for a text of a figure, which shows it as it is.
+
+    Matplotlib takes what stands between two ``$`` for a formula, and leaves labels that begin with
+    ``_`` out of a legend.
+
+    >>> as_written("$a$"), as_written("_b")
+    ('\\$a\\$', ' _b')
+    """
+    return " " * name.startswith("_") + name.replace("$", r"\$")
 
 
 def fit_legend(
@@ -80,6 +92,6 @@ def _width_pt(text: str) -> float:
 @lru_cache(maxsize=4096)
 def _width_at(text: str, font: FontProperties, _file: str) -> float:
     """Return the width of the letters of a text; the file of the font may change by settings."""
-    path = TextPath((0, 0), text, prop=font)
+    path = TextPath((0, 0), as_written(text), prop=font)
     # Outlines end at their control points. Their extents are the same, but found curve by curve.
     return float(np.ptp(path.vertices[path.codes != Path.CLOSEPOLY, 0]))

@@ -20,6 +20,7 @@ from eventseg.plots.events import (
     render_channel,
     render_events,
 )
+from eventseg.plots.legends import as_written
 from eventseg.recordings import Recording
 from eventseg.windows import check_window, format_duration, to_us
 
@@ -106,7 +107,8 @@ def figure_windows(
         draw_image(grid[0, column], render_events(events, frame), title=title)
         counts = render_channel(count, shown=count > 0, limits=(0.0, most), cmap="viridis")
         draw_image(grid[1, column], counts, title=f"events a pixel, 0 to {most:.0f}")
-    figure.suptitle(f"{recording.name}, up to {_after_s(recording, t1_us):g} s{words}", fontsize=10)
+    place = f"{recording.name}, up to {_after_s(recording, t1_us):g} s"
+    figure.suptitle(as_written(place + words), fontsize=10)
     return figure
 
 

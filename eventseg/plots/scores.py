@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
+from eventseg.plots.legends import as_written
 
 SERIES = ("#1d4ed8", "#0f766e", "#b45309", "#7c3aed", "#be123c", "#4d7c0f", "#0e7490", "#a21caf")
 
@@ -29,8 +30,9 @@ def figure_confusion(matrix: NDArray[np.int64], *, classes: ClassTable) -> Figur
     figure = blank_figure(1.9 + 0.52 * k, 1.5 + 0.46 * k)
     axes = figure.subplots()
     axes.imshow(np.nan_to_num(share), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(k), classes.names, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(range(k), classes.names, fontsize=8)
+    names = [as_written(name) for name in classes.names]
+    axes.set_xticks(range(k), names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(range(k), names, fontsize=8)
     axes.set_xlabel("predicted", fontsize=9)
     axes.set_ylabel("true", fontsize=9)
     for (row, column), value in np.ndenumerate(share):
@@ -69,11 +71,12 @@ def figure_bars(
     for number, (label, series) in enumerate(values.items()):
         at = np.arange(k) + (number - (n - 1) / 2) * thick
         known = np.nan_to_num(np.array(series, float))
-        axes.barh(at, known, height=thick, color=SERIES[number % len(SERIES)], label=label)
+        colour = SERIES[number % len(SERIES)]
+        axes.barh(at, known, height=thick, color=colour, label=as_written(label))
         for y, value in zip(at, series, strict=True):
             text = "absent" if np.isnan(value) else f"{value:.1f}"
             axes.text((0 if np.isnan(value) else value) + 0.7, y, text, va="center", fontsize=7)
-    axes.set_yticks(range(k), names, fontsize=8)
+    axes.set_yticks(range(k), [as_written(name) for name in names], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 108)
     axes.tick_params(axis="x", labelsize=8)
@@ -123,7 +126,7 @@ def figure_reliability(
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.25, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(as_written(title), fontsize=10)
     return figure
 
 
@@ -146,7 +149,7 @@ def figure_calibration(
         known = pixels > 0
         size = 8 + 90 * np.sqrt(pixels[known] / max(1.0, pixels.max()))
         colour = SERIES[number % len(SERIES)]
-        axes.plot(confidence[known], accuracy[known], color=colour, lw=1.4, label=name)
+        axes.plot(confidence[known], accuracy[known], color=colour, lw=1.4, label=as_written(name))
         axes.scatter(confidence[known], accuracy[known], s=size, color=colour, alpha=0.6, lw=0)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_xlabel("confidence", fontsize=9)

@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from eventseg.plots.legends import as_written
+
 COLOURS = ("#111111", "#d97706", "#2563eb", "#0f766e", "#9333ea", "#be123c", "#64748b")
 TICKS = (0.01, 0.03, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 30.0, 100.0)
 
@@ -60,7 +62,7 @@ def figure_statistics(
         start=1.0,
     )
     middle.axvline(1.0, color="0.6", lw=0.8, zorder=0)
-    middle.set(xlabel=f"multiple of {next(iter(ratios))}", xscale="log")
+    middle.set(xlabel=f"multiple of {as_written(next(iter(ratios)))}", xscale="log")
     middle.set_title("Rates and times", fontsize=10)
     # Wide enough for a factor of two, so that small differences look small.
     low, high = middle.get_xlim()
@@ -70,7 +72,7 @@ def figure_statistics(
     middle.xaxis.set_minor_locator(NullLocator())
     centre_ms = np.sqrt(np.multiply(edges_us[1:], edges_us[:-1])) / 1e3
     for colour, (name, row) in zip(_colours(len(intervals)), intervals.items(), strict=True):
-        right.plot(centre_ms, 100.0 * np.asarray(row), color=colour, lw=1.4, label=name)
+        right.plot(centre_ms, 100.0 * np.asarray(row), color=colour, lw=1.4, label=as_written(name))
     right.set(xlabel="ms", ylabel="% of the intervals", xscale="log")
     right.set_title("Intervals between events of a pixel", fontsize=10)
     right.legend(fontsize=8, frameon=False)

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eventseg.labels.maps import ClassTable
-from eventseg.plots.legends import fit_legend, largest_letters
+from eventseg.plots.legends import as_written, fit_legend, largest_letters
 
 Rgb = NDArray[np.uint8]
 Curve = Sequence[float]
@@ -76,7 +76,9 @@ def figure_curves(
         label = f"{name} {last:.1f}" if last is not None else f"{name} (absent)"
         labels.append(label)
         colour = tuple(channel / 255 for channel in colours[name])
-        right.plot(epochs, values, color=colour, lw=1.4, label=label, marker=_marker(epochs))
+        right.plot(
+            epochs, values, color=colour, lw=1.4, label=as_written(label), marker=_marker(epochs)
+        )
     right.set_title("IoU of each class, %", fontsize=10, loc="left")
     _finish(right)
     # Beside the curves: within, it would hide some of them.
@@ -132,7 +134,7 @@ def figure_panels(
     if not entries:
         return figure
     patches = [
-        Patch(color=(red / 255, green / 255, blue / 255), label=name)
+        Patch(color=(red / 255, green / 255, blue / 255), label=as_written(name))
         for name, (red, green, blue) in entries
     ]
     figure.legend(
@@ -180,13 +182,14 @@ def _draw_panels(
             frames.append([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)])
             if line == 0:
                 size = largest_letters(titles[column], width_pt=across, most=TITLE_PT)
-                axes.text(centre, y1 + LABEL_PAD_PT, titles[column], size=size, ha="center")
+                title = as_written(titles[column])
+                axes.text(centre, y1 + LABEL_PAD_PT, title, size=size, ha="center")
             if column == 0:
                 size = largest_letters(names[line], width_pt=down, most=NAME_PT)
                 axes.text(
                     x0 - LABEL_PAD_PT,
                     middle,
-                    names[line],
+                    as_written(names[line]),
                     size=size,
                     rotation="vertical",
                     rotation_mode="anchor",
@@ -221,7 +224,7 @@ def figure_runs(curves: Mapping[str, tuple[Sequence[int], Curve]], *, title: str
             color=f"C{number % 10}",
             ls=("-", "--", ":")[number // 10 % 3],
             lw=1.5,
-            label=name,
+            label=as_written(name),
             marker=_marker(updates),
         )
     axes.set_title(title, fontsize=10, loc="left")

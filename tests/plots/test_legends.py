@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from matplotlib import cbook
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.plots import legends
+from eventseg.plots.conditions import Line, figure_groups
 from eventseg.plots.legends import HINTED, LARGEST_PT, fit_legend
-from eventseg.plots.training import figure_curves, figure_panels
+from eventseg.plots.scores import figure_bars, figure_calibration, figure_confusion
+from eventseg.plots.statistics import figure_statistics
+from eventseg.plots.training import figure_curves, figure_panels, figure_runs
 
 NAMELESS = ClassTable(
     tuple(f"class {i} of a table of many" for i in range(40)), ((9, 9, 9),) * 40, "many"
@@ -100,7 +105,8 @@ def test_few_short_names_keep_their_size() -> None:
     ],
 )
 def test_names_are_as_wide_as_their_outlines(text: str) -> None:
-    outline = TextPath((0, 0), text, size=100).get_extents().width if text.strip() else 0
+    drawn_as = legends.as_written(text)
+    outline = TextPath((0, 0), drawn_as, size=100).get_extents().width if text.strip() else 0
     assert legends._width_pt(text) == pytest.approx(HINTED * outline / 100, abs=1e-6)
 
 
@@ -141,3 +147,37 @@ def test_panels_are_apart_and_whole(shape: tuple[int, int]) -> None:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
         assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+NAMES = ("$\\frac{$", "$x$ and $y$", "_hidden", "100 % \\$")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_no_formulas_and_hide_in_no_legend(name: str) -> None:
+    table = ClassTable((name, "road"), ((9, 9, 9), (1, 1, 1)))
+    picture, none = np.zeros((4, 6, 3), np.uint8), np.array([np.nan])
+    line = Line(name, none + 1, none, none, [1])
+    matrix = np.eye(2, dtype=np.int64)
+    statistics = {name: {"rate": 1.0}}
+    figures = [
+        figure_panels([[picture]], titles=[name], names=[name], table=table),
+        figure_runs({name: ([1], [1.0])}, title="t"),
+        figure_bars({name: [1.0, 2.0], "b": [1.0, 2.0]}, names=table.names, title="t"),
+        figure_groups([line, line], names=[name], title="t", label="l", joined=False),
+        figure_calibration({name: [(1, 0.5, 0.5)]}, title="t"),
+        figure_confusion(matrix, classes=table),
+        figure_statistics(statistics, statistics, {name: [1.0]}, edges_us=[1, 10]),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(Text) if drawn(text).strip() == name]
+        assert texts
+        assert not any(cbook.is_math_text(text.get_text()) for text in texts)
+    for figure in figures[:5]:
+        legend = figure.legends[0] if figure.legends else figure.axes[0].get_legend()
+        assert name in [drawn(text).strip() for text in legend.get_texts()]
+
+
+def drawn(text: Text) -> str:
+    """Return the letters that Matplotlib draws for a text without a formula."""
+    return text.get_text().replace(r"\$", "$")

@@ -18,6 +18,7 @@ from eventseg.html import page, paragraph, table, write_text
 from eventseg.labels.maps import paint_labels
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.figure_files import FigureFiles
+from eventseg.plots.legends import as_written
 from eventseg.plots.scores import figure_bars, figure_confusion, figure_reliability
 from eventseg.plots.training import figure_panels
 
@@ -178,8 +179,9 @@ def _confusion(audit: Audit, figures: FigureFiles) -> str:
     figure = figure_confusion(audit.row.matrices.sum(0), classes=audit.row.classes)
     if audit.against == "teacher":
         axes = figure.axes[0]
-        axes.set(xlabel=audit.row.name, ylabel=audit.other)
-        axes.set_title(f"% of the pixels of each class of {audit.other}", fontsize=9, loc="left")
+        other = as_written(audit.other)
+        axes.set(xlabel=as_written(audit.row.name), ylabel=other)
+        axes.set_title(f"% of the pixels of each class of {other}", fontsize=9, loc="left")
     return figures.embed("confusion", figure, alternative="confusion matrix")
 
 
