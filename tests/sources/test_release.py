@@ -93,6 +93,7 @@ def test_a_release_goes_on_and_ends_with_the_same_bytes(drives, written, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         write_release(drives, out, progress=stop)
     assert len(original_lists(out, "train")["events"]) == 3
+    (out / "events/train/killed.npy.0123456789.tmp").touch()
     write_release(drives, out)
     assert tree(out) == tree(written)
 
@@ -114,6 +115,11 @@ def test_other_settings_and_strange_files_are_refused(drives, written, tmp_path)
     with locked(out), pytest.raises(OutputError, match="another process is"):
         write_release(drives, out, window="10ms", overwrite=True)
     assert tree(out) == before
+    (out / "images/test/mine").mkdir()
+    with pytest.raises(OutputError, match="mine is a folder among the samples; move it"):
+        write_release(drives, out, window="10ms", overwrite=True)
+    assert tree(out) == before
+    (out / "images/test/mine").rmdir()
     found = write_release(drives, out, window="10ms", overwrite=True)
     assert not (out / "events/train/zzz.npy").exists()
     x = np.load(next((out / "events/test").glob("*.npy")))

@@ -23,7 +23,7 @@ from eventseg.errors import DatasetError, OutputError
 from eventseg.files.digests import table_digest
 from eventseg.files.locks import locked
 from eventseg.files.texts import read_toml
-from eventseg.files.whole import write_whole
+from eventseg.files.whole import temporary_files, write_whole
 from eventseg.images import write_image
 from eventseg.labels.maps import ClassTable, load_class_table
 from eventseg.recordings.progress import Progress, Report, no_report
@@ -216,14 +216,27 @@ def _begin(root: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
                 f"{root} holds a release of other settings: {', '.join(differs)}; give another "
                 "folder, or --overwrite"
             )
-        for kind in KINDS:
-            for file in (root / kind).glob("*/*"):
-                file.unlink()
+        _remove_files(root)
+    for left in temporary_files(root):  # of a killed run
+        left.unlink()
     text = tomli_w.dumps(dict(settings))
     for kind in KINDS:
         for part in dict.fromkeys(PARTS.values()):
             (root / kind / part).mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _remove_files(root: Path) -> None:
+    """Remove the files of all samples, or none where a folder is among them."""
+    paths = [path for kind in KINDS for path in (root / kind).glob("*/*")]
+    folders = sorted(path for path in paths if path.is_dir() and not path.is_symlink())
+    if folders:
+        raise OutputError(f"{folders[0]} is a folder among the samples; move it elsewhere")
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot remove {path}: {error.strerror or error}") from error
 
 
 def _check_strays(root: Path, expected: set[tuple[str, str]]) -> None:
