@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+
+from eventseg.files.texts import finite
 
 from .progress import Messages
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON; numbers that JSON lacks, NaN and infinities, are null."""
-    click.echo(json.dumps(_finite(value), default=_plain))
+    click.echo(json.dumps(finite(value), default=_plain))
 
 
 class Summary(Protocol):
@@ -60,16 +61,6 @@ def note_left_out(data: Path, messages: Messages, source: Source | None = None) 
         messages.note(f"{data}: {note}")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def _plain(value: Any) -> Any:
     """Return a number of NumPy as one of Python, and anything else as its text."""
-    return _finite(value.item()) if hasattr(value, "item") else str(value)
+    return finite(value.item()) if hasattr(value, "item") else str(value)

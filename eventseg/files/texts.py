@@ -1,10 +1,11 @@
-"""Texts that a person may have edited: plain ones, TOML and CSV."""
+"""Texts that a person may have edited: plain ones, TOML and CSV; values that JSON can hold."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,21 @@ def read_csv(path: Path) -> dict[int, list[str]]:
     except csv.Error as error:
         raise ValueError(f"it is no CSV: {error}") from error
     return rows
+
+
+def finite(value: Any) -> Any:
+    """Return a value for JSON, which has no NaN and no infinities: they are None.
+
+    >>> finite({"low": float("nan"), "scores": (1.5, float("inf"))})
+    {'low': None, 'scores': [1.5, None]}
+    """
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def counted(number: int, noun: str) -> str:

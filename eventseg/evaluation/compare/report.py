@@ -23,6 +23,7 @@ from eventseg.evaluation.compare.picture import same_samples
 from eventseg.evaluation.compare.published_rows import PUBLISHED_HEADER, published_rows
 from eventseg.evaluation.compare.runs import RunSummary, group_seeds, read_run_summary
 from eventseg.evaluation.compare.scores import Evaluation, Score, by_length, spread
+from eventseg.files.texts import finite
 from eventseg.html import page, paragraph, table, write_text
 from eventseg.metrics.scores import RULE_ALL, RULE_PRESENT
 from eventseg.plots.events import Figure
@@ -144,7 +145,7 @@ def compare_runs(
         described["left_out"] = left_out
     if tested:
         described["tests"] = [test.to_dict() for test in tested]
-    write_text(root / COMPARISON, json.dumps(described, indent=2) + "\n")
+    write_text(root / COMPARISON, json.dumps(finite(described), indent=2) + "\n")
     write_text(root / "compare.md", texts["md"])
     for name, ending in (("csv", "csv"), ("latex", "tex")):
         if name in formats:

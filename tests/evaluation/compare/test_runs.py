@@ -55,6 +55,9 @@ def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) 
     assert "accuracy 89.76, mIoU 54.81, accuracy 10ms 86.46, mIoU 10ms 45.85," in result.stdout
     assert "| not comparable |" in result.stdout
     assert "same data" not in result.stdout
+    # Scores that are missing are null: JSON has no NaN.
+    held = json.loads((out / "compare.json").read_text(), parse_constant=pytest.fail)
+    assert held["runs"][0]["evaluations"][0]["scores"][0]["miou_all"] is None
     page = (out / "compare.html").read_text()
     # The samples that judged all of them, in one picture though classes and inputs differ.
     assert page.count("<img") == 2
