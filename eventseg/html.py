@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -38,6 +39,9 @@ img { display: block; max-width: 100%; height: auto; margin: 8px 0; background: 
   align-items: start; }
 .warning { border-left: 4px solid #b45309; padding: 6px 12px; background: #fff7ed; }
 """
+
+_MARKS = re.compile(r"\||<(?=[A-Za-z/!?])|\\(?=[!-/:-@\[-`{-~]|$)")
+"""What Markdown takes for the end of a cell, for HTML, or for such an escape."""
 
 
 def page(title: str, *, lead: str, sections: Sequence[tuple[str, str]]) -> str:
@@ -110,10 +114,19 @@ def embedded(png: bytes, *, alternative: str) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+    """Return a table in Markdown; cells are escaped."""
+    lines = ["| " + " | ".join(map(markdown_text, cells)) + " |" for cells in (header, *rows)]
+    lines.insert(1, "|" + "---|" * len(header))
     return "\n".join(lines) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    r"""Return a text for one line of Markdown or one cell: it begins no HTML and no further cell.
+
+    >>> print(markdown_text("a|b, <c>, p < 1"))
+    a\|b, \<c>, p < 1
+    """
+    return _MARKS.sub(r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def write_text(path: Path, text: str) -> None:

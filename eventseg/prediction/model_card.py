@@ -17,6 +17,7 @@ from eventseg.dataset.manifest import Manifest
 from eventseg.errors import OutputError
 from eventseg.files.texts import read_text
 from eventseg.files.whole import write_whole
+from eventseg.html import markdown, markdown_text
 from eventseg.networks import TrainedNetwork, parameter_count
 from eventseg.networks.weights import load_file
 from eventseg.prediction.checkpoint_file import CheckpointFile
@@ -71,7 +72,7 @@ def write_card(
     compared.append(f"{changed:.3%} of the labels differ")
     encoding = inputs.encoding
     lines = [
-        f"# {trained.blueprint.name} of {found.name}",
+        f"# {trained.blueprint.name} of {markdown_text(found.name)}",
         "",
         f"`{file}` returns {output} of {len(classes)} classes at {any_size}, in {numbers}. "
         f"Compared with the trained network: {', '.join(compared)}.",
@@ -89,12 +90,13 @@ def write_card(
             f"{encoding.rows[0]} to {encoding.rows[1] - 1} of a sensor of {encoding.sensor}.",
             f"Channels: {channels}. The metadata of the file hold all of this.",
         ]
-    lines += ["", "## Classes", "", "| id | class | colour | IoU on the validation part, % |",
-              "|---|---|---|---|"]  # fmt: skip
+    rows = []
     for k, (name, colour) in enumerate(zip(classes.names, classes.colours, strict=True)):
         iou = scores.get(f"val_iou_{name}")
         shown = "-" if iou is None else f"{iou:.1f}"
-        lines.append(f"| {k} | {name} | {tuple(map(int, colour))} | {shown} |")
+        rows.append([str(k), name, str(tuple(map(int, colour))), shown])
+    header = ("id", "class", "colour", "IoU on the validation part, %")
+    lines += ["", "## Classes", "", *markdown(header, rows).splitlines()]
     lines += ["", *_scores(scores), "", "## Training", "", *_training(trained, run, config, found)]
     lines += ["", "## Time", "", *_times(found)]
     lines += ["", "## Licences", "", *_licences(found, config)]
@@ -192,14 +194,16 @@ def _failures(row: dict[str, float], kind: str) -> list[str]:
     worst = sorted(ious, key=ious.__getitem__)[:WORST_CLASSES]
     low = [f"{name} ({ious[name]:.0f} %)" for name in worst if ious[name] < LOW_IOU]
     if low:
-        lines.append(f"- Classes it hardly finds, by IoU: {', '.join(low)}.")
+        lines.append(f"- Classes it hardly finds, by IoU: {markdown_text(', '.join(low))}.")
     absent = [
         name.removeprefix("val_iou_")
         for name, value in row.items()
         if name.startswith("val_iou_") and math.isnan(value)
     ]
     if absent:
-        lines.append(f"- Classes without a pixel to validate on: {', '.join(absent)}.")
+        lines.append(
+            f"- Classes without a pixel to validate on: {markdown_text(', '.join(absent))}."
+        )
     if kind == "events":
         lines.append("- Nothing moves, no events: pixels without events are guesses by context.")
     lines.append(

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from eventseg.html import markdown
+from eventseg.html import markdown, markdown_text
 
 Format = Literal["md", "csv", "latex"]
 
@@ -25,6 +25,10 @@ SPECIAL = {
     "±": r"$\pm$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # Behind the end of a row they would be an argument of it.
+    "[": "{[}",
+    "*": "{*}",
 }
 """Letters that LaTeX writes otherwise."""
 
@@ -43,10 +47,10 @@ def as_markdown(tables: Sequence[ComparedTable], *, reading: Sequence[str]) -> s
     return "\n".join(
         [
             "# Runs side by side\n",
-            *(f"{line}\n" for line in reading),
+            *(f"{markdown_text(line)}\n" for line in reading),
             *(
-                f"## {title}\n\n{markdown(header, rows)}"
-                + "".join(f"\n{line}\n" for line in lines if lines is not reading)
+                f"## {markdown_text(title)}\n\n{markdown(header, rows)}"
+                + "".join(f"\n{markdown_text(line)}\n" for line in lines if lines is not reading)
                 for title, header, rows, lines in tables
             ),
         ]
@@ -109,7 +113,7 @@ def latex_text(text: str) -> str:
     >>> print(latex_text("50 % ± 1_a"))
     50 \% $\pm$ 1\_a
     """
-    return "".join(SPECIAL.get(letter, letter) for letter in text)
+    return "".join(SPECIAL.get(letter, letter) for letter in " ".join(text.splitlines()))
 
 
 def _latex_line(cells: Sequence[str]) -> str:

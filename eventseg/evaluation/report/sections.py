@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eventseg.evaluation.report.tables import Table
-from eventseg.html import markdown, paragraph, table, write_text
+from eventseg.html import markdown, markdown_text, paragraph, table, write_text
 from eventseg.plots.events import Figure
 from eventseg.plots.figure_files import FigureFiles
 
@@ -70,7 +70,7 @@ class Section:
 
     def markdown(self) -> str:
         """Return table and note as Markdown."""
-        return f"{markdown(self.table.header, self.table.lines)}\n{self.note}.\n"
+        return f"{markdown(self.table.header, self.table.lines)}\n{markdown_text(self.note)}.\n"
 
 
 def write_csv_files(folder: Path, sections: Sequence[Section]) -> None:

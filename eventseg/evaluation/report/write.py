@@ -24,7 +24,7 @@ from eventseg.evaluation.report.tables import (
 )
 from eventseg.evaluation.rows import Row
 from eventseg.evaluation.sample_scores import write_sample_scores
-from eventseg.html import markdown, write_text
+from eventseg.html import markdown, markdown_text, write_text
 from eventseg.plots.figure_files import FigureFiles
 
 
@@ -160,13 +160,13 @@ def _words(
     notes: Sequence[str],
 ) -> str:
     parts = [
-        f"# Evaluation of {rows[0].name}",
+        f"# Evaluation of {markdown_text(rows[0].name)}",
         f"Protocol {protocol.name}, split {protocol.split}, {protocol.test_time}, "
         f"{size_of(protocol)}. All scores in per cent.",
         markdown(HEADER, summary_rows(rows)),
         "\n".join(
-            [*(f"- {name}: {rule}." for name, rule in rules_of(rows).items())]
-            + [f"- {note}." for note in notes]
+            [*(f"- {name}: {markdown_text(rule)}." for name, rule in rules_of(rows).items())]
+            + [f"- {markdown_text(note)}." for note in notes]
         ),
     ]
     for title, header, lines in (*group_tables(rows), *class_tables(rows)):
@@ -174,5 +174,5 @@ def _words(
     for section in sections:
         parts += [f"## {section.title}", section.markdown()]
     if warning:
-        parts.insert(1, f"**{warning}**")
+        parts.insert(1, f"**{markdown_text(warning)}**")
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"

@@ -5,23 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from eventseg.evaluation.compare.formats import latex_text
 from eventseg.evaluation.rows import Row
-
-SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-}
 
 HEAD = r"""% Made by eventseg score. Needs \usepackage{booktabs}; compile it as it is with
 %   pdflatex '\documentclass{article}\usepackage{booktabs}\begin{document}\input{scores.tex}
@@ -41,8 +26,8 @@ def latex_tables(rows: Sequence[Row], *, caption: str) -> str:
     """
     scores = [
         [
-            tex(row.name),
-            tex(row.window),
+            latex_text(row.name),
+            latex_text(row.window),
             f"{len(row.ids)}",
             _percent(row.scores.pixel_accuracy),
             _percent(row.scores.miou_present),
@@ -54,7 +39,8 @@ def latex_tables(rows: Sequence[Row], *, caption: str) -> str:
     header = ["predictor", "window", "samples", "accuracy", "mIoU", r"95\,\%", "mIoU, all"]
     names = rows[0].classes.names
     of_classes = [
-        [tex(name), *(_percent(row.scores.iou[k]) for row in rows)] for k, name in enumerate(names)
+        [latex_text(name), *(_percent(row.scores.iou[k]) for row in rows)]
+        for k, name in enumerate(names)
     ]
     means = ["mean of those present", *(_percent(row.scores.miou_present) for row in rows)]
     return HEAD + "\n".join(
@@ -62,23 +48,12 @@ def latex_tables(rows: Sequence[Row], *, caption: str) -> str:
             _table("llrrrrr", header, scores, caption=f"Scores in per cent. {caption}"),
             _table(
                 "l" + "r" * len(rows),
-                ["class", *(tex(row.name) for row in rows)],
+                ["class", *(latex_text(row.name) for row in rows)],
                 [*of_classes, means],
                 caption=f"IoU of each class in per cent. {caption}",
             ),
         ]
     )
-
-
-def tex(text: str) -> str:
-    r"""Return a text with the signs that LaTeX reads as commands escaped.
-
-    Examples
-    --------
-    >>> tex("50 % of a_b")
-    '50 \\% of a\\_b'
-    """
-    return "".join(SPECIAL.get(sign, sign) for sign in text)
 
 
 def _table(
@@ -89,7 +64,7 @@ def _table(
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{tex(caption)}}}",
+            rf"\caption{{{latex_text(caption)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             body[0],

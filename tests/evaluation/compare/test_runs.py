@@ -31,6 +31,9 @@ from eventseg_cli.main import main
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
+HOSTILE = "[a] <b>&%|_\\$x$ ü"
+"""Name of a run with what HTML, Markdown, LaTeX and Matplotlib each take for theirs."""
+
 
 def test_runs_that_differ_in_their_seed_are_one_row(runs: Path, tmp_path: Path) -> None:
     write_scores(runs / "first", "a", [row("50ms", 0.25), row("-", 0.9, "position prior")])
@@ -177,20 +180,28 @@ def test_evaluations_of_one_run_on_two_encodings_stay_apart() -> None:
 def test_tables_as_csv_and_latex(runs: Path, tmp_path: Path) -> None:
     write_scores(runs / "first", "a", [row("50ms", 0.25)])
     out = tmp_path / "c"
-    given = ["compare", str(runs / "first"), "--out", str(out), "--format"]
+    hostile = (runs / "first").rename(runs / HOSTILE)
+    given = ["compare", str(hostile), "--out", str(out), "--format"]
     result = CliRunner().invoke(main, [*given, "csv,latex"])
     assert result.exit_code == 0, result.output
     text = (out / "compare.csv").read_text()
     assert result.stdout.startswith(text)
     lines = list(csv.reader(io.StringIO(text)))
     assert lines[0][:3] == ["table", "run", "seeds"]
-    assert lines[1][:3] == ["Runs", "first", "1"]
+    assert lines[1][:3] == ["Runs", HOSTILE, "1"]
     latex = (out / "compare.tex").read_text()
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") > 1
     for line in latex.splitlines():
         if line.endswith(r"\\"):
-            assert not re.search(r"(?<!\\)[%_#]", line)
-    assert (out / "compare.md").is_file()
+            assert not re.search(r"(?<!\\)[%_#&$]", line.replace(" & ", " ").replace(r"$\pm$", ""))
+            assert not line.startswith(("[", "*"))
+    tables = (out / "compare.md").read_text().split("\n\n")
+    for table in (part.splitlines() for part in tables if part.startswith("|")):
+        # As GitHub splits a line: a sign behind a backslash parts nothing.
+        columns = {len(re.findall(r"(?:\\.|[^\\|])*\|", line)) for line in table}
+        assert len(columns) == 1
+    assert r"| [a] \<b>&%\|_\\$x$ ü |" in (out / "compare.md").read_text()
+    assert "<b>" not in (out / "compare.html").read_text()
     refused = CliRunner().invoke(main, [*given, "word"])
     assert refused.exit_code == 2
     assert "'word' is none of md, csv, latex" in refused.output
