@@ -122,7 +122,7 @@ def report_page(
 def _summary(rows: Sequence[Row]) -> str:
     """Return the table of all rows, without the column of notes where there are none."""
     lines = summary_rows(rows)
-    if any(row.note for row in rows):
+    if any(line[-1] for line in lines):
         return table(HEADER, lines, words=True)
     return table(HEADER[:-1], [line[:-1] for line in lines])
 
