@@ -15,8 +15,8 @@ from eventseg.html import embedded
 FOLDER = "figures"
 """Folder beside a report."""
 
-VARYING = ("confusion-*", "measure-*")
-"""Figures of windows and of further measures, which not every report of a folder has."""
+VARYING = ("confusion-*", "measure-*", "same-samples.*", "worst-*", "confidence.*")
+"""Figures of windows, further measures and samples, which not every report of a folder has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,14 @@ def figure(title: str) -> Figure:
 
 def test_figures_are_embedded_and_written_as_png_and_pdf(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
-    for stale in ("confusion-10ms.png", "measure-speed.pdf", "mine.png", "confusion-notes.txt"):
+    for stale in (
+        "confusion-10ms.png",
+        "measure-speed.pdf",
+        "same-samples.png",
+        "worst-frames.pdf",
+        "mine.png",
+        "confusion-notes.txt",
+    ):
         (tmp_path / "figures" / stale).write_text("x")
     bytes_of = []
     for _ in range(2):

@@ -69,7 +69,8 @@ def compare_runs(
         Pairs of run folders whose scores are tested for a difference, each together with the runs
         that differ from it only in the seed. They are compared even where `runs` lacks them.
     formats : sequence of {"md", "csv", "latex"}
-        Formats of the tables: ``compare.csv`` and ``compare.tex`` are written where asked for.
+        Formats of the tables: ``compare.csv`` and ``compare.tex`` are written where asked for;
+        those of an earlier comparison in the folder are removed.
 
     Returns
     -------
@@ -148,8 +149,11 @@ def compare_runs(
     write_text(root / COMPARISON, json.dumps(finite(described), indent=2) + "\n")
     write_text(root / "compare.md", texts["md"])
     for name, ending in (("csv", "csv"), ("latex", "tex")):
+        path = root / f"compare.{ending}"
         if name in formats:
-            write_text(root / f"compare.{ending}", texts[name])
+            write_text(path, texts[name])
+        elif path.is_file():  # of an earlier comparison
+            path.unlink()
     write_text(root / "compare.html", page("Runs side by side", lead=lead, sections=sections))
     figures.write(root)
     return root / "compare.html", texts[formats[0]]
