@@ -49,9 +49,18 @@ def command(
         raise click.UsageError(
             f"there is no file or folder {path}; networks that ship are {', '.join(SHIPPED)}"
         )
-    if path.is_dir() or path.suffix.lower() == LEAGUE:
+    is_folder = path.is_dir() or path.suffix.lower() == LEAGUE
+    is_checkpoint = not is_folder and (shipped is not None or path.suffix == ".pt")
+    choices: dict[str, Any] = {"sensor": sensor, "camera": camera, "time_unit": time_unit}
+    is_given = rotate180 or any(choice is not None for choice in choices.values())
+    if is_given and (is_folder or is_checkpoint):
+        raise click.UsageError(
+            "--sensor, --camera, --time-unit and --rotate180 are for recordings: leave them out "
+            f"with {path}"
+        )
+    if is_folder:
         described = _folder(path)
-    elif shipped is not None or path.suffix == ".pt":
+    elif is_checkpoint:
         from eventseg.training.describe_run import describe_checkpoint, run_lines
 
         found = describe_checkpoint(shipped or path)
@@ -60,9 +69,7 @@ def command(
         from eventseg.recordings import open_recording
         from eventseg.recordings.describe import describe_recording, recording_lines
 
-        with open_recording(
-            path, sensor=sensor, rotate180=rotate180, camera=camera, time_unit=time_unit
-        ) as recording:
+        with open_recording(path, rotate180=rotate180, **choices) as recording:
             info = describe_recording(recording)
             described = [(info, recording_lines(info, report=recording.report.lines()))]
     for info, lines in described:

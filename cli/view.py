@@ -157,6 +157,8 @@ def command(
         if title_of(param) in wrong and _is_given(context, param):
             kind = "a folder" if is_recording else "a recording"
             raise click.UsageError(f"{param.opts[0]} is for {kind}; {path} is none")
+    if sample_ids and count is not None:
+        raise click.UsageError("--count chooses samples by itself: leave it out with --sample")
     is_film = out is not None and out.suffix.lower() in FILMS
     if not is_film and (every is not None or begin_us is not None or end_us is not None):
         raise click.UsageError("--every, --from and --until are for films: --out FILE.mp4 or .gif")

@@ -178,6 +178,7 @@ def test_view_and_info_take_every_folder(root, tmp_path, monkeypatch):
         ((root / "other.hdf5", "--device", "cpu"), "--device is for a folder"),
         ((root / "maps", "--out", "film.gif", "--count", "2"), "a film shows all samples"),
         ((root / "streets", "--window", "10ms,50ms"), "several windows are for recordings"),
+        ((root / "streets", "--sample", "x", "--count", "2"), "leave it out with --sample"),
         ((root / "maps", "--window", "10ms"), "as they were made: leave --window out"),
         ((root / "maps", "--run", root / "six.pt"), "as they were made: leave --run out"),
         ((root / "maps", "--split", "test"), "as they were made: leave --split out"),
@@ -187,6 +188,14 @@ def test_view_and_info_take_every_folder(root, tmp_path, monkeypatch):
         assert refused.exit_code == 2, refused.output
         assert words in refused.output
 
+    for other, choice in (
+        ("maps", ("--sensor", "64x48")),
+        ("streets", ("--rotate180",)),
+        ("six.pt", ("--camera", "left")),
+    ):
+        refused = call("info", root / other, *choice)
+        assert refused.exit_code == 2, refused.output
+        assert "are for recordings: leave them out with" in refused.output
     shown = call("info", root / "maps")
     assert "label maps of events, 19 classes, frames" in shown.stdout
     described = json.loads(call("info", root / "maps", "--json").stdout)
