@@ -27,6 +27,7 @@ from eventseg.prediction.predictor import (
     PUBLISHED,
     SINGLE,
     TestTimeAugmentation,
+    check_numbers,
     network_input,
     probabilities,
 )
@@ -311,6 +312,7 @@ def scored_by_network(
                 size=(int(truth.shape[-2]), int(truth.shape[-1])),
                 test_time=protocol.test_time,
             )
+            check_numbers(likelihood, trained)
             if merge is not None:
                 likelihood = merge_probabilities(likelihood, merge, classes=len(classes))
             yield ScoredBatch(tuple(batch["index"].tolist()), truth, likelihood, batch["x"])

@@ -98,7 +98,7 @@ class Predictor:
         Raises
         ------
         NetworkError
-            An input of another shape.
+            An input of another shape, or logits that are no numbers.
         """
         if x.ndim != 3 or len(x) != self.trained.inputs.channels:
             raise NetworkError(
@@ -107,9 +107,9 @@ class Predictor:
             )
         batch = torch.from_numpy(np.ascontiguousarray(x, np.float32))[None].to(self.device)
         size = (int(x.shape[1]), int(x.shape[2]))
-        found: NDArray[np.float32] = (
-            probabilities(self.trained, batch, size=size, test_time=self.test_time)[0].cpu().numpy()
-        )
+        made = probabilities(self.trained, batch, size=size, test_time=self.test_time).cpu()
+        check_numbers(made, self.trained)
+        found: NDArray[np.float32] = made[0].numpy()
         return found
 
     def __repr__(self) -> str:
@@ -240,3 +240,21 @@ def label_map(likelihood: Tensor) -> Labels:
         return labels_of(likelihood[0].numpy())
     found: Labels = likelihood[0].argmax(0).to(torch.uint8).cpu().numpy()
     return found
+
+
+def check_numbers(found: Tensor, trained: TrainedNetwork) -> None:
+    """Raise a NetworkError where probabilities are NaN: the labels would be those of any class.
+
+    Parameters
+    ----------
+    found : float32 (N, K, H, W)
+        As :func:`probabilities` returns them: what is NaN in one class is so in all.
+    trained : TrainedNetwork
+    """
+    if bool(found[:, 0].isnan().any()):
+        of = f" of {trained.source}" if trained.source else ""
+        raise NetworkError(
+            f"the network {trained.blueprint.name}{of} returns logits that are no numbers (NaN or "
+            "infinite): its weights are damaged or its training diverged; take an earlier "
+            "checkpoint"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import tracemalloc
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from training_fixtures import EXACT, SENSOR, street_dataset, tiny
 
@@ -21,6 +23,7 @@ from eventseg.networks import Blueprint, InputSpec, TrainedNetwork, save_network
 from eventseg.networks.inputs import Scaling
 from eventseg.prediction import network_input
 from eventseg.recordings import DDD17Writer
+from eventseg_cli.main import main
 
 ROWS = (4, 40)
 
@@ -205,6 +208,20 @@ def test_predictor_takes_one_input(root, run):
     assert len(repr(predict_one)) < 200
     with pytest.raises(NetworkError, match="for a network of 6 channels"):
         predict_one(prediction.input[:3])
+
+
+def test_logits_that_are_no_numbers_are_one_error(root, run, tmp_path):
+    trained = eventseg.load_network(run.path / "best.pt")
+    with torch.no_grad():
+        next(trained.network.parameters()).fill_(math.nan)
+    with pytest.raises(NetworkError, match="returns logits that are no numbers"):
+        next(iter(eventseg.predict(trained, root / "other.hdf5", device="cpu")))
+    save_network(tmp_path / "nan.pt", trained)
+    command = ["evaluate", str(tmp_path / "nan.pt"), str(root / "streets"), "--calibration"]
+    refused = CliRunner().invoke(main, [*command, "--device", "cpu", "--out", str(tmp_path / "e")])
+    assert refused.exit_code == 1
+    assert "its weights are damaged or its training diverged" in refused.stderr
+    assert not (tmp_path / "e").exists()
 
 
 @pytest.mark.parametrize(
