@@ -130,5 +130,8 @@ def markdown_text(text: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file by way of a temporary name."""
-    write_whole(path, lambda file: file.write(text.encode()))
+    r"""Write a text file by way of a temporary name, UTF-8.
+
+    Bytes of file names that are no UTF-8 become escapes such as ``\\udcff``.
+    """
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))

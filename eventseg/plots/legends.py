@@ -36,13 +36,14 @@ class LegendSize(NamedTuple):
 def as_written(name: str) -> str:
     r"""Return a name of a user's own for a text of a figure, which shows it as it is.
 
-    Matplotlib takes what stands between two ``$`` for a formula, and leaves labels that begin with
-    ``_`` out of a legend.
+    Matplotlib takes what stands between two ``$`` for a formula, leaves labels that begin with
+    ``_`` out of a legend, and draws no bytes of file names that are no UTF-8.
 
-    >>> as_written("$a$"), as_written("_b")
-    ('\\$a\\$', ' _b')
+    >>> as_written("$a$"), as_written("_b"), as_written("\udcff")
+    ('\\$a\\$', ' _b', '\\udcff')
     """
-    return " " * name.startswith("_") + name.replace("$", r"\$")
+    text = name.encode(errors="backslashreplace").decode()
+    return " " * text.startswith("_") + text.replace("$", r"\$")
 
 
 def fit_legend(
