@@ -73,12 +73,13 @@ def reproduce(
     Raises
     ------
     TrainingError
-        No ``run.json``, no ``metrics.csv`` beside it to compare with, data that is not what the
-        run was trained on, or another number of processes.
+        No ``run.json``, no whole ``metrics.csv`` beside it to compare with, a run in `out`, data
+        that is not what the run was trained on, or another number of processes.
     """
     path = Path(run) / RUN if Path(run).is_dir() else Path(run)
     held, root = read_run(path), path.resolve().parent
     check_has_epoch(root)  # what the new run is compared with, hours from now
+    _lines(root / METRICS)
     config = recorded_config(held, path)
     if chosen := held.get("arithmetic"):  # what a probe would choose depends on the hour
         config = replace(config, amp=chosen["amp"], memory_format=chosen["memory_format"])
@@ -92,6 +93,8 @@ def reproduce(
     kind = held["device"].partition(":")[0]
     device = choose_device(held["device"] if processes == 1 else kind)
     target = Path(out) if out is not None else root.with_name(f"{root.name}-reproduced")
+    if processes == 1 and (target / RUN).is_file():  # of several another one may have written it
+        raise TrainingError(f"{target} holds a run; give another folder with --out")
     source = open_source(data or held["data"], label_set=config.labels.set)
     threads = torch.get_num_threads()
     torch.set_num_threads(held["threads"])
@@ -154,4 +157,10 @@ def _lines(path: Path) -> list[list[str]]:
         raise TrainingError(f"cannot read {path}: {error}") from error
     if not lines:
         raise TrainingError(f"{path} is empty")
+    short = next((line for line in lines if len(line) != len(lines[0])), None)
+    if short is not None:
+        raise TrainingError(
+            f"{path} is damaged: the line of epoch {short[0]} has {len(short)} of {len(lines[0])} "
+            "values"
+        )
     return lines

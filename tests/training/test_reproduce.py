@@ -38,6 +38,18 @@ def test_reproduce(copied: Path, plain: Path, tmp_path: Path) -> None:
     assert first_difference(run / "metrics.csv", plain / "metrics.csv") == (
         "the run had 1 epochs and has 2"
     )
+    (run / "metrics.csv").write_text(metrics.rpartition(",")[0])
+    for old, out, words in (
+        (
+            run,
+            tmp_path / "no",
+            r"metrics.csv is damaged: the line of epoch 2 has \d+ of \d+ values",
+        ),
+        (plain, tmp_path / "again", "again holds a run; give another folder with --out"),
+    ):
+        with pytest.raises(TrainingError, match=words):
+            reproduce(old, data=copied, out=out)
+    (run / "metrics.csv").write_text("\n".join(lines[:2]) + "\n")
     manifest = Manifest.read(copied / "manifest.toml")
     (one, two) = manifest.recordings
     replace(manifest, recordings=(replace(one, truth_sha256="0" * 64), two)).write(
