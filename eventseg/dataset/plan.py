@@ -11,6 +11,7 @@ from eventseg.dataset.layout import checked_name
 from eventseg.dataset.settings import Store
 from eventseg.errors import DatasetError, WindowError, known_names
 from eventseg.events import SensorSize
+from eventseg.files.paths import folded
 from eventseg.windows import Anchor, check_window, format_duration, to_us
 
 Crop = Literal["auto", "none"] | tuple[int, int]
@@ -69,10 +70,13 @@ def recording_names(
     for before, after in pairwise(paths):
         if before == after:
             raise DatasetError(f"recording {before} is listed twice")
-        if before.stem == after.stem:
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        other = by_name.setdefault(folded(path.stem), path)
+        if other != path:
             raise DatasetError(
-                f"two recordings have the name {before.stem}: {before} and {after}; "
-                "sample ids begin with the name, so rename one"
+                f"two recordings have the name {other.stem}: {other} and {path}; sample ids begin "
+                "with the name, which no system may take for the same, so rename one"
             )
     for held, purpose in ((held_out, "test"), (validation, "validation")):
         unknown = sorted(set(held) - set(names))

@@ -30,6 +30,11 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def folded(name: str) -> str:
+    """Return a name as systems compare it that tell neither case nor forms of marks apart."""
+    return composed(name).casefold()
+
+
 def canonical(path: Path) -> Path:
     """Return an absolute path without links among its folders.
 

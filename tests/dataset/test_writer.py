@@ -14,7 +14,7 @@ from recording_fixtures import SMALL, tree, write_recording
 
 from eventseg.dataset.check import check_dataset
 from eventseg.dataset.opening import open_dataset
-from eventseg.dataset.plan import crop_rows
+from eventseg.dataset.plan import crop_rows, recording_names
 from eventseg.dataset.reader import EventDataset
 from eventseg.dataset.writer import encode_dataset
 from eventseg.encoding.normalise import normalise_evsegnet
@@ -306,6 +306,11 @@ def test_recordings_of_one_name_or_listed_twice_are_refused(
     other = write_recording(tmp_path / "inner" / "rec.hdf5", seed=1)
     with pytest.raises(DatasetError, match="two recordings have the name rec"):
         encode_dataset([recording, other], tmp_path / "data")
+    # A system that tells no case apart, or no two forms of a letter, would have one file for both.
+    for one, two in (("Rec", "rec"), ("Wände", "Wa\u0308nde")):
+        paths = [tmp_path / "a" / f"{one}.hdf5", tmp_path / "b" / f"{two}.hdf5"]
+        with pytest.raises(DatasetError, match=f"two recordings have the name {one}"):
+            recording_names([paths[0], tmp_path / "c" / "S.hdf5", paths[1]], held_out=())
     with pytest.raises(DatasetError, match="listed twice"):
         encode_dataset([recording, tmp_path / "inner" / ".." / "rec.hdf5"], tmp_path / "data")
     with pytest.raises(DatasetError, match="at least one file"):

@@ -12,7 +12,7 @@ from eventseg.dataset.layout import checked_name
 from eventseg.dataset.mistaken import recordings_in
 from eventseg.errors import DatasetError, OutputError, RecordingError, WindowError
 from eventseg.events import SensorSize
-from eventseg.files.paths import canonical, composed
+from eventseg.files.paths import canonical, folded
 from eventseg.recordings.choices import NO_CHOICES, FileChoices
 from eventseg.recordings.contents import seconds
 from eventseg.recordings.writers.aedat4 import compressor
@@ -130,9 +130,9 @@ def find_sources(given: str | Path | Sequence[str | Path]) -> tuple[Source, ...]
             found.append(Source(name, path, path.stat().st_size))
         except OSError as error:
             raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-    found.sort(key=lambda source: (composed(source.name).casefold(), source.path))
+    found.sort(key=lambda source: (folded(source.name), source.path))
     for before, after in pairwise(found):
-        if composed(before.name).casefold() == composed(after.name).casefold():
+        if folded(before.name) == folded(after.name):
             raise DatasetError(
                 f"two recordings have the name {before.name}: {before.path} and {after.path}; "
                 "each file that is made has the name of its recording, so rename one or convert "
