@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from eventseg.dataset.jobs.shard import SHARDS
 from eventseg.dataset.layout import PARTIAL_LABELS
 from eventseg.dataset.truth import TRUTH
-from eventseg.files.paths import composed
+from eventseg.errors import LabelError
+from eventseg.files.paths import composed, folded
 from eventseg.files.texts import read_toml
 from eventseg.images import picture_names
 
@@ -90,3 +91,20 @@ def ids_digest(ids: Iterable[str]) -> str:
     """Return the digest of some sample ids, whatever their order."""
     text = "\n".join(sorted(map(composed, ids)))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_apart(name: str, others: Iterable[str]) -> None:
+    """Raise a LabelError where a set has the name in other case: a system may take both for one.
+
+    Parameters
+    ----------
+    name : str
+    others : iterable of str
+        Names of the sets that are there.
+    """
+    for other in (TRUTH, *others):
+        if other != name and folded(other) == folded(name):
+            raise LabelError(
+                f"label set {name!r} and the set {other!r} are one folder where case does not "
+                "count, as on Windows and macOS; give another name"
+            )

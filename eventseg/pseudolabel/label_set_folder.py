@@ -16,7 +16,7 @@ from typing import Any
 import tomli_w
 
 from eventseg.dataset.jobs.shard import SHARDS
-from eventseg.dataset.labelled import is_imported
+from eventseg.dataset.labelled import check_apart, is_imported
 from eventseg.dataset.layout import (
     LIMITS,
     PARTIAL_LABELS,
@@ -105,6 +105,7 @@ class LabelSetFolder:
         self.partial = root / PARTIAL_LABELS / name
         self.whole = False
         sets = target.read_sets()
+        check_apart(name, sets.tables)
         stopped = read_settings(self.partial / SETTINGS)
         made = sets.settings.get(name)
         if made is not None and is_imported(made):

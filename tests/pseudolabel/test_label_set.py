@@ -342,7 +342,11 @@ def test_labels_that_no_teacher_made_are_not_touched(data: Path) -> None:
         label(data, name="hand")
     label(data, name="hand", overwrite=True)
     assert check_dataset(data) == []
-    for name, words in {"truth": "is for known labels", "../up": "must be made of"}.items():
+    for name, words in {
+        "truth": "is for known labels",
+        "Truth": "one folder where case does not count",
+        "../up": "must be made of",
+    }.items():
         with pytest.raises(LabelError, match=words):
             label(data, name=name, overwrite=True)
 

@@ -19,6 +19,7 @@ from eventseg.dataset.labelled import (
     ORIGIN,
     SAMPLES_DIGEST,
     SETTINGS,
+    check_apart,
     held_settings,
     ids_digest,
     imported_ids,
@@ -117,6 +118,7 @@ def import_labels(
     paths = _label_files(source)
     with open_labelled(data) as target:
         target.check_name(name)
+        check_apart(name, target.read_sets().tables)
         table = _class_table(source, classes, target)
         joined = join_files(target, source, paths, rule, skip_orphans=skip_orphans)
         settings = _settings(target, source, table, rule, values, joined)

@@ -199,6 +199,9 @@ def test_a_set_is_replaced_only_where_asked(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"made otherwise \(files_sha256 was .*--overwrite"):
         import_labels(data, tmp_path / "own", name="own")
     import_labels(data, tmp_path / "own", name="own", overwrite=True)
+    for name in ("Own", "TRUTH"):  # one folder with own and truth on Windows
+        with pytest.raises(LabelError, match="one folder where case does not count"):
+            import_labels(data, tmp_path / "own", name=name, overwrite=True)
     assert_labels(data, {"a_f000001": np.zeros(SMALL, np.uint8)})
 
 
