@@ -25,7 +25,8 @@ def compared_runs(given: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
 
     A folder of runs, such as that of a sweep, stands for the runs directly in it. What the package
     itself writes beside run folders is left out: reports of networks without a run folder, and
-    comparisons. Any other folder is returned as it is, for the error that names it.
+    comparisons. A run that is given twice is one. Any other folder is returned as it is, for the
+    error that names it.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def compared_runs(given: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
     for folder in map(Path, given):
         found = runs_in(folder)
         if found == [folder]:
-            runs.append(folder)
+            if folder.resolve() not in {run.resolve() for run in runs}:
+                runs.append(folder)
         elif found:
             known = {run.resolve() for run in [*runs, *map(Path, given)]}
             runs += [run for run in found if run.resolve() not in known]
