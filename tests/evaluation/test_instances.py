@@ -211,7 +211,8 @@ def test_command_tells_categories_and_instances_with_their_rules(
 def test_what_cannot_be_scored_is_left_out(tmp_path: Path) -> None:
     table = ClassTable(("a", "b"), ((0, 0, 0), (255, 255, 255)))
     row = Row("net", "-", ("s",), ("x",), np.array([[[5, 1], [2, 9]]]), table)
-    write_report(tmp_path, [row], protocol=Protocol(), about={})
+    write_report(tmp_path, [row], protocol=Protocol(), about={"data digests": {"Wände": "1"}})
+    assert "Wände" in (tmp_path / "report.html").read_text()
     assert group_tables([row]) == []
     for name in ("scores.json", "scores.csv", "scores.md", "report.html"):
         text = (tmp_path / name).read_text()

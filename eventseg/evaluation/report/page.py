@@ -110,7 +110,7 @@ def report_page(
     if panels is not None:
         shown.append(("Worst and best samples", _extremes(rows[0], panels, classes, figures)))
     facts = [
-        [key, value if isinstance(value, str) else json.dumps(value)]
+        [key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)]
         for key, value in about.items()
     ]
     shown.append(("Where this comes from", table(("", ""), facts, words=True)))
