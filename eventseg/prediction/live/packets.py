@@ -227,8 +227,15 @@ class PacketOrder:
     def _valid(self, packet: Packet) -> EventColumns:
         """Return the events that the sensor can have sent."""
         height, width = self._sensor
-        events = EventColumns(packet.t, packet.x, packet.y, packet.p)
+        # Another type of integers would pass negative pixels on, and times that overflow.
+        events = EventColumns(
+            packet.t.astype(np.int64, copy=False),
+            packet.x.astype(np.uint16, copy=False),
+            packet.y.astype(np.uint16, copy=False),
+            packet.p.astype(np.int8, copy=False),
+        )
         good: NDArray[Any] = (packet.x < width) & (packet.y < height)
+        good &= (packet.x >= 0) & (packet.y >= 0)
         good &= (packet.p == 0) | (packet.p == 1)
         good &= (packet.t < LATEST_US) & (packet.t > -LATEST_US)
         if good.all():

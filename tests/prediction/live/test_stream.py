@@ -307,6 +307,23 @@ def test_records_of_other_types_become_packets_without_wrapping():
         Packet.from_records(records.astype([("t", "f8"), ("x", "u2"), ("y", "u2"), ("p", "u1")]))
 
 
+def test_packets_of_other_integers_hold_no_negative_pixels_and_no_times_that_wrap():
+    def pushed(t):
+        columns = np.array([[2, 3, -1, 2], [0, 1, 1, -2]], np.int32)
+        return order.push(Packet(np.array(t, np.int32), *columns, np.ones(4, np.bool_)))
+
+    order = PacketOrder(SENSOR)
+    end_us = 2**31 - 5
+    (first,) = pushed([end_us, end_us + 1, end_us + 2, end_us + 3])
+    assert [column.dtype for column in (first.t, first.x, first.y, first.p)] == [
+        np.int64, np.uint16, np.uint16, np.int8,
+    ]  # fmt: skip
+    assert first.x.tolist() == [2, 3]
+    assert order.counts.invalid == 2
+    _, second = pushed([0, 10, 11, 12])  # the clock has restarted
+    assert second.t.tolist() == [end_us + 2, end_us + 12]
+
+
 def test_a_clock_that_jumps_to_the_end_of_time_is_one_error():
     events = events_at([0])
     ends = [2**61 - 1, 0, 2**61 - 1, 0, 2**61 - 1, 0, 2**61 - 1]
