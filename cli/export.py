@@ -48,8 +48,8 @@ Examples:
     help="Checkpoint in the run folder.",
 )
 @options.out_option(
-    "File to write.  [default: NAME.onnx or NAME.pt2 beside the checkpoint, of a shipped network "
-    "in the working folder]"
+    "File to write, .onnx or .pt2.  [default: NAME.onnx or NAME.pt2 beside the checkpoint, of a "
+    "shipped network in the working folder]"
 )
 @options.json_option
 def command(

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eventseg.errors import CheckpointError, WindowError
-from eventseg.files.whole import write_whole
+from eventseg.errors import CheckpointError, OutputError, WindowError
+from eventseg.files.whole import check_folder, write_whole
 from eventseg.labels.tables import table_entries
 from eventseg.networks import TrainedNetwork
 from eventseg.networks.checkpoints import blueprint_table, inputs_table
@@ -30,7 +30,7 @@ from eventseg.prediction.exported import (
     torch_bytes,
     torch_function,
 )
-from eventseg.prediction.loading import check_is_checkpoint, load_trained
+from eventseg.prediction.loading import ONNX, TORCH, check_is_checkpoint, load_trained
 from eventseg.prediction.model_card import write_card
 from eventseg.prediction.predictor import network_input
 from eventseg.sources.source import open_source
@@ -38,6 +38,9 @@ from eventseg.windows import to_us
 
 Format = Literal["onnx", "torch"]
 Numbers = Literal["float32", "float16"]
+
+SUFFIXES: dict[Format, str] = {"onnx": ONNX, "torch": TORCH}
+"""Ending of the file of each format."""
 
 CHECKED_SIZES = (61, 77), (128, 96), (90, 134)
 """Sizes at which a network of any size is compared with eager, besides that of the samples."""
@@ -120,15 +123,21 @@ def export(
     MissingExtraError
         Packages of the extra ``export`` are not installed.
     OutputError
-        The file cannot be written.
+        The file cannot be written, or does not end in ``.onnx`` or ``.pt2``, as its format.
+    WindowError
+        Another format or type of numbers, or a size without pixels.
     """
     if format not in get_args(Format) or numbers not in get_args(Numbers):
         raise WindowError(
             f"format must be onnx or torch and numbers float32 or float16, got {format!r} and "
             f"{numbers!r}"
         )
+    if size is not None and min(size) < 1:
+        raise WindowError(f"size must be a height and width of 1 or more, got {size}")
     found = find_checkpoint(network, checkpoint=checkpoint)
     check_is_checkpoint(found, purpose="export")
+    path = _default_path(found, format) if out is None else Path(out)
+    _check_path(path, format)
     trained = load_trained(found)
     half = numbers == "float16"
     make = onnx_bytes if format == "onnx" else torch_bytes
@@ -152,7 +161,6 @@ def export(
             f"the exported network gives other labels than {found.path} at {changed:.2%} of the "
             f"pixels, more than {MOST_CHANGED[numbers]:.1%}; nothing was written"
         )
-    path = _default_path(found, format) if out is None else Path(out)
     write_whole(path, lambda file: file.write(content))
     card = write_card(
         path.with_name("MODEL_CARD.md"),
@@ -171,8 +179,20 @@ def export(
 
 def _default_path(found: CheckpointFile, format: Format) -> Path:
     """Return the path of an export that is given none; no file is added to the package."""
-    name = f"{found.name}{'.onnx' if format == 'onnx' else '.pt2'}"
+    name = f"{found.name}{SUFFIXES[format]}"
     return Path(name) if is_shipped(found.path) else found.path.with_name(name)
+
+
+def _check_path(path: Path, format: Format) -> None:
+    """Raise an OutputError where a file cannot be written or lacks the ending of its format.
+
+    Without this rule an export could replace its own checkpoint.
+    """
+    if path.suffix.lower() != SUFFIXES[format]:
+        raise OutputError(f"output {path} must end in {SUFFIXES[format]}, as format is {format}")
+    if path.is_dir():
+        raise OutputError(f"output {path} is a folder; give a file")
+    check_folder(path.parent)
 
 
 def metadata_of(found: CheckpointFile, trained: TrainedNetwork) -> dict[str, Any]:

@@ -216,6 +216,18 @@ def test_what_cannot_be_exported(run, small, tmp_path, monkeypatch):
     assert made.difference < 1e-4
     with pytest.raises(WindowError, match="format must be onnx or torch"):
         export(run, format="tflite")
+    with pytest.raises(WindowError, match="height and width of 1 or more"):
+        export(run, tmp_path / "net.onnx", size=(0, 64))
+    before = run.read_bytes()
+    for out, format_, message in (
+        (run, "torch", r"must end in \.pt2"),  # the checkpoint itself
+        (tmp_path / "net.onnx", "torch", r"must end in \.pt2, as format is torch"),
+        (tmp_path / "MODEL_CARD.md", "onnx", r"must end in \.onnx"),
+        (resized / "net.onnx", "onnx", "is a file; give a folder"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            export(run, out, format=format_)
+    assert run.read_bytes() == before
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'eventseg\[export\]'"):
         export(run, tmp_path / "other.onnx")
@@ -398,7 +410,8 @@ def test_a_shipped_network_is_exported_into_the_working_folder(tmp_path, monkeyp
     name = "street-fastscnn.onnx" if format_ == "onnx" else "street-fastscnn.pt2"
     assert report.path == Path(name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["MODEL_CARD.md", name]
-    assert export("street", "sub/net.onnx", format=format_).path == Path("sub/net.onnx")
+    out = Path("sub", f"net{Path(name).suffix}")
+    assert export("street", out, format=format_).path == out
 
 
 @pytest.mark.usefixtures("package", "two_settings")
