@@ -249,13 +249,17 @@ def command(
     from eventseg.device import set_threads
     from eventseg.plots.film import check_out
     from eventseg.prediction.film import film_predictions
-    from eventseg.prediction.predict_into import predict_beside, predict_into
+    from eventseg.prediction.moments import check_label_set
+    from eventseg.prediction.predict_into import check_beside, predict_beside, predict_into
     from eventseg.prediction.predictor import TestTimeAugmentation
     from eventseg.prediction.shards import predict_shard
 
     set_threads(threads)
     if film is not None:
         check_out(film)
+        check_beside(beside)
+        if labels is not None:
+            check_label_set(inputs, labels)
     with messages.bar() as bar:
         common: dict[str, Any] = {
             "inputs": inputs,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from eventseg.dataset.layout import MANIFEST
+from eventseg.dataset.opening import open_dataset
 from eventseg.dataset.truth import TRUTH
 from eventseg.encoding.representations import mean_std
 from eventseg.errors import DatasetError
@@ -19,8 +21,13 @@ from eventseg.plots.tensors import paint_tensor
 from eventseg.prediction.folder import PredictionFolder
 from eventseg.prediction.inputs import PredictedSample
 from eventseg.prediction.moment import Moment, MomentSource, lightened
-from eventseg.prediction.recorded_moments import DatasetMoments, RecordedMoments
+from eventseg.prediction.recorded_moments import (
+    DatasetMoments,
+    RecordedMoments,
+    check_dataset_labels,
+)
 from eventseg.recordings.choices import FileChoices
+from eventseg.recordings.formats import FORMATS
 from eventseg.sources.image_folders import Folder
 from eventseg.sources.layouts import open_layout
 from eventseg.sources.leagues.league import League
@@ -191,6 +198,40 @@ def open_moments(
     return PictureMoments({**{f.name: f for f in files}, **{f.stem: f for f in files}})
 
 
+def check_label_set(paths: Sequence[Path], label_set: str) -> None:
+    """Refuse a label set that a data set lacks or no input has, before anything is predicted.
+
+    Raises
+    ------
+    DatasetError
+        A data set without that label set, or no input that can have it.
+    TrainingError
+        Labelled pictures or a league without that label set.
+    """
+    possible = False
+    for path in paths:
+        if (path / MANIFEST).is_file():
+            check_dataset_labels(path, open_dataset(path).manifest.labels, label_set)
+            possible = True
+        elif path.suffix.lower() in FORMATS and not path.is_dir():
+            possible |= label_set == TRUTH
+        elif (folder := open_layout(path)) is not None:
+            try:
+                possible |= folder.with_labels(label_set).classes is not None
+            finally:
+                if isinstance(folder, League):
+                    folder.close()
+    if not possible:
+        raise DatasetError(_no_input_has(label_set))
+
+
+def _no_input_has(label_set: str) -> str:
+    return (
+        f"no input has labels {label_set!r}: recordings have the truth beside them alone, and "
+        "pictures without labels none; leave the label set out"
+    )
+
+
 def without_label_set(sources: Mapping[str, MomentSource], label_set: str | None) -> list[str]:
     """Return the names of the inputs without the label set that is asked for.
 
@@ -207,8 +248,5 @@ def without_label_set(sources: Mapping[str, MomentSource], label_set: str | None
         if source.label_set != label_set or source.classes is None
     ]
     if lacking and len(lacking) == len(sources):
-        raise DatasetError(
-            f"no input has labels {label_set!r}: recordings have the truth beside them alone, and "
-            "pictures without labels none; leave the label set out"
-        )
+        raise DatasetError(_no_input_has(label_set))
     return lacking

@@ -19,7 +19,7 @@ from eventseg.events import SensorSize
 from eventseg.prediction.checkpoint_file import find_checkpoint
 from eventseg.prediction.folder import PredictionFolder, open_predictions
 from eventseg.prediction.folder_state import begun_folder, complete_folder
-from eventseg.prediction.layout import BEST, MANIFEST, UNFINISHED
+from eventseg.prediction.layout import BEST, is_prediction_folder
 from eventseg.prediction.plan import plan_prediction, run_parts
 from eventseg.prediction.predictor import SINGLE, TestTimeAugmentation
 from eventseg.recordings.choices import TimeUnit
@@ -232,6 +232,21 @@ def predict_into(
     return PredictionSummary(open_predictions(root), predicted, plan.notes)
 
 
+def check_beside(others: Sequence[str]) -> None:
+    """Refuse what :func:`predict_beside` cannot open, before anything is predicted.
+
+    Raises
+    ------
+    EventsegError
+        As :func:`find_checkpoint` and :func:`open_predictions`.
+    """
+    for other in others:
+        if is_prediction_folder(Path(other)):
+            open_predictions(other)
+        else:
+            find_checkpoint(other)
+
+
 def predict_beside(
     predict_inputs: Callable[..., PredictionSummary], others: Sequence[str], *, out: Path
 ) -> list[PredictionFolder]:
@@ -253,7 +268,7 @@ def predict_beside(
     """
     folders = []
     for number, other in enumerate(others, start=2):
-        if any((Path(other) / name).is_file() for name in (MANIFEST, UNFINISHED)):
+        if is_prediction_folder(Path(other)):
             folders.append(open_predictions(other))
             continue
         name = find_checkpoint(other).name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,14 @@ class RecordedMoments:
         self.files.close()
 
 
+def check_dataset_labels(path: Path, known: Collection[str], label_set: str) -> None:
+    """Raise a DatasetError where a data set has no such label set."""
+    if label_set not in known:
+        raise DatasetError(
+            f"{path} has no label set {label_set!r}; it has {', '.join(known) or 'none'}"
+        )
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class DatasetMoments:
     """Moments of a data set, with the labels of one of its sets."""
@@ -115,10 +123,8 @@ class DatasetMoments:
         """
         dataset = open_dataset(path)
         known = dataset.manifest.labels
-        if label_set is not None and label_set not in known:
-            raise DatasetError(
-                f"{path} has no label set {label_set!r}; it has {', '.join(known) or 'none'}"
-            )
+        if label_set is not None:
+            check_dataset_labels(path, known, label_set)
         usual = TRUTH if TRUTH in known else next(iter(known), None)
         places = {name: i for i, name in enumerate(dataset.ids)}
         return cls(dataset, window, label_set or usual, places)

@@ -365,3 +365,22 @@ def test_the_command_films_runs_beside_each_other(root, tmp_path, monkeypatch):
     refused = CliRunner().invoke(main, [*given, "--fps", "3"])
     assert refused.exit_code == 2
     assert "need --film" in refused.output
+
+
+def test_the_command_refuses_films_before_it_predicts(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture = tmp_path / "x.png"
+    Image.fromarray(np.full((40, 60), 90, np.uint8)).save(picture)
+    for network, given, asked, message in (
+        ("nineteen.pt", root / "streets", ["--labels", "own"], "no label set 'own'; it has truth"),
+        ("nineteen.pt", root / "other.hdf5", ["--labels", "own"], "no input has labels 'own'"),
+        ("six.pt", picture, ["--labels", "truth"], "no input has labels 'truth'"),
+        ("nineteen.pt", root / "other.hdf5", ["--beside", "nowhere"], "nowhere"),
+    ):
+        result = CliRunner().invoke(
+            main, ["predict", str(root / network), str(given), "--film", "x.gif", *asked]
+        )
+        assert result.exit_code == 1
+        assert result.output.startswith("error: ")
+        assert message in result.output
+        assert not (tmp_path / "predictions").exists()
