@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple, Self, get_args
+from typing import Any, Final, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,6 +81,11 @@ class EventStream:
             column.flags.writeable = False
             object.__setattr__(self, name, column)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return a call of the constructor, so that the columns of a copy are read-only too."""
+        columns = self.t, self.x, self.y, self.p
+        return type(self), (*columns, self.sensor, self.t0_us, self.t1_us)
+
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.t)
@@ -103,7 +108,7 @@ class EventStream:
         t0_us: int | None = None,
         t1_us: int | None = None,
     ) -> Self:
-        """Build a stream from any columns, converted to the right types and checked.
+        """Build a stream from any columns, copied, converted to the right types and checked.
 
         Parameters
         ----------
@@ -175,9 +180,10 @@ class EventStream:
             )
         return cls(
             times,
-            np.ascontiguousarray(given["x"], dtype=np.uint16),
-            np.ascontiguousarray(given["y"], dtype=np.uint16),
-            np.ascontiguousarray(on, dtype=np.int8),
+            # Copies: a buffer that is filled anew would change what has been checked.
+            np.array(given["x"], dtype=np.uint16, order="C"),
+            np.array(given["y"], dtype=np.uint16, order="C"),
+            np.array(on, dtype=np.int8, order="C"),
             size,
             start,
             end,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,6 +34,28 @@ def test_columns_have_their_types_and_are_read_only():
     mine[0] = 1  # the caller's own array stays writeable
     assert events.t[0] == 5
     assert repr(events) == "EventStream(3 events, [5, 10) us, 4x3)"
+
+
+def test_a_buffer_filled_anew_does_not_change_a_stream():
+    buffers = {
+        name: np.array(GOOD[name], kind)
+        for name, kind in zip("txyp", ("i8", "u2", "u2", "i1"), strict=True)
+    }
+    events = stream(**buffers)
+    for buffer in buffers.values():
+        buffer[:] = 100
+    assert {name: getattr(events, name).tolist() for name in "txyp"} == GOOD
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
+)
+def test_copies_are_equal_and_read_only(again):
+    events = stream(t0_us=2)
+    made = again(events)
+    assert np.array_equal(made.to_records(), events.to_records())
+    assert (made.sensor, made.t0_us, made.t1_us) == (events.sensor, 2, 10)
+    assert not any(getattr(made, column).flags.writeable for column in "txyp")
 
 
 @pytest.mark.parametrize("off", [[1, 0, 1], [1, -1, 1], [True, False, True]])
