@@ -130,8 +130,8 @@ class EventStream:
         ------
         EventsError
             Columns of different lengths, floating-point or NaN times, times that run backwards,
-            coordinates outside the sensor, another polarity or unit, or events outside the
-            span.
+            coordinates outside the sensor, another polarity or unit, a span that is not whole
+            microseconds, or events outside the span.
 
         Warns
         -----
@@ -164,6 +164,8 @@ class EventStream:
                     f"{name} runs from {column.min()} to {column.max()}, outside the sensor {size}"
                 )
         times = _in_us(given["t"], t_unit, sensor=size)
+        t0_us = None if t0_us is None else whole_us(t0_us)
+        t1_us = None if t1_us is None else whole_us(t1_us)
         if times.size and bool((times[1:] < times[:-1]).any()):
             where = int(np.argmax(times[1:] < times[:-1])) + 1
             raise EventsError(
@@ -173,7 +175,8 @@ class EventStream:
         first, last = (
             (int(times[0]), int(times[-1]) + 1) if times.size else (t0_us or 0, t0_us or 0)
         )
-        start, end = first if t0_us is None else t0_us, last if t1_us is None else t1_us
+        start = first if t0_us is None else t0_us
+        end = last if t1_us is None else t1_us
         if start > first or end < last or end < start:
             raise EventsError(
                 f"events in [{first}, {last}) us lie outside the span [{start}, {end})"
@@ -219,13 +222,14 @@ class EventStream:
         Raises
         ------
         EventsError
-            The span ends before it begins.
+            The span ends before it begins, or is not whole microseconds.
 
         Warns
         -----
         UserWarning
             The span is more than a second before or after that of the stream.
         """
+        t0_us, t1_us = whole_us(t0_us), whole_us(t1_us)
         if t1_us < t0_us:
             raise EventsError(f"the span [{t0_us}, {t1_us}) us ends before it begins")
         last_us = max(self.t1_us - 1, self.t0_us)
@@ -236,6 +240,23 @@ class EventStream:
         return EventStream(
             self.t[part], self.x[part], self.y[part], self.p[part], self.sensor, t0_us, t1_us
         )
+
+
+def whole_us(time_us: float) -> int:
+    """Return a time in us as an integer; ``1e6`` is one, ``0.5`` is not.
+
+    Raises
+    ------
+    EventsError
+        No whole number.
+    """
+    try:
+        whole = int(time_us)
+        if whole == time_us:
+            return whole
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise EventsError(f"a time must be whole microseconds, got {time_us!r}")
 
 
 def _in_us(

@@ -58,6 +58,16 @@ def test_copies_are_equal_and_read_only(again):
     assert not any(getattr(made, column).flags.writeable for column in "txyp")
 
 
+def test_spans_are_whole_microseconds():
+    part = stream().between(5.0, np.float64(9))
+    assert (type(part.t0_us), part.t0_us, part.t1_us, len(part)) == (int, 5, 9, 2)
+    for time in (5.5, float("nan"), "5", float("-inf")):
+        with pytest.raises(EventsError, match="whole microseconds"):
+            stream().between(time, 9)
+        with pytest.raises(EventsError, match="whole microseconds"):
+            stream(t0_us=time)
+
+
 @pytest.mark.parametrize("off", [[1, 0, 1], [1, -1, 1], [True, False, True]])
 def test_polarity_in_any_usual_form(off):
     assert stream(p=off).p.tolist() == [1, 0, 1]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eventseg.errors import EventsError
-from eventseg.events import EventStream, SensorSize, warn_outside
+from eventseg.events import EventStream, SensorSize, warn_outside, whole_us
 from eventseg.files.texts import counted
 from eventseg.html import table
 from eventseg.recordings.contents import IMU_DTYPE, SPECIALS_DTYPE, Epoch, Frames, Signal, seconds
@@ -101,7 +101,7 @@ class Recording(ABC):
         Raises
         ------
         EventsError
-            The span ends before it begins.
+            The span ends before it begins, or is not whole microseconds.
         RecordingError
             The file cannot be read any more.
 
@@ -132,7 +132,7 @@ class Recording(ABC):
         Raises
         ------
         EventsError
-            The span ends before it begins.
+            The span ends before it begins, or is not whole microseconds.
 
         Warns
         -----
@@ -140,8 +140,8 @@ class Recording(ABC):
             The span is more than a second before or after all events, frames and `held`.
         """
         first_us, last_us = held or (self.t_first_us, self.t_last_us)
-        t0 = int(first_us if t0_us is None else t0_us)
-        t1 = int(last_us + 1 if t1_us is None else t1_us)
+        t0 = whole_us(first_us if t0_us is None else t0_us)
+        t1 = whole_us(last_us + 1 if t1_us is None else t1_us)
         if t1 < t0:
             raise EventsError(f"the span [{t0}, {t1}) us ends before it begins")
         first_us = min(first_us, self.t_first_us, *self.frames.t_start_us[:1].tolist())
