@@ -78,6 +78,7 @@ def confusion_matrix(truth: Ids, prediction: Ids, *, classes: int) -> Confusion:
     """
     if not 1 <= classes <= IGNORED:
         raise LabelError(f"{classes} classes; allowed are 1 to {IGNORED}")
+    classes = int(classes)  # the square of 20 classes as uint8 would be 144
     rows, columns = counted_pixels(truth, prediction, classes=classes)
     cells = rows.astype(np.intp)
     cells *= classes

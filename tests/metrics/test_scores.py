@@ -164,6 +164,13 @@ def test_matrices_of_parts_add_up_and_any_shape_of_image_goes():
     np.testing.assert_array_equal(whole, parts)
 
 
+def test_the_number_of_classes_may_be_a_byte():
+    labels = np.arange(16, dtype=np.uint8)
+    found = confusion_matrix(labels, labels[::-1], classes=labels.max() + 1)
+    np.testing.assert_array_equal(found, np.eye(16)[::-1])
+    assert confusion_matrix(labels, labels, classes=np.uint8(20)).shape == (20, 20)
+
+
 @given(pairs(classes=19))
 def test_merging_the_matrix_is_merging_the_labels(pair):
     truth, prediction = pair
