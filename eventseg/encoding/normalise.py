@@ -40,13 +40,18 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     tensor : float32 (..., 6, H, W)
-        Raw channels.
+        Raw channels; those of another type are taken as float32.
     out : float32 (..., 6, H, W), optional
         Array to write into; may be ``tensor`` itself.
 
     Returns
     -------
     float32 (..., 6, H, W)
+
+    Raises
+    ------
+    WindowError
+        Another shape than (..., 6, H, W), or an `out` of another shape or type or read-only.
 
     Examples
     --------
@@ -56,10 +61,17 @@ def normalise_evsegnet(tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     if tensor.ndim < 3 or tensor.shape[-3] != len(CHANNELS):
         raise WindowError(f"a tensor must have the shape (..., 6, H, W), got {tensor.shape}")
-    result = np.empty_like(tensor, order="C") if out is None else out
+    if out is not None and (
+        out.shape != tensor.shape or out.dtype != np.float32 or not out.flags.writeable
+    ):
+        raise WindowError(
+            f"out must be writeable float32 {tensor.shape}, got {out.dtype} {out.shape}"
+        )
+    result = np.empty(tensor.shape, np.float32) if out is None else out
     shape = (-1, len(CHANNELS), tensor.shape[-2] * tensor.shape[-1])
     if result.flags.c_contiguous:
-        evsegnet_ranges(np.ascontiguousarray(tensor).reshape(shape), result.reshape(shape))
+        raw = np.ascontiguousarray(tensor, np.float32)
+        evsegnet_ranges(raw.reshape(shape), result.reshape(shape))
     else:
         result[...] = normalise_evsegnet(np.ascontiguousarray(tensor))
     return result

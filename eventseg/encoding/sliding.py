@@ -162,6 +162,8 @@ class LiveWindow:
             raise WindowError(
                 f"out must be C-contiguous float32 {shape}, got {out.dtype} {out.shape}"
             )
+        elif not out.flags.writeable:
+            raise WindowError("out must be writeable, got a read-only array; give a copy of it")
         lo, hi = self._events.bounds(t0_us, t1_us)
         if self._sums is None or not self._sums.hold(hi - lo):
             self._empty()

@@ -334,4 +334,6 @@ def _output(encoding: Encoding, n: int, out: Tensor | None) -> Tensor:
         return np.empty(shape, dtype)
     if out.shape != shape or out.dtype not in (dtype, np.float32) or not out.flags.c_contiguous:
         raise WindowError(f"out must be C-contiguous {dtype} {shape}, got {out.dtype} {out.shape}")
+    if not out.flags.writeable:
+        raise WindowError("out must be writeable, got a read-only array; give a copy of it")
     return out

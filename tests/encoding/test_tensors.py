@@ -222,6 +222,24 @@ def test_evsegnet_ranges_are_the_specification(events):
     np.testing.assert_array_equal(spread[1], made)
 
 
+def test_evsegnet_ranges_of_other_types_are_float32():
+    raw = encode(random_stream())
+    for kind in ("<f8", "<f2", ">f4"):
+        made = normalise_evsegnet(raw.astype(kind))
+        assert made.dtype == np.float32
+        np.testing.assert_allclose(made, normalise_evsegnet(raw), atol=2e-3 * (kind == "<f2"))
+    for out in (np.empty((2, *raw.shape), np.float32), np.empty(raw.shape), frozen(raw.shape)):
+        with pytest.raises(WindowError, match="out must be writeable float32"):
+            normalise_evsegnet(raw, out=out)
+
+
+def frozen(shape):
+    """Return an array that cannot be written."""
+    array = np.empty(shape, np.float32)
+    array.flags.writeable = False
+    return array
+
+
 def test_no_array_the_size_of_a_window_is_made_when_out_is_given():
     size = SensorSize(120, 160)
     events = random_stream(2_000, sensor=size)
@@ -266,6 +284,7 @@ def test_an_interrupted_loan_of_the_sums_is_not_lent_again():
         ({"normalise": "minmax"}, "normalise"),
         ({"out": np.empty((6, 7, 9))}, "out must be"),
         ({"out": np.empty((6, 7, 8), np.float32)}, "out must be"),
+        ({"out": frozen((6, *random_stream().sensor))}, "out must be writeable"),
     ],
 )
 def test_bad_arguments_get_one_clear_error(options, message):
