@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -79,8 +80,10 @@ class EventDataset:
         ------
         IndexError
             No such sample.
+        TypeError
+            No integer, such as a slice.
         """
-        if not -len(self) <= i < len(self):
+        if not -len(self) <= index(i) < len(self):
             raise IndexError(f"sample {i} of {len(self)}: give 0 to {len(self) - 1}")
         return DatasetSample(self, i % len(self))
 

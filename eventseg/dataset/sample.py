@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class DatasetSample:
 
     def events(self, window: str | int | None = None) -> EventStream:
         """Return the events of a window that the data set's filters keep."""
-        window = window or self.dataset.windows[0]
+        window = self.dataset.windows[0] if window is None else window
         return self.dataset.events_of(self.index, self.dataset.window_of(self.index, window))
 
     def plot(self, window: str | int | None = None) -> Figure:
@@ -95,7 +96,7 @@ class DatasetSample:
             events,
             encode(events, rows=settings.rows, ddof=settings.encoding.ddof),
             frame=self.frame,
-            title=f"{self.id}, {window or self.dataset.windows[0]}",
+            title=f"{self.id}, {self.dataset.windows[0] if window is None else window}",
             row0=settings.rows[0],
         )
 
@@ -145,7 +146,7 @@ class TorchSamples:
         """Return ``x`` float32 (C, H, W), ``labels`` int64 (H, W) and ``index`` of a sample."""
         import torch
 
-        i = int(self.indices[k])
+        i = int(self.indices[index(k)])
         item: dict[str, Any] = {
             "x": torch.from_numpy(self.dataset.tensor(i, self.window)),
             "index": i,

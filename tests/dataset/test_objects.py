@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from training_fixtures import SENSOR, street_dataset
 
 import eventseg
-from eventseg.errors import DatasetError
+from eventseg.errors import DatasetError, WindowError
 
 ROWS = (4, 40)
 
@@ -38,6 +38,12 @@ def test_a_sample_has_names(data):
     for wrong in (len(data), -len(data) - 1):
         with pytest.raises(IndexError, match=f"sample {wrong} of {len(data)}"):
             data[wrong]
+    for wrong in (slice(1, 3), "a", 1.0):
+        for samples in (data, data.torch(window="50ms")):
+            with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+                samples[wrong]
+    with pytest.raises(WindowError, match="window"):
+        sample.events(0)  # no length; not the first window
 
 
 def test_texts_are_short_and_tables_escape(data):
