@@ -230,8 +230,8 @@ def _message_of_another(store: Store) -> str | None:
     with suppress(RuntimeError):
         while time.monotonic() < end:
             if store.check([MESSAGE]):
+                text: str = store.get(MESSAGE).decode()  # now: its process may hold the store
                 time.sleep(0.5)  # the other one prints first: a launcher ends all with the first
-                text: str = store.get(MESSAGE).decode()
                 return text
             time.sleep(0.1)
     return None

@@ -111,3 +111,20 @@ def test_the_cause_of_a_failed_exchange_is_told(
         raise error
     assert str(raised.value).startswith(message)
     assert store.get(together.MESSAGE).decode() == str(raised.value)
+
+
+def test_a_message_is_read_before_its_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Held(dict[str, bytes]):
+        """A store of a process that ends while another waits."""
+
+        def check(self, keys: list[str]) -> bool:
+            return all(key in self for key in keys)
+
+        def get(self, key: str) -> bytes:  # type: ignore[override]
+            if key not in self:
+                raise RuntimeError("connection closed")
+            return self[key]
+
+    store = Held({together.MESSAGE: b"the loss is nan (process 0 of 2)"})
+    monkeypatch.setattr(together.time, "sleep", lambda _: store.clear())
+    assert together._message_of_another(store) == "the loss is nan (process 0 of 2)"
