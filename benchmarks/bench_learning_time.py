@@ -55,7 +55,8 @@ print(json.dumps([seconds, bench.RUNS[row]["iterations"]]))
 def trained(checkout: Path, *arguments: str) -> tuple[float, int]:
     """Return the processor seconds of a training by a checkout, and the updates of its row."""
     python = checkout / ".venv" / "bin" / "python"
-    command = [str(python), "-c", TRAIN, str(checkout / "benchmarks"), *arguments]
+    # -P: the eventseg of its environment, not that of the folder in which this runs.
+    command = [str(python), "-P", "-c", TRAIN, str(checkout / "benchmarks"), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment, text=True)
     seconds, updates = json.loads(done.stdout.splitlines()[-1])
