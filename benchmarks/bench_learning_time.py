@@ -63,6 +63,12 @@ def trained(checkout: Path, *arguments: str) -> tuple[float, int]:
     return seconds, updates
 
 
+def commit_of(checkout: Path) -> str:
+    """Return the commit of a checkout."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -90,6 +96,7 @@ def main() -> None:
         "updates": given.updates,
         "rows": {
             name: {
+                "commit": commit_of(rows[name][0]),
                 "row": rows[name][1],
                 "updates": whole[name],
                 "cpu_s": [round(each, 2) for each in seconds[name]],

@@ -24,11 +24,12 @@ LARGEST_KEPT = 32 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees, and return whether it will.
+    """Let this process keep blocks of memory that it frees, and return whether it will.
 
     A step of training frees the maps that the next one asks for. The C library of Linux gives them
     back in between, and the system clears each page that it hands out again, which takes a tenth
-    of the step of a small network. Nothing changes where another library allocates, or where the
+    of the step of a small network. Blocks of more than :data:`LARGEST_KEPT` are still given back.
+    It holds until the process ends. Nothing changes where another library allocates, or where the
     user has decided by :data:`MALLOC_VARIABLES`.
     """
     if sys.platform != "linux" or any(os.environ.get(name) for name in MALLOC_VARIABLES):

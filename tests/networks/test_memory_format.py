@@ -94,6 +94,19 @@ def test_bf16_gradients_of_strided_depthwise_convolutions_are_right(
     assert far(found[2], found[3]) == 0
 
 
+@pytest.mark.parametrize(
+    ("stride", "padding", "amp", "is_own"),
+    [(2, 1, "bf16", True), (1, 1, "bf16", False), (2, 3, "bf16", False), (2, 1, "off", False)],
+)
+def test_only_strided_depthwise_convolutions_in_half_precision_are_own(
+    stride: int, padding: int, amp: str, is_own: bool
+) -> None:
+    convolution = DepthwiseConv2d(4, 4, 3, stride, padding, groups=4, bias=False)
+    with autocast(amp, CPU):
+        out = convolution(torch.zeros(1, 4, 8, 8))
+    assert (type(out.grad_fn).__name__ == "_StridedBackward") == is_own
+
+
 @pytest.mark.parametrize("name", ["evsegnet", "cgnet", "fastscnn"])
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 def test_formats_have_the_same_gradients(name: str, memory_format: MemoryFormat) -> None:
